@@ -1,0 +1,3 @@
+/** A room is covered by its own tests: test/<room>/x.test.ts covers src/<room>/**. */
+import { globSync } from 'node:fs';
+export default (test) => { const room = test.split('/')[1]; return globSync(`src/${room}/**/*.ts`); };
