@@ -1,14 +1,21 @@
-export type { Clock, MonotonicMs } from './clock.ts';
-export type { Closing } from './closer.ts';
-export type { Place } from './errors.ts';
-export type { TenantId, TenantIndex } from './ids.ts';
-export type { Random } from './random.ts';
-export type { Timer, Timers } from './timers.ts';
 export { BoundedMap } from './bounded-map.ts';
+export type { Clock, MonotonicMs } from './clock.ts';
 export { systemClock } from './clock.ts';
+export type { Closing } from './closer.ts';
 export { Closer } from './closer.ts';
+export type { Place } from './errors.ts';
 export { ReeveError } from './errors.ts';
+export type { TenantId, TenantIndex } from './ids.ts';
 export { nearest } from './nearest.ts';
+export type { Random } from './random.ts';
 export { systemRandom } from './random.ts';
+export type { Timer, Timers } from './timers.ts';
 export { systemTimers } from './timers.ts';
-export { parseByteRatePerSec, parseDurationMs, parseNumber, parsePercent, parseRatePerSec, parseSizeBytes } from './units.ts';
+export {
+  parseByteRatePerSec,
+  parseDurationMs,
+  parseNumber,
+  parsePercent,
+  parseRatePerSec,
+  parseSizeBytes,
+} from './units.ts';

@@ -7,12 +7,20 @@
 const NUMBER = String.raw`(\d+(?:_\d+)*(?:\.\d+)?)`;
 const DURATION = new RegExp(`^${NUMBER}(ms|s|m|min|h|d)$`);
 const SIZE = new RegExp(`^${NUMBER}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`);
-const RATE = new RegExp(`^(.+?)/(s|min|h|d)$`);
+const RATE = /^(.+?)\/(s|min|h|d)$/;
 const PERCENT = new RegExp(`^${NUMBER}%$`);
 
 const MS_PER: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, min: 60e3, h: 3_600e3, d: 86_400e3 };
 const BYTES_PER: Readonly<Record<string, number>> = {
-  B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40, kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
 };
 
 /** `5`, `5_000_000`, `0.5`. */

@@ -1,0 +1,115 @@
+// hot path
+/**
+ * One request's passage. One allocation a request: the constructor assigns every slot, so all exchanges share
+ * one hidden class (test/pipeline/shape.test.ts).
+ *
+ * Slots are filled in the order of the chain and each by one room only:
+ *   sanitised, tenant, source ← identity      grant ← limits      endpoint ← proxy
+ */
+import type { MonotonicMs } from '../core/index.ts';
+import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
+import type { HeaderList } from '../wire/index.ts';
+
+/** The trust class of the listener a request came in by; nothing else decides trust. `edge`: clients. `mesh`: other sidecars. */
+export type TrustClass = 'edge' | 'mesh';
+
+/** Where a verified tenant came from. */
+export type IdentitySource = 'jwt' | 'apiKey' | 'host' | 'path' | 'header';
+
+/**
+ * What limits decided for an admitted request.
+ * - `pass`: within the limit. - `notice`: within it, but near. - `credit`: paid from banked burst.
+ * - `shape`: delayed until the limit allowed it. - `degrade`: over the limit, to be served cheaper.
+ */
+export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'degrade';
+
+export interface Grant {
+  readonly decision: Decision;
+  /** True when the ladder's `route` rung applies and the route has a degraded upstream. */
+  readonly useDegradedRoute: boolean;
+  /** The limit would have refused, but the allowance is in shadow. */
+  readonly isShadowed: boolean;
+}
+
+/** One place requests are sent to. */
+export interface Endpoint {
+  /** `application`, or the name in the sidecar's `upstreams`. */
+  readonly name: string;
+}
+
+/** What the listener knows when a request head is complete. */
+export interface Arrival {
+  /** Kept or made `x-request-id`. */
+  readonly id: string;
+  readonly trustClass: TrustClass;
+  readonly snapshot: Snapshot;
+  readonly acceptedAt: MonotonicMs;
+  readonly method: string;
+  /** Origin-form target as it will be sent on, query included. */
+  readonly target: string;
+  /** The target without query. Not decoded: what limits and routes see is what the application sees. */
+  readonly path: string;
+  /** Host of the request (absolute-form wins), lower case, without port and trailing dot. */
+  readonly host: string;
+  /** The client's fields after the gate; hop-by-hop fields are gone. */
+  readonly headers: HeaderList;
+  /** Address of the peer's socket. */
+  readonly peer: string;
+  readonly route: Route | undefined;
+}
+
+export class Exchange implements Arrival {
+  readonly id: string;
+  readonly trustClass: TrustClass;
+  readonly snapshot: Snapshot;
+  readonly acceptedAt: MonotonicMs;
+  readonly method: string;
+  readonly target: string;
+  readonly path: string;
+  readonly host: string;
+  readonly headers: HeaderList;
+  readonly peer: string;
+  readonly route: Route | undefined;
+  /** True once protected names were removed from the request. */
+  sanitised: boolean;
+  tenant: Tenant | undefined;
+  source: IdentitySource | undefined;
+  grant: Grant | undefined;
+  endpoint: Endpoint | undefined;
+  /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
+  readonly inject: string[];
+  /** Body bytes, counted by the engine alone. */
+  requestBytes: number;
+  responseBytes: number;
+  /** How many stages saw the request: exactly these see the response and the end. */
+  entered: number;
+
+  constructor(arrival: Arrival) {
+    this.id = arrival.id;
+    this.trustClass = arrival.trustClass;
+    this.snapshot = arrival.snapshot;
+    this.acceptedAt = arrival.acceptedAt;
+    this.method = arrival.method;
+    this.target = arrival.target;
+    this.path = arrival.path;
+    this.host = arrival.host;
+    this.headers = arrival.headers;
+    this.peer = arrival.peer;
+    this.route = arrival.route;
+    this.sanitised = false;
+    this.tenant = undefined;
+    this.source = undefined;
+    this.grant = undefined;
+    this.endpoint = undefined;
+    this.inject = [];
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.entered = 0;
+  }
+}
+
+/** What an exchange carries after each stage: the chain's types prove the order. */
+export type Sanitised = Exchange & { sanitised: true };
+export type Identified = Sanitised & { tenant: Tenant; source: IdentitySource };
+export type Admitted = Identified & { grant: Grant };
+export type Routed = Admitted & { endpoint: Endpoint };

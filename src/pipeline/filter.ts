@@ -1,0 +1,43 @@
+import type { HeaderList } from '../wire/index.ts';
+import type { Exchange } from './exchange.ts';
+import type { Reply } from './reply.ts';
+
+/** `undefined`: go on. A Reply: stop and answer. It is returned, never sent, so no stage can both answer and continue. */
+export type Verdict = Reply | undefined;
+
+/** The head of a response on its way to the client; stages may change its fields. */
+export interface ResponseHead {
+  /** Status code of an upstream's answer; of our own replies, what rescue made of them. */
+  readonly status: number;
+  readonly headers: HeaderList;
+}
+
+/**
+ * What became of an exchange.
+ * - `forwarded`: the upstream's answer went out whole. - `replied`: a stage or the engine answered.
+ * - `aborted`: a side broke off after the head of the response went out, or the client before it.
+ */
+export type Outcome =
+  | { readonly kind: 'forwarded'; readonly status: number }
+  | { readonly kind: 'replied'; readonly by: string; readonly reply: Reply; readonly status: number }
+  | { readonly kind: 'aborted'; readonly side: 'client' | 'upstream'; readonly status: number | undefined };
+
+/**
+ * A stage. Built once per configuration generation; keeps no state of a request of its own.
+ * `Needs` is what the exchange must already carry, `Adds` what this stage puts there.
+ * The phases are properties, not methods: only so does the compiler check their parameters strictly.
+ */
+export interface Filter<Needs extends Exchange = Exchange, Adds = unknown> {
+  /** Metric label and log field: `[a-z_]+`. */
+  readonly name: string;
+  /** Fail closed or fail open when the stage throws: said here and nowhere else. */
+  readonly onThrow: 'deny' | 'skip';
+  /** Types only, never set. */
+  readonly adds?: Adds;
+  /** Outermost first. */
+  readonly onRequest?: (x: Needs) => Verdict | Promise<Verdict>;
+  /** Innermost first; also for replies of our own. Only the stages that saw the request. */
+  readonly onResponse?: (x: Needs & Partial<Adds>, head: ResponseHead) => void;
+  /** Once, synchronous, after the last byte, whatever became of the request. Innermost first. Must not throw. */
+  readonly onDone?: (x: Needs & Partial<Adds>, outcome: Outcome) => void;
+}

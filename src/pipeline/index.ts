@@ -1,0 +1,17 @@
+export type { Chain, OnStageThrow, Pipeline } from './chain.ts';
+export { chain } from './chain.ts';
+export type {
+  Admitted,
+  Arrival,
+  Decision,
+  Endpoint,
+  Grant,
+  Identified,
+  IdentitySource,
+  Routed,
+  Sanitised,
+  TrustClass,
+} from './exchange.ts';
+export { Exchange } from './exchange.ts';
+export type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';
+export type { Reply, ReplyCode } from './reply.ts';

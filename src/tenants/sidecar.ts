@@ -1,0 +1,49 @@
+/** The boot file, compiled: defaults applied, units parsed, paths made absolute. */
+
+export interface SidecarConfig {
+  readonly name: string;
+  readonly upstream: string;
+  readonly upstreams: ReadonlyMap<string, string>;
+  readonly tenancy: { readonly dir: string; readonly allowShrink: boolean; readonly removeGraceMs: number };
+  readonly stateDir: string | undefined;
+  readonly inbound: {
+    readonly host: string;
+    readonly port: number;
+    readonly class: 'edge' | 'mesh';
+    readonly trust: 'credentials' | 'network';
+    readonly strict: boolean;
+    /** CIDR texts, validated. */
+    readonly trustedProxies: readonly string[];
+  };
+  readonly identity: {
+    readonly sources: readonly ('jwt' | 'apiKey' | 'host' | 'path' | 'header')[];
+    readonly header: string;
+    readonly pathPrefix: string;
+    readonly apiKeyHeader: string;
+    readonly pepperFile: string | undefined;
+    readonly injectCredentials: boolean;
+  };
+  readonly anonymous: { readonly perSec: number; readonly burst: number };
+  readonly wire: {
+    readonly headBytesMax: number;
+    readonly headersMax: number;
+    readonly targetBytesMax: number;
+    readonly bodyBytesMax: number;
+    readonly headTimeoutMs: number;
+    readonly idleTimeoutMs: number;
+    readonly connectTimeoutMs: number;
+    readonly responseTimeoutMs: number;
+    readonly connectionsMax: number;
+    readonly upstreamConnectionsMax: number;
+    readonly via: boolean;
+  };
+  readonly status: { readonly host: string; readonly port: number };
+  readonly admin: { readonly host: string; readonly port: number };
+  readonly drain: { readonly graceMs: number };
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly access: 'off' | 'errors' | 'sampled' | 'all';
+    /** Share of requests in [0, 1]. */
+    readonly sample: number;
+  };
+}
