@@ -9,14 +9,54 @@
 export const rooms = {
   core: { rank: 0, holds: 'clock, timers, random, units, ids, errors, closer, bounded map', imports: [], packages: [] },
   telemetry: { rank: 1, holds: 'metrics registry, log, trace context', imports: ['core'], packages: ['prom-client'] },
-  wire: { rank: 2, holds: 'HTTP heads and framing rules on strings and bytes: header list, strict gate, hop-by-hop', imports: ['core'], packages: [] },
-  tenants: { rank: 3, holds: 'model, snapshot, YAML loading, watching, last known good', imports: ['core', 'telemetry'], packages: ['yaml', 'chokidar', 'typebox'] },
-  pipeline: { rank: 4, holds: 'Exchange, Filter, Chain, the loop: no sockets, no policy', imports: ['core', 'wire', 'tenants'], packages: [] },
-  identity: { rank: 5, holds: 'who the tenant is: sanitising, sources, cross-check, injection', imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'], packages: ['jose'] },
-  limits: { rank: 5, holds: 'rates, concurrency, credits, the ladder from notice to refusal', imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'], packages: [] },
-  proxy: { rank: 6, holds: 'listeners, the one list of stages, the engine that moves bytes, rescue', imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits'], packages: [] },
-  admin: { rank: 8, holds: 'status listener and read-only admin API', imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy'], packages: [] },
-  cli: { rank: 9, holds: 'argv, environment, signals, exit codes; the only place that wires rooms together', imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy', 'admin'], packages: ['commander'] },
+  wire: {
+    rank: 2,
+    holds: 'HTTP heads and framing rules on strings and bytes: header list, strict gate, hop-by-hop',
+    imports: ['core'],
+    packages: [],
+  },
+  tenants: {
+    rank: 3,
+    holds: 'model, snapshot, YAML loading, watching, last known good',
+    imports: ['core', 'telemetry'],
+    packages: ['yaml', 'chokidar', 'typebox'],
+  },
+  pipeline: {
+    rank: 4,
+    holds: 'Exchange, Filter, Chain, the loop: no sockets, no policy',
+    imports: ['core', 'wire', 'tenants'],
+    packages: [],
+  },
+  identity: {
+    rank: 5,
+    holds: 'who the tenant is: sanitising, sources, cross-check, injection',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'],
+    packages: ['jose'],
+  },
+  limits: {
+    rank: 5,
+    holds: 'rates, concurrency, credits, the ladder from notice to refusal',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'],
+    packages: [],
+  },
+  proxy: {
+    rank: 6,
+    holds: 'listeners, the one list of stages, the engine that moves bytes, rescue',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits'],
+    packages: [],
+  },
+  admin: {
+    rank: 8,
+    holds: 'status listener and read-only admin API',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy'],
+    packages: [],
+  },
+  cli: {
+    rank: 9,
+    holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    packages: ['commander'],
+  },
 };
 
 /** Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the admin client of `cli`. */

@@ -49,9 +49,6 @@ export class BoundedMap<K, V> {
   }
 
   #dropOldest(): void {
-    for (const key of this.#entries.keys()) {
-      this.#entries.delete(key);
-      return;
-    }
+    this.#entries.delete(this.#entries.keys().next().value as K);
   }
 }

@@ -1,0 +1,35 @@
+/**
+ * The one list of stages, in the order a request meets them. Every inbound request that passed the strict gate walks it,
+ * upgrades and OPTIONS included; nothing answers before it. The types prove the order: see pipeline/chain.ts.
+ */
+import type { Identity } from '../identity/index.ts';
+import type { Limits } from '../limits/index.ts';
+import { chain, type Exchange, type Filter, type OnStageThrow, type Pipeline } from '../pipeline/index.ts';
+import type { Snapshot } from '../tenants/index.ts';
+import { routing } from './routing.ts';
+
+export interface Stages {
+  readonly observe: Filter<Exchange>;
+  readonly identity: Identity;
+  readonly limits: Limits;
+  /** Names of the upstreams the sidecar knows. */
+  readonly upstreams: ReadonlySet<string>;
+  readonly onStageThrow: OnStageThrow;
+}
+
+/** The chain of one configuration generation. */
+export function buildChain(stages: Stages, snapshot: Snapshot): Pipeline {
+  return (
+    chain(stages.onStageThrow)
+      // Outermost, so that whatever becomes of a request is counted and logged, refusals included.
+      .use(stages.observe)
+      // Before anything that could look at a header: what clients forge must be gone first.
+      .use(stages.identity.sanitise)
+      // Limits are per verified tenant; who is not verified must not spend a tenant's allowance.
+      .use(stages.identity.identify(snapshot))
+      // Before an upstream is chosen: a degraded request goes elsewhere, a refused one nowhere.
+      .use(stages.limits.filter(snapshot))
+      .use(routing(stages.upstreams))
+      .compile()
+  );
+}

@@ -1,0 +1,100 @@
+import t from 'tap';
+import {
+  BoundedMap,
+  Closer,
+  nearest,
+  ReeveError,
+  systemClock,
+  systemRandom,
+  systemTimers,
+} from '../../src/core/index.ts';
+
+t.test('a bounded map drops the least recently used entry at its bound', async (t) => {
+  const map = new BoundedMap<string, number>(2);
+  map.set('a', 1);
+  map.set('b', 2);
+  t.equal(map.get('a'), 1, 'touched, now the newest');
+  map.set('c', 3);
+  t.same(
+    [...map.entries()],
+    [
+      ['a', 1],
+      ['c', 3],
+    ],
+  );
+  t.equal(map.peek('b'), undefined);
+  t.equal(map.get('b'), undefined);
+  map.set('a', 9);
+  t.equal(map.size, 2, 'setting an entry again takes no second place');
+  t.ok(map.delete('a'));
+  map.clear();
+  t.equal(map.size, 0);
+  t.throws(() => new BoundedMap(0), RangeError);
+});
+
+t.test('a closer closes in reverse, once, and goes on past a failure', async (t) => {
+  const order: string[] = [];
+  const closer = new Closer();
+  closer.add(() => void order.push('first'));
+  closer.add(() => {
+    order.push('second');
+    throw new Error('stuck');
+  });
+  closer.add(async () => void order.push('third'));
+  await t.rejects(closer.close(), { errors: [{ message: 'stuck' }] });
+  await t.rejects(closer[Symbol.asyncDispose]());
+  t.same(order, ['third', 'second', 'first']);
+  await new Closer().close();
+});
+
+t.test('an error reads as place, message, remedy', async (t) => {
+  const cause = new Error('EACCES');
+  const error = new ReeveError('file-unreadable', 'cannot be read', {
+    place: 'a.yaml:1:2',
+    remedy: 'grant read access',
+    cause,
+  });
+  t.equal(String(error), 'a.yaml:1:2 cannot be read (grant read access)');
+  t.equal(error.cause, cause);
+  t.equal(String(new ReeveError('x', 'plain')), 'plain');
+});
+
+t.test('did you mean: near words only', async (t) => {
+  const known = ['tenant', 'plan', 'route'];
+  t.equal(nearest('tenat', known), 'tenant');
+  t.equal(nearest('Plan', known), 'plan');
+  t.equal(nearest('quota', known), undefined);
+  t.equal(nearest('x', known), undefined);
+});
+
+t.test('random hex has the asked length, also across refills', async (t) => {
+  const seen = new Set<string>();
+  for (let i = 0; i < 600; i++) seen.add(systemRandom.hex(16));
+  t.equal(seen.size, 600);
+  for (const text of seen) if (!/^[0-9a-f]{32}$/.test(text)) t.fail(text);
+  t.throws(() => systemRandom.hex(5000), RangeError);
+  const float = systemRandom.float();
+  t.ok(float >= 0 && float < 1);
+});
+
+t.test('timers run, repeat, cancel and yield', async (t) => {
+  const before = systemClock.now();
+  await systemTimers.sleep(5);
+  await systemTimers.yieldLoop();
+  t.ok(systemClock.now() - before >= 4);
+  t.ok(Math.abs(systemClock.wallMs() - Date.now()) < 1000);
+  let ticks = 0;
+  const cancelled = systemTimers.after(1, () => t.fail('cancelled timers do not run'));
+  cancelled.cancel();
+  await new Promise<void>((resolve) => {
+    const timer = systemTimers.every(1, () => {
+      if (++ticks < 3) return;
+      timer.cancel();
+      resolve();
+    });
+    systemTimers.after(1, () => {});
+    // The timers above do not keep the process alive; this one does until they ran.
+    setTimeout(() => {}, 50);
+  });
+  t.equal(ticks, 3);
+});

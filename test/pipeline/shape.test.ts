@@ -1,0 +1,27 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInThisContext } from 'node:vm';
+import t from 'tap';
+import type { Exchange } from '../../src/pipeline/index.ts';
+import { exchangeForTest } from './exchange-for-test.ts';
+
+setFlagsFromString('--allow-natives-syntax');
+const haveSameMap = runInThisContext('(a, b) => %HaveSameMap(a, b)') as (a: Exchange, b: Exchange) => boolean;
+
+t.test('all exchanges share one hidden class, before and after their slots are filled', async (t) => {
+  const fresh = exchangeForTest();
+  const filled = exchangeForTest({ method: 'POST', host: 'b.example' });
+  filled.sanitised = true;
+  filled.source = 'jwt';
+  filled.grant = { decision: 'pass', useDegradedRoute: false, isShadowed: false };
+  filled.endpoint = { name: 'application' };
+  filled.inject.push('x-tenant-id', 'acme');
+  filled.entered = 3;
+  t.ok(haveSameMap(fresh, filled));
+  t.same(Object.keys(fresh), Object.keys(filled));
+});
+
+t.test('a slot added later would be noticed', async (t) => {
+  const odd = exchangeForTest() as Exchange & { extra?: number };
+  odd.extra = 1;
+  t.notOk(haveSameMap(exchangeForTest(), odd));
+});
