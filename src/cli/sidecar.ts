@@ -23,3 +23,49 @@ export interface RunningSidecar {
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+export interface SidecarOptions {
+  /** Where log lines go; default: standard output at the configured level. */
+  readonly log?: Log;
+}
+
+/** Starts a sidecar. Rejects with a ReeveError that names the place and the remedy; what was opened is closed again. */
+export async function startSidecar(config: SidecarConfig, options: SidecarOptions = {}): Promise<RunningSidecar> {
+  const closer = new Closer();
+  try {
+    return await open(config, options, closer);
+  } catch (cause) {
+    await closer.close().catch(() => {});
+    throw cause;
+  }
+}
+
+async function open(config: SidecarConfig, options: SidecarOptions, closer: Closer): Promise<RunningSidecar> {
+  const log = options.log ?? standardLog(config);
+  const world = { clock: systemClock, timers: systemTimers, random: systemRandom, log };
+  const metrics = createMetrics(world);
+  const identity = createIdentity({
+    ...world,
+    metrics,
+    config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
+    pepper: await readPepper(config.identity.pepperFile),
+  });
+  closer.add(() => identity.close());
+  const limits = createLimits({ ...world, metrics });
+  const tenancy = await openTenancy({
+    ...world,
+    ...config.tenancy,
+    stateDir: config.stateDir,
+    metrics,
+    prepare: (next) => identity.prepare(next),
+  });
+  closer.add(() => tenancy.close());
+
+  const upstreams = openUpstreams({ ...world, config, metrics });
+  closer.add(() => upstreams.close());
+  const pipeline = currentPipeline(config, tenancy, identity, limits, upstreams, metrics, log);
+  const proxy = await openProxy({ ...world, config, metrics, upstreams, isProtectedName, snapshot: () => tenancy.snapshot, pipeline });
+  closer.add(() => proxy.close());
+
+  return serve(config, { tenancy, limits, metrics, proxy, pipeline, log }, closer);
+}

@@ -1,0 +1,6 @@
+export type { Fields, Level, Log } from './log.ts';
+export { createLog, silentLog } from './log.ts';
+export type { Emit, HotCounters, HotHistogram, MetricRow, Metrics } from './metrics.ts';
+export { createMetrics } from './metrics.ts';
+export type { TraceContext } from './trace.ts';
+export { childOf, formatTraceparent, newTrace, parseTraceparent } from './trace.ts';
