@@ -15,7 +15,10 @@ export async function outputs(): Promise<Map<string, string>> {
 function table(): string {
   const rows = Object.entries(rooms)
     .sort(([, a], [, b]) => b.rank - a.rank)
-    .map(([name, room]) => `| ${room.rank} | [\`${name}\`](src/${name}/README.md) | ${room.holds} | ${room.packages.map((each) => `\`${each}\``).join(' ')} |`);
+    .map(
+      ([name, room]) =>
+        `| ${room.rank} | [\`${name}\`](src/${name}/README.md) | ${room.holds} | ${room.packages.map((each) => `\`${each}\``).join(' ')} |`,
+    );
   return ['| rank | room | what lives in it | owns |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 

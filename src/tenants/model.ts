@@ -79,7 +79,7 @@ export interface Tenant {
   readonly claims: readonly string[];
   readonly hosts: readonly string[];
   readonly apiKeys: readonly ApiKey[];
-  /** `tenants/eu.yaml:12`, where its document begins. */
+  /** The file its document stands in, relative to the tenancy directory. */
   readonly source: string;
 }
 

@@ -13,14 +13,16 @@ const strict = <P extends TProperties>(properties: P, description: string): TObj
 const text = (title: string, pattern: string, examples: string[], description: string, more: object = {}) =>
   Type.String({ title, pattern, examples, description, maxLength: 4096, ...more });
 
-const rate = (description: string) => text('rate', `^${AMOUNT}/(s|min|h|d)$`, ['200/s', '90/min'], description);
+const rate = (description: string, more: object = {}) =>
+  text('rate', `^${AMOUNT}/(s|min|h|d)$`, ['200/s', '90/min'], description, more);
 const byteRate = (description: string) =>
   text('byte rate', `^${AMOUNT}(B|KiB|MiB|GiB|kB|MB|GB)/(s|min|h|d)$`, ['20MiB/s'], description);
 const size = (description: string, more: object = {}) =>
   text('size', `^${AMOUNT}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`, ['10KiB', '5MiB'], description, more);
 const duration = (description: string, more: object = {}) =>
   text('duration', `^${AMOUNT}(ms|s|m|min|h|d)$`, ['250ms', '2s'], description, more);
-const percent = (description: string) => text('percentage', `^${AMOUNT}%$`, ['20%'], description);
+const percent = (description: string, more: object = {}) =>
+  text('percentage', `^${AMOUNT}%$`, ['20%'], description, more);
 const name = (description: string) => text('name', NAME, ['acme'], description, { maxLength: 63 });
 const port = (description: string, preset: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: preset, description });
@@ -499,9 +501,11 @@ export const SidecarSchema = document(
         strict(
           {
             limit: Type.Optional(
-              rate('Unidentified requests per peer prefix (/24, /64); beyond it 429 instead of 401.'),
+              rate('Unidentified requests per peer prefix (/24, /64); beyond it 429 instead of 401.', {
+                default: '100/s',
+              }),
             ),
-            burst: Type.Optional(Type.Number({ minimum: 1, maximum: 1e6, description: 'At once.' })),
+            burst: Type.Optional(Type.Number({ minimum: 1, maximum: 1e6, default: 200, description: 'At once.' })),
           },
           'Traffic without a verified tenant.',
         ),
@@ -587,7 +591,9 @@ export const SidecarSchema = document(
                 description: 'Which requests are written.',
               }),
             ),
-            sample: Type.Optional(percent('Share of requests written by `access: sampled`; errors always are.')),
+            sample: Type.Optional(
+              percent('Share of requests written by `access: sampled`; errors always are.', { default: '1%' }),
+            ),
           },
           'What is written to standard output.',
         ),

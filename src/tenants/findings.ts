@@ -1,0 +1,113 @@
+/** Problems in the configuration as one line for a person, and what a schema's errors say in plain words. */
+import { nearest } from '../core/index.ts';
+import type { SchemaError } from './generated/validators.js';
+import type { Finding } from './model.ts';
+
+/** `tenants/eu.yaml:214:9 Tenant "acme" spec.rate: message (remedy)`. */
+export function formatFinding(f: Finding): string {
+  const place = f.line === 0 ? f.file : `${f.file}:${f.line}:${f.column}`;
+  const object = f.kind === undefined ? '' : ` ${f.kind}${f.name === undefined ? '' : ` "${f.name}"`}`;
+  const path = f.path === '' ? '' : ` ${f.path}`;
+  const remedy = f.remedy === undefined ? '' : ` (${f.remedy})`;
+  const severity = f.severity === 'warning' ? ' warning:' : '';
+  return `${place}${severity}${object}${path}: ${f.message}${remedy}`;
+}
+
+/** A problem inside one document: where it is by keys, and what it is. */
+export interface Problem {
+  readonly path: readonly (string | number)[];
+  /** The key itself is wrong, not its value. */
+  readonly isKey: boolean;
+  readonly message: string;
+  readonly remedy: string | undefined;
+}
+
+/** The errors of a validator as problems; of the branches of a union only the one that was meant speaks. */
+export function problemsOf(errors: readonly SchemaError[]): Problem[] {
+  const unions = errors.filter((error) => error.keyword === 'anyOf');
+  const inUnion = (error: SchemaError) =>
+    unions.some(
+      (union) =>
+        error !== union &&
+        (error.instancePath === union.instancePath || error.instancePath.startsWith(`${union.instancePath}/`)),
+    );
+  const deeper = (union: SchemaError) =>
+    errors.filter((error) => error.keyword !== 'anyOf' && error.instancePath.startsWith(`${union.instancePath}/`));
+  const problems = errors
+    .filter((error) => !inUnion(error))
+    .flatMap((error) =>
+      error.keyword === 'anyOf' && deeper(error).length > 0 ? deeper(error).map(problemOf) : [problemOf(error)],
+    );
+  const seen = new Set<string>();
+  return problems.filter((problem) => {
+    const key = `${problem.path.join('.')} ${problem.message}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
+
+function problemOf(error: SchemaError): Problem {
+  const path = error.instancePath
+    .split('/')
+    .slice(1)
+    .map((each) => each.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map((each) => (/^\d+$/.test(each) ? Number(each) : each));
+  const { params, keyword } = error;
+  if (keyword === 'additionalProperties') {
+    const key = String(params['additionalProperty']);
+    const known = Object.keys((error.parentSchema?.['properties'] as object | undefined) ?? {});
+    const near = nearest(key, known);
+    return {
+      path: [...path, key],
+      isKey: true,
+      message: 'unknown key',
+      remedy: near === undefined ? `known here: ${known.join(', ')}` : `did you mean ${near}?`,
+    };
+  }
+  if (keyword === 'required') {
+    return {
+      path,
+      isKey: true,
+      message: `${String(params['missingProperty'])} is missing`,
+      remedy: `add ${String(params['missingProperty'])}`,
+    };
+  }
+  return { path, isKey: false, ...describe(error) };
+}
+
+function describe(error: SchemaError): { message: string; remedy: string | undefined } {
+  const schema = error.parentSchema ?? {};
+  const got = JSON.stringify(error.data)?.slice(0, 80) ?? 'nothing';
+  const title = (schema['title'] as string | undefined) ?? expectation(error);
+  const example = (schema['examples'] as unknown[] | undefined)?.[0];
+  const suggestion = suggest(error.data, schema);
+  const message = `expected ${article(title)}${example === undefined ? '' : ` such as ${String(example)}`}, got ${got}`;
+  return { message, remedy: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
+}
+
+function expectation({ keyword, params, message }: SchemaError): string {
+  if (keyword === 'const') return JSON.stringify(params['allowedValue']);
+  if (keyword === 'type') return String(params['type']);
+  return (message ?? keyword).replace(/^must (be|NOT) /, (_, word: string) => (word === 'be' ? 'value ' : 'no '));
+}
+
+function article(title: string): string {
+  if (title.startsWith('"') || /^(value|no|IANA) /.test(title))
+    return title === 'IANA time zone' ? `an ${title}` : title;
+  return `${/^[aeiou]/.test(title) ? 'an' : 'a'} ${title}`;
+}
+
+/** What a value without its unit, or a word misspelt, most likely meant. */
+function suggest(data: unknown, schema: Readonly<Record<string, unknown>>): string | undefined {
+  const text = String(data);
+  const bare = /^\d[\d_]*(\.\d+)?$/.test(text);
+  if (bare && schema['title'] === 'rate') return `${text}/s`;
+  if (bare && schema['title'] === 'byte rate') return `${text}B/s`;
+  if (bare && schema['title'] === 'size') return `${text}B`;
+  if (bare && schema['title'] === 'duration') return `${text}ms or ${text}s`;
+  if (bare && schema['title'] === 'percentage') return `${text}%`;
+  if (schema['const'] !== undefined) return nearest(text, [String(schema['const'])]);
+  const choices = (schema['anyOf'] as { const?: unknown }[] | undefined)?.flatMap((each) =>
+    each.const === undefined ? [] : [String(each.const)],
+  );
+  return choices === undefined || typeof data !== 'string' ? undefined : nearest(text, choices);
+}

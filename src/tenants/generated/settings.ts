@@ -1,0 +1,325 @@
+// Generated from src/tenants/schema.ts by `npm run generate`. Do not edit.
+/** `list`: comma-separated. `map`: `name=value,name=value`. */
+export type SettingType = 'text' | 'number' | 'flag' | 'list' | 'map';
+
+export interface Setting {
+  /** Under `spec`: `inbound.port`. */
+  readonly path: string;
+  readonly flag: string;
+  readonly env: string;
+  readonly type: SettingType;
+  readonly description: string;
+  readonly default?: unknown;
+}
+
+export const sidecarSettings: readonly Setting[] = [
+  {
+    "path": "upstream",
+    "flag": "--upstream",
+    "env": "REEVE_UPSTREAM",
+    "type": "text",
+    "description": "The application."
+  },
+  {
+    "path": "upstreams",
+    "flag": "--upstreams",
+    "env": "REEVE_UPSTREAMS",
+    "type": "map",
+    "description": "Other upstreams, by the name routes use."
+  },
+  {
+    "path": "tenancy.dir",
+    "flag": "--tenancy-dir",
+    "env": "REEVE_TENANCY_DIR",
+    "type": "text",
+    "description": "Directory of tenancy documents. Hot."
+  },
+  {
+    "path": "tenancy.allowShrink",
+    "flag": "--tenancy-allow-shrink",
+    "env": "REEVE_TENANCY_ALLOW_SHRINK",
+    "type": "flag",
+    "description": "Allow one change to remove more than 20 % of the tenants.",
+    "default": false
+  },
+  {
+    "path": "tenancy.removeGrace",
+    "flag": "--tenancy-remove-grace",
+    "env": "REEVE_TENANCY_REMOVE_GRACE",
+    "type": "text",
+    "description": "How long the objects of a file that vanished live on.",
+    "default": "2s"
+  },
+  {
+    "path": "stateDir",
+    "flag": "--state-dir",
+    "env": "REEVE_STATE_DIR",
+    "type": "text",
+    "description": "Directory for the last known good configuration. Unset: none is kept."
+  },
+  {
+    "path": "inbound.host",
+    "flag": "--inbound-host",
+    "env": "REEVE_INBOUND_HOST",
+    "type": "text",
+    "description": "Address to listen on.",
+    "default": "0.0.0.0"
+  },
+  {
+    "path": "inbound.port",
+    "flag": "--inbound-port",
+    "env": "REEVE_INBOUND_PORT",
+    "type": "number",
+    "description": "Port to listen on; 0 picks a free one.",
+    "default": 15006
+  },
+  {
+    "path": "inbound.class",
+    "flag": "--inbound-class",
+    "env": "REEVE_INBOUND_CLASS",
+    "type": "text",
+    "description": "edge: clients, untrusted. mesh: other sidecars; their trace context is kept.",
+    "default": "edge"
+  },
+  {
+    "path": "inbound.trust",
+    "flag": "--inbound-trust",
+    "env": "REEVE_INBOUND_TRUST",
+    "type": "text",
+    "description": "network: host, path and header sources prove the tenant. Only behind a proxy that sets them.",
+    "default": "credentials"
+  },
+  {
+    "path": "inbound.strict",
+    "flag": "--inbound-strict",
+    "env": "REEVE_INBOUND_STRICT",
+    "type": "flag",
+    "description": "Refuse requests that carry protected names with 400 instead of removing them.",
+    "default": false
+  },
+  {
+    "path": "inbound.trustedProxies",
+    "flag": "--inbound-trusted-proxies",
+    "env": "REEVE_INBOUND_TRUSTED_PROXIES",
+    "type": "list",
+    "description": "Peers (CIDR) whose x-forwarded-* headers are kept and extended."
+  },
+  {
+    "path": "identity.sources",
+    "flag": "--identity-sources",
+    "env": "REEVE_IDENTITY_SOURCES",
+    "type": "list",
+    "description": "Where the tenant is looked for. All that yield one must agree.",
+    "default": [
+      "jwt",
+      "apiKey"
+    ]
+  },
+  {
+    "path": "identity.header",
+    "flag": "--identity-header",
+    "env": "REEVE_IDENTITY_HEADER",
+    "type": "text",
+    "description": "Header of the `header` source; not one of the protected names.",
+    "default": "x-org"
+  },
+  {
+    "path": "identity.pathPrefix",
+    "flag": "--identity-path-prefix",
+    "env": "REEVE_IDENTITY_PATH_PREFIX",
+    "type": "text",
+    "description": "The segment after it is the tenant, for the `path` source.",
+    "default": "/t/"
+  },
+  {
+    "path": "identity.apiKeyHeader",
+    "flag": "--identity-api-key-header",
+    "env": "REEVE_IDENTITY_API_KEY_HEADER",
+    "type": "text",
+    "description": "Header that carries an API key; `authorization: Bearer rk_…` works too.",
+    "default": "x-api-key"
+  },
+  {
+    "path": "identity.pepperFile",
+    "flag": "--identity-pepper-file",
+    "env": "REEVE_IDENTITY_PEPPER_FILE",
+    "type": "text",
+    "description": "File with the secret under which API keys are hashed. Required by the apiKey source when a tenant has keys."
+  },
+  {
+    "path": "identity.injectCredentials",
+    "flag": "--identity-inject-credentials",
+    "env": "REEVE_IDENTITY_INJECT_CREDENTIALS",
+    "type": "flag",
+    "description": "Leave the credential on the request to the application.",
+    "default": true
+  },
+  {
+    "path": "anonymous.limit",
+    "flag": "--anonymous-limit",
+    "env": "REEVE_ANONYMOUS_LIMIT",
+    "type": "text",
+    "description": "Unidentified requests per peer prefix (/24, /64); beyond it 429 instead of 401.",
+    "default": "100/s"
+  },
+  {
+    "path": "anonymous.burst",
+    "flag": "--anonymous-burst",
+    "env": "REEVE_ANONYMOUS_BURST",
+    "type": "number",
+    "description": "At once.",
+    "default": 200
+  },
+  {
+    "path": "wire.headBytesMax",
+    "flag": "--wire-head-bytes-max",
+    "env": "REEVE_WIRE_HEAD_BYTES_MAX",
+    "type": "text",
+    "description": "Request line and headers.",
+    "default": "32KiB"
+  },
+  {
+    "path": "wire.headersMax",
+    "flag": "--wire-headers-max",
+    "env": "REEVE_WIRE_HEADERS_MAX",
+    "type": "number",
+    "description": "Header fields of a request.",
+    "default": 100
+  },
+  {
+    "path": "wire.targetBytesMax",
+    "flag": "--wire-target-bytes-max",
+    "env": "REEVE_WIRE_TARGET_BYTES_MAX",
+    "type": "text",
+    "description": "Request target.",
+    "default": "8KiB"
+  },
+  {
+    "path": "wire.bodyBytesMax",
+    "flag": "--wire-body-bytes-max",
+    "env": "REEVE_WIRE_BODY_BYTES_MAX",
+    "type": "text",
+    "description": "Request body, where the route says nothing.",
+    "default": "64MiB"
+  },
+  {
+    "path": "wire.headTimeout",
+    "flag": "--wire-head-timeout",
+    "env": "REEVE_WIRE_HEAD_TIMEOUT",
+    "type": "text",
+    "description": "For a whole request head to arrive.",
+    "default": "10s"
+  },
+  {
+    "path": "wire.idleTimeout",
+    "flag": "--wire-idle-timeout",
+    "env": "REEVE_WIRE_IDLE_TIMEOUT",
+    "type": "text",
+    "description": "Without a byte in either direction.",
+    "default": "60s"
+  },
+  {
+    "path": "wire.connectTimeout",
+    "flag": "--wire-connect-timeout",
+    "env": "REEVE_WIRE_CONNECT_TIMEOUT",
+    "type": "text",
+    "description": "To connect to an upstream.",
+    "default": "2s"
+  },
+  {
+    "path": "wire.responseTimeout",
+    "flag": "--wire-response-timeout",
+    "env": "REEVE_WIRE_RESPONSE_TIMEOUT",
+    "type": "text",
+    "description": "For the head of a response, where the route says nothing.",
+    "default": "30s"
+  },
+  {
+    "path": "wire.connectionsMax",
+    "flag": "--wire-connections-max",
+    "env": "REEVE_WIRE_CONNECTIONS_MAX",
+    "type": "number",
+    "description": "Client connections at once.",
+    "default": 20000
+  },
+  {
+    "path": "wire.upstreamConnectionsMax",
+    "flag": "--wire-upstream-connections-max",
+    "env": "REEVE_WIRE_UPSTREAM_CONNECTIONS_MAX",
+    "type": "number",
+    "description": "Connections to each upstream.",
+    "default": 256
+  },
+  {
+    "path": "wire.via",
+    "flag": "--wire-via",
+    "env": "REEVE_WIRE_VIA",
+    "type": "flag",
+    "description": "Add a Via header both ways.",
+    "default": false
+  },
+  {
+    "path": "status.host",
+    "flag": "--status-host",
+    "env": "REEVE_STATUS_HOST",
+    "type": "text",
+    "description": "Address.",
+    "default": "0.0.0.0"
+  },
+  {
+    "path": "status.port",
+    "flag": "--status-port",
+    "env": "REEVE_STATUS_PORT",
+    "type": "number",
+    "description": "Port; 0 picks a free one.",
+    "default": 15020
+  },
+  {
+    "path": "admin.host",
+    "flag": "--admin-host",
+    "env": "REEVE_ADMIN_HOST",
+    "type": "text",
+    "description": "Loopback only.",
+    "default": "127.0.0.1"
+  },
+  {
+    "path": "admin.port",
+    "flag": "--admin-port",
+    "env": "REEVE_ADMIN_PORT",
+    "type": "number",
+    "description": "Port; 0 picks a free one.",
+    "default": 15000
+  },
+  {
+    "path": "drain.grace",
+    "flag": "--drain-grace",
+    "env": "REEVE_DRAIN_GRACE",
+    "type": "text",
+    "description": "From SIGTERM to the end of the last request.",
+    "default": "25s"
+  },
+  {
+    "path": "log.level",
+    "flag": "--log-level",
+    "env": "REEVE_LOG_LEVEL",
+    "type": "text",
+    "description": "Least severe line that is written.",
+    "default": "info"
+  },
+  {
+    "path": "log.access",
+    "flag": "--log-access",
+    "env": "REEVE_LOG_ACCESS",
+    "type": "text",
+    "description": "Which requests are written.",
+    "default": "errors"
+  },
+  {
+    "path": "log.sample",
+    "flag": "--log-sample",
+    "env": "REEVE_LOG_SAMPLE",
+    "type": "text",
+    "description": "Share of requests written by `access: sampled`; errors always are.",
+    "default": "1%"
+  }
+];
