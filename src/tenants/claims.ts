@@ -35,7 +35,11 @@ export class Claims {
     }
   }
 
-  #judgeOnce(changed: ReadonlyMap<string, Tenant>, previous: ReadonlyMap<string, Tenant>, refused: ReadonlyMap<string, Clash>): Map<string, Clash> {
+  #judgeOnce(
+    changed: ReadonlyMap<string, Tenant>,
+    previous: ReadonlyMap<string, Tenant>,
+    refused: ReadonlyMap<string, Clash>,
+  ): Map<string, Clash> {
     const overlay = new Map<string, string | undefined>();
     for (const [name, tenant] of previous) {
       if (refused.has(name)) continue;
@@ -47,7 +51,8 @@ export class Claims {
       for (const identity of identitiesOf(tenant)) {
         const holder = overlay.has(identity) ? overlay.get(identity) : this.#holders.get(identity);
         if (holder === undefined || holder === name) overlay.set(identity, name);
-        else if (this.#holders.get(identity) === name && changed.has(holder)) found.set(holder, { what: identity, holder: name });
+        else if (this.#holders.get(identity) === name && changed.has(holder))
+          found.set(holder, { what: identity, holder: name });
         else found.set(name, { what: identity, holder });
       }
     }
@@ -55,7 +60,8 @@ export class Claims {
   }
 
   release(tenant: Tenant): void {
-    for (const identity of identitiesOf(tenant)) if (this.#holders.get(identity) === tenant.id) this.#holders.delete(identity);
+    for (const identity of identitiesOf(tenant))
+      if (this.#holders.get(identity) === tenant.id) this.#holders.delete(identity);
   }
 
   hold(tenant: Tenant): void {

@@ -3,10 +3,10 @@
  * version, and what would be removed.
  */
 import type { Finding } from './model.ts';
-import { lineAt } from './split.ts';
 import type { Pace } from './pace.ts';
-import { type ParsedDocument, type PlacedProblem } from './parse.ts';
+import type { ParsedDocument, PlacedProblem } from './parse.ts';
 import type { Kind } from './schema.ts';
+import { lineAt } from './split.ts';
 
 export interface LoadedDocument {
   readonly text: string;
@@ -42,14 +42,33 @@ export interface Desired {
 export const keyOf = (kind: string, name: string): string => `${kind}/${name}`;
 
 /** A finding at a place in a document of a file. */
-export function findingAt(file: LoadedFile, loaded: LoadedDocument, facts: { severity?: Finding['severity']; kind: string | undefined; name: string | undefined }, problem: PlacedProblem): Finding {
+export function findingAt(
+  file: LoadedFile,
+  loaded: LoadedDocument,
+  facts: { severity?: Finding['severity']; kind: string | undefined; name: string | undefined },
+  problem: PlacedProblem,
+): Finding {
   const { path, message, remedy, line, column } = problem;
   const first = lineAt(file.text, loaded.offset);
-  return { severity: facts.severity ?? 'error', file: file.path, line: first + line - 1, column, kind: facts.kind, name: facts.name, path, message, remedy };
+  return {
+    severity: facts.severity ?? 'error',
+    file: file.path,
+    line: first + line - 1,
+    column,
+    kind: facts.kind,
+    name: facts.name,
+    path,
+    message,
+    remedy,
+  };
 }
 
 /** `fileOf` says in which file a live object stands: of two documents of one name the live one wins. */
-export async function gather(files: readonly LoadedFile[], fileOf: (key: string) => string | undefined, pace: Pace): Promise<Desired> {
+export async function gather(
+  files: readonly LoadedFile[],
+  fileOf: (key: string) => string | undefined,
+  pace: Pace,
+): Promise<Desired> {
   const wanted = new Map<string, Wanted>();
   const kept = new Set<string>();
   const murky = new Set<string>();
@@ -60,7 +79,11 @@ export async function gather(files: readonly LoadedFile[], fileOf: (key: string)
       if (slice !== undefined) await slice;
       const { parsed } = loaded;
       if (parsed.isGood) {
-        const clash = admit(wanted, { kind: parsed.kind, name: parsed.name, document: parsed.document, file, loaded }, fileOf);
+        const clash = admit(
+          wanted,
+          { kind: parsed.kind, name: parsed.name, document: parsed.document, file, loaded },
+          fileOf,
+        );
         if (clash !== undefined) findings.push(clash);
         continue;
       }
@@ -73,7 +96,11 @@ export async function gather(files: readonly LoadedFile[], fileOf: (key: string)
 }
 
 /** Takes a document into `wanted`; of two of one name says a finding at the loser that names both places. */
-function admit(wanted: Map<string, Wanted>, newcomer: Wanted, fileOf: (key: string) => string | undefined): Finding | undefined {
+function admit(
+  wanted: Map<string, Wanted>,
+  newcomer: Wanted,
+  fileOf: (key: string) => string | undefined,
+): Finding | undefined {
   const key = keyOf(newcomer.kind, newcomer.name);
   const holder = wanted.get(key);
   if (holder === undefined) {
@@ -84,7 +111,13 @@ function admit(wanted: Map<string, Wanted>, newcomer: Wanted, fileOf: (key: stri
   if (isNewcomerLive) wanted.set(key, newcomer);
   const [winner, loser] = isNewcomerLive ? [newcomer, holder] : [holder, newcomer];
   const place = `${winner.file.path}:${lineAt(winner.file.text, winner.loaded.offset)}`;
-  const problem = { line: 1, column: 1, path: 'metadata.name', message: `the name is taken by ${place}`, remedy: 'rename or remove one of them' };
+  const problem = {
+    line: 1,
+    column: 1,
+    path: 'metadata.name',
+    message: `the name is taken by ${place}`,
+    remedy: 'rename or remove one of them',
+  };
   return findingAt(loser.file, loser.loaded, loser, { ...problem, line: 1 + leadingLines(loser.loaded.text) });
 }
 

@@ -1,3 +1,10 @@
+export type { BootResult, GivenSetting } from './boot.ts';
+export { bootSidecar } from './boot.ts';
+export { formatFinding } from './findings.ts';
+export type { Setting } from './generated/settings.ts';
+export { sidecarSettings } from './generated/settings.ts';
+export type { Difference, Inspection } from './inspect.ts';
+export { diffSnapshots, inspectTenancy } from './inspect.ts';
 export type {
   Allowance,
   ApiKey,
@@ -13,4 +20,6 @@ export type {
   TenantState,
 } from './model.ts';
 export { emptySnapshot, routeOf } from './model.ts';
-export type { SidecarDocument } from './schema.ts';
+export type { SidecarConfig } from './sidecar.ts';
+export type { Reload, Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
+export { openTenancy } from './tenancy.ts';

@@ -88,7 +88,12 @@ export interface IdentityProvider {
   readonly issuer: string;
   readonly audiences: readonly string[];
   readonly algorithms: readonly string[];
-  readonly jwks: { readonly file: string /* absolute */ } | { readonly url: string; readonly allowPrivate: boolean };
+  readonly jwks:
+    | {
+        readonly file: string /** Read with the generation: keys and documents change together. */;
+        readonly text: string;
+      }
+    | { readonly url: string; readonly allowPrivate: boolean };
   readonly tenantClaim: string;
   /** Exact `typ`, lower case; undefined: `jwt`, `at+jwt` or none. */
   readonly tokenType: string | undefined;

@@ -13,7 +13,7 @@ import {
   type Node as YamlNode,
 } from 'yaml';
 import { nearest } from '../core/index.ts';
-import { formatFinding, type Problem, problemsOf } from './findings.ts';
+import { type Problem, problemsOf } from './findings.ts';
 import {
   IdentityProvider,
   Plan,
@@ -24,8 +24,6 @@ import {
   type Validator,
 } from './generated/validators.js';
 import type { Kind } from './schema.ts';
-
-export { formatFinding };
 
 /** A problem at its place, lines counted from the beginning of the document. */
 export interface PlacedProblem {
@@ -219,6 +217,12 @@ function yamlProblem(
 
 function firstLine(cause: unknown): string {
   return String((cause as Error).message ?? cause).split('\n')[0] as string;
+}
+
+/** The same for a problem that only the meaning showed, in a text that was good. */
+export function placeProblem(text: string, problem: Problem): PlacedProblem {
+  const lines = new LineCounter();
+  return place(parseDocument(text, { lineCounter: lines, logLevel: 'silent' }), lines, problem);
 }
 
 /** Where a problem stands: the node its path names, or the nearest above it. */

@@ -50,15 +50,29 @@ async function readAll(base: string): Promise<DirectoryText | { readonly unreada
   const problems: ReadProblem[] = [];
   const paths = await list(base, base, 0, problems).catch((cause: NodeJS.ErrnoException) => cause);
   if (paths instanceof Error) return { unreadable: paths.message };
-  if (paths.length > FILES_MAX) problems.push({ path: paths[FILES_MAX] as string, message: `more than ${FILES_MAX} files`, remedy: 'put several documents in a file' });
+  if (paths.length > FILES_MAX)
+    problems.push({
+      path: paths[FILES_MAX] as string,
+      message: `more than ${FILES_MAX} files`,
+      remedy: 'put several documents in a file',
+    });
   const files: FileText[] = [];
   let total = 0;
   const chosen = paths.slice(0, FILES_MAX).sort();
   for (let at = 0; at < chosen.length; at += READ_AT_ONCE) {
     const read = await Promise.all(chosen.slice(at, at + READ_AT_ONCE).map((path) => readOne(base, path)));
     for (const each of read) {
-      if ('message' in each) problems.push(each);
-      else if ((total += each.text.length) > TOTAL_BYTES_MAX) problems.push({ path: each.path, message: `the directory holds more than ${TOTAL_BYTES_MAX} bytes`, remedy: 'remove files' });
+      if ('message' in each) {
+        problems.push(each);
+        continue;
+      }
+      total += each.text.length;
+      if (total > TOTAL_BYTES_MAX)
+        problems.push({
+          path: each.path,
+          message: `the directory holds more than ${TOTAL_BYTES_MAX} bytes`,
+          remedy: 'remove files',
+        });
       else files.push(each);
     }
   }
@@ -71,9 +85,16 @@ async function list(base: string, dir: string, depth: number, problems: ReadProb
   for (const entry of await readdir(dir, { withFileTypes: true })) {
     if (entry.name.startsWith('.')) continue;
     const path = join(dir, entry.name);
-    const isDirectory = entry.isDirectory() || (entry.isSymbolicLink() && ((await stat(path).catch(() => undefined))?.isDirectory() ?? false));
+    const isDirectory =
+      entry.isDirectory() ||
+      (entry.isSymbolicLink() && ((await stat(path).catch(() => undefined))?.isDirectory() ?? false));
     if (isDirectory && depth < DEPTH_MAX) paths.push(...(await list(base, path, depth + 1, problems)));
-    else if (isDirectory) problems.push({ path: relative(base, path), message: `folders nested deeper than ${DEPTH_MAX}`, remedy: 'flatten them' });
+    else if (isDirectory)
+      problems.push({
+        path: relative(base, path),
+        message: `folders nested deeper than ${DEPTH_MAX}`,
+        remedy: 'flatten them',
+      });
     else if (/\.(ya?ml|json)$/.test(entry.name)) paths.push(relative(base, path).replaceAll('\\', '/'));
   }
   return paths;
@@ -92,7 +113,11 @@ async function readOne(base: string, path: string): Promise<FileText | ReadProbl
     if (!isUtf8(bytes)) return { path, message: 'is not UTF-8 text', remedy: 'save it as UTF-8' };
     return { path, text: bytes.toString('utf8') };
   } catch (cause) {
-    return { path, message: `cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, remedy: 'check that it exists and may be read' };
+    return {
+      path,
+      message: `cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+      remedy: 'check that it exists and may be read',
+    };
   } finally {
     await handle?.close();
   }

@@ -1,0 +1,421 @@
+/**
+ * The live objects, and how the files of one moment change them. Atomic per object: what is good is taken, what is broken stays
+ * on its last good version, and nothing is committed before everything is judged.
+ *
+ *   files ─▶ gather ─▶ removals (grace, guard) ─▶ plans ─▶ tenants (claims judged) ─▶ providers, routes ─▶ Snapshot
+ */
+import type { MonotonicMs, TenantIndex } from '../core/index.ts';
+import { Claims } from './claims.ts';
+import {
+  compilePlan,
+  compileProvider,
+  compileRoute,
+  compileTenant,
+  type Objection,
+  objectToPlan,
+  objectToProvider,
+  objectToRoute,
+  objectToTenant,
+  sortRoutes,
+} from './compile.ts';
+import { type Desired, findingAt, gather, keyOf, type LoadedFile, type Wanted } from './desired.ts';
+import {
+  emptySnapshot,
+  type Finding,
+  type IdentityProvider,
+  type Plan,
+  type Route,
+  type Snapshot,
+  type Tenant,
+} from './model.ts';
+import type { Pace } from './pace.ts';
+import { placeProblem } from './parse.ts';
+import { judgeRemovals, type RemovalRules } from './removals.ts';
+import type { IdentityProviderDocument, PlanDocument, RouteDocument, TenantDocument } from './schema.ts';
+import { Slots } from './slots.ts';
+
+/** A live object: the document it was made of, and where that stood. */
+export interface LiveObject {
+  readonly document: unknown;
+  readonly file: string;
+}
+
+export interface Update {
+  readonly snapshot: Snapshot;
+  readonly findings: readonly Finding[];
+  /** Objects added, changed or removed. */
+  readonly changed: number;
+  /** Objects of vanished files live on until then. */
+  readonly nextRemovalAt: MonotonicMs | undefined;
+}
+
+interface Draft {
+  readonly desired: Desired;
+  readonly keyFiles: ReadonlyMap<string, string>;
+  readonly findings: Finding[];
+  readonly plans: Map<string, Plan>;
+  readonly tenants: Map<string, Tenant>;
+  readonly providers: Map<string, IdentityProvider>;
+  readonly routes: Map<string, Route>;
+  readonly live: Map<string, LiveObject>;
+  changed: number;
+}
+
+export class Catalogue {
+  #snapshot: Snapshot = emptySnapshot;
+  #live: ReadonlyMap<string, LiveObject> = new Map();
+  #routes: ReadonlyMap<string, Route> = new Map();
+  readonly #slots = { tenants: new Slots(), plans: new Slots(), routes: new Slots() };
+  readonly #claims = new Claims();
+  /** When a file was first seen missing. */
+  readonly #missingSince = new Map<string, MonotonicMs>();
+  readonly #objections = new WeakMap<object, readonly Objection[]>();
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get live(): ReadonlyMap<string, LiveObject> {
+    return this.#live;
+  }
+
+  /** One update at a time: the caller sees to that. */
+  async update(files: readonly LoadedFile[], rules: RemovalRules, pace: Pace): Promise<Update> {
+    const documents = files.filter((file) => !file.path.endsWith('.json'));
+    const keyFiles = new Map(files.filter((file) => file.path.endsWith('.json')).map((file) => [file.path, file.text]));
+    const desired = await gather(documents, (key) => this.#live.get(key)?.file, pace);
+    const { plans, tenants, providers } = this.#snapshot;
+    const draft: Draft = {
+      desired,
+      keyFiles,
+      findings: desired.findings,
+      changed: 0,
+      live: new Map(this.#live),
+      plans: new Map(plans),
+      tenants: new Map(tenants),
+      providers: new Map(providers),
+      routes: new Map(this.#routes),
+    };
+    const present = new Set(documents.map((file) => file.path));
+    const removals = judgeRemovals({
+      live: this.#live,
+      desired,
+      present,
+      missingSince: this.#missingSince,
+      tenantCount: tenants.size,
+      rules,
+    });
+    draft.findings.push(...removals.findings);
+    this.#plans(draft, removals.removed);
+    await this.#tenants(draft, removals.removed, pace);
+    this.#providers(draft, removals.removed);
+    this.#routesOf(draft, removals.removed);
+    if (draft.changed > 0) await this.#commit(draft, pace);
+    return {
+      snapshot: this.#snapshot,
+      findings: draft.findings,
+      changed: draft.changed,
+      nextRemovalAt: removals.nextAt,
+    };
+  }
+
+  /** Objects of an earlier process, taken as they are: their documents were good then. */
+  async restore(
+    objects: readonly { key: string; live: LiveObject }[],
+    keyFiles: readonly LoadedFile[],
+    rules: RemovalRules,
+    pace: Pace,
+  ): Promise<Update> {
+    const byFile = new Map<
+      string,
+      LoadedFile & {
+        documents: {
+          text: string;
+          offset: number;
+          parsed: { isGood: true; kind: never; name: string; document: unknown };
+        }[];
+      }
+    >();
+    for (const { key, live } of objects) {
+      const file = byFile.get(live.file) ?? { path: live.file, text: '', documents: [] };
+      byFile.set(live.file, file);
+      const at = key.indexOf('/');
+      file.documents.push({
+        text: '',
+        offset: 0,
+        parsed: { isGood: true, kind: key.slice(0, at) as never, name: key.slice(at + 1), document: live.document },
+      });
+    }
+    return this.update([...byFile.values(), ...keyFiles], rules, pace);
+  }
+
+  #plans(draft: Draft, removed: ReadonlySet<string>): void {
+    for (const wanted of of(draft, 'Plan')) {
+      if (!this.#isChanged(draft, wanted, objectToPlan)) continue;
+      draft.plans.set(wanted.name, compilePlan(wanted.document as PlanDocument, this.#slots.plans.of(wanted.name)));
+      take(draft, wanted);
+    }
+    const used = new Set<string>();
+    for (const wanted of of(draft, 'Tenant')) used.add((wanted.document as TenantDocument).spec.plan);
+    for (const name of namesOf(removed, 'Plan')) {
+      if (used.has(name))
+        draft.findings.push(
+          plainFinding(
+            draft.live.get(keyOf('Plan', name))?.file,
+            'Plan',
+            name,
+            'was removed while tenants use it; its last version stays',
+            'move the tenants to another plan first',
+          ),
+        );
+      else drop(draft, 'Plan', name, draft.plans);
+    }
+  }
+
+  async #tenants(draft: Draft, removed: ReadonlySet<string>, pace: Pace): Promise<void> {
+    const changed = new Map<string, Tenant>();
+    const previous = new Map<string, Tenant>();
+    const wants = new Map<string, Wanted>();
+    for (const wanted of draft.desired.wanted.values()) {
+      if (wanted.kind !== 'Tenant') continue;
+      const slice = pace();
+      if (slice !== undefined) await slice;
+      const next = this.#nextTenant(draft, wanted);
+      if (next === undefined) continue;
+      changed.set(wanted.name, next);
+      wants.set(wanted.name, wanted);
+      const before = this.#snapshot.tenants.get(wanted.name);
+      if (before !== undefined) previous.set(wanted.name, before);
+    }
+    // Tenants without a document of today (kept, in grace) follow a changed plan as well.
+    for (const tenant of this.#snapshot.tenants.values()) {
+      const plan = draft.plans.get(tenant.plan.name);
+      const live = this.#live.get(keyOf('Tenant', tenant.id));
+      if (
+        plan === tenant.plan ||
+        plan === undefined ||
+        live === undefined ||
+        draft.desired.wanted.has(keyOf('Tenant', tenant.id))
+      )
+        continue;
+      draft.tenants.set(
+        tenant.id,
+        compileTenant(live.document as TenantDocument, { plan, index: tenant.index, file: live.file }),
+      );
+    }
+    for (const name of namesOf(removed, 'Tenant')) {
+      previous.set(name, this.#snapshot.tenants.get(name) as Tenant);
+      drop(draft, 'Tenant', name, draft.tenants);
+    }
+    for (const [name, { what, holder }] of this.#claims.judge(changed, previous)) {
+      const wanted = wants.get(name) as Wanted;
+      changed.delete(name);
+      if (!this.#snapshot.tenants.has(name)) this.#slots.tenants.release(name);
+      this.#refuse(draft, wanted, {
+        severity: 'error',
+        path: ['spec', 'identity'],
+        message: `${what} belongs to tenant "${holder}"`,
+        remedy: 'remove it from one of the two',
+      });
+    }
+    for (const [name, tenant] of changed) {
+      draft.tenants.set(name, tenant);
+      take(draft, wants.get(name) as Wanted);
+    }
+  }
+
+  /** The compiled tenant when its document or its plan changed and it is good; undefined otherwise. */
+  #nextTenant(draft: Draft, wanted: Wanted): Tenant | undefined {
+    const document = wanted.document as TenantDocument;
+    const plan = draft.plans.get(document.spec.plan);
+    const before = this.#snapshot.tenants.get(wanted.name);
+    const isSame =
+      before !== undefined &&
+      this.#live.get(keyOf('Tenant', wanted.name))?.document === document &&
+      before.plan === plan &&
+      before.source === wanted.file.path;
+    if (!this.#isGood(draft, wanted, objectToTenant) || isSame) return undefined;
+    if (plan === undefined) {
+      this.#refuse(draft, wanted, {
+        severity: 'error',
+        path: ['spec', 'plan'],
+        message: `there is no Plan "${document.spec.plan}"`,
+        remedy: `known: ${[...draft.plans.keys()].slice(0, 10).join(', ') || 'none'}`,
+      });
+      return undefined;
+    }
+    return compileTenant(document, {
+      plan,
+      index: this.#slots.tenants.of(wanted.name) as TenantIndex,
+      file: wanted.file.path,
+    });
+  }
+
+  #providers(draft: Draft, removed: ReadonlySet<string>): void {
+    for (const wanted of of(draft, 'IdentityProvider')) {
+      const document = wanted.document as IdentityProviderDocument;
+      const jwks = this.#keySource(draft, wanted);
+      if (!this.#isGood(draft, wanted, objectToProvider) || jwks === undefined) continue;
+      const before = draft.providers.get(wanted.name);
+      const isSameKeys =
+        before !== undefined &&
+        ('text' in before.jwks && 'text' in jwks
+          ? before.jwks.text === jwks.text && before.jwks.file === jwks.file
+          : !('text' in before.jwks) && !('text' in jwks));
+      if (isSameKeys && this.#live.get(keyOf('IdentityProvider', wanted.name))?.document === document) continue;
+      draft.providers.set(wanted.name, compileProvider(document, jwks));
+      take(draft, wanted);
+    }
+    for (const name of namesOf(removed, 'IdentityProvider')) drop(draft, 'IdentityProvider', name, draft.providers);
+  }
+
+  #keySource(draft: Draft, wanted: Wanted): IdentityProvider['jwks'] | undefined {
+    const { jwks } = (wanted.document as IdentityProviderDocument).spec;
+    if ('url' in jwks) return { url: jwks.url, allowPrivate: jwks.allowPrivate ?? false };
+    const file = jwks.file.replace(/^\.\//, '');
+    const text = draft.keyFiles.get(file);
+    const message =
+      text === undefined
+        ? `there is no key file ${JSON.stringify(jwks.file)} in the tenancy directory`
+        : objectToKeySet(text);
+    if (message === undefined) return { file, text: text as string };
+    this.#refuse(draft, wanted, {
+      severity: 'error',
+      path: ['spec', 'jwks', 'file'],
+      message,
+      remedy: 'put a JWK set {"keys": […]} beside the documents, in a file named *.json',
+    });
+    return undefined;
+  }
+
+  #routesOf(draft: Draft, removed: ReadonlySet<string>): void {
+    for (const wanted of of(draft, 'Route')) {
+      if (!this.#isChanged(draft, wanted, objectToRoute)) continue;
+      const route = compileRoute(wanted.document as RouteDocument, this.#slots.routes.of(wanted.name));
+      const twin = [...draft.routes.values()].find(
+        (each) => each.name !== route.name && !removed.has(keyOf('Route', each.name)) && isSameMatch(each, route),
+      );
+      if (twin !== undefined) {
+        this.#refuse(draft, wanted, {
+          severity: 'error',
+          path: ['spec', 'match'],
+          message: `Route "${twin.name}" has the same match`,
+          remedy: 'merge the two',
+        });
+        continue;
+      }
+      draft.routes.set(wanted.name, route);
+      take(draft, wanted);
+    }
+    for (const name of namesOf(removed, 'Route')) drop(draft, 'Route', name, draft.routes);
+  }
+
+  /** Good, and another document than the live one. */
+  #isChanged<D>(draft: Draft, wanted: Wanted, objections: (document: D) => readonly Objection[]): boolean {
+    const live = this.#live.get(keyOf(wanted.kind, wanted.name));
+    return (
+      this.#isGood(draft, wanted, objections) && (live?.document !== wanted.document || live?.file !== wanted.file.path)
+    );
+  }
+
+  /** Whether the document means something sound. Judged once a document; said again in every update, so that findings stay. */
+  #isGood<D>(draft: Draft, wanted: Wanted, objectTo: (document: D) => readonly Objection[]): boolean {
+    const document = wanted.document as object;
+    let objections = this.#objections.get(document);
+    if (objections === undefined) {
+      objections = objectTo(document as D);
+      this.#objections.set(document, objections);
+    }
+    for (const objection of objections) this.#refuse(draft, wanted, objection);
+    return !objections.some((each) => each.severity === 'error');
+  }
+
+  #refuse(draft: Draft, wanted: Wanted, objection: Objection): void {
+    const placed = placeProblem(wanted.loaded.text, { ...objection, isKey: false });
+    draft.findings.push(
+      findingAt(
+        wanted.file,
+        wanted.loaded,
+        { severity: objection.severity, kind: wanted.kind, name: wanted.name },
+        placed,
+      ),
+    );
+  }
+
+  async #commit(draft: Draft, pace: Pace): Promise<void> {
+    const before = this.#snapshot;
+    const tenantByClaim = new Map(before.tenantByClaim);
+    const tenantByHost = new Map(before.tenantByHost);
+    const tenantByApiKeyId = new Map(before.tenantByApiKeyId);
+    for (const [name, old] of before.tenants) {
+      if (draft.tenants.get(name) === old) continue;
+      await pace();
+      for (const each of old.claims) tenantByClaim.delete(each);
+      for (const each of old.hosts) tenantByHost.delete(each);
+      for (const each of old.apiKeys) tenantByApiKeyId.delete(each.id);
+      this.#claims.release(old);
+      if (!draft.tenants.has(name)) this.#slots.tenants.release(name);
+    }
+    for (const [name, tenant] of draft.tenants) {
+      if (before.tenants.get(name) === tenant) continue;
+      await pace();
+      for (const each of tenant.claims) tenantByClaim.set(each, tenant);
+      for (const each of tenant.hosts) tenantByHost.set(each, tenant);
+      for (const each of tenant.apiKeys) tenantByApiKeyId.set(each.id, tenant);
+      this.#claims.hold(tenant);
+    }
+    this.#live = draft.live;
+    this.#routes = draft.routes;
+    const { plans, tenants, providers } = draft;
+    const routes = sortRoutes(draft.routes.values());
+    this.#snapshot = {
+      generation: before.generation + 1,
+      plans,
+      tenants,
+      providers,
+      routes,
+      tenantByClaim,
+      tenantByHost,
+      tenantByApiKeyId,
+      tenantSlots: this.#slots.tenants.length,
+    };
+  }
+}
+
+function* of(draft: Draft, kind: Wanted['kind']): Generator<Wanted> {
+  for (const wanted of draft.desired.wanted.values()) if (wanted.kind === kind) yield wanted;
+}
+
+function* namesOf(keys: ReadonlySet<string>, kind: string): Generator<string> {
+  for (const key of keys) if (key.startsWith(`${kind}/`)) yield key.slice(kind.length + 1);
+}
+
+function take(draft: Draft, wanted: Wanted): void {
+  draft.live.set(keyOf(wanted.kind, wanted.name), { document: wanted.document, file: wanted.file.path });
+  draft.changed++;
+}
+
+function drop(draft: Draft, kind: string, name: string, objects: Map<string, unknown>): void {
+  objects.delete(name);
+  draft.live.delete(keyOf(kind, name));
+  draft.changed++;
+}
+
+function isSameMatch(a: Route, b: Route): boolean {
+  const methods = (route: Route) => [...(route.methods ?? [])].sort().join(' ');
+  return a.path.kind === b.path.kind && a.path.text === b.path.text && methods(a) === methods(b);
+}
+
+function plainFinding(file: string | undefined, kind: string, name: string, message: string, remedy: string): Finding {
+  return { severity: 'error', file: file ?? '', line: 0, column: 0, kind, name, path: '', message, remedy };
+}
+
+/** What is wrong with a key set's text, or undefined. The keys themselves are judged by who uses them. */
+function objectToKeySet(text: string): string | undefined {
+  try {
+    const { keys } = JSON.parse(text) as { keys?: unknown };
+    return Array.isArray(keys) && keys.length <= 100 ? undefined : 'the key file is not a JWK set of at most 100 keys';
+  } catch {
+    return 'the key file is not JSON';
+  }
+}

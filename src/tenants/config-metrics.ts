@@ -1,0 +1,73 @@
+/** What Prometheus learns of the configuration. */
+import type { Metrics } from '../telemetry/index.ts';
+import type { Finding, Snapshot } from './model.ts';
+import type { Reload, ReloadResult } from './tenancy.ts';
+
+const RESULTS: readonly ReloadResult[] = ['applied', 'unchanged', 'partial', 'rejected'];
+
+export interface ConfigFacts {
+  snapshot(): Snapshot;
+  findings(): readonly Finding[];
+  lastReload(): Reload | undefined;
+}
+
+/** Registers the families; the returned function counts a reload. */
+export function configMetrics(metrics: Metrics, facts: ConfigFacts): (reload: Reload) => void {
+  const reloads = metrics.counters({
+    name: 'reeve_config_reloads_total',
+    help: 'Reloads of the tenancy by result.',
+    labels: { result: RESULTS },
+  });
+  const apply = metrics.histogram({
+    name: 'reeve_config_apply_seconds',
+    help: 'From the first look at the directory to the swap.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+  });
+  let lastSuccessMs = 0;
+  metrics.gauge({
+    name: 'reeve_config_generation',
+    help: 'Generation of the tenancy that is live.',
+    read: () => facts.snapshot().generation,
+  });
+  metrics.gauge({
+    name: 'reeve_config_last_reload_successful',
+    help: '1 when the last reload found no error.',
+    read: () => Number(facts.findings().every((each) => each.severity !== 'error')),
+  });
+  metrics.gauge({
+    name: 'reeve_config_last_reload_success_timestamp_seconds',
+    help: 'When a reload last found no error, Unix time.',
+    read: () => lastSuccessMs / 1e3,
+  });
+  metrics.collected({
+    name: 'reeve_config_findings',
+    help: 'Problems in the files as they are now.',
+    type: 'gauge',
+    labels: ['severity'],
+    collect(emit) {
+      for (const severity of ['error', 'warning'] as const)
+        emit([severity], facts.findings().filter((each) => each.severity === severity).length);
+    },
+  });
+  let counted: { of: Snapshot; states: Map<string, number> } | undefined;
+  metrics.collected({
+    name: 'reeve_tenants',
+    help: 'Tenants by state.',
+    type: 'gauge',
+    labels: ['state'],
+    collect(emit) {
+      const snapshot = facts.snapshot();
+      if (counted?.of !== snapshot) {
+        counted = { of: snapshot, states: new Map() };
+        for (const { state } of snapshot.tenants.values())
+          counted.states.set(state, (counted.states.get(state) ?? 0) + 1);
+      }
+      for (const [state, count] of counted.states) emit([state], count);
+    },
+  });
+  return (reload) => {
+    reloads.add(reloads.index(reload.result));
+    if (reload.result === 'applied' || reload.result === 'unchanged') lastSuccessMs = reload.atWallMs;
+    if (reload.changed > 0) apply.observe(reload.durationMs / 1e3);
+  };
+}
