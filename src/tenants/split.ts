@@ -11,34 +11,48 @@ export interface DocumentText {
 
 /** Every document that holds more than white space and comments. */
 export function* splitDocuments(file: string): Generator<DocumentText> {
+  const markers = new Markers(file);
   let from = file.charCodeAt(0) === 0xfeff ? 1 : 0;
   while (from <= file.length) {
-    const marker = nextMarker(file, from);
+    const marker = markers.next(from);
     const text = file.slice(from, marker);
     if (!isBlank(text)) yield { text, offset: from };
     if (marker === file.length) return;
-    // What follows `--- ` on its line belongs to the next document; `...` and the rest of its line to none.
+    // What follows `---` on its line belongs to the next document; `...` and the rest of its line to none.
     from = file.startsWith('...', marker) ? endOfLine(file, marker) : marker + 3;
   }
 }
 
-/** The place of the next line that begins with `---` or `...` and goes on with white space, or the end. */
-function nextMarker(file: string, from: number): number {
-  let at = from === 0 || from === 1 || file[from - 1] === '\n' ? from : endOfLine(file, from);
-  while (at < file.length) {
-    if (isMarker(file, at)) return at;
-    const dashes = file.indexOf('\n---', at - 1);
-    const dots = file.indexOf('\n...', at - 1);
-    const next = Math.min(dashes === -1 ? file.length : dashes, dots === -1 ? file.length : dots);
-    if (next === file.length) return file.length;
-    if (isMarker(file, next + 1)) return next + 1;
-    at = next + 4;
+/** Finds lines that begin with `---` or `...`, remembering how far each was looked for: one pass over the file for each. */
+class Markers {
+  readonly #file: string;
+  #dashes = -1;
+  #dots = -1;
+
+  constructor(file: string) {
+    this.#file = file;
   }
-  return file.length;
+
+  /** The next marker at or behind `from`, or the end of the file. */
+  next(from: number): number {
+    if (this.#dashes < from) this.#dashes = this.#find('---', from);
+    if (this.#dots < from) this.#dots = this.#find('...', from);
+    return Math.min(this.#dashes, this.#dots);
+  }
+
+  #find(marker: string, from: number): number {
+    const file = this.#file;
+    const isLineStart = from === 0 || (from === 1 && file.charCodeAt(0) === 0xfeff) || file[from - 1] === '\n';
+    if (isLineStart && isMarker(file, marker, from)) return from;
+    for (let at = file.indexOf(`\n${marker}`, from); at !== -1; at = file.indexOf(`\n${marker}`, at + 1)) {
+      if (isMarker(file, marker, at + 1)) return at + 1;
+    }
+    return file.length;
+  }
 }
 
-function isMarker(file: string, at: number): boolean {
-  if (!file.startsWith('---', at) && !file.startsWith('...', at)) return false;
+function isMarker(file: string, marker: string, at: number): boolean {
+  if (!file.startsWith(marker, at)) return false;
   const after = file.charCodeAt(at + 3);
   return Number.isNaN(after) || after === 32 || after === 9 || after === 10 || after === 13;
 }

@@ -1,0 +1,111 @@
+// hot path
+/** How identity stands in the path: two stages, sanitise and identify. */
+import type { Exchange, Filter, IdentitySource, Reply, Sanitised, Verdict } from '../pipeline/index.ts';
+import type { Snapshot, Tenant } from '../tenants/index.ts';
+import { FORWARDED_CERT, isProtectedName } from './protected-names.ts';
+import { replies } from './replies.ts';
+import type { Found, Source } from './sources/source.ts';
+
+export interface SanitiseOptions {
+  /** Refuse instead of removing. */
+  readonly isStrict: boolean;
+  readonly isTrustedProxy: (peer: string) => boolean;
+  readonly onSpoof: (x: Exchange, removed: number) => void;
+}
+
+/** Removes what only the inside may say, on every path, before anything else looks at the request. */
+export function sanitiseFilter({
+  isStrict,
+  isTrustedProxy,
+  onSpoof,
+}: SanitiseOptions): Filter<Exchange, { sanitised: true }> {
+  return {
+    name: 'sanitise',
+    onThrow: 'deny',
+    onRequest(x) {
+      const removed = x.headers.removeWhere(
+        (name) => isProtectedName(name) && !(name === FORWARDED_CERT && isTrustedProxy(x.peer)),
+      );
+      x.sanitised = true;
+      if (removed === 0) return undefined;
+      onSpoof(x, removed);
+      return isStrict ? replies.spoofed : undefined;
+    },
+    onResponse(_x, head) {
+      head.headers.removeWhere((name) => isProtectedName(name));
+    },
+  };
+}
+
+export interface IdentifyOptions {
+  readonly sources: readonly Source[];
+  /** Header names that carry credentials, removed towards the application when it must not see them. */
+  readonly credentialHeaders: readonly string[];
+  /** Turns a refusal into the answer: counted, audited, limited by peer. */
+  readonly onRefusal: (x: Exchange, reply: Reply) => Reply;
+}
+
+type Identity = { tenant: Tenant; source: IdentitySource };
+const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Finds the one tenant that every source agrees on. */
+export function identifyFilter(options: IdentifyOptions): Filter<Sanitised, Identity> {
+  return {
+    name: 'identify',
+    onThrow: 'deny',
+    onRequest(x) {
+      const found: Found[] = [];
+      let pending: Promise<Found>[] | undefined;
+      for (const source of options.sources) {
+        const each = source.find(x);
+        if (each instanceof Promise) {
+          const at = found.length;
+          pending ??= [];
+          pending.push(each.then((late) => (found[at] = late)));
+          found.push({ kind: 'none' });
+        } else found.push(each);
+      }
+      if (pending === undefined) return decide(options, x, found);
+      return Promise.all(pending).then(() => decide(options, x, found));
+    },
+  };
+}
+
+function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Verdict {
+  let tenant: Tenant | undefined;
+  let proof: IdentitySource | undefined;
+  for (let i = 0; i < found.length; i++) {
+    const each = found[i] as Found;
+    if (each.kind === 'none') continue;
+    if (each.kind === 'refused') return options.onRefusal(x, each.reply);
+    const named = lookUp(x.snapshot, each.by, each.id);
+    if (named === undefined) return options.onRefusal(x, replies.unknown);
+    if (tenant !== undefined && tenant !== named) return options.onRefusal(x, replies.mismatch);
+    tenant = named;
+    const source = options.sources[i] as Source;
+    if (source.isProof) proof ??= source.name;
+  }
+  if (tenant === undefined || proof === undefined) return options.onRefusal(x, replies.missing);
+  const reply = replyOfState(tenant, x.method);
+  if (reply !== undefined) return options.onRefusal(x, reply);
+  admit(options, x, tenant, proof);
+  return undefined;
+}
+
+function lookUp(snapshot: Snapshot, by: 'claim' | 'host' | 'keyId', id: string): Tenant | undefined {
+  if (by === 'claim') return snapshot.tenantByClaim.get(id);
+  return by === 'host' ? snapshot.tenantByHost.get(id) : snapshot.tenantByApiKeyId.get(id);
+}
+
+function replyOfState(tenant: Tenant, method: string): Reply | undefined {
+  if (tenant.state === 'active') return undefined;
+  if (tenant.state === 'readonly') return READING.has(method) ? undefined : replies.readonly;
+  return replies[tenant.state];
+}
+
+function admit({ credentialHeaders }: IdentifyOptions, x: Exchange, tenant: Tenant, source: IdentitySource): void {
+  x.tenant = tenant;
+  x.source = source;
+  for (const name of credentialHeaders) x.headers.remove(name);
+  x.inject.push('x-tenant-id', tenant.id, 'x-tenant-plan', tenant.plan.name);
+}

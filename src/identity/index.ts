@@ -1,0 +1,3 @@
+export type { Identity, IdentityOptions } from './identity.ts';
+export { createIdentity } from './identity.ts';
+export { isProtectedName } from './protected-names.ts';

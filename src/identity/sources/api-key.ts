@@ -1,0 +1,50 @@
+// hot path
+/** `rk_<id>_<secret>`: found by its id, proved by HMAC-SHA256 of the whole key under the pepper, compared in constant time. */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../core/index.ts';
+import type { Exchange } from '../../pipeline/index.ts';
+import { replies } from '../replies.ts';
+import { API_KEY_PREFIX, bearerOf } from './credential.ts';
+import { type Found, NONE, type Source } from './source.ts';
+
+const KEY_CHARS_MAX = 256;
+const INVALID: Found = { kind: 'refused', reply: replies.invalid };
+const EXPIRED: Found = { kind: 'refused', reply: replies.expired };
+/** Compared with when the id is unknown, so that an unknown id takes as long as a known one. */
+const NO_KEY = { id: '', hash: Buffer.alloc(32), expiresMs: 0 };
+
+export function apiKeySource({
+  header,
+  pepper,
+  clock,
+}: {
+  header: string;
+  pepper: Buffer | undefined;
+  clock: Clock;
+}): Source {
+  return {
+    name: 'apiKey',
+    isProof: true,
+    find(x: Exchange): Found {
+      const key = keyOf(x, header);
+      if (key === undefined) return NONE;
+      const separator = key?.indexOf('_', API_KEY_PREFIX.length) ?? -1;
+      if (key === null || pepper === undefined || key.length > KEY_CHARS_MAX || separator === -1) return INVALID;
+      const id = key.slice(API_KEY_PREFIX.length, separator);
+      const known = x.snapshot.tenantByApiKeyId.get(id)?.apiKeys.find((each) => each.id === id);
+      const isEqual = timingSafeEqual(createHmac('sha256', pepper).update(key).digest(), (known ?? NO_KEY).hash);
+      if (known === undefined || !isEqual) return INVALID;
+      return clock.wallMs() < known.expiresMs ? { kind: 'named', by: 'keyId', id } : EXPIRED;
+    },
+  };
+}
+
+/** The key of the request, undefined without one, null when it is ambiguous. */
+function keyOf(x: Exchange, header: string): string | undefined | null {
+  const own = x.headers.all(header);
+  const bearer = bearerOf(x.headers);
+  const inBearer = bearer?.startsWith(API_KEY_PREFIX) === true ? bearer : undefined;
+  if (own.length === 0) return inBearer;
+  if (own.length > 1 || !(own[0] as string).startsWith(API_KEY_PREFIX)) return null;
+  return inBearer === undefined || inBearer === own[0] ? own[0] : null;
+}

@@ -1,0 +1,14 @@
+// hot path
+/** The bearer credential of a request: exactly one Authorization field, or none. */
+import type { HeaderList } from '../../wire/index.ts';
+
+/** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
+export function bearerOf(headers: HeaderList): string | undefined | null {
+  const value = headers.first('authorization');
+  if (value === undefined) return undefined;
+  if (headers.all('authorization').length > 1) return null;
+  if (value.length < 8 || value.slice(0, 7).toLowerCase() !== 'bearer ') return undefined;
+  return value.slice(7).trim();
+}
+
+export const API_KEY_PREFIX = 'rk_';

@@ -1,0 +1,21 @@
+/** Where a tenant may be named. One implementation a file; later ones (mTLS, introspection, the signed context) stand beside these. */
+import type { Exchange, IdentitySource, Reply } from '../../pipeline/index.ts';
+
+/**
+ * - `none`: the request says nothing here. - `named`: it names a tenant by an id that the snapshot maps (claim, host, key id
+ * have name spaces of their own). - `refused`: it says something that must not pass.
+ */
+export type Found =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'named'; readonly by: 'claim' | 'host' | 'keyId'; readonly id: string }
+  | { readonly kind: 'refused'; readonly reply: Reply };
+
+export interface Source {
+  readonly name: IdentitySource;
+  /** Whether what it finds is proof by itself. A hint must agree with the proof, and proves nothing alone. */
+  readonly isProof: boolean;
+  /** Synchronous where no key must be fetched and no signature verified. */
+  find(x: Exchange): Found | Promise<Found>;
+}
+
+export const NONE: Found = { kind: 'none' };

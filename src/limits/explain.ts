@@ -1,0 +1,73 @@
+/** A decision explained without making it: for `reeve limits check` and the admin API. */
+import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
+import { decide } from './decide.ts';
+import type { LimitState } from './state.ts';
+
+export interface LimitsExplanation {
+  readonly tenant: string;
+  readonly plan: string;
+  readonly shadow: boolean;
+  readonly requests:
+    | { readonly limit: string; readonly burst: number; readonly left: number; readonly credit: number }
+    | undefined;
+  readonly egress: { readonly limit: string } | undefined;
+  readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
+  readonly waiting: number;
+  readonly isDegraded: boolean;
+  readonly ladder: readonly string[];
+  readonly route:
+    | { readonly name: string; readonly cost: number; readonly critical: boolean; readonly limit: string | undefined }
+    | undefined;
+  /** What a request would get now. */
+  readonly wouldGet: { readonly decision: string; readonly because: string; readonly waitMs: number };
+}
+
+export function explain(
+  state: LimitState,
+  snapshot: Snapshot,
+  tenant: Tenant,
+  ask: { method: string; path: string },
+  now: number,
+): LimitsExplanation {
+  state.claim(tenant, now);
+  const route = routeOf(snapshot, ask.method, ask.path);
+  const { allowance, index, plan } = tenant;
+  const decided = decide(state, { tenant, route, now, waitingAll: 0 });
+  return {
+    tenant: tenant.id,
+    plan: plan.name,
+    shadow: allowance.shadow,
+    requests: allowance.requests && {
+      limit: allowance.requests.text,
+      burst: allowance.requests.burst,
+      left: round(state.requests.left(index, allowance.requests, now)),
+      credit: round(state.credit(index, allowance.requests, now)),
+    },
+    egress: allowance.egress && { limit: allowance.egress.text },
+    concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
+    waiting: state.waiting(index),
+    isDegraded: state.isDegraded(index, now),
+    ladder: plan.ladder.map(rungText),
+    route: route && { name: route.name, cost: route.cost, critical: route.isCritical, limit: route.rate?.text },
+    wouldGet: { decision: decided.kind, because: because(decided.over, tenant, route), waitMs: round(decided.waitMs) },
+  };
+}
+
+function because(over: string, { allowance }: Tenant, route: Route | undefined): string {
+  if (over === 'nothing') return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
+  if (over === 'concurrency') return `${allowance.concurrency} requests are in flight`;
+  if (over === 'route') return `over the rate ${route?.rate?.text} of route ${route?.name}`;
+  return over === 'egress'
+    ? `over the response rate ${allowance.egress?.text}`
+    : `over the request rate ${allowance.requests?.text}`;
+}
+
+function rungText(rung: Rung): string {
+  if (rung.kind === 'shape') return `shape: ${rung.delayMsMax}ms`;
+  if (rung.kind === 'features') return `features: ${rung.features.join(' ')}`;
+  return rung.kind === 'route' ? 'route: degraded' : rung.kind;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
