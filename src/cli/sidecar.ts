@@ -4,21 +4,20 @@
  *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → status
  */
 import { readFile } from 'node:fs/promises';
-import { type AdminView, createHealth, type Health, openAdmin, openStatus } from '../admin/index.ts';
+import { createHealth, openAdmin, openStatus } from '../admin/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
-import { createIdentity, type Identity, isProtectedName } from '../identity/index.ts';
-import { createLimits, type Limits } from '../limits/index.ts';
-import type { Pipeline } from '../pipeline/index.ts';
-import { buildChain, createObserver, openProxy, openUpstreams, type Proxy } from '../proxy/index.ts';
+import { createIdentity, isProtectedName } from '../identity/index.ts';
+import { createLimits } from '../limits/index.ts';
+import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, type Metrics } from '../telemetry/index.ts';
-import { openTenancy, type SidecarConfig, type Snapshot, type Tenancy } from '../tenants/index.ts';
+import { openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
   readonly ports: { readonly inbound: number; readonly status: number; readonly admin: number };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
-  /** Not ready at once, no new connections, requests in flight finish within the grace; then everything closes. */
+  /** Not ready at once; no new connections; what is in flight finishes within the grace; then everything closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -29,7 +28,7 @@ export interface SidecarOptions {
   readonly log?: Log;
 }
 
-/** Starts a sidecar. Rejects with a ReeveError that names the place and the remedy; what was opened is closed again. */
+/** Rejects with a ReeveError that names the place and the remedy; what was opened by then is closed again. */
 export async function startSidecar(config: SidecarConfig, options: SidecarOptions = {}): Promise<RunningSidecar> {
   const closer = new Closer();
   try {
@@ -41,31 +40,131 @@ export async function startSidecar(config: SidecarConfig, options: SidecarOption
 }
 
 async function open(config: SidecarConfig, options: SidecarOptions, closer: Closer): Promise<RunningSidecar> {
-  const log = options.log ?? standardLog(config);
-  const world = { clock: systemClock, timers: systemTimers, random: systemRandom, log };
-  const metrics = createMetrics(world);
+  const log =
+    options.log ??
+    createLog({
+      clock: systemClock,
+      level: config.log.level,
+      write: (line) => void process.stdout.write(line),
+      base: { 'service.name': config.name },
+    });
+  const world = {
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    log,
+    metrics: createMetrics({ timers: systemTimers }),
+  };
   const identity = createIdentity({
     ...world,
-    metrics,
     config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
-    pepper: await readPepper(config.identity.pepperFile),
+    pepper: await readPepper(config),
   });
-  closer.add(() => identity.close());
-  const limits = createLimits({ ...world, metrics });
+  const limits = createLimits(world);
   const tenancy = await openTenancy({
     ...world,
     ...config.tenancy,
     stateDir: config.stateDir,
-    metrics,
     prepare: (next) => identity.prepare(next),
   });
   closer.add(() => tenancy.close());
+  tenancy.onSwap((next, previous) => limits.use(next, previous));
 
-  const upstreams = openUpstreams({ ...world, config, metrics });
+  const upstreams = openUpstreams({ ...world, config });
   closer.add(() => upstreams.close());
-  const pipeline = currentPipeline(config, tenancy, identity, limits, upstreams, metrics, log);
-  const proxy = await openProxy({ ...world, config, metrics, upstreams, isProtectedName, snapshot: () => tenancy.snapshot, pipeline });
+  const failures = new Map<string, number>();
+  world.metrics.collected({
+    name: 'reeve_stage_failures_total',
+    help: 'Throws of a stage; a defect. What then happens is said by the stage.',
+    type: 'counter',
+    labels: ['stage'],
+    collect: (emit) => failures.forEach((count, stage) => emit([stage], count)),
+  });
+  const pipeline = buildChain({
+    observe: createObserver({ ...world, access: config.log }),
+    identity,
+    limits,
+    upstreams: upstreams.names,
+    onStageThrow(stage, cause) {
+      failures.set(stage, (failures.get(stage) ?? 0) + 1);
+      log.error('stage.failed', { stage, cause });
+    },
+  });
+  const proxy = await openProxy({
+    ...world,
+    config,
+    upstreams,
+    isProtectedName,
+    isTrustedProxy: identity.isTrustedProxy,
+    snapshot: () => tenancy.snapshot,
+    pipeline: () => pipeline,
+  });
   closer.add(() => proxy.close());
 
-  return serve(config, { tenancy, limits, metrics, proxy, pipeline, log }, closer);
+  let isDraining = false;
+  const admin = await openAdmin({
+    ...config.admin,
+    view: {
+      version,
+      stages: pipeline.stages,
+      snapshot: () => tenancy.snapshot,
+      status: () => tenancy.status,
+      findings: () => tenancy.findings(),
+      explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
+      traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
+    },
+  });
+  closer.add(() => admin.close());
+  const health = createHealth({
+    timers: systemTimers,
+    generation: () => tenancy.snapshot.generation,
+    isDraining: () => isDraining,
+  });
+  closer.add(() => health.close());
+  world.metrics.collected({
+    name: 'reeve_build_info',
+    help: 'Always 1; the version is a label.',
+    type: 'gauge',
+    labels: ['version', 'node_version'],
+    collect: (emit) => emit([version, process.version], 1),
+  });
+  const status = await openStatus({ ...config.status, metrics: world.metrics, health });
+  closer.add(() => status.close());
+
+  const ports = { inbound: proxy.port, status: status.port, admin: admin.port };
+  log.info('sidecar.started', {
+    ports,
+    tenants: tenancy.snapshot.tenants.size,
+    generation: tenancy.snapshot.generation,
+    version,
+  });
+  return {
+    ports,
+    tenancy,
+    metrics: world.metrics,
+    async drain() {
+      isDraining = true;
+      log.info('sidecar.draining', { in_flight: proxy.inFlight });
+      await proxy.drain(config.drain.graceMs);
+      await closer.close();
+      log.info('sidecar.stopped');
+    },
+    close: () => closer.close(),
+    [Symbol.asyncDispose]: () => closer.close(),
+  };
+}
+
+async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefined> {
+  if (identity.pepperFile === undefined) return undefined;
+  try {
+    const bytes = await readFile(identity.pepperFile);
+    // A trailing newline is what editors and `echo` add, never a part of the secret.
+    return Buffer.from(bytes.toString('utf8').trimEnd());
+  } catch (cause) {
+    throw new ReeveError('pepper-unreadable', `the pepper cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: identity.pepperFile,
+      remedy: 'mount the secret, or leave apiKey out of identity.sources',
+      cause,
+    });
+  }
 }

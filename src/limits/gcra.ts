@@ -73,7 +73,7 @@ export class Gcra {
         return this.#arrivals[slot] as number;
       }
     }
-    return arrival > now ? arrival : now;
+    return Math.max(arrival, now);
   }
 }
 

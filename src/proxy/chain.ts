@@ -5,7 +5,6 @@
 import type { Identity } from '../identity/index.ts';
 import type { Limits } from '../limits/index.ts';
 import { chain, type Exchange, type Filter, type OnStageThrow, type Pipeline } from '../pipeline/index.ts';
-import type { Snapshot } from '../tenants/index.ts';
 import { routing } from './routing.ts';
 
 export interface Stages {
@@ -17,8 +16,7 @@ export interface Stages {
   readonly onStageThrow: OnStageThrow;
 }
 
-/** The chain of one configuration generation. */
-export function buildChain(stages: Stages, snapshot: Snapshot): Pipeline {
+export function buildChain(stages: Stages): Pipeline {
   return (
     chain(stages.onStageThrow)
       // Outermost, so that whatever becomes of a request is counted and logged, refusals included.
@@ -26,9 +24,9 @@ export function buildChain(stages: Stages, snapshot: Snapshot): Pipeline {
       // Before anything that could look at a header: what clients forge must be gone first.
       .use(stages.identity.sanitise)
       // Limits are per verified tenant; who is not verified must not spend a tenant's allowance.
-      .use(stages.identity.identify(snapshot))
+      .use(stages.identity.identify)
       // Before an upstream is chosen: a degraded request goes elsewhere, a refused one nowhere.
-      .use(stages.limits.filter(snapshot))
+      .use(stages.limits.filter)
       .use(routing(stages.upstreams))
       .compile()
   );

@@ -6,7 +6,7 @@
  *   hot.add(index)  ──▶ Float64Array ──▶ exposition(): one family a chunk, the loop is yielded between slices
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { Clock, Timers } from '../core/index.ts';
+import type { Timers } from '../core/index.ts';
 
 export type Labels = Readonly<Record<string, readonly string[]>>;
 
@@ -25,6 +25,8 @@ export interface HotHistogram {
 }
 
 export type Emit = (labelValues: readonly string[], value: number) => void;
+
+export type EmitHistogram = (labelValues: readonly string[], counts: Float64Array, sum: number) => void;
 
 export interface MetricRow {
   readonly name: string;
@@ -47,6 +49,14 @@ export interface Metrics {
     labels: readonly string[];
     collect: (emit: Emit) => void;
   }): void;
+  /** The same for a histogram: counts of each bucket, not cumulative, +Inf last, and the sum. */
+  collectedHistogram(o: {
+    name: string;
+    help: string;
+    labels: readonly string[];
+    buckets: readonly number[];
+    collect: (emit: EmitHistogram) => void;
+  }): void;
   /** The text format 0.0.4, in chunks; no slice between two chunks holds the loop for more than about 2 ms. */
   exposition(): AsyncGenerator<string>;
   /** What is registered, for docs/metrics.md. */
@@ -61,7 +71,7 @@ interface Family extends MetricRow {
   readonly write: (line: (suffix: string, labels: string, value: number) => void) => void;
 }
 
-export function createMetrics({ timers }: { timers: Timers; clock: Clock }): Metrics {
+export function createMetrics({ timers }: { timers: Timers }): Metrics {
   const families = new Map<string, Family>();
   const own = new Registry();
   collectDefaultMetrics({ register: own, prefix: 'reeve_' });
@@ -115,6 +125,11 @@ export function createMetrics({ timers }: { timers: Timers; clock: Clock }): Met
     collected({ name, help, type, labels, collect }) {
       const write: Family['write'] = (line) => collect((values, value) => line('', labelText(labels, values), value));
       add({ name, help, type, labels, write });
+    },
+    collectedHistogram({ name, help, labels, buckets, collect }) {
+      const write: Family['write'] = (line) =>
+        collect((values, counts, sum) => writeHistogram(line, labelText(labels, values), buckets, counts, sum));
+      add({ name, help, type: 'histogram', labels, write });
     },
     async *exposition() {
       for (const family of families.values()) {
@@ -216,19 +231,28 @@ class Histogram implements HotHistogram {
     for (let cell = 0; cell < this.#cells.count; cell++) {
       const row = this.#values.subarray(cell * this.#width, (cell + 1) * this.#width);
       const labels = this.#cells.text(cell);
-      const comma = labels === '' ? '' : ',';
-      let count = 0;
-      for (const each of row.subarray(0, -1)) count += each;
-      if (count === 0 && this.#cells.count > 1) continue;
-      let below = 0;
-      for (let i = 0; i <= this.#buckets.length; i++) {
-        below += row[i] as number;
-        line('_bucket', `${labels}${comma}le="${this.#buckets[i] ?? '+Inf'}"`, below);
-      }
-      line('_sum', labels, row[this.#width - 1] as number);
-      line('_count', labels, count);
+      const counts = row.subarray(0, -1);
+      if (this.#cells.count > 1 && counts.every((count) => count === 0)) continue;
+      writeHistogram(line, labels, this.#buckets, counts, row[this.#width - 1] as number);
     }
   }
+}
+
+function writeHistogram(
+  line: (suffix: string, labels: string, value: number) => void,
+  labels: string,
+  buckets: readonly number[],
+  counts: Float64Array,
+  sum: number,
+): void {
+  const comma = labels === '' ? '' : ',';
+  let below = 0;
+  for (let i = 0; i <= buckets.length; i++) {
+    below += counts[i] as number;
+    line('_bucket', `${labels}${comma}le="${buckets[i] ?? '+Inf'}"`, below);
+  }
+  line('_sum', labels, sum);
+  line('_count', labels, below);
 }
 
 function labelText(names: readonly string[], values: readonly string[]): string {

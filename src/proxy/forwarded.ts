@@ -1,0 +1,58 @@
+// hot path
+/**
+ * Fields about the way of a request: request id, trace context, forwarding, Via. What an untrusted client says about its own way is
+ * replaced; what a trusted proxy says is kept and extended.
+ */
+import type { Random } from '../core/index.ts';
+import type { TrustClass } from '../pipeline/index.ts';
+import { childOf, formatTraceparent, newTrace, parseTraceparent, type TraceContext } from '../telemetry/index.ts';
+import { type HeaderList, isToken } from '../wire/index.ts';
+
+const REQUEST_ID_CHARS_MAX = 128;
+
+/** The client's own id when it is a sound token, else a new one. Written into the headers. */
+export function requestId(headers: HeaderList, random: Random): string {
+  const given = headers.first('x-request-id');
+  if (
+    given !== undefined &&
+    given.length <= REQUEST_ID_CHARS_MAX &&
+    isToken(given) &&
+    headers.all('x-request-id').length === 1
+  )
+    return given;
+  headers.remove('x-request-id');
+  const id = random.hex(16);
+  headers.append('x-request-id', id);
+  return id;
+}
+
+/** At an edge the trace is always new: clients choose trace ids, and two tenants could choose the same. */
+export function continueTrace(headers: HeaderList, trustClass: TrustClass, random: Random): TraceContext {
+  const given =
+    trustClass === 'mesh' && headers.all('traceparent').length === 1
+      ? parseTraceparent(headers.first('traceparent') as string)
+      : undefined;
+  headers.remove('traceparent');
+  if (given === undefined) headers.removeWhere((name) => name === 'tracestate' || name === 'baggage');
+  const trace = given === undefined ? newTrace(random) : childOf(given, random);
+  headers.append('traceparent', formatTraceparent(trace));
+  return trace;
+}
+
+export interface Peer {
+  readonly address: string;
+  readonly isTrusted: boolean;
+  /** Authority of the request, for X-Forwarded-Host. */
+  readonly host: string | undefined;
+}
+
+/** `X-Forwarded-For`, `-Proto` and `-Host`; `Forwarded` (RFC 7239) only from trusted proxies, who know what they wrote. */
+export function forwardedFields(headers: HeaderList, { address, isTrusted, host }: Peer): void {
+  if (!isTrusted)
+    headers.removeWhere((name) => name === 'forwarded' || name === 'x-real-ip' || name.startsWith('x-forwarded-'));
+  const chain = headers.all('x-forwarded-for').join(', ');
+  headers.remove('x-forwarded-for');
+  headers.append('X-Forwarded-For', chain === '' ? address : `${chain}, ${address}`);
+  if (!headers.has('x-forwarded-proto')) headers.append('X-Forwarded-Proto', 'http');
+  if (host !== undefined && host !== '' && !headers.has('x-forwarded-host')) headers.append('X-Forwarded-Host', host);
+}

@@ -1,0 +1,132 @@
+/**
+ * Where requests go: one pool of connections an upstream, its health, and the bound on who may wait for a connection.
+ * Of undici only `Pool.dispatch` is used: no fetch, cache, cookies or decompression.
+ */
+import { type Dispatcher, Pool } from 'undici';
+import type { Clock } from '../core/index.ts';
+import type { Metrics } from '../telemetry/index.ts';
+import type { SidecarConfig } from '../tenants/index.ts';
+
+export type UpstreamError = 'connect' | 'reset' | 'timeout' | 'malformed';
+
+export interface Upstream {
+  readonly name: string;
+  /** How to dial it, for the paths that need a connection of their own. */
+  readonly address: { readonly host: string; readonly port: number } | { readonly socketPath: string };
+  readonly pool: Dispatcher;
+  /** 0 when it may be tried, else ms until it is tried again. */
+  closedMs(): number;
+  /** True when as many requests wait for a connection as may. */
+  isFull(): boolean;
+  failed(error: UpstreamError): void;
+  succeeded(): void;
+}
+
+export interface Upstreams {
+  readonly names: ReadonlySet<string>;
+  get(name: string): Upstream | undefined;
+  close(): Promise<void>;
+}
+
+/** The name of the upstream every request goes to unless a route says otherwise. */
+export const APPLICATION = 'application';
+
+/** Requests that wait for a connection, for each connection there may be. */
+const WAITING_PER_CONNECTION = 4;
+const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
+/** Connection failures in a row before an upstream is left alone for a while. */
+const FAILURES_MAX = 3;
+/** How long it is left alone, doubling: a restart of the application takes a second or two, and is noticed within one. */
+const PAUSE_MS = 50;
+const PAUSE_MS_MAX = 1000;
+/** Idle connections are closed before most servers close theirs (node:http 5 s, nginx 75 s). */
+const IDLE_MS = 4000;
+
+export interface UpstreamOptions {
+  readonly config: SidecarConfig;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}
+
+export function openUpstreams({ config, clock, metrics }: UpstreamOptions): Upstreams {
+  const byName = new Map<string, PooledUpstream>();
+  const addresses = new Map([[APPLICATION, config.upstream], ...config.upstreams]);
+  for (const [name, url] of addresses) byName.set(name, new PooledUpstream(name, url, config.wire, clock));
+  const all = [...byName.values()];
+  metrics.collected({
+    name: 'reeve_upstream_errors_total',
+    help: 'Failed attempts by upstream and reason.',
+    type: 'counter',
+    labels: ['upstream', 'reason'],
+    collect: (emit) => all.forEach((each) => each.errors.forEach((count, reason) => emit([each.name, reason], count))),
+  });
+  metrics.collected({
+    name: 'reeve_upstream_up',
+    help: '0 while an upstream is left alone after failed connections.',
+    type: 'gauge',
+    labels: ['upstream'],
+    collect: (emit) => all.forEach((each) => emit([each.name], each.closedMs() > 0 ? 0 : 1)),
+  });
+  return {
+    names: new Set(byName.keys()),
+    get: (name) => byName.get(name),
+    async close() {
+      await Promise.all(all.map((each) => each.pool.destroy()));
+    },
+  };
+}
+
+class PooledUpstream implements Upstream {
+  readonly name: string;
+  readonly address: Upstream['address'];
+  readonly pool: Pool;
+  readonly errors = new Map<UpstreamError, number>();
+  readonly #clock: Clock;
+  readonly #waitingMax: number;
+  #failures = 0;
+  #closedUntil = 0;
+
+  constructor(name: string, url: string, wire: SidecarConfig['wire'], clock: Clock) {
+    this.name = name;
+    this.#clock = clock;
+    this.#waitingMax = wire.upstreamConnectionsMax * WAITING_PER_CONNECTION;
+    const socketPath = url.startsWith('unix:') ? url.slice('unix:'.length) : undefined;
+    const { hostname, port } = new URL(socketPath === undefined ? url : 'http://localhost');
+    this.address =
+      socketPath === undefined
+        ? { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 80 : Number(port) }
+        : { socketPath };
+    this.pool = new Pool(socketPath === undefined ? new URL(url).origin : 'http://localhost', {
+      ...(socketPath === undefined ? {} : { socketPath }),
+      connections: wire.upstreamConnectionsMax,
+      pipelining: 1,
+      keepAliveTimeout: IDLE_MS,
+      headersTimeout: wire.responseTimeoutMs,
+      bodyTimeout: wire.idleTimeoutMs,
+      connect: { timeout: wire.connectTimeoutMs, noDelay: true },
+      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
+      strictContentLength: true,
+    });
+  }
+
+  closedMs(): number {
+    return Math.max(0, this.#closedUntil - this.#clock.now());
+  }
+
+  isFull(): boolean {
+    return this.pool.stats.queued >= this.#waitingMax;
+  }
+
+  failed(error: UpstreamError): void {
+    this.errors.set(error, (this.errors.get(error) ?? 0) + 1);
+    if (error !== 'connect') return;
+    this.#failures++;
+    if (this.#failures < FAILURES_MAX) return;
+    this.#closedUntil = this.#clock.now() + Math.min(PAUSE_MS * 2 ** (this.#failures - FAILURES_MAX), PAUSE_MS_MAX);
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+    this.#closedUntil = 0;
+  }
+}
