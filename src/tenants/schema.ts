@@ -453,7 +453,7 @@ export const SidecarSchema = document(
                 {
                   minItems: 1,
                   maxItems: 5,
-                  default: ['jwt', 'apiKey'],
+                  default: ['jwt', 'apiKey', 'host'],
                   description: 'Where the tenant is looked for. All that yield one must agree.',
                 },
               ),

@@ -112,7 +112,8 @@ export const sidecarSettings: readonly Setting[] = [
     "description": "Where the tenant is looked for. All that yield one must agree.",
     "default": [
       "jwt",
-      "apiKey"
+      "apiKey",
+      "host"
     ]
   },
   {

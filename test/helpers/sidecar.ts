@@ -1,0 +1,83 @@
+/** Real sidecars for tests: in this process, or as a child. Every one is ended by the test that began it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, Server as NetServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type RunningSidecar, startSidecar } from '../../src/cli/sidecar.ts';
+import { type Log, silentLog } from '../../src/telemetry/index.ts';
+import { bootSidecar, formatFinding, type SidecarConfig } from '../../src/tenants/index.ts';
+import { makeTenancy, type TenancyDir } from './tenancy.ts';
+
+/** What a test registers its endings with. */
+export interface Ending {
+  teardown(end: () => unknown): void;
+}
+
+export const root: string = join(import.meta.dirname, '../..');
+
+export function settings(upstream: string, tenancy: TenancyDir, more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return { upstream, 'tenancy.dir': tenancy.dir, 'identity.pepperFile': tenancy.pepperFile, 'inbound.host': '127.0.0.1', 'inbound.port': '0', 'status.host': '127.0.0.1', 'status.port': '0', 'admin.port': '0', ...more };
+}
+
+export function configFor(given: Readonly<Record<string, string>>): SidecarConfig {
+  const boot = bootSidecar(undefined, Object.entries(given).map(([path, text]) => ({ path, text, place: path })), '/');
+  if (boot.config === undefined) throw new Error(boot.findings.map(formatFinding).join('\n'));
+  return boot.config;
+}
+
+export interface SidecarForTest extends RunningSidecar {
+  readonly url: string;
+  readonly port: number;
+  readonly tenancyDir: TenancyDir;
+}
+
+export async function sidecarForTest(t: Ending, upstream: string, o: { tenancy?: TenancyDir; settings?: Readonly<Record<string, string>>; log?: Log } = {}): Promise<SidecarForTest> {
+  const tenancyDir = o.tenancy ?? makeTenancy();
+  const running = await startSidecar(configFor(settings(upstream, tenancyDir, o.settings)), { log: o.log ?? silentLog });
+  t.teardown(async () => {
+    await running.close();
+    tenancyDir.cleanUp();
+  });
+  return { ...running, tenancyDir, port: running.ports.inbound, url: `http://127.0.0.1:${running.ports.inbound}` };
+}
+
+export async function listening(t: Ending, server: Server | NetServer): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+export async function httpBackend(t: Ending, handler: RequestListener): Promise<string> {
+  return `http://127.0.0.1:${await listening(t, createServer({ keepAliveTimeout: 60_000 }, handler))}`;
+}
+
+export interface ChildSidecar {
+  readonly child: ChildProcess;
+  readonly ports: { readonly inbound: number; readonly status: number; readonly admin: number };
+  readonly lines: string[];
+  /** Resolves with the exit code. */
+  readonly exited: Promise<number | null>;
+}
+
+/** `reeve sidecar` as a process, ready when this resolves. */
+export async function childSidecar(t: Ending, given: Readonly<Record<string, string>>): Promise<ChildSidecar> {
+  const env = { ...process.env };
+  for (const [path, text] of Object.entries(given)) env[`REEVE_${path.replaceAll('.', '_').replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`] = text;
+  const child = spawn(process.execPath, [join(root, 'src/cli/reeve.mjs'), 'sidecar'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  const lines: string[] = [];
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.stderr?.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
+  const ports = await new Promise<ChildSidecar['ports']>((resolve, reject) => {
+    void exited.then((code) => reject(new Error(`the sidecar exited with ${code}: ${lines.join('')}`)));
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      lines.push(line);
+      if (line.includes('"sidecar.started"')) resolve((JSON.parse(line) as { ports: ChildSidecar['ports'] }).ports);
+    });
+  });
+  return { child, ports, lines, exited };
+}
