@@ -55,7 +55,7 @@ export function decide(state: LimitState, ask: Ask): Decided {
   }
   measure(state, ask);
   const wait = Math.max(waits.requests, waits.route, waits.egress);
-  if (wait === 0) return isNear(state, tenant, now) || state.isDegraded(index, now) ? NOTICE : PASS;
+  if (wait === 0) return isNear(state, tenant, now) || state.isOverLong(index, now) ? NOTICE : PASS;
   if (isCritical) return NOTICE;
   return walk(state, ask, wait);
 }
@@ -96,10 +96,10 @@ function walk(state: LimitState, ask: Ask, wait: number): Decided {
   return { kind: 'refuse', waitMs: wait, over, rung: undefined };
 }
 
-/** Degraded service is for a tenant that stays over its request rate, and has an allowance of its own. */
+/** Degraded service is for what would be refused for the request rate, and has an allowance of its own. */
 function mayDegrade(state: LimitState, { tenant, route, now }: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
   const { requests } = tenant.allowance;
-  if (requests === undefined || !isOnlyRequests || !state.isDegraded(tenant.index, now)) return false;
+  if (requests === undefined || !isOnlyRequests) return false;
   if (rung.kind === 'route' && route?.degradedUpstream === undefined) return false;
   return state.degraded.waitMs(tenant.index, requests, route?.cost ?? 1, now) === 0;
 }

@@ -13,7 +13,7 @@ export interface LimitsExplanation {
   readonly egress: { readonly limit: string } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
-  readonly isDegraded: boolean;
+  readonly isOverLong: boolean;
   readonly ladder: readonly string[];
   readonly route:
     | { readonly name: string; readonly cost: number; readonly critical: boolean; readonly limit: string | undefined }
@@ -46,7 +46,7 @@ export function explain(
     egress: allowance.egress && { limit: allowance.egress.text },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
-    isDegraded: state.isDegraded(index, now),
+    isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),
     route: route && { name: route.name, cost: route.cost, critical: route.isCritical, limit: route.rate?.text },
     wouldGet: { decision: decided.kind, because: because(decided.over, tenant, route), waitMs: round(decided.waitMs) },

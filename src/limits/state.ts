@@ -100,12 +100,15 @@ export class LimitState {
   /** Notes that a request was over the limit. */
   markOver(slot: number, now: number): void {
     const last = this.#overLast[slot] as number;
-    if (last === 0 || (now - last > UP_MS && !this.isDegraded(slot, now))) this.#overSince[slot] = now;
+    if (last === 0 || (now - last > UP_MS && !this.isOverLong(slot, now))) this.#overSince[slot] = now;
     this.#overLast[slot] = now;
   }
 
-  /** Over for 1 s, and within the last 5 s: a tenant neither falls into degraded service at a burst, nor flaps out of it. */
-  isDegraded(slot: number, now: number): boolean {
+  /**
+   * Over for 1 s, and within the last 5 s: the application is told so with every request of the tenant. One burst does not tell it, and
+   * a tenant at the edge of its limit does not make it flap.
+   */
+  isOverLong(slot: number, now: number): boolean {
     const last = this.#overLast[slot] as number;
     return last !== 0 && now - last < DOWN_MS && last - (this.#overSince[slot] as number) >= UP_MS;
   }

@@ -18,7 +18,11 @@ export interface RawResult {
 }
 
 /** Sends, then listens until the connection ends, `responses` are whole, or `waitMs` passed without a byte. */
-export function exchangeRaw(port: number, bytes: string | Buffer, o: { responses?: number; waitMs?: number; method?: string; half?: boolean } = {}): Promise<RawResult> {
+export function exchangeRaw(
+  port: number,
+  bytes: string | Buffer,
+  o: { responses?: number; waitMs?: number; method?: string; half?: boolean } = {},
+): Promise<RawResult> {
   const { responses: wanted = Number.POSITIVE_INFINITY, waitMs = 300, method = 'GET' } = o;
   return new Promise((resolve) => {
     const socket: Socket = connect(port, '127.0.0.1');
@@ -45,7 +49,9 @@ export function exchangeRaw(port: number, bytes: string | Buffer, o: { responses
     socket.on('data', (chunk) => {
       chunks.push(chunk);
       rearm();
-      const whole = parseResponses(Buffer.concat(chunks).toString('latin1'), method).filter((each) => each.isWhole && each.status >= 200);
+      const whole = parseResponses(Buffer.concat(chunks).toString('latin1'), method).filter(
+        (each) => each.isWhole && each.status >= 200,
+      );
       if (whole.length >= wanted) finish('open');
     });
     socket.on('end', () => finish('closed'));
@@ -77,8 +83,14 @@ export function parseResponses(text: string, method: string): RawResponse[] {
   return responses;
 }
 
-function readBody(text: string, headers: Readonly<Record<string, string>>, status: number, method: string): { body: string; rest: string; isWhole: boolean } {
-  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return { body: '', rest: text, isWhole: true };
+function readBody(
+  text: string,
+  headers: Readonly<Record<string, string>>,
+  status: number,
+  method: string,
+): { body: string; rest: string; isWhole: boolean } {
+  if (method === 'HEAD' || status < 200 || status === 204 || status === 304)
+    return { body: '', rest: text, isWhole: true };
   if (headers['transfer-encoding'] === 'chunked') return readChunked(text);
   if (headers['content-length'] !== undefined) {
     const length = Number(headers['content-length']);
@@ -99,7 +111,8 @@ function readChunked(text: string): { body: string; rest: string; isWhole: boole
       const last = text.startsWith('\r\n', at) ? at + 2 : text.indexOf('\r\n\r\n', at) + 4;
       return { body, rest: text.slice(last), isWhole: last >= at + 2 };
     }
-    if (Number.isNaN(size) || text.length < at + size + 2) return { body: body + text.slice(at, at + size), rest: '', isWhole: false };
+    if (Number.isNaN(size) || text.length < at + size + 2)
+      return { body: body + text.slice(at, at + size), rest: '', isWhole: false };
     body += text.slice(at, at + size);
     at += size + 2;
   }

@@ -16,12 +16,30 @@ export interface Ending {
 
 export const root: string = join(import.meta.dirname, '../..');
 
-export function settings(upstream: string, tenancy: TenancyDir, more: Readonly<Record<string, string>> = {}): Record<string, string> {
-  return { upstream, 'tenancy.dir': tenancy.dir, 'identity.pepperFile': tenancy.pepperFile, 'inbound.host': '127.0.0.1', 'inbound.port': '0', 'status.host': '127.0.0.1', 'status.port': '0', 'admin.port': '0', ...more };
+export function settings(
+  upstream: string,
+  tenancy: TenancyDir,
+  more: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  return {
+    upstream,
+    'tenancy.dir': tenancy.dir,
+    'identity.pepperFile': tenancy.pepperFile,
+    'inbound.host': '127.0.0.1',
+    'inbound.port': '0',
+    'status.host': '127.0.0.1',
+    'status.port': '0',
+    'admin.port': '0',
+    ...more,
+  };
 }
 
 export function configFor(given: Readonly<Record<string, string>>): SidecarConfig {
-  const boot = bootSidecar(undefined, Object.entries(given).map(([path, text]) => ({ path, text, place: path })), '/');
+  const boot = bootSidecar(
+    undefined,
+    Object.entries(given).map(([path, text]) => ({ path, text, place: path })),
+    '/',
+  );
   if (boot.config === undefined) throw new Error(boot.findings.map(formatFinding).join('\n'));
   return boot.config;
 }
@@ -32,9 +50,15 @@ export interface SidecarForTest extends RunningSidecar {
   readonly tenancyDir: TenancyDir;
 }
 
-export async function sidecarForTest(t: Ending, upstream: string, o: { tenancy?: TenancyDir; settings?: Readonly<Record<string, string>>; log?: Log } = {}): Promise<SidecarForTest> {
+export async function sidecarForTest(
+  t: Ending,
+  upstream: string,
+  o: { tenancy?: TenancyDir; settings?: Readonly<Record<string, string>>; log?: Log } = {},
+): Promise<SidecarForTest> {
   const tenancyDir = o.tenancy ?? makeTenancy();
-  const running = await startSidecar(configFor(settings(upstream, tenancyDir, o.settings)), { log: o.log ?? silentLog });
+  const running = await startSidecar(configFor(settings(upstream, tenancyDir, o.settings)), {
+    log: o.log ?? silentLog,
+  });
   t.teardown(async () => {
     await running.close();
     tenancyDir.cleanUp();
@@ -66,8 +90,17 @@ export interface ChildSidecar {
 /** `reeve sidecar` as a process, ready when this resolves. */
 export async function childSidecar(t: Ending, given: Readonly<Record<string, string>>): Promise<ChildSidecar> {
   const env = { ...process.env };
-  for (const [path, text] of Object.entries(given)) env[`REEVE_${path.replaceAll('.', '_').replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`] = text;
-  const child = spawn(process.execPath, [join(root, 'src/cli/reeve.mjs'), 'sidecar'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const [path, text] of Object.entries(given))
+    env[
+      `REEVE_${path
+        .replaceAll('.', '_')
+        .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
+        .toUpperCase()}`
+    ] = text;
+  const child = spawn(process.execPath, [join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   t.teardown(() => child.kill('SIGKILL'));
   const lines: string[] = [];
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));

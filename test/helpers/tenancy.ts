@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { apiKeyFor, AUDIENCE, ISSUER, keySet, PEPPER } from './tokens.ts';
+import { AUDIENCE, apiKeyFor, ISSUER, keySet, PEPPER } from './tokens.ts';
 
 export interface TenancyDir {
   readonly dir: string;
@@ -18,9 +18,18 @@ export const document = (kind: string, name: string, spec: object, metadata: obj
   `${JSON.stringify({ apiVersion: 'reeve.dev/v1', kind, metadata: { name, ...metadata }, spec })}\n---\n`;
 
 export const plan = (name: string, spec: object = {}): string => document('Plan', name, spec);
-export const tenant = (name: string, spec: object = {}): string => document('Tenant', name, { plan: 'free', identity: { claims: [`org_${name}`] }, ...spec });
+export const tenant = (name: string, spec: object = {}): string =>
+  document('Tenant', name, { plan: 'free', identity: { claims: [`org_${name}`] }, ...spec });
 export const provider = (name = 'main', spec: object = {}): string =>
-  document('IdentityProvider', name, { type: 'jwt', issuer: ISSUER, audiences: [AUDIENCE], algorithms: ['RS256'], jwks: { file: 'keys.json' }, tenantClaim: 'org_id', ...spec });
+  document('IdentityProvider', name, {
+    type: 'jwt',
+    issuer: ISSUER,
+    audiences: [AUDIENCE],
+    algorithms: ['RS256'],
+    jwks: { file: 'keys.json' },
+    tenantClaim: 'org_id',
+    ...spec,
+  });
 
 /** Without a plan's own limits nothing is refused. */
 export function makeTenancy(files: Readonly<Record<string, string>> = {}): TenancyDir {
@@ -39,11 +48,21 @@ export function makeTenancy(files: Readonly<Record<string, string>> = {}): Tenan
   const defaults = {
     'plans.yaml': plan('free', {}),
     'providers.yaml': provider(),
-    'tenants.yaml': tenant('acme', { identity: { claims: ['org_acme'], hosts: ['acme.test'], apiKeys: [{ id: 'acme1', hash: apiKeyFor('acme1').hash }] } }) + tenant('globex', { identity: { claims: ['org_globex'], hosts: ['globex.test'] } }),
+    'tenants.yaml':
+      tenant('acme', {
+        identity: {
+          claims: ['org_acme'],
+          hosts: ['acme.test'],
+          apiKeys: [{ id: 'acme1', hash: apiKeyFor('acme1').hash }],
+        },
+      }) + tenant('globex', { identity: { claims: ['org_globex'], hosts: ['globex.test'] } }),
   };
   for (const [path, text] of Object.entries({ ...defaults, ...files })) write(path, text);
   return {
-    dir, stateDir: join(root, 'state'), pepperFile: join(root, 'pepper'), write,
+    dir,
+    stateDir: join(root, 'state'),
+    pepperFile: join(root, 'pepper'),
+    write,
     remove: (path) => rmSync(join(dir, path)),
     cleanUp: () => rmSync(root, { recursive: true, force: true }),
   };

@@ -11,10 +11,13 @@ export const rsaPublic: KeyObject = rsa.publicKey;
 
 /** A JWK set as a provider publishes it. */
 export function keySet(): string {
-  return JSON.stringify({ keys: [{ ...rsa.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' }] });
+  return JSON.stringify({
+    keys: [{ ...rsa.publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' }],
+  });
 }
 
-export const base64url = (value: unknown): string => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
+export const base64url = (value: unknown): string =>
+  Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 
 export function claimsFor(org: string, more: object = {}): object {
   const now = Math.floor(Date.now() / 1000);

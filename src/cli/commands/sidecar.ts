@@ -1,0 +1,9 @@
+import { bootFrom } from '../boot.ts';
+import { startSidecar } from '../sidecar.ts';
+import { onStop } from '../signals.ts';
+
+/** `reeve sidecar`: runs until a signal. */
+export async function sidecar(options: { config?: string } & Record<string, unknown>): Promise<void> {
+  const running = await startSidecar(bootFrom(options.config, options, process.env));
+  onStop(() => running.drain());
+}

@@ -1,0 +1,9 @@
+/** Exit codes of every command. */
+export const EXIT = {
+  good: 0,
+  /** The command ran and found something wrong. */
+  findings: 1,
+  usage: 2,
+  /** A sidecar or file that was to be asked does not answer. */
+  unreachable: 3,
+} as const;

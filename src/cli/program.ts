@@ -1,0 +1,178 @@
+/** Every command with its options, help and examples; what they do stands in commands/. */
+import { Command, Option } from 'commander';
+import { type Setting, sidecarSettings } from '../tenants/index.ts';
+import { version } from './version.ts';
+
+const ADMIN = 'http://127.0.0.1:15000';
+const output = () => new Option('-o, --output <form>', 'how to print').choices(['text', 'json']).default('text');
+const admin = () => new Option('--admin <url>', 'admin API of a running sidecar').default(ADMIN);
+const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+
+export function buildProgram(): Command {
+  const program = new Command('reeve')
+    .description('A tenant-aware sidecar: verified tenant on every request, local limits, hot YAML, Prometheus out.')
+    .version(version, '-V, --version')
+    .showSuggestionAfterError()
+    .showHelpAfterError('(try --help)')
+    .addHelpText(
+      'after',
+      `${examples('reeve demo --once', 'reeve run --tenancy config/tenancy --app-port 8080 -- node app.js')}\n\nExit codes: 0 good, 1 findings, 2 usage, 3 unreachable.`,
+    );
+  addRunning(program);
+  addConfig(program);
+  addAsking(program);
+  addOwn(program);
+  return program;
+}
+
+function addRunning(program: Command): void {
+  program
+    .command('demo')
+    .description('two services, a sidecar before each, three plans and a flood: the main job on real traffic')
+    .option('--once', 'check every number and exit')
+    .addOption(output())
+    .addHelpText('after', examples('reeve demo', 'reeve demo --once -o json'))
+    .action(async (options) => (await import('./demo/demo.ts')).demo(options));
+  const sidecar = program
+    .command('sidecar')
+    .description('the data plane beside one service')
+    .option('--config <file>', 'boot file (kind: Sidecar)')
+    .addHelpText(
+      'after',
+      examples(
+        'reeve sidecar --config /etc/reeve/sidecar.yaml',
+        'reeve sidecar --upstream http://127.0.0.1:8080 --tenancy-dir config/tenancy',
+      ),
+    )
+    .action(async (options) => (await import('./commands/sidecar.ts')).sidecar(options));
+  for (const setting of sidecarSettings) sidecar.addOption(optionOf(setting));
+  program
+    .command('run')
+    .description('a sidecar and an application in one terminal')
+    .option('--app-port <port>', 'where the application listens', '8080')
+    .option('--tenancy <dir>', 'tenancy directory')
+    .option('--config <file>', 'boot file (kind: Sidecar)')
+    .argument('<command...>', 'the application, behind --')
+    .addHelpText(
+      'after',
+      examples(
+        'reeve run --tenancy config/tenancy --app-port 3000 -- npm run dev',
+        'reeve run --config sidecar.yaml -- python app.py',
+      ),
+    )
+    .action(async (command, options) => (await import('./commands/run.ts')).run(command, options));
+}
+
+/** Every setting of the boot file is a flag; the variable of the same name is read too. */
+function optionOf({ flag, type, description, env, ...rest }: Setting): Option {
+  const preset = rest.default === undefined ? '' : ` [${String(rest.default)}]`;
+  return new Option(`${flag}${type === 'flag' ? ' [bool]' : ` <${type}>`}`, `${description}${preset} (${env})`);
+}
+
+function addConfig(program: Command): void {
+  const config = program.command('config').description('check, compare and explain configuration');
+  config
+    .command('validate')
+    .description('read a tenancy directory and boot files as a sidecar would; exit 1 on errors')
+    .argument('<paths...>', 'directories of tenancy documents, or boot files')
+    .addOption(output())
+    .addHelpText(
+      'after',
+      examples(
+        'reeve config validate config/tenancy',
+        'reeve config validate config/sidecar.yaml config/tenancy -o json',
+      ),
+    )
+    .action(async (paths, options) => (await import('./commands/config.ts')).validate(paths, options));
+  config
+    .command('diff')
+    .description('what one tenancy directory says that another did not; exit 1 when they differ')
+    .argument('<before>')
+    .argument('<after>')
+    .addOption(output())
+    .addHelpText('after', examples('reeve config diff live/ next/', 'reeve config diff live/ next/ -o json'))
+    .action(async (before, after, options) => (await import('./commands/config.ts')).diff(before, after, options));
+  config
+    .command('schema')
+    .description('the JSON schema of a kind, for editors')
+    .argument('[kind]', 'Sidecar, Plan, Tenant, IdentityProvider, Route, or tenancy for all but the first', 'tenancy')
+    .addHelpText('after', examples('reeve config schema Tenant', 'reeve config schema > .vscode/reeve.json'))
+    .action(async (kind) => (await import('./commands/config.ts')).schema(kind));
+  config
+    .command('explain')
+    .description('what a key means')
+    .argument('<key>', 'such as Plan.spec.rate.requests.limit')
+    .addHelpText('after', examples('reeve config explain Tenant', 'reeve config explain Plan.spec.degrade'))
+    .action(async (key) => (await import('./commands/config.ts')).explain(key));
+}
+
+function addAsking(program: Command): void {
+  const tenants = program.command('tenants').description('tenants, of a running sidecar or of a directory');
+  tenants
+    .command('list')
+    .description('name, plan and state of every tenant')
+    .option('--tenancy <dir>', 'read a directory instead of asking a sidecar')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve tenants list', 'reeve tenants list --tenancy config/tenancy -o json'))
+    .action(async (options) => (await import('./commands/tenants.ts')).list(options));
+  tenants
+    .command('get')
+    .description('one tenant with its effective limits')
+    .argument('<name>')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve tenants get acme', 'reeve tenants get acme -o json'))
+    .action(async (name, options) => (await import('./commands/tenants.ts')).get(name, options));
+  const limits = program.command('limits').description('limits of a running sidecar');
+  limits
+    .command('check')
+    .description('what a tenant has left, and what a request of it would get now, and why; spends nothing')
+    .argument('<tenant>')
+    .option('--method <method>', 'of the request', 'GET')
+    .option('--path <path>', 'of the request', '/')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText(
+      'after',
+      examples('reeve limits check acme', 'reeve limits check acme --method POST --path /exports/1'),
+    )
+    .action(async (tenant, options) => (await import('./commands/tenants.ts')).checkLimits(tenant, options));
+  program
+    .command('check')
+    .description('pre-flight of files and machine, and a look at a running sidecar')
+    .option('--config <file>', 'boot file to check')
+    .option('--tenancy <dir>', 'tenancy directory to check')
+    .option('--live', 'ask the running sidecar too')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve check --config config/sidecar.yaml', 'reeve check --live -o json'))
+    .action(async (options) => (await import('./commands/check.ts')).check(options));
+}
+
+function addOwn(program: Command): void {
+  program
+    .command('completion')
+    .description('a completion script for the shell')
+    .argument('<shell>', 'bash, zsh or fish')
+    .addHelpText(
+      'after',
+      examples(
+        'reeve completion bash > /etc/bash_completion.d/reeve',
+        'reeve completion fish > ~/.config/fish/completions/reeve.fish',
+      ),
+    )
+    .action(async (shell) => (await import('./commands/completion.ts')).completion(shell, program));
+  program
+    .command('version')
+    .description('the version of reeve and of Node')
+    .addOption(output())
+    .addHelpText('after', examples('reeve version', 'reeve version -o json'))
+    .action(({ output: form }) => {
+      process.stdout.write(
+        form === 'json'
+          ? `${JSON.stringify({ reeve: version, node: process.version })}\n`
+          : `reeve ${version}, node ${process.version}\n`,
+      );
+    });
+}

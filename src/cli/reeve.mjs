@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The command. Plain JavaScript of an old day, so that an old Node can say what is wrong instead of failing to read it.
+const FLOOR = [24, 18, 1];
+const parts = process.versions.node.split('.').map(Number);
+const isOld =
+  parts[0] !== FLOOR[0] ? parts[0] < FLOOR[0] : parts[1] !== FLOOR[1] ? parts[1] < FLOOR[1] : parts[2] < FLOOR[2];
+if (isOld) {
+  process.stderr.write(
+    `reeve needs Node ${FLOOR.join('.')} or later, this is ${process.versions.node} (run it by npm, which brings its own: npm run reeve -- --help)\n`,
+  );
+  process.exit(2);
+}
+await import('./main.ts');
