@@ -5,7 +5,7 @@
  *   files ─▶ gather ─▶ removals (grace, guard) ─▶ plans ─▶ tenants (claims judged) ─▶ providers, routes ─▶ Snapshot
  */
 import type { MonotonicMs, TenantIndex } from '../core/index.ts';
-import { Claims } from './claims.ts';
+import { Claims, hasSameIdentity } from './claims.ts';
 import {
   compilePlan,
   compileProvider,
@@ -19,6 +19,7 @@ import {
   sortRoutes,
 } from './compile.ts';
 import { type Desired, findingAt, gather, keyOf, type LoadedFile, type Wanted } from './desired.ts';
+import { nextLookups } from './lookups.ts';
 import {
   emptySnapshot,
   type Finding,
@@ -58,6 +59,8 @@ interface Draft {
   readonly providers: Map<string, IdentityProvider>;
   readonly routes: Map<string, Route>;
   readonly live: Map<string, LiveObject>;
+  /** Tenants whose compiled object differs from the live one, or is gone. */
+  readonly touched: Set<string>;
   changed: number;
 }
 
@@ -84,26 +87,16 @@ export class Catalogue {
     const documents = files.filter((file) => !file.path.endsWith('.json'));
     const keyFiles = new Map(files.filter((file) => file.path.endsWith('.json')).map((file) => [file.path, file.text]));
     const desired = await gather(documents, (key) => this.#live.get(key)?.file, pace);
-    const { plans, tenants, providers } = this.#snapshot;
-    const draft: Draft = {
-      desired,
-      keyFiles,
-      findings: desired.findings,
-      changed: 0,
-      live: new Map(this.#live),
-      plans: new Map(plans),
-      tenants: new Map(tenants),
-      providers: new Map(providers),
-      routes: new Map(this.#routes),
-    };
+    const draft = await this.#draft(desired, keyFiles, pace);
     const present = new Set(documents.map((file) => file.path));
-    const removals = judgeRemovals({
+    const removals = await judgeRemovals({
       live: this.#live,
       desired,
       present,
       missingSince: this.#missingSince,
-      tenantCount: tenants.size,
+      tenantCount: this.#snapshot.tenants.size,
       rules,
+      pace,
     });
     draft.findings.push(...removals.findings);
     this.#plans(draft, removals.removed);
@@ -116,6 +109,28 @@ export class Catalogue {
       findings: draft.findings,
       changed: draft.changed,
       nextRemovalAt: removals.nextAt,
+    };
+  }
+
+  /** Copies of what is live. A copy of 10,000 entries takes about half a millisecond and cannot be cut. */
+  async #draft(desired: Desired, keyFiles: ReadonlyMap<string, string>, pace: Pace): Promise<Draft> {
+    const { plans, tenants, providers } = this.#snapshot;
+    await pace.turn();
+    const live = new Map(this.#live);
+    await pace.turn();
+    const draftTenants = new Map(tenants);
+    await pace.turn();
+    return {
+      desired,
+      keyFiles,
+      findings: desired.findings,
+      changed: 0,
+      live,
+      touched: new Set(),
+      tenants: draftTenants,
+      plans: new Map(plans),
+      providers: new Map(providers),
+      routes: new Map(this.#routes),
     };
   }
 
@@ -155,10 +170,11 @@ export class Catalogue {
       draft.plans.set(wanted.name, compilePlan(wanted.document as PlanDocument, this.#slots.plans.of(wanted.name)));
       take(draft, wanted);
     }
-    const used = new Set<string>();
-    for (const wanted of of(draft, 'Tenant')) used.add((wanted.document as TenantDocument).spec.plan);
     for (const name of namesOf(removed, 'Plan')) {
-      if (used.has(name))
+      const isUsed = draft.desired.byKind.Tenant.some(
+        (wanted) => (wanted.document as TenantDocument).spec.plan === name,
+      );
+      if (isUsed)
         draft.findings.push(
           plainFinding(
             draft.live.get(keyOf('Plan', name))?.file,
@@ -176,8 +192,7 @@ export class Catalogue {
     const changed = new Map<string, Tenant>();
     const previous = new Map<string, Tenant>();
     const wants = new Map<string, Wanted>();
-    for (const wanted of draft.desired.wanted.values()) {
-      if (wanted.kind !== 'Tenant') continue;
+    for (const wanted of draft.desired.byKind.Tenant) {
       const slice = pace();
       if (slice !== undefined) await slice;
       const next = this.#nextTenant(draft, wanted);
@@ -188,7 +203,10 @@ export class Catalogue {
       if (before !== undefined) previous.set(wanted.name, before);
     }
     // Tenants without a document of today (kept, in grace) follow a changed plan as well.
-    for (const tenant of this.#snapshot.tenants.values()) {
+    const isPlanChanged = [...draft.plans].some(([name, plan]) => this.#snapshot.plans.get(name) !== plan);
+    for (const tenant of isPlanChanged ? this.#snapshot.tenants.values() : []) {
+      const slice = pace();
+      if (slice !== undefined) await slice;
       const plan = draft.plans.get(tenant.plan.name);
       const live = this.#live.get(keyOf('Tenant', tenant.id));
       if (
@@ -202,12 +220,15 @@ export class Catalogue {
         tenant.id,
         compileTenant(live.document as TenantDocument, { plan, index: tenant.index, file: live.file }),
       );
+      draft.touched.add(tenant.id);
+      draft.changed++;
     }
     for (const name of namesOf(removed, 'Tenant')) {
       previous.set(name, this.#snapshot.tenants.get(name) as Tenant);
+      draft.touched.add(name);
       drop(draft, 'Tenant', name, draft.tenants);
     }
-    for (const [name, { what, holder }] of this.#claims.judge(changed, previous)) {
+    for (const [name, { what, holder }] of this.#claims.judge(...withNewIdentity(changed, previous))) {
       const wanted = wants.get(name) as Wanted;
       changed.delete(name);
       if (!this.#snapshot.tenants.has(name)) this.#slots.tenants.release(name);
@@ -219,7 +240,10 @@ export class Catalogue {
       });
     }
     for (const [name, tenant] of changed) {
+      const slice = pace();
+      if (slice !== undefined) await slice;
       draft.tenants.set(name, tenant);
+      draft.touched.add(name);
       take(draft, wants.get(name) as Wanted);
     }
   }
@@ -344,32 +368,31 @@ export class Catalogue {
 
   async #commit(draft: Draft, pace: Pace): Promise<void> {
     const before = this.#snapshot;
-    const tenantByClaim = new Map(before.tenantByClaim);
-    const tenantByHost = new Map(before.tenantByHost);
-    const tenantByApiKeyId = new Map(before.tenantByApiKeyId);
-    for (const [name, old] of before.tenants) {
-      if (draft.tenants.get(name) === old) continue;
-      await pace();
-      for (const each of old.claims) tenantByClaim.delete(each);
-      for (const each of old.hosts) tenantByHost.delete(each);
-      for (const each of old.apiKeys) tenantByApiKeyId.delete(each.id);
-      this.#claims.release(old);
-      if (!draft.tenants.has(name)) this.#slots.tenants.release(name);
+    const gone: Tenant[] = [];
+    const come: Tenant[] = [];
+    for (const name of draft.touched) {
+      const slice = pace();
+      if (slice !== undefined) await slice;
+      const [old, tenant] = [before.tenants.get(name), draft.tenants.get(name)];
+      if (old !== undefined) gone.push(old);
+      if (tenant !== undefined) come.push(tenant);
+      if (old !== undefined && tenant === undefined) this.#slots.tenants.release(name);
+      if (old !== undefined && tenant !== undefined && hasSameIdentity(old, tenant)) continue;
+      if (old !== undefined) this.#claims.release(old);
     }
-    for (const [name, tenant] of draft.tenants) {
-      if (before.tenants.get(name) === tenant) continue;
-      await pace();
-      for (const each of tenant.claims) tenantByClaim.set(each, tenant);
-      for (const each of tenant.hosts) tenantByHost.set(each, tenant);
-      for (const each of tenant.apiKeys) tenantByApiKeyId.set(each.id, tenant);
-      this.#claims.hold(tenant);
+    for (const tenant of come) {
+      const old = before.tenants.get(tenant.id);
+      if (old === undefined || !hasSameIdentity(old, tenant)) this.#claims.hold(tenant);
     }
+    const lookups = draft.touched.size === 0 ? before : await nextLookups(before, gone, come, pace);
+    const { tenantByClaim, tenantByHost, tenantByApiKeyId } = lookups;
+    const { plans, tenants, providers } = draft;
     this.#live = draft.live;
     this.#routes = draft.routes;
-    const { plans, tenants, providers } = draft;
     const routes = sortRoutes(draft.routes.values());
+    const generation = before.generation + 1;
     this.#snapshot = {
-      generation: before.generation + 1,
+      generation,
       plans,
       tenants,
       providers,
@@ -382,8 +405,23 @@ export class Catalogue {
   }
 }
 
-function* of(draft: Draft, kind: Wanted['kind']): Generator<Wanted> {
-  for (const wanted of draft.desired.wanted.values()) if (wanted.kind === kind) yield wanted;
+/** The part of a change that moves identities: new tenants, gone ones, and those whose ids differ. */
+function withNewIdentity(
+  changed: ReadonlyMap<string, Tenant>,
+  previous: ReadonlyMap<string, Tenant>,
+): [Map<string, Tenant>, Map<string, Tenant>] {
+  const isMoved = (name: string): boolean => {
+    const [before, after] = [previous.get(name), changed.get(name)];
+    return before === undefined || after === undefined || !hasSameIdentity(before, after);
+  };
+  return [
+    new Map([...changed].filter(([name]) => isMoved(name))),
+    new Map([...previous].filter(([name]) => isMoved(name))),
+  ];
+}
+
+function of(draft: Draft, kind: Wanted['kind']): readonly Wanted[] {
+  return draft.desired.byKind[kind];
 }
 
 function* namesOf(keys: ReadonlySet<string>, kind: string): Generator<string> {

@@ -19,6 +19,20 @@ function identitiesOf(tenant: Tenant): string[] {
   ];
 }
 
+/** Whether two versions of a tenant are recognised by the same. Nearly every change is one of limits, not of identity. */
+export function hasSameIdentity(a: Tenant, b: Tenant): boolean {
+  return (
+    isSame(a.claims, b.claims) &&
+    isSame(a.hosts, b.hosts) &&
+    a.apiKeys.length === b.apiKeys.length &&
+    a.apiKeys.every((key, at) => key.id === b.apiKeys[at]?.id)
+  );
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((each, at) => each === b[at]);
+}
+
 export class Claims {
   readonly #holders = new Map<string, string>();
 

@@ -32,6 +32,8 @@ export interface Wanted {
 export interface Desired {
   /** By `Kind/name`. */
   readonly wanted: ReadonlyMap<string, Wanted>;
+  /** The same by kind. */
+  readonly byKind: Readonly<Record<Kind, readonly Wanted[]>>;
   /** Keys whose document is broken: their object stays as it is. */
   readonly kept: ReadonlySet<string>;
   /** Files with a broken document nobody can name: none of their objects is removed. */
@@ -92,7 +94,13 @@ export async function gather(
       for (const problem of parsed.problems) findings.push(findingAt(file, loaded, parsed, problem));
     }
   }
-  return { wanted, kept, murky, findings };
+  const byKind: Record<Kind, Wanted[]> = { Sidecar: [], Plan: [], Tenant: [], IdentityProvider: [], Route: [] };
+  for (const each of wanted.values()) {
+    const slice = pace();
+    if (slice !== undefined) await slice;
+    byKind[each.kind].push(each);
+  }
+  return { wanted, byKind, kept, murky, findings };
 }
 
 /** Takes a document into `wanted`; of two of one name says a finding at the loser that names both places. */

@@ -4,7 +4,11 @@
  */
 import type { Clock, Timers } from '../core/index.ts';
 
-export type Pace = () => Promise<void> | undefined;
+export interface Pace {
+  (): Promise<void> | undefined;
+  /** Yields in any case: before a step that cannot be cut. */
+  turn(): Promise<void>;
+}
 
 /** Longest slice, ms. 1: a tenth of the pause the design allows; the loop's own turn costs about 0.05. */
 const SLICE_MS = 1;
@@ -14,10 +18,11 @@ const STRIDE = 32;
 export function createPace({ clock, timers }: { clock: Clock; timers: Timers }): Pace {
   let began = clock.now();
   let items = 0;
-  return () => {
-    if (++items % STRIDE !== 0 || clock.now() - began < SLICE_MS) return undefined;
-    return timers.yieldLoop().then(() => {
+  const turn = (): Promise<void> =>
+    timers.yieldLoop().then(() => {
       began = clock.now();
     });
-  };
+  const pace = (): Promise<void> | undefined =>
+    ++items % STRIDE !== 0 || clock.now() - began < SLICE_MS ? undefined : turn();
+  return Object.assign(pace, { turn });
 }

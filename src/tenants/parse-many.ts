@@ -45,6 +45,16 @@ async function parseInThread(texts: readonly string[], timers: Timers): Promise<
   return results;
 }
 
+/** Sending copies the texts: 200 of them in well under a millisecond. */
+const SEND_AT_ONCE = 200;
+
+async function postInSlices(worker: Worker, texts: readonly string[], timers: Timers): Promise<void> {
+  for (let from = 0; from < texts.length; from += SEND_AT_ONCE) {
+    worker.postMessage({ texts: texts.slice(from, from + SEND_AT_ONCE), kinds: TENANCY_KINDS } satisfies ParseJob);
+    await timers.yieldLoop();
+  }
+}
+
 /** As many results as the thread gave before it ended, in order. */
 function runThread(texts: readonly string[], timers: Timers): Promise<ParsedDocument[]> {
   return new Promise((resolve) => {
@@ -66,7 +76,7 @@ function runThread(texts: readonly string[], timers: Timers): Promise<ParsedDocu
     });
     worker.on('error', end);
     worker.on('exit', end);
-    worker.postMessage({ texts, kinds: TENANCY_KINDS } satisfies ParseJob);
+    void postInSlices(worker, texts, timers);
   });
 }
 

@@ -6,6 +6,7 @@ import type { MonotonicMs } from '../core/index.ts';
 import type { LiveObject } from './catalogue.ts';
 import type { Desired } from './desired.ts';
 import type { Finding } from './model.ts';
+import type { Pace } from './pace.ts';
 
 export interface RemovalRules {
   readonly allowShrink: boolean;
@@ -29,13 +30,24 @@ export interface RemovalCase {
   readonly missingSince: Map<string, MonotonicMs>;
   readonly tenantCount: number;
   readonly rules: RemovalRules;
+  readonly pace: Pace;
 }
 
-export function judgeRemovals({ live, desired, present, missingSince, tenantCount, rules }: RemovalCase): Removals {
+export async function judgeRemovals({
+  live,
+  desired,
+  present,
+  missingSince,
+  tenantCount,
+  rules,
+  pace,
+}: RemovalCase): Promise<Removals> {
   for (const file of missingSince.keys()) if (present.has(file)) missingSince.delete(file);
   const removed = new Set<string>();
   let nextAt: number | undefined;
   for (const [key, { file }] of live) {
+    const slice = pace();
+    if (slice !== undefined) await slice;
     if (desired.wanted.has(key) || desired.kept.has(key) || desired.murky.has(file)) continue;
     if (!present.has(file)) {
       const since = missingSince.get(file) ?? rules.now;
