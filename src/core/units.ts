@@ -8,6 +8,7 @@ const NUMBER = String.raw`(\d+(?:_\d+)*(?:\.\d+)?)`;
 const DURATION = new RegExp(`^${NUMBER}(ms|s|m|min|h|d)$`);
 const SIZE = new RegExp(`^${NUMBER}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)$`);
 const RATE = /^(.+?)\/(s|min|h|d)$/;
+const PLAIN = new RegExp(`^${NUMBER}$`);
 const PERCENT = new RegExp(`^${NUMBER}%$`);
 
 const MS_PER: Readonly<Record<string, number>> = { ms: 1, s: 1e3, m: 60e3, min: 60e3, h: 3_600e3, d: 86_400e3 };
@@ -25,7 +26,7 @@ const BYTES_PER: Readonly<Record<string, number>> = {
 
 /** `5`, `5_000_000`, `0.5`. */
 export function parseNumber(text: string): number | undefined {
-  return new RegExp(`^${NUMBER}$`).test(text) ? Number(text.replaceAll('_', '')) : undefined;
+  return PLAIN.test(text) ? Number(text.replaceAll('_', '')) : undefined;
 }
 
 /** `250ms`, `2s`, `5min`, `1h`, `30d` → ms. */

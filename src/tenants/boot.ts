@@ -87,7 +87,7 @@ function readBootFile(file: string): { document: unknown } | { findings: Finding
     };
   const [{ text: only, offset }] = documents as [{ text: string; offset: number }];
   const parsed = parseOne(only, ['Sidecar']);
-  if (parsed.isGood) return { document: parsed.document };
+  if (parsed.isGood) return { document: JSON.parse(parsed.json) as unknown };
   const first = lineAt(text, offset);
   return {
     findings: parsed.problems.map((each) => ({

@@ -37,7 +37,7 @@ import { Slots } from './slots.ts';
 
 /** A live object: the document it was made of, and where that stood. */
 export interface LiveObject {
-  readonly document: unknown;
+  readonly json: string;
   readonly file: string;
 }
 
@@ -147,7 +147,7 @@ export class Catalogue {
         documents: {
           text: string;
           offset: number;
-          parsed: { isGood: true; kind: never; name: string; document: unknown };
+          parsed: { isGood: true; kind: never; name: string; json: string };
         }[];
       }
     >();
@@ -158,7 +158,7 @@ export class Catalogue {
       file.documents.push({
         text: '',
         offset: 0,
-        parsed: { isGood: true, kind: key.slice(0, at) as never, name: key.slice(at + 1), document: live.document },
+        parsed: { isGood: true, kind: key.slice(0, at) as never, name: key.slice(at + 1), json: live.json },
       });
     }
     return this.update([...byFile.values(), ...keyFiles], rules, pace);
@@ -167,12 +167,12 @@ export class Catalogue {
   #plans(draft: Draft, removed: ReadonlySet<string>): void {
     for (const wanted of of(draft, 'Plan')) {
       if (!this.#isChanged(draft, wanted, objectToPlan)) continue;
-      draft.plans.set(wanted.name, compilePlan(wanted.document as PlanDocument, this.#slots.plans.of(wanted.name)));
+      draft.plans.set(wanted.name, compilePlan(documentOf<PlanDocument>(wanted), this.#slots.plans.of(wanted.name)));
       take(draft, wanted);
     }
     for (const name of namesOf(removed, 'Plan')) {
       const isUsed = draft.desired.byKind.Tenant.some(
-        (wanted) => (wanted.document as TenantDocument).spec.plan === name,
+        (wanted) => documentOf<TenantDocument>(wanted).spec.plan === name,
       );
       if (isUsed)
         draft.findings.push(
@@ -218,7 +218,7 @@ export class Catalogue {
         continue;
       draft.tenants.set(
         tenant.id,
-        compileTenant(live.document as TenantDocument, { plan, index: tenant.index, file: live.file }),
+        compileTenant(documentOf<TenantDocument>(live), { plan, index: tenant.index, file: live.file }),
       );
       draft.touched.add(tenant.id);
       draft.changed++;
@@ -250,15 +250,15 @@ export class Catalogue {
 
   /** The compiled tenant when its document or its plan changed and it is good; undefined otherwise. */
   #nextTenant(draft: Draft, wanted: Wanted): Tenant | undefined {
-    const document = wanted.document as TenantDocument;
-    const plan = draft.plans.get(document.spec.plan);
     const before = this.#snapshot.tenants.get(wanted.name);
     const isSame =
       before !== undefined &&
-      this.#live.get(keyOf('Tenant', wanted.name))?.document === document &&
-      before.plan === plan &&
+      this.#live.get(keyOf('Tenant', wanted.name))?.json === wanted.json &&
+      before.plan === draft.plans.get(before.plan.name) &&
       before.source === wanted.file.path;
     if (!this.#isGood(draft, wanted, objectToTenant) || isSame) return undefined;
+    const document = documentOf<TenantDocument>(wanted);
+    const plan = draft.plans.get(document.spec.plan);
     if (plan === undefined) {
       this.#refuse(draft, wanted, {
         severity: 'error',
@@ -277,7 +277,7 @@ export class Catalogue {
 
   #providers(draft: Draft, removed: ReadonlySet<string>): void {
     for (const wanted of of(draft, 'IdentityProvider')) {
-      const document = wanted.document as IdentityProviderDocument;
+      const document = documentOf<IdentityProviderDocument>(wanted);
       const jwks = this.#keySource(draft, wanted);
       if (!this.#isGood(draft, wanted, objectToProvider) || jwks === undefined) continue;
       const before = draft.providers.get(wanted.name);
@@ -286,7 +286,7 @@ export class Catalogue {
         ('text' in before.jwks && 'text' in jwks
           ? before.jwks.text === jwks.text && before.jwks.file === jwks.file
           : !('text' in before.jwks) && !('text' in jwks));
-      if (isSameKeys && this.#live.get(keyOf('IdentityProvider', wanted.name))?.document === document) continue;
+      if (isSameKeys && this.#live.get(keyOf('IdentityProvider', wanted.name))?.json === wanted.json) continue;
       draft.providers.set(wanted.name, compileProvider(document, jwks));
       take(draft, wanted);
     }
@@ -294,7 +294,7 @@ export class Catalogue {
   }
 
   #keySource(draft: Draft, wanted: Wanted): IdentityProvider['jwks'] | undefined {
-    const { jwks } = (wanted.document as IdentityProviderDocument).spec;
+    const { jwks } = documentOf<IdentityProviderDocument>(wanted).spec;
     if ('url' in jwks) return { url: jwks.url, allowPrivate: jwks.allowPrivate ?? false };
     const file = jwks.file.replace(/^\.\//, '');
     const text = draft.keyFiles.get(file);
@@ -315,7 +315,7 @@ export class Catalogue {
   #routesOf(draft: Draft, removed: ReadonlySet<string>): void {
     for (const wanted of of(draft, 'Route')) {
       if (!this.#isChanged(draft, wanted, objectToRoute)) continue;
-      const route = compileRoute(wanted.document as RouteDocument, this.#slots.routes.of(wanted.name));
+      const route = compileRoute(documentOf<RouteDocument>(wanted), this.#slots.routes.of(wanted.name));
       const twin = [...draft.routes.values()].find(
         (each) => each.name !== route.name && !removed.has(keyOf('Route', each.name)) && isSameMatch(each, route),
       );
@@ -337,18 +337,16 @@ export class Catalogue {
   /** Good, and another document than the live one. */
   #isChanged<D>(draft: Draft, wanted: Wanted, objections: (document: D) => readonly Objection[]): boolean {
     const live = this.#live.get(keyOf(wanted.kind, wanted.name));
-    return (
-      this.#isGood(draft, wanted, objections) && (live?.document !== wanted.document || live?.file !== wanted.file.path)
-    );
+    return this.#isGood(draft, wanted, objections) && (live?.json !== wanted.json || live?.file !== wanted.file.path);
   }
 
-  /** Whether the document means something sound. Judged once a document; said again in every update, so that findings stay. */
+  /** Whether the document means something sound. Judged once a parsed document; said again in every update, so that findings stay. */
   #isGood<D>(draft: Draft, wanted: Wanted, objectTo: (document: D) => readonly Objection[]): boolean {
-    const document = wanted.document as object;
-    let objections = this.#objections.get(document);
+    const { parsed } = wanted.loaded;
+    let objections = this.#objections.get(parsed);
     if (objections === undefined) {
-      objections = objectTo(document as D);
-      this.#objections.set(document, objections);
+      objections = objectTo(documentOf<D>(wanted));
+      this.#objections.set(parsed, objections);
     }
     for (const objection of objections) this.#refuse(draft, wanted, objection);
     return !objections.some((each) => each.severity === 'error');
@@ -420,6 +418,11 @@ function withNewIdentity(
   ];
 }
 
+/** A fresh object each time: what is compiled from it is kept, it is not. */
+function documentOf<D>({ json }: { readonly json: string }): D {
+  return JSON.parse(json) as D;
+}
+
 function of(draft: Draft, kind: Wanted['kind']): readonly Wanted[] {
   return draft.desired.byKind[kind];
 }
@@ -429,7 +432,7 @@ function* namesOf(keys: ReadonlySet<string>, kind: string): Generator<string> {
 }
 
 function take(draft: Draft, wanted: Wanted): void {
-  draft.live.set(keyOf(wanted.kind, wanted.name), { document: wanted.document, file: wanted.file.path });
+  draft.live.set(keyOf(wanted.kind, wanted.name), { json: wanted.json, file: wanted.file.path });
   draft.changed++;
 }
 

@@ -24,7 +24,7 @@ export interface LoadedFile {
 export interface Wanted {
   readonly kind: Kind;
   readonly name: string;
-  readonly document: unknown;
+  readonly json: string;
   readonly file: LoadedFile;
   readonly loaded: LoadedDocument;
 }
@@ -81,11 +81,7 @@ export async function gather(
       if (slice !== undefined) await slice;
       const { parsed } = loaded;
       if (parsed.isGood) {
-        const clash = admit(
-          wanted,
-          { kind: parsed.kind, name: parsed.name, document: parsed.document, file, loaded },
-          fileOf,
-        );
+        const clash = admit(wanted, { kind: parsed.kind, name: parsed.name, json: parsed.json, file, loaded }, fileOf);
         if (clash !== undefined) findings.push(clash);
         continue;
       }

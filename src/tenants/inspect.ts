@@ -33,7 +33,7 @@ export async function inspectTenancy(dir: string): Promise<Inspection> {
       files: 0,
     };
   const pace = createPace(world);
-  const loaded = await loadFiles(read.files, new Map(), { ...world, pace, threads: 2, remembered: new Map() });
+  const loaded = await loadFiles(read.files, new Map(), { ...world, pace, remembered: new Map() });
   const update = await new Catalogue().update(
     loaded.files,
     { allowShrink: true, removeGraceMs: 0, now: systemClock.now() },

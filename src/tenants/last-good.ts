@@ -2,7 +2,7 @@
  * The last known good tenancy on disk: what a restart parses nothing for, and comes up on when the mount is broken.
  *
  *   line 1      {"format":1}
- *   line 2 …    {"hash","kind","name","document"} of every good document, {"key","live"} of every live object whose
+ *   line 2 …    {"hash","file","kind","name","json"} of every good document, {"key","live"} of every live object whose
  *               document is broken or gone, {"file","text"} of every key file
  *   last line   {"sha256": of all bytes before}
  *
@@ -36,7 +36,7 @@ type Line =
       readonly file: string;
       readonly kind: never;
       readonly name: string;
-      readonly document: unknown;
+      readonly json: string;
     }
   | { readonly key: string; readonly live: LiveObject }
   | { readonly file: string; readonly text: string };
@@ -72,8 +72,8 @@ async function readLines(text: string, pace: Pace): Promise<LastGood | { readonl
     if (slice !== undefined) await slice;
     const each = JSON.parse(line) as Line;
     if ('hash' in each) {
-      remembered.set(each.hash, { isGood: true, kind: each.kind, name: each.name, document: each.document });
-      objects.push({ key: keyOf(each.kind, each.name), live: { document: each.document, file: each.file } });
+      remembered.set(each.hash, { isGood: true, kind: each.kind, name: each.name, json: each.json });
+      objects.push({ key: keyOf(each.kind, each.name), live: { json: each.json, file: each.file } });
     } else if ('key' in each) objects.push(each);
     else keyFiles.push({ path: each.file, text: each.text, documents: [] });
   }
@@ -122,20 +122,20 @@ async function* chunks(
 }
 
 function* linesOf(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveObject>): Generator<string> {
-  const written = new Set<unknown>();
+  const written = new Set<string>();
   for (const file of files) {
     if (file.path.endsWith('.json')) yield JSON.stringify({ file: file.path, text: file.text });
     for (const { text, parsed } of file.documents) {
-      if (!parsed.isGood || live.get(keyOf(parsed.kind, parsed.name))?.document !== parsed.document) continue;
-      written.add(parsed.document);
+      if (!parsed.isGood || live.get(keyOf(parsed.kind, parsed.name))?.json !== parsed.json) continue;
+      written.add(keyOf(parsed.kind, parsed.name));
       yield JSON.stringify({
         hash: textHash(text),
         file: file.path,
         kind: parsed.kind,
         name: parsed.name,
-        document: parsed.document,
+        json: parsed.json,
       });
     }
   }
-  for (const [key, object] of live) if (!written.has(object.document)) yield JSON.stringify({ key, live: object });
+  for (const [key, object] of live) if (!written.has(key)) yield JSON.stringify({ key, live: object });
 }

@@ -22,7 +22,6 @@ export interface LoadResult {
 export interface LoadWorld {
   readonly timers: Timers;
   readonly pace: Pace;
-  readonly threads: number;
   /** Results of an earlier process by the hash of their text. */
   readonly remembered: ReadonlyMap<string, ParsedDocument>;
 }
@@ -77,7 +76,6 @@ export async function loadFiles(
   const results = await parseMany(
     fresh.map(({ document }) => document.text),
     world.timers,
-    world.threads,
   );
   for (const [at, { document }] of fresh.entries()) document.parsed = results[at];
   return { files: files as LoadedFile[], parsed: fresh.length, overflowed };

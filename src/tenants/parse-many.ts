@@ -14,12 +14,15 @@ export const TENANCY_KINDS: readonly Kind[] = ['Plan', 'Tenant', 'IdentityProvid
 /** 2 KiB parse in about 1 ms; a thread starts in about 60. */
 const SMALL_CHARS = 2048;
 const FEW = 16;
+/** A second thread pays from here on. Two: beside them runs the loop that moves requests. */
+const MANY = 1000;
+const THREADS = 2;
 /** A megabyte of hostile YAML takes seconds; what takes longer than this is refused. */
 const SILENCE_MS_MAX = 20_000;
 const WORKER_HEAP_MB = 512;
 
 /** Results in the order of `texts`. `threads` share the work. */
-export async function parseMany(texts: readonly string[], timers: Timers, threads: number): Promise<ParsedDocument[]> {
+export async function parseMany(texts: readonly string[], timers: Timers): Promise<ParsedDocument[]> {
   if (texts.length <= FEW && texts.every((text) => text.length <= SMALL_CHARS)) {
     const results: ParsedDocument[] = [];
     for (const text of texts) {
@@ -28,7 +31,7 @@ export async function parseMany(texts: readonly string[], timers: Timers, thread
     }
     return results;
   }
-  const share = Math.ceil(texts.length / threads);
+  const share = Math.ceil(texts.length / (texts.length < MANY ? 1 : THREADS));
   const parts: Promise<ParsedDocument[]>[] = [];
   for (let from = 0; from < texts.length; from += share)
     parts.push(parseInThread(texts.slice(from, from + share), timers));

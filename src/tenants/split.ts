@@ -9,52 +9,19 @@ export interface DocumentText {
   readonly offset: number;
 }
 
-/** Every document that holds more than white space and comments. */
+/** Every document that holds more than white space and comments. Looks no further ahead than to the next marker. */
 export function* splitDocuments(file: string): Generator<DocumentText> {
-  const markers = new Markers(file);
+  const marker = /^(?:---|\.\.\.)(?=[ \t\r\n]|$)/gm;
   let from = file.charCodeAt(0) === 0xfeff ? 1 : 0;
   while (from <= file.length) {
-    const marker = markers.next(from);
-    const text = file.slice(from, marker);
+    marker.lastIndex = from;
+    const end = marker.exec(file)?.index ?? file.length;
+    const text = file.slice(from, end);
     if (!isBlank(text)) yield { text, offset: from };
-    if (marker === file.length) return;
+    if (end === file.length) return;
     // What follows `---` on its line belongs to the next document; `...` and the rest of its line to none.
-    from = file.startsWith('...', marker) ? endOfLine(file, marker) : marker + 3;
+    from = file[end] === '.' ? endOfLine(file, end) : end + 3;
   }
-}
-
-/** Finds lines that begin with `---` or `...`, remembering how far each was looked for: one pass over the file for each. */
-class Markers {
-  readonly #file: string;
-  #dashes = -1;
-  #dots = -1;
-
-  constructor(file: string) {
-    this.#file = file;
-  }
-
-  /** The next marker at or behind `from`, or the end of the file. */
-  next(from: number): number {
-    if (this.#dashes < from) this.#dashes = this.#find('---', from);
-    if (this.#dots < from) this.#dots = this.#find('...', from);
-    return Math.min(this.#dashes, this.#dots);
-  }
-
-  #find(marker: string, from: number): number {
-    const file = this.#file;
-    const isLineStart = from === 0 || (from === 1 && file.charCodeAt(0) === 0xfeff) || file[from - 1] === '\n';
-    if (isLineStart && isMarker(file, marker, from)) return from;
-    for (let at = file.indexOf(`\n${marker}`, from); at !== -1; at = file.indexOf(`\n${marker}`, at + 1)) {
-      if (isMarker(file, marker, at + 1)) return at + 1;
-    }
-    return file.length;
-  }
-}
-
-function isMarker(file: string, marker: string, at: number): boolean {
-  if (!file.startsWith(marker, at)) return false;
-  const after = file.charCodeAt(at + 3);
-  return Number.isNaN(after) || after === 32 || after === 9 || after === 10 || after === 13;
 }
 
 function endOfLine(file: string, at: number): number {
@@ -62,8 +29,15 @@ function endOfLine(file: string, at: number): number {
   return end === -1 ? file.length : end + 1;
 }
 
+/** Only white space and comments. One pass: a pattern that could backtrack would be an attack's way in. */
 function isBlank(text: string): boolean {
-  return /^(\s*(#[^\n]*)?(\n|$))*$/.test(text.length > 4096 ? text.trimStart().slice(0, 4096) : text);
+  let at = 0;
+  for (;;) {
+    while (at < text.length && text.charCodeAt(at) <= 32) at++;
+    if (at === text.length) return true;
+    if (text[at] !== '#') return false;
+    at = endOfLine(text, at);
+  }
 }
 
 /** 1-based line of an offset. */

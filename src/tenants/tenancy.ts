@@ -58,8 +58,6 @@ export type SwapListener = (next: Snapshot, previous: Snapshot) => void;
 const LOGGED_MAX = 50;
 /** The last good file is written at most this often. */
 const SAVE_EVERY_MS = 1000;
-/** Parsing shares the machine with the data loop, except at start, when there is no data loop yet. */
-const THREADS_AT_START = 2;
 
 /** Opens with the directory's state, or the last good one. Never rejects for what the files say. */
 export async function openTenancy(options: TenancyOptions): Promise<Tenancy> {
@@ -125,7 +123,7 @@ export class Tenancy {
     const lastGood = await this.#readLastGood();
     this.#remembered = lastGood?.remembered ?? new Map();
     this.#watching = watchDirectory(this.#options.dir, this.#options.timers, () => this.#hint());
-    await this.#reload(THREADS_AT_START);
+    await this.#reload();
     if (this.#snapshot.generation === 0 && lastGood !== undefined) await this.#restore(lastGood);
     this.#remembered = new Map();
   }
@@ -163,12 +161,12 @@ export class Tenancy {
   async #runReloads(): Promise<void> {
     while (this.#isDirty && !this.#isClosed) {
       this.#isDirty = false;
-      await this.#reload(1);
+      await this.#reload();
     }
     this.#running = undefined;
   }
 
-  async #reload(threads: number): Promise<void> {
+  async #reload(): Promise<void> {
     const { clock, timers, dir } = this.#options;
     const began = clock.now();
     const read = await readDirectory(dir);
@@ -181,7 +179,7 @@ export class Tenancy {
       return;
     }
     const pace = createPace({ clock, timers });
-    const loaded = await loadFiles(read.files, this.#files, { timers, pace, threads, remembered: this.#remembered });
+    const loaded = await loadFiles(read.files, this.#files, { timers, pace, remembered: this.#remembered });
     this.#files = new Map(loaded.files.map((file) => [file.path, file]));
     const update = await this.#catalogue.update(this.#asPresent(loaded.files, read.problems), this.#rules(), pace);
     const findings = [
