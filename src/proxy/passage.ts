@@ -10,7 +10,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Exchange, type Outcome, type Pipeline, type Reply, type Verdict } from '../pipeline/index.ts';
 import { routeOf } from '../tenants/index.ts';
-import { gate, HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
+import { gate, HeaderList, listMembers, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { type Answering, type Attempt, forward, type Outgoing } from './forward.ts';
 import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
 import type { ProxyWorld } from './proxy.ts';
@@ -95,7 +95,10 @@ export class Passage implements Answering {
     );
     // The two hop-by-hop fields that matter end to end: the client reads trailers, the body will have some.
     if (te !== undefined && /(^|,)\s*trailers\s*(,|;|$)/i.test(te)) headers.append('TE', 'trailers');
-    if (trailer !== undefined && passed.framing.kind === 'chunked') headers.append('Trailer', trailer);
+    const announced = listMembers(trailer === undefined ? [] : [trailer]).filter(
+      (name) => mayTrail(name) && !this.#world.isProtectedName(name),
+    );
+    if (announced.length > 0 && passed.framing.kind === 'chunked') headers.append('Trailer', announced.join(', '));
     return new Exchange({
       id: requestId(headers, random),
       trustClass: config.inbound.class,
@@ -197,25 +200,42 @@ export class Passage implements Answering {
       const name = (headers[i] as string).toLowerCase();
       if (mayTrail(name) && !this.#world.isProtectedName(name)) (hints[name] ??= []).push(headers[i + 1] as string);
     }
-    if (hints['link'] !== undefined) this.#res.writeEarlyHints(hints);
+    if (hints['link'] === undefined) return;
+    try {
+      this.#res.writeEarlyHints(hints);
+    } catch {
+      // Node writes well-formed links only; a hint is worth no failure.
+    }
   }
 
   onHead(status: number, raw: string[]): void {
     if (this.#isDone) return;
     const headers = new HeaderList(raw);
-    if (status > 599 || headers.count > HEADERS_OF_RESPONSE_MAX) {
+    // Parsers let through what no writer would write: statuses out of range, thousands of fields.
+    const isSound = status >= 200 && status <= 599 && headers.count <= HEADERS_OF_RESPONSE_MAX;
+    if (!isSound || !this.#writeHead(status, headers)) {
       this.#attempt?.abort();
-      return this.#onUpstreamError('malformed');
+      this.#upstream?.failed('malformed');
+      this.#onUpstreamError('malformed');
     }
+  }
+
+  /** False when the upstream's fields cannot be written as they are; nothing went out then. */
+  #writeHead(status: number, headers: HeaderList): boolean {
     stripHopByHop(headers);
     if (status === 204 || status === 205) headers.remove('content-length');
     if (this.#world.config.wire.via) headers.append('Via', `1.1 ${this.#world.config.name}`);
     this.#pipeline.response(this.#exchange as Exchange, { status, headers });
-    this.#status = status;
     if (this.#world.isDraining() || this.#isBodyUnread()) this.#res.shouldKeepAlive = false;
-    this.#res.writeHead(status, headers.raw);
-    // Let the head go at once: the body may be a stream that begins much later.
-    this.#res.flushHeaders();
+    try {
+      this.#res.writeHead(status, headers.raw);
+      // At once: the body may be a stream that begins much later.
+      this.#res.flushHeaders();
+    } catch {
+      return false;
+    }
+    this.#status = status;
+    return true;
   }
 
   onData(chunk: Buffer): void {

@@ -208,6 +208,11 @@ export class Tunnel {
     const headers = new HeaderList(response.rawHeaders);
     stripHopByHop(headers);
     const status = response.statusCode as number;
+    if (status < 200 || status > 599) {
+      response.destroy();
+      upstream.failed('malformed');
+      return this.#reply({ code: 'upstream-malformed', detail: 'The application did not answer in sound HTTP.' });
+    }
     this.#status = status;
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.

@@ -11,9 +11,9 @@ import type { Kind } from './schema.ts';
 /** The kinds a tenancy directory may hold. */
 export const TENANCY_KINDS: readonly Kind[] = ['Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
-/** 2 KiB parse in about 1 ms; a thread starts in about 60. */
+/** 2 KiB parse in about 1 ms; a thread starts in about 150. */
 const SMALL_CHARS = 2048;
-const FEW = 16;
+const FEW = 64;
 /** A second thread pays from here on. Two: beside them runs the loop that moves requests. */
 const MANY = 1000;
 const THREADS = 2;

@@ -122,7 +122,7 @@ export class Tenancy {
   async start(): Promise<void> {
     const lastGood = await this.#readLastGood();
     this.#remembered = lastGood?.remembered ?? new Map();
-    this.#watching = watchDirectory(this.#options.dir, this.#options.timers, () => this.#hint());
+    this.#watching = watchDirectory(this.#options.dir, this.#options, () => this.#hint());
     await this.#reload();
     if (this.#snapshot.generation === 0 && lastGood !== undefined) await this.#restore(lastGood);
     this.#remembered = new Map();

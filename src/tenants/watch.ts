@@ -5,22 +5,34 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { watch as watchFiles } from 'chokidar';
-import type { Timers } from '../core/index.ts';
+import type { Clock, Timers } from '../core/index.ts';
 import { dataLink } from './read-directory.ts';
 
 /** Events of one change come within a few ms of each other. */
 const DEBOUNCE_MS = 10;
+/** But a directory that never rests is looked at all the same. */
+const DEBOUNCE_MS_MAX = 50;
 const POLL_MS = 1000;
 
 export interface Watching {
   close(): Promise<void>;
 }
 
-export function watchDirectory(dir: string, timers: Timers, onHint: () => void): Watching {
+export function watchDirectory(
+  dir: string,
+  { clock, timers }: { clock: Clock; timers: Timers },
+  onHint: () => void,
+): Watching {
   let debounce = timers.after(0, () => {});
+  let pendingSince: number | undefined;
   const hint = (): void => {
+    const now = clock.now();
+    pendingSince ??= now;
     debounce.cancel();
-    debounce = timers.after(DEBOUNCE_MS, onHint);
+    debounce = timers.after(Math.max(0, Math.min(DEBOUNCE_MS, pendingSince + DEBOUNCE_MS_MAX - now)), () => {
+      pendingSince = undefined;
+      onHint();
+    });
   };
   const watcher = watchFiles(dir, { ignoreInitial: true, depth: 8 });
   watcher.on('all', hint).on('raw', hint).on('error', hint);

@@ -1,0 +1,49 @@
+/** G8: a client that goes away frees the upstream at once: 1,000 aborts while waiting, downloading and uploading. */
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { tokenFor } from '../helpers/tokens.ts';
+
+const NL = '\r\n';
+const ABORTS = 1000;
+const AT_ONCE = 40;
+
+t.test('1,000 aborts: no upstream socket is left', async (t) => {
+  const open = new Set<Socket>();
+  let began = 0;
+  const upstream = createServer((socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket)).on('error', () => {});
+    socket.on('data', (chunk) => {
+      if (!chunk.includes('HTTP/1.1')) return;
+      began++;
+      // Waits for ever, or sends for ever.
+      if (chunk.includes('/download'))
+        socket.write(`HTTP/1.1 200 OK${NL}Content-Length: 999999999${NL}${NL}${'x'.repeat(65_536)}`);
+    });
+  });
+  const sidecar = await sidecarForTest(t, `http://127.0.0.1:${await listening(t, upstream)}`);
+  const auth = `Authorization: Bearer ${tokenFor('org_acme')}`;
+  const forms = [
+    `GET /wait HTTP/1.1${NL}Host: a${NL}${auth}${NL}${NL}`,
+    `GET /download HTTP/1.1${NL}Host: a${NL}${auth}${NL}${NL}`,
+    `POST /upload HTTP/1.1${NL}Host: a${NL}${auth}${NL}Content-Length: 9999999${NL}${NL}${'y'.repeat(10_000)}`,
+  ];
+  const abort = (form: string): Promise<void> =>
+    new Promise((resolve) => {
+      const socket = connect(sidecar.port, '127.0.0.1', () => socket.write(form));
+      socket.on('error', () => {}).on('close', () => resolve());
+      setTimeout(() => socket.destroy(), 5 + Math.floor(Math.random() * 20));
+    });
+  for (let done = 0; done < ABORTS; done += AT_ONCE)
+    await Promise.all(Array.from({ length: AT_ONCE }, (_, i) => abort(forms[(done + i) % 3] as string)));
+  await sleep(1000);
+  t.ok(began > ABORTS * 0.7, `${began} requests reached the upstream before they were aborted`);
+  t.equal(open.size, 0);
+  const traffic = (await (await fetch(`http://127.0.0.1:${sidecar.ports.admin}/v1/traffic`)).json()) as {
+    inFlight: number;
+  };
+  t.equal(traffic.inFlight, 0, 'every exchange ended');
+  t.comment(`G08 abort: ${ABORTS} aborts, ${open.size} upstream sockets left after 1 s`);
+});
