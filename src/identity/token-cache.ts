@@ -6,6 +6,7 @@
  */
 import { BoundedMap } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
+import type { IdentityProvider } from '../tenants/index.ts';
 import type { KeySet } from './key-set.ts';
 
 export interface Verified {
@@ -13,6 +14,7 @@ export interface Verified {
   /** Wall ms: the token's own end. */
   readonly expiresMs: number;
   readonly keys: KeySet;
+  readonly provider: IdentityProvider;
 }
 
 const VERIFIED_MAX = 50_000;
@@ -32,11 +34,12 @@ export class TokenCache {
     return this.#verified.size;
   }
 
-  /** `isCurrent`: whether a key set is the one its provider has now. */
-  verified(token: string, wallMs: number): Verified | undefined {
+  /** `providers`: those of the exchange's own generation; a provider whose document or key file changed is another object. */
+  verified(token: string, wallMs: number, providers: ReadonlyMap<string, IdentityProvider>): Verified | undefined {
     const entry = this.#verified.peek(token);
     if (entry === undefined) return undefined;
-    if (wallMs < entry.untilMs && entry.keys.isCurrent) return entry;
+    if (wallMs < entry.untilMs && entry.keys.isCurrent && providers.get(entry.provider.name) === entry.provider)
+      return entry;
     this.#verified.delete(token);
     return undefined;
   }

@@ -35,7 +35,7 @@ export function jwtSource(options: JwtOptions): Source {
       if (token === null) return refused(replies.invalid);
       if (token === undefined || token.startsWith(API_KEY_PREFIX)) return NONE;
       const wallMs = clock.wallMs();
-      const known = cache.verified(token, wallMs);
+      const known = cache.verified(token, wallMs, x.snapshot.providers);
       if (known !== undefined) {
         count('hit');
         return { kind: 'named', by: 'claim', id: known.externalId };
@@ -70,7 +70,12 @@ async function verify({ clock, cache, keys }: JwtOptions, token: string, x: Exch
     if (externalId === undefined) return refuse(replies.unknown);
     cache.addVerified(
       token,
-      { externalId, expiresMs: (checked.payload.exp as number) * 1e3 + provider.clockSkewMs, keys: checked.keys },
+      {
+        externalId,
+        expiresMs: (checked.payload.exp as number) * 1e3 + provider.clockSkewMs,
+        keys: checked.keys,
+        provider,
+      },
       clock.wallMs(),
     );
     return { kind: 'named', by: 'claim', id: externalId };
