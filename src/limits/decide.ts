@@ -55,7 +55,7 @@ export function decide(state: LimitState, ask: Ask): Decided {
   }
   measure(state, ask);
   const wait = Math.max(waits.requests, waits.route, waits.egress);
-  if (wait === 0) return isNear(state, tenant, now) || state.isOverLong(index, now) ? NOTICE : PASS;
+  if (wait === 0) return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
   if (isCritical) return NOTICE;
   return walk(state, ask, wait);
 }
@@ -72,9 +72,13 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
     allowance.egress === undefined ? 0 : state.egress.waitMs(index, egressRate(allowance.egress.bytesPerSec), 0, now);
 }
 
-function isNear(state: LimitState, { allowance, index }: Tenant, now: number): boolean {
-  const { requests } = allowance;
-  return requests !== undefined && state.requests.left(index, requests, now) < requests.burst * NOTICE_SHARE;
+/** Whether the request leaves less than a fifth of the burst. */
+function isNear(state: LimitState, { tenant, route, now }: Ask): boolean {
+  const { requests } = tenant.allowance;
+  return (
+    requests !== undefined &&
+    state.requests.left(tenant.index, requests, now) - (route?.cost ?? 1) < requests.burst * NOTICE_SHARE
+  );
 }
 
 function walk(state: LimitState, ask: Ask, wait: number): Decided {
@@ -116,7 +120,14 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   else {
     // Banks what was idle until now, before the bucket is touched.
     state.credit(index, requests, now);
-    state.requests.take(index, requests, cost, now, requests.burst);
+    // What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt.
+    state.requests.take(
+      index,
+      requests,
+      cost,
+      now,
+      decided.kind === 'shape' ? Number.POSITIVE_INFINITY : requests.burst,
+    );
   }
 }
 

@@ -13,10 +13,10 @@ import { routeOf } from '../tenants/index.ts';
 import { gate, HeaderList, listMembers, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { type Answering, type Attempt, forward, type Outgoing } from './forward.ts';
 import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
-import type { ProxyWorld } from './proxy.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
+import type { ProxyWorld } from './world.ts';
 
 /** Methods that may be sent a second time (RFC 9110 §9.2.2), here only without content. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);

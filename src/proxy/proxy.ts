@@ -1,37 +1,12 @@
 /** The inbound listener: accepts, bounds, and hands each request to a passage or a tunnel; drains without failing one. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { type Clock, type Random, ReeveError, type Timers } from '../core/index.ts';
-import type { Pipeline, Reply, ReplyCode } from '../pipeline/index.ts';
-import type { Log, Metrics } from '../telemetry/index.ts';
-import type { SidecarConfig, Snapshot } from '../tenants/index.ts';
+import { ReeveError } from '../core/index.ts';
+import type { Reply } from '../pipeline/index.ts';
 import { Passage } from './passage.ts';
 import { rescue } from './rescue.ts';
 import { isTunnel, Tunnel } from './tunnel.ts';
-import type { Upstreams } from './upstreams.ts';
-
-export interface ProxyOptions {
-  readonly config: SidecarConfig;
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  readonly upstreams: Upstreams;
-  /** Both of one generation; asked once a request. */
-  readonly snapshot: () => Snapshot;
-  readonly pipeline: () => Pipeline;
-  readonly isProtectedName: (name: string) => boolean;
-  readonly isTrustedProxy: (peer: string) => boolean;
-}
-
-/** What a passage may use of its listener. */
-export interface ProxyWorld extends ProxyOptions {
-  isDraining(): boolean;
-  onRefused(code: ReplyCode): void;
-  /** Something of ours threw: the request is refused, the process lives. */
-  onDefect(where: string, cause: unknown): void;
-}
+import type { ProxyOptions, ProxyWorld } from './world.ts';
 
 export interface Proxy {
   readonly port: number;

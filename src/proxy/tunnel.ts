@@ -9,9 +9,9 @@ import { Exchange, type Outcome, type Pipeline, type Reply } from '../pipeline/i
 import { routeOf } from '../tenants/index.ts';
 import { gate, HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
-import type { ProxyWorld } from './proxy.ts';
 import { rescue } from './rescue.ts';
 import type { Upstream } from './upstreams.ts';
+import type { ProxyWorld } from './world.ts';
 
 /** Whether a request is an upgrade that becomes a tunnel: one protocol, nominated, and not h2c, which is stripped. */
 export function isTunnel(req: IncomingMessage): boolean {

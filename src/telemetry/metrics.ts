@@ -75,6 +75,8 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
   const families = new Map<string, Family>();
   const own = new Registry();
   collectDefaultMetrics({ register: own, prefix: 'reeve_' });
+  // Gauges that are named like counters: promtool refuses them, and their families by type stay.
+  for (const each of ['handles', 'requests', 'resources']) own.removeSingleMetric(`reeve_nodejs_active_${each}_total`);
 
   const add = (family: Family): void => {
     if (!/^reeve_[a-z_]+$/.test(family.name) || families.has(family.name))

@@ -18,7 +18,7 @@ import {
   objectToTenant,
   sortRoutes,
 } from './compile.ts';
-import { type Desired, findingAt, gather, keyOf, type LoadedFile, type Wanted } from './desired.ts';
+import { type Desired, findingAt, gather, keyOf, type LiveObject, type LoadedFile, type Wanted } from './desired.ts';
 import { nextLookups } from './lookups.ts';
 import {
   emptySnapshot,
@@ -34,12 +34,6 @@ import { placeProblem } from './parse.ts';
 import { judgeRemovals, type RemovalRules } from './removals.ts';
 import type { IdentityProviderDocument, PlanDocument, RouteDocument, TenantDocument } from './schema.ts';
 import { Slots } from './slots.ts';
-
-/** A live object: the document it was made of, and where that stood. */
-export interface LiveObject {
-  readonly json: string;
-  readonly file: string;
-}
 
 export interface Update {
   readonly snapshot: Snapshot;

@@ -1,7 +1,7 @@
 /** What Prometheus learns of the configuration. */
 import type { Metrics } from '../telemetry/index.ts';
 import type { Finding, Snapshot } from './model.ts';
-import type { Reload, ReloadResult } from './tenancy.ts';
+import type { Reload, ReloadResult } from './reload.ts';
 
 const RESULTS: readonly ReloadResult[] = ['applied', 'unchanged', 'partial', 'rejected'];
 

@@ -20,6 +20,12 @@ export interface LoadedFile {
   readonly documents: readonly LoadedDocument[];
 }
 
+/** A live object: the document it was made of, and where that stood. */
+export interface LiveObject {
+  readonly json: string;
+  readonly file: string;
+}
+
 /** An object as some document asks for it. */
 export interface Wanted {
   readonly kind: Kind;

@@ -20,6 +20,7 @@ export type {
   TenantState,
 } from './model.ts';
 export { emptySnapshot, routeOf } from './model.ts';
+export type { Reload } from './reload.ts';
 export type { SidecarConfig } from './sidecar.ts';
-export type { Reload, Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
+export type { Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
 export { openTenancy } from './tenancy.ts';

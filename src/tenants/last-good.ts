@@ -11,8 +11,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { LiveObject } from './catalogue.ts';
-import { keyOf, type LoadedFile } from './desired.ts';
+import { keyOf, type LiveObject, type LoadedFile } from './desired.ts';
 import { textHash } from './load.ts';
 import type { Pace } from './pace.ts';
 import type { ParsedDocument } from './parse.ts';

@@ -3,8 +3,7 @@
  * grace period; and one change never takes more than a fifth of the tenants unless that was allowed.
  */
 import type { MonotonicMs } from '../core/index.ts';
-import type { LiveObject } from './catalogue.ts';
-import type { Desired } from './desired.ts';
+import type { Desired, LiveObject } from './desired.ts';
 import type { Finding } from './model.ts';
 import type { Pace } from './pace.ts';
 

@@ -15,6 +15,7 @@ import { emptySnapshot, type Finding, type Snapshot } from './model.ts';
 import { createPace } from './pace.ts';
 import type { ParsedDocument } from './parse.ts';
 import { type ReadProblem, readDirectory } from './read-directory.ts';
+import type { Reload, ReloadResult } from './reload.ts';
 import { type Watching, watchDirectory } from './watch.ts';
 
 export interface TenancyOptions {
@@ -29,19 +30,6 @@ export interface TenancyOptions {
   readonly metrics: Metrics;
   /** Awaited before a snapshot becomes current, for what must be ready with it. Must not reject. */
   readonly prepare?: (next: Snapshot) => Promise<void>;
-}
-
-/**
- * - `applied`: something changed, without an error. - `unchanged`: nothing did. - `partial`: something changed, and there
- * are errors. - `rejected`: there are errors, and nothing changed.
- */
-export type ReloadResult = 'applied' | 'unchanged' | 'partial' | 'rejected';
-
-export interface Reload {
-  readonly result: ReloadResult;
-  readonly atWallMs: number;
-  readonly durationMs: number;
-  readonly changed: number;
 }
 
 export interface TenancyStatus {

@@ -1,0 +1,29 @@
+/** What the engine is given, and what a passage may use of its listener. */
+import type { Clock, Random, Timers } from '../core/index.ts';
+import type { Pipeline, ReplyCode } from '../pipeline/index.ts';
+import type { Log, Metrics } from '../telemetry/index.ts';
+import type { SidecarConfig, Snapshot } from '../tenants/index.ts';
+import type { Upstreams } from './upstreams.ts';
+
+export interface ProxyOptions {
+  readonly config: SidecarConfig;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly upstreams: Upstreams;
+  /** Both of one generation; asked once a request. */
+  readonly snapshot: () => Snapshot;
+  readonly pipeline: () => Pipeline;
+  readonly isProtectedName: (name: string) => boolean;
+  readonly isTrustedProxy: (peer: string) => boolean;
+}
+
+/** What a passage may use of its listener. */
+export interface ProxyWorld extends ProxyOptions {
+  isDraining(): boolean;
+  onRefused(code: ReplyCode): void;
+  /** Something of ours threw: the request is refused, the process lives. */
+  onDefect(where: string, cause: unknown): void;
+}
