@@ -26,7 +26,6 @@ for (const [address, bits] of [
 }
 for (const [address, bits] of [
   ['::', 127],
-  ['::ffff:0:0', 96],
   ['64:ff9b::', 96],
   ['fc00::', 7],
   ['fe80::', 10],
@@ -36,7 +35,9 @@ for (const [address, bits] of [
 }
 
 export function isPrivateAddress(address: string): boolean {
-  return privateRanges.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  // An IPv4 address in IPv6's clothes is judged as what it is; a range for all of them would match every IPv4 address.
+  const plain = address.toLowerCase().startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  return privateRanges.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }
 
 /** The text of the key set. Rejects with a reason for the log. */

@@ -120,13 +120,13 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   else {
     // Banks what was idle until now, before the bucket is touched.
     state.credit(index, requests, now);
-    // What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt.
+    // What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost.
     state.requests.take(
       index,
       requests,
       cost,
       now,
-      decided.kind === 'shape' ? Number.POSITIVE_INFINITY : requests.burst,
+      decided.kind === 'shape' ? Number.POSITIVE_INFINITY : Math.max(requests.burst, cost),
     );
   }
 }

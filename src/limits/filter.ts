@@ -34,12 +34,12 @@ export interface LimitsWorld {
 export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Filter<Identified, { grant: Grant }> {
   let waitingAll = 0;
 
-  const wait = async (tenant: Tenant, ms: number): Promise<undefined> => {
+  const wait = async ({ tenant, permit }: Identified, ms: number): Promise<undefined> => {
     waitingAll++;
     state.changeWaiting(tenant.index, 1);
     await timers.sleep(ms);
     waitingAll--;
-    if (state.owns(tenant)) state.changeWaiting(tenant.index, -1);
+    if (state.isAlive(tenant.index, permit)) state.changeWaiting(tenant.index, -1);
     return undefined;
   };
 
@@ -61,20 +61,20 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       }
       counts.add(tenant.plan, decided.kind);
       take(state, ask, decided);
-      state.enter(tenant.index);
+      x.permit = state.enter(tenant.index);
       x.grant = grant(decided);
       tellApplication(x, decided);
-      return decided.kind === 'shape' ? wait(tenant, decided.waitMs) : undefined;
+      return decided.kind === 'shape' ? wait(x, decided.waitMs) : undefined;
     },
     onResponse(x, head) {
       if (x.tenant === undefined) return;
       const policy = policyOf(x.tenant.allowance);
-      if (policy === '' || !state.owns(x.tenant)) return;
+      if (policy === '' || (x.grant !== undefined && !state.isAlive(x.tenant.index, x.permit))) return;
       head.headers.append('RateLimit-Policy', policy);
       head.headers.append('RateLimit', remainingOf(state, x.tenant, clock.now()));
     },
     onDone(x) {
-      if (x.grant === undefined || !state.owns(x.tenant)) return;
+      if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
       state.leave(x.tenant.index);
       debitEgress(state, x.tenant, x.responseBytes, clock.now());
     },
@@ -89,7 +89,7 @@ function grant(decided: Decided): Grant {
 /** Nothing is spent: what would have been refused must not change what is decided next. */
 function shadow(x: Exchange & { tenant: Tenant }, state: LimitState, counts: DecisionCounts): undefined {
   counts.add(x.tenant.plan, 'shadow_refused');
-  state.enter(x.tenant.index);
+  x.permit = state.enter(x.tenant.index);
   x.grant = SHADOWED;
   return undefined;
 }

@@ -48,7 +48,7 @@ export class Gcra {
   take(slot: number, rate: Rate, cost: number, now: number, debtMax: number): void {
     const interval = 1000 / rate.perSec;
     const arrival = this.#arrivalAt(slot, rate, now) + cost * interval;
-    this.#arrivals[slot] = Math.min(arrival, now + (Math.max(rate.burst, cost) + debtMax) * interval);
+    this.#arrivals[slot] = Math.min(arrival, now + (rate.burst + debtMax) * interval);
   }
 
   /** Units that could be spent now; negative in debt. */

@@ -1,7 +1,8 @@
 // hot path
 /**
  * What each tenant has spent, banked and has in flight: typed arrays by tenant index that survive every reload. `owner` says
- * whose slot it is: a slot that changed hands starts empty, and what is given back late to its former owner changes nothing.
+ * whose slot it is: a slot that changed hands starts empty. Each life of a slot has a number of its own, the permit: what is given back
+ * late, for a life that ended, changes nothing, even when the same tenant came back.
  */
 import type { RequestRate, Tenant } from '../tenants/index.ts';
 import { enlarged, Gcra } from './gcra.ts';
@@ -20,6 +21,8 @@ export class LimitState {
   readonly #routes: (Gcra | undefined)[] = [];
   readonly #owners: (string | undefined)[] = [];
   #slots = 0;
+  #lives = 0;
+  #life: Float64Array = new Float64Array(0);
   #inFlight: Float64Array = new Float64Array(0);
   #waiting: Float64Array = new Float64Array(0);
   #credit: Float64Array = new Float64Array(0);
@@ -33,11 +36,13 @@ export class LimitState {
     if (tenant.index >= this.#slots) this.#grow(tenant.index + 1);
     this.forget(tenant.index);
     this.#owners[tenant.index] = tenant.id;
+    this.#life[tenant.index] = ++this.#lives;
     this.#creditAt[tenant.index] = now;
   }
 
-  owns(tenant: Tenant): boolean {
-    return this.#owners[tenant.index] === tenant.id;
+  /** Whether the slot still lives the life in which the permit was given. */
+  isAlive(slot: number, permit: number): boolean {
+    return this.#life[slot] === permit;
   }
 
   forget(slot: number): void {
@@ -45,7 +50,15 @@ export class LimitState {
     this.#owners[slot] = undefined;
     for (const gcra of [this.requests, this.egress, this.degraded]) gcra.forget(slot);
     for (const gcra of this.#routes) gcra?.forget(slot);
-    for (const array of [this.#inFlight, this.#waiting, this.#credit, this.#creditAt, this.#overSince, this.#overLast])
+    for (const array of [
+      this.#life,
+      this.#inFlight,
+      this.#waiting,
+      this.#credit,
+      this.#creditAt,
+      this.#overSince,
+      this.#overLast,
+    ])
       array[slot] = 0;
   }
 
@@ -63,11 +76,13 @@ export class LimitState {
   }
 
   inFlight(slot: number): number {
-    return this.#inFlight[slot] ?? 0;
+    return this.#inFlight[slot] as number;
   }
 
-  enter(slot: number): void {
+  /** The permit to give back. */
+  enter(slot: number): number {
     (this.#inFlight[slot] as number) += 1;
+    return this.#life[slot] as number;
   }
 
   leave(slot: number): void {
@@ -75,7 +90,7 @@ export class LimitState {
   }
 
   waiting(slot: number): number {
-    return this.#waiting[slot] ?? 0;
+    return this.#waiting[slot] as number;
   }
 
   changeWaiting(slot: number, by: 1 | -1): void {
@@ -118,6 +133,7 @@ export class LimitState {
     this.#slots = Math.ceil(slots * 1.25);
     for (const gcra of [this.requests, this.egress, this.degraded]) gcra.grow(this.#slots);
     for (const gcra of this.#routes) gcra?.grow(this.#slots);
+    this.#life = enlarged(this.#life, this.#slots);
     this.#inFlight = enlarged(this.#inFlight, this.#slots);
     this.#waiting = enlarged(this.#waiting, this.#slots);
     this.#credit = enlarged(this.#credit, this.#slots);

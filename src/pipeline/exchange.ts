@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant ← limits      endpoint ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit ← limits      endpoint ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -75,6 +75,8 @@ export class Exchange implements Arrival {
   tenant: Tenant | undefined;
   source: IdentitySource | undefined;
   grant: Grant | undefined;
+  /** By which limits know what they took for this exchange when they give it back. */
+  permit: number;
   endpoint: Endpoint | undefined;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
   readonly inject: string[];
@@ -100,6 +102,7 @@ export class Exchange implements Arrival {
     this.tenant = undefined;
     this.source = undefined;
     this.grant = undefined;
+    this.permit = 0;
     this.endpoint = undefined;
     this.inject = [];
     this.requestBytes = 0;

@@ -3,7 +3,7 @@
  * files: the link is resolved once, everything is read behind it, and when it points elsewhere afterwards all is read again.
  */
 import { isUtf8 } from 'node:buffer';
-import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
+import { constants, type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
 export interface FileText {
@@ -103,8 +103,8 @@ async function list(base: string, dir: string, depth: number, problems: ReadProb
 async function readOne(base: string, path: string): Promise<FileText | ReadProblem> {
   let handle: FileHandle | undefined;
   try {
-    // Not blocking: opening a pipe for reading would otherwise wait for a writer.
-    handle = await open(join(base, path), 'r');
+    // Not blocking: opening a pipe for reading would otherwise wait for a writer, for ever.
+    handle = await open(join(base, path), constants.O_RDONLY | constants.O_NONBLOCK);
     const facts = await handle.stat();
     const bytesMax = path.endsWith('.json') ? KEY_FILE_BYTES_MAX : FILE_BYTES_MAX;
     if (!facts.isFile()) return { path, message: 'is not a regular file', remedy: 'remove it' };

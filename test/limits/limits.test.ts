@@ -309,3 +309,14 @@ t.test('plans beyond the bound share a row, and sums stay', async (t) => {
   for await (const chunk of w.metrics.exposition()) text += chunk;
   t.match(text, /reeve_limit_decisions_total\{plan="__other__",decision="pass"\} 8/);
 });
+
+t.test('a response without a tenant, or of a tenant that was never asked for, is left alone', async (t) => {
+  const w = await world(plan('free', rate('10/s', 5)));
+  const { x, headers } = w.ask('acme');
+  (x as { tenant: unknown }).tenant = undefined;
+  t.equal(headers().count, 0);
+  const all = Array.from({ length: 30 }, (_, i) => tenant(`n${i}`)).join('');
+  await w.load(plan('free'), all);
+  await w.load(plan('free'), tenant('acme'));
+  t.pass('tenants that never asked have nothing to forget');
+});

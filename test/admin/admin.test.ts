@@ -1,0 +1,126 @@
+import { request } from 'node:http';
+import t from 'tap';
+import { createHealth, openAdmin } from '../../src/admin/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
+import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
+import { makeTenancy, tenant } from '../helpers/tenancy.ts';
+import { apiKeyFor, PEPPER, tokenFor } from '../helpers/tokens.ts';
+
+const get = (
+  port: number,
+  path: string,
+  o: { host?: string; method?: string } = {},
+): Promise<{ status: number; text: string }> =>
+  new Promise((resolve) => {
+    const req = request(
+      { host: '127.0.0.1', port, path, method: o.method ?? 'GET', headers: { host: o.host ?? 'localhost' } },
+      (res) => {
+        let text = '';
+        res
+          .on('data', (chunk: Buffer) => (text += chunk.toString()))
+          .on('end', () => resolve({ status: res.statusCode ?? 0, text }));
+      },
+    );
+    req.end();
+  });
+
+t.test('the admin API shows what there is, and no secret', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const tenants =
+    Array.from({ length: 5 }, (_, i) => tenant(`t${i}`)).join('') +
+    tenant('acme', {
+      identity: {
+        claims: ['org_acme'],
+        apiKeys: [
+          { id: 'k1', hash: apiKeyFor('k1').hash, expires: '2030-01-01' },
+          { id: 'k2', hash: apiKeyFor('k2').hash },
+        ],
+      },
+    });
+  const sidecar = await sidecarForTest(t, upstream, {
+    tenancy: makeTenancy({ 'tenants.yaml': tenants, 'bad.yaml': 'kind: x\n' }),
+  });
+  const { admin, status } = sidecar.ports;
+  const json = async (path: string): Promise<Record<string, never>> =>
+    JSON.parse((await get(admin, path)).text) as Record<string, never>;
+  t.match(await json('/'), { endpoints: { '/v1/version': String } });
+  t.match(await json('/v1/version'), { version: '0.1.0' });
+  t.match(await json('/v1/config'), {
+    generation: 1,
+    tenants: 6,
+    isFromLastGood: false,
+    findings: [{ severity: 'error', text: /bad\.yaml/ }],
+  });
+  t.match(await json('/v1/traffic'), { isDraining: false });
+  const first = await json('/v1/tenants?limit=4');
+  t.match(first, { total: 6, tenants: { length: 4 }, next: 't3' });
+  t.match(await json('/v1/tenants?limit=x&after=t3'), {
+    tenants: [{ name: 't4' }, { name: 'acme', plan: 'free', state: 'active' }],
+  });
+  t.match(await json('/v1/tenants/acme'), {
+    name: 'acme',
+    identity: {
+      claims: ['acme', 'org_acme'],
+      apiKeys: [{ id: 'k1', expires: '2030-01-01T00:00:00.000Z' }, { id: 'k2' }],
+    },
+  });
+  t.match(await json('/v1/limits/acme?method=POST&path=/x'), { tenant: 'acme', wouldGet: { decision: 'pass' } });
+  t.match(await json('/v1/explain?tenant=acme'), {
+    stages: ['observe', 'sanitise', 'identify', 'limits', 'routing'],
+    identify: { passes: true },
+    route: null,
+  });
+  let all = '';
+  for (const path of ['/', '/v1/config', '/v1/tenants', '/v1/tenants/acme', '/v1/explain?tenant=acme', '/metrics'])
+    all += (await get(path === '/metrics' ? status : admin, path)).text;
+  for (const secret of [PEPPER, apiKeyFor('k1').hash.slice(12), apiKeyFor('k1').key, '"n":'])
+    t.notOk(all.includes(secret), 'no secret');
+  for (const [path, code] of [
+    ['/v1/tenants/none', 404],
+    ['/v1/limits/none', 404],
+    ['/v1/explain', 404],
+    ['/v1/nothing', 404],
+    ['/v2/config', 404],
+    ['/v1/tenants/%ff', 404],
+  ] as const)
+    t.equal((await get(admin, path)).status, code, path);
+  t.equal((await get(admin, '/', { host: 'evil.test' })).status, 403);
+  t.equal((await get(admin, '/', { method: 'POST' })).status, 405);
+  t.equal((await get(admin, '/', { method: 'HEAD' })).text, '');
+});
+
+t.test('the status listener: metrics, health, and nothing of tenants but the busiest', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const sidecar = await sidecarForTest(t, upstream);
+  const { status, inbound } = sidecar.ports;
+  for (const path of ['/livez', '/readyz', '/startupz'])
+    t.match(await get(status, path), { status: 200, text: /ok/ }, path);
+  await exchangeRaw(inbound, `GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`, {
+    responses: 1,
+  });
+  const [a, b] = await Promise.all([get(status, '/metrics'), get(status, '/metrics')]);
+  t.match(a.text, /reeve_requests_total\{plan="free",decision="pass",code_class="2xx"\} 1/);
+  t.equal(b.status, 200);
+  t.equal((await get(status, '/other')).status, 404);
+  t.equal((await get(status, '/metrics', { method: 'HEAD' })).status, 200);
+  const draining = sidecar.drain();
+  t.match(await get(status, '/readyz'), { status: 503, text: /draining/ });
+  await draining;
+});
+
+t.test('health names the reasons; a port that is taken names the flag', async (t) => {
+  let generation = 0;
+  const health = createHealth({ timers: systemTimers, generation: () => generation, isDraining: () => false });
+  t.match(health.ready(), [/no configuration/]);
+  t.match(health.started(), [/no configuration/]);
+  generation = 1;
+  t.same([...health.ready(), ...health.started(), ...health.live()], []);
+  health.close();
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const sidecar = await sidecarForTest(t, upstream);
+  await t.rejects(openAdmin({ host: '127.0.0.1', port: sidecar.ports.admin, view: {} as never }), {
+    code: 'listen-failed',
+    remedy: /--admin-port/,
+  });
+});

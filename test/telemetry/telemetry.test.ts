@@ -1,0 +1,112 @@
+import t from 'tap';
+import { systemTimers } from '../../src/core/index.ts';
+import {
+  childOf,
+  createLog,
+  createMetrics,
+  formatTraceparent,
+  newTrace,
+  parseTraceparent,
+  silentLog,
+} from '../../src/telemetry/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
+
+t.test('a log line is one JSON object, bounded, and holds no secret', async (t) => {
+  const lines: string[] = [];
+  const log = createLog({
+    clock: new ManualClock(),
+    level: 'info',
+    write: (line) => void lines.push(line),
+    base: { app: 'a' },
+  });
+  const cyclic: Record<string, unknown> = { a: 1n, f: () => {}, u: undefined, n: Number.NaN, e: new TypeError('bad') };
+  cyclic['self'] = cyclic;
+  log.debug('hidden');
+  log.info('one');
+  log.warn('two', {
+    authorization: 'canary',
+    nested: { apiKey: 'canary', deep: cyclic },
+    list: Array(100).fill(1),
+    long: 'x'.repeat(5000),
+    ok: true,
+    nothing: null,
+  });
+  log.error('three', cyclic);
+  silentLog.debug('x');
+  silentLog.info('x');
+  silentLog.warn('x');
+  silentLog.error('x');
+  t.equal(lines.length, 3);
+  t.notMatch(lines.join(), /canary/);
+  const [, two] = lines.map((line) => JSON.parse(line) as Record<string, never>);
+  t.match(two, { severity: 'warn', event: 'two', app: 'a', authorization: '[redacted]', ok: true });
+  t.ok((lines[1] as string).length < 8000);
+});
+
+t.test('trace context by the standard', async (t) => {
+  const good = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  t.match(parseTraceparent(good), { traceId: 'a'.repeat(32), flags: '01' });
+  t.ok(parseTraceparent(`cc-${good.slice(3)}-more`), 'a later version');
+  for (const bad of [
+    '',
+    good.toUpperCase(),
+    `ff-${good.slice(3)}`,
+    `${good}-more`,
+    `00-${'0'.repeat(32)}-${'b'.repeat(16)}-01`,
+    `00-${'a'.repeat(32)}-${'0'.repeat(16)}-01`,
+  ])
+    t.equal(parseTraceparent(bad), undefined, bad);
+  const random = { hex: (bytes: number) => 'c'.repeat(bytes * 2), float: () => 0 };
+  const trace = newTrace(random);
+  t.equal(formatTraceparent(childOf({ ...trace, flags: '01' }, random)), `00-${'c'.repeat(32)}-${'c'.repeat(16)}-01`);
+});
+
+t.test('metrics are read when asked, in the text format, with labels escaped', async (t) => {
+  const metrics = createMetrics({ timers: systemTimers });
+  const counter = metrics.counter({ name: 'reeve_a_total', help: 'A.' });
+  counter.add();
+  counter.add(2);
+  const hot = metrics.counters({ name: 'reeve_b_total', help: 'B.', labels: { x: ['1', '2'], y: ['a', 'b"\\\n'] } });
+  hot.add(hot.index('2', 'b"\\\n'));
+  t.equal(hot.value(hot.index('2', 'b"\\\n')), 1);
+  t.throws(() => hot.index('3', 'a'), RangeError);
+  const histogram = metrics.histogram({ name: 'reeve_c_seconds', help: 'C.', buckets: [1, 2] });
+  for (const value of [0.5, 1, 1.5, 9]) histogram.observe(value);
+  const labelled = metrics.histogram({ name: 'reeve_d_seconds', help: 'D.', buckets: [1], labels: { p: ['x', 'y'] } });
+  labelled.observe(1, labelled.index('y'));
+  metrics.gauge({ name: 'reeve_e', help: 'E.', read: () => 7 });
+  metrics.collected({
+    name: 'reeve_f',
+    help: 'F.',
+    type: 'gauge',
+    labels: ['n'],
+    collect: (emit) => Array.from({ length: 450 }, (_, i) => emit([String(i)], i)),
+  });
+  metrics.collectedHistogram({
+    name: 'reeve_g_seconds',
+    help: 'G.',
+    labels: ['n'],
+    buckets: [1],
+    collect: (emit) => emit(['z'], Float64Array.of(1, 2), 5),
+  });
+  t.throws(() => metrics.counter({ name: 'reeve_a_total', help: 'again' }));
+  t.throws(() => metrics.counter({ name: 'Bad', help: 'x' }));
+  let text = '';
+  for await (const chunk of metrics.exposition()) text += chunk;
+  for (const line of [
+    '# TYPE reeve_a_total counter',
+    'reeve_a_total 3',
+    'reeve_b_total{x="2",y="b\\"\\\\\\n"} 1',
+    'reeve_c_seconds_bucket{le="1"} 2',
+    'reeve_c_seconds_bucket{le="+Inf"} 4',
+    'reeve_c_seconds_sum 12',
+    'reeve_d_seconds_count{p="y"} 1',
+    'reeve_e 7',
+    'reeve_f{n="449"} 449',
+    'reeve_g_seconds_bucket{n="z",le="+Inf"} 3',
+  ])
+    t.ok(text.includes(`${line}\n`), line);
+  t.notMatch(text, /reeve_d_seconds_count\{p="x"\}/);
+  t.match(text, /reeve_process_cpu_seconds_total/);
+  t.match(metrics.rows()[0], { name: 'reeve_a_total', type: 'counter', labels: [] });
+});

@@ -1,0 +1,331 @@
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  bootSidecar,
+  diffSnapshots,
+  formatFinding,
+  inspectTenancy,
+  routeOf,
+  sidecarSettings,
+} from '../../src/tenants/index.ts';
+import { parseOne } from '../../src/tenants/parse.ts';
+import { splitDocuments } from '../../src/tenants/split.ts';
+import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+
+const inspect = async (
+  files: Record<string, string | Buffer>,
+  prepare: (dir: string) => void = () => {},
+): Promise<string[]> => {
+  const dir = makeTenancy();
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(join(dir.dir, path, '..'), { recursive: true });
+    writeFileSync(join(dir.dir, path), text);
+  }
+  prepare(dir.dir);
+  const { findings } = await inspectTenancy(dir.dir);
+  dir.cleanUp();
+  return findings.map(formatFinding);
+};
+
+const head = 'apiVersion: reeve.dev/v1\nkind: Tenant\nmetadata: { name: x }\nspec:\n  plan: free\n';
+const problem = (text: string): string => {
+  const parsed = parseOne(text, ['Plan', 'Tenant', 'IdentityProvider', 'Route']);
+  return parsed.isGood
+    ? 'good'
+    : parsed.problems
+        .map((each) => `${each.line}:${each.column} ${each.path} ${each.message} (${each.remedy})`)
+        .join('; ');
+};
+
+t.test('errors name line, column, key and remedy', async (t) => {
+  const rows: [string, RegExp][] = [
+    [`${head}  stat: active\n`, /^6:3 spec\.stat unknown key \(did you mean state\?\)$/],
+    [`${head}  zzzzzzzz: active\n`, /unknown key \(known here: plan, state/],
+    [
+      `${head}  state: activ\n`,
+      /^6:10 spec\.state expected a tenant state such as active, got "activ" \(did you mean active\?\)$/,
+    ],
+    [`${head}  state: 5\n`, /expected a tenant state/],
+    [`${head}  overrides: { concurrency: 0 }\n`, /spec\.overrides\.concurrency expected value >= 1/],
+    [`${head}  overrides: { concurrency: many }\n`, /expected an integer/],
+    [
+      `${head}  identity: { apiKeys: [ { id: "k 1", hash: x } ] }\n`,
+      /spec\.identity\.apiKeys\[0\]\.id expected a key id such as k1/,
+    ],
+    ['apiVersion: reeve.dev/v1\nkind: Tenant\nmetadata: { name: x }\nspec: {}\n', /plan is missing \(add plan\)/],
+    [
+      'apiVersion: reeve.dev/v2\nkind: Tenant\nmetadata: { name: x }\nspec: { plan: a }\n',
+      /expected "reeve\.dev\/v1", got "reeve\.dev\/v2" \(did you mean reeve\.dev\/v1\?\)/,
+    ],
+    ['kind: Plam\n', /expected a kind, got "Plam" \(did you mean Plan\?\)/],
+    ['kind: Kubernetes\n', /known here: Plan, Tenant/],
+    ['kind: [a]\n', /expected a kind, got \["a"\]/],
+    ['name: x\n', /kind is missing/],
+    ['- a\n', /expected a document of keys and values/],
+    ['just text\n', /expected a document/],
+    ['a: 1\na: 2\n', /^2:1 .*unique.*\(remove one of them\)/],
+    ['a:\n\t- b\n', /\(indent with spaces\)|tab/i],
+    ['a: [\n', /Flow/],
+    ['a: !!js/function x\n', /tag/i],
+    ['a: *nobody\n', /alias|Unresolved/i],
+    ['%YAML 3.0\n---\na\n', /YAML|version/i],
+    [`a: ${'['.repeat(40)}${']'.repeat(40)}\n`, /nested deeper than 32/],
+    [`${Array.from({ length: 40 }, (_, i) => `${' '.repeat(i)}a:`).join('\n')}\n`, /nested deeper than 32/],
+    [`${' '.repeat(130)}a: 1\n`, /nested deeper than 32/],
+    ['a: 1\0\n', /^1:5 .*NUL/],
+    [`a: "${'x'.repeat(2 ** 20)}"\n`, /larger than 1048576 bytes/],
+    [`a: [${'1,'.repeat(10_001)}1]\n`, /more than 10000 nodes/],
+    ['__proto__: { polluted: 1 }\n', /this key is not allowed/],
+    ['a: { constructor: 1 }\n', /^1:6 a\.constructor this key is not allowed/],
+    [
+      `a: &a [${'x,'.repeat(50)}x]\nb: &b [${'*a,'.repeat(40)}*a]\nc: &c [${'*b,'.repeat(40)}*b]\n`,
+      /nodes with its aliases|alias/,
+    ],
+  ];
+  for (const [text, pattern] of rows) t.match(problem(text), pattern);
+  t.equal(
+    problem(`${head}  overrides: { rate: { requests: { limit: 1_000/s, burst: 5_000 } } }\n`),
+    'good',
+    'numbers may carry _',
+  );
+  t.equal(({} as { polluted?: number }).polluted, undefined);
+});
+
+t.test('what a value without its unit most likely meant', async (t) => {
+  const ask = (spec: object): string => problem(document('Plan', 'p', spec).replace(/\n---\n$/, ''));
+  t.match(ask({ rate: { requests: { limit: 5 } } }), /did you mean 5\/s/);
+  t.match(ask({ rate: { egress: { limit: '20' } } }), /did you mean 20B\/s/);
+  t.match(
+    ask({ rate: { requests: { limit: '5/s', credits: { earn: '20', cap: '60' } } } }),
+    /20%.*60ms or 60s|60ms or 60s.*20%/,
+  );
+  t.match(
+    problem(document('Route', 'r', { match: { path: '/' }, bodyMax: '10' }).replace(/\n---\n$/, '')),
+    /did you mean 10B/,
+  );
+  t.match(ask({ degrade: ['shape'] }), /expected a degrade rung/);
+  t.match(ask({ degrade: [{ shape: '5' }] }), /5ms or 5s/);
+  t.match(ask({ degrade: 'credit' }), /expected an array/);
+});
+
+t.test('meaning is checked too, and later features are named', async (t) => {
+  const found = await inspect({
+    'x.yaml':
+      plan('q', { quotas: { api: { limit: 5 } }, degrade: ['deprioritize', { stale: '60s' }, 'reject'] }) +
+      plan('z', { rate: { requests: { limit: '0/s' } } }) +
+      plan('b', { rate: { requests: { limit: '1/s', burst: 0.5 } } }) +
+      tenant('m', { timezone: 'Mars/Olympus' }) +
+      tenant('n', { timezone: 'Europe/Berlin' }) +
+      tenant('o', { plan: 'none' }) +
+      tenant('p', {
+        identity: {
+          apiKeys: [
+            { id: 'k9', hash: `hmac-sha256:${'0'.repeat(64)}`, expires: '2027-13-45' },
+            { id: 'k8', hash: `hmac-sha256:${'0'.repeat(64)}`, expires: '2027-01-01' },
+          ],
+        },
+      }) +
+      document('Route', 'r', { match: { path: '/' }, rate: { requests: { limit: '0/min' } } }),
+  });
+  const text = found.join('\n');
+  for (const pattern of [
+    /warning: Plan "q" spec\.quotas: takes effect in a later version/,
+    /spec\.degrade\[0\]: takes effect/,
+    /spec\.degrade\[1\]: takes effect/,
+    /a rate of zero admits nobody/,
+    /a burst under 1/,
+    /Mars\/Olympus/,
+    /there is no Plan "none" \(known: /,
+    /expires: expected a date/,
+  ])
+    t.match(text, pattern);
+  t.match((await inspect({ 'plans.yaml': '', 'x.yaml': tenant('o', { plan: 'none' }) })).join(), /known: none/);
+});
+
+t.test('files that are no files, or no text, are named and harm nothing', async (t) => {
+  const found = await inspect(
+    {
+      'latin.yaml': Buffer.from([0x61, 0x3a, 0x20, 0xff]),
+      'sub/deep.yml': tenant('deep'),
+      'keys2.json': Buffer.alloc(300 * 1024, 0x20),
+      '.hidden.yaml': 'x: [',
+      'note.txt': 'x: [',
+    },
+    (dir) => {
+      spawnSync('mkfifo', [join(dir, 'pipe.yaml')]);
+      symlinkSync('nowhere', join(dir, 'dangling.yaml'));
+      symlinkSync('sub', join(dir, 'linked'));
+      mkdirSync(join(dir, 'a/b/c/d/e/f/g/h/i'), { recursive: true });
+      writeFileSync(join(dir, 'locked.yaml'), '');
+      chmodSync(join(dir, 'locked.yaml'), 0o000);
+      mkdirSync(join(dir, 'folder.yaml'));
+    },
+  );
+  const text = found.join('\n');
+  for (const pattern of [
+    /latin\.yaml: is not UTF-8/,
+    /keys2\.json: is larger than 262144 bytes/,
+    /dangling\.yaml: cannot be read: ENOENT/,
+    /pipe\.yaml: is not a regular file/,
+    /nested deeper than 8/,
+    /Tenant "deep" metadata\.name: the name is taken/,
+  ])
+    t.match(text, pattern);
+  t.match((await inspectTenancy('/nonexistent')).findings.map(formatFinding), [/cannot be read/]);
+});
+
+t.test('documents are split where YAML splits them', async (t) => {
+  const split = (text: string): string[] => [...splitDocuments(text)].map((each) => each.text.trim());
+  t.same(split('a: 1\n---\nb: 2\n'), ['a: 1', 'b: 2']);
+  t.same(split('---\r\na: 1\r\n---\r\nb: 2'), ['a: 1', 'b: 2']);
+  t.same(split('\ufeffa: 1\n...\n---\nb: 2\n...\n'), ['a: 1', 'b: 2']);
+  t.same(split('--- a: 1\n'), ['a: 1']);
+  t.same(split('a: "\n --- x"\nb: ---\n'), ['a: "\n --- x"\nb: ---']);
+  t.same(split('# only\n\n# comments\n---\n   \n'), []);
+  t.same(split(''), []);
+  const began = performance.now();
+  split(`${'\n'.repeat(100_000)}a`);
+  t.ok(performance.now() - began < 200, 'blank lines are no attack');
+});
+
+t.test('nothing that is written ends the process: 600 mutated documents', async (t) => {
+  const good =
+    document('Plan', 'p', {
+      rate: { requests: { limit: '5/s', burst: 5 } },
+      degrade: ['credit', { shape: '250ms' }, 'reject'],
+    }) + tenant('acme');
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.tuple(
+          fc.nat(good.length - 1),
+          fc.constantFrom(
+            '{',
+            '[',
+            '"',
+            "'",
+            '\n',
+            '\t',
+            ' ',
+            ':',
+            '-',
+            '&a',
+            '*a',
+            '!',
+            '|',
+            '>',
+            '%',
+            '\0',
+            '\u2028',
+            '#',
+            '?',
+            '~',
+          ),
+        ),
+        { minLength: 1, maxLength: 12 },
+      ),
+      (edits) => {
+        let text = good;
+        for (const [at, what] of edits) text = text.slice(0, at) + what + text.slice(at + 1);
+        for (const each of splitDocuments(text)) parseOne(each.text, ['Plan', 'Tenant']);
+        return true;
+      },
+    ),
+    { seed: 7, numRuns: 600 },
+  );
+  t.equal(Object.keys(Object.prototype).length, 0);
+});
+
+t.test('the boot file and its flags: defaults, precedence, errors with the flag to set', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const file = join(dir.dir, '..', 'sidecar.yaml');
+  const boot = (text: string, given: Record<string, string> = {}) => {
+    writeFileSync(file, text);
+    return bootSidecar(
+      file,
+      Object.entries(given).map(([path, each]) => ({
+        path,
+        text: each,
+        place: sidecarSettings.find((setting) => setting.path === path)?.flag ?? path,
+      })),
+      '/cwd',
+    );
+  };
+  const sound =
+    'apiVersion: reeve.dev/v1\nkind: Sidecar\nmetadata: { name: s }\nspec:\n  upstream: http://127.0.0.1:1\n  upstreams: { lite: "unix:/x" }\n  tenancy: { dir: tenancy }\n  stateDir: state\n  identity: { pepperFile: pepper }\n  inbound: { port: 5 }\n';
+  const good = boot(sound, {
+    'inbound.port': '7',
+    upstreams: 'a=http://b,c=http://d',
+    'identity.sources': 'jwt, host',
+    'inbound.strict': '',
+    'tenancy.dir': 'elsewhere',
+    'anonymous.burst': '1_0',
+  });
+  t.match(good.config, {
+    name: 's',
+    inbound: { port: 7, strict: true, class: 'edge' },
+    identity: { sources: ['jwt', 'host'] },
+    tenancy: { dir: '/cwd/elsewhere', removeGraceMs: 2000 },
+    wire: { headBytesMax: 32_768, bodyBytesMax: 67_108_864 },
+    anonymous: { perSec: 100, burst: 10 },
+    log: { sample: 0.01 },
+  });
+  t.equal(good.config?.upstreams.get('c'), 'http://d');
+  t.ok(boot(sound).config?.stateDir?.endsWith('/state'));
+  const errors = (text: string, given: Record<string, string> = {}) =>
+    boot(text, given).findings.map(formatFinding).join('\n');
+  t.match(errors(sound, { 'inbound.port': 'x' }), /--inbound-port: expected a number, got "x"/);
+  t.match(errors(sound, { 'inbound.strict': 'maybe' }), /expected a flag/);
+  t.match(errors(sound, { upstreams: 'a' }), /expected a map/);
+  t.match(errors(sound, { 'inbound.port': '70000' }), /spec\.inbound\.port: expected value <= 65535/);
+  t.match(
+    errors(`${sound}  inboun: 5\n`),
+    /sidecar\.yaml:11:3 Sidecar "s" spec\.inboun: unknown key \(did you mean inbound\?\)/,
+  );
+  t.match(errors(`${sound}---\n${sound}`), /expected one document, found 2/);
+  t.match(
+    errors(sound, { 'inbound.trustedProxies': '10.0.0.0/8,nowhere,10.0.0.0/99,::1/128,1.2.3.4,1.2.3.4/5/6' }),
+    /trustedProxies\.1: [\s\S]*trustedProxies\.2:[\s\S]*trustedProxies\.5:/,
+  );
+  t.match(errors(sound, { 'identity.header': 'x-tenant-id' }), /is a protected name/);
+  t.match(
+    bootSidecar(undefined, [], '/').findings.map(formatFinding).join('\n'),
+    /set --upstream[\s\S]*spec\.tenancy|set spec\.tenancy/,
+  );
+  t.match(bootSidecar('/nowhere.yaml', [], '/').findings.map(formatFinding), [/cannot be read: ENOENT/]);
+});
+
+t.test('two tenancies are compared key by key', async (t) => {
+  const snapshotOf = async (files: Record<string, string>) => {
+    const dir = makeTenancy(files);
+    const { snapshot } = await inspectTenancy(dir.dir);
+    dir.cleanUp();
+    return snapshot;
+  };
+  const a = await snapshotOf({
+    'tenants.yaml': tenant('acme') + tenant('gone'),
+    'r.yaml': document('Route', 'r', { match: { path: '/x', methods: ['GET'] } }),
+  });
+  const b = await snapshotOf({
+    'plans.yaml': plan('free') + plan('pro'),
+    'tenants.yaml': tenant('acme', { plan: 'pro', state: 'suspended' }) + tenant('new'),
+    'r.yaml': document('Route', 'r', { match: { path: '/x', methods: ['POST'] } }),
+  });
+  t.same(
+    diffSnapshots(a, b).map(({ kind, name, change, keys }) => `${change} ${kind} ${name} ${keys.join()}`),
+    [
+      'added Plan pro ',
+      'changed Tenant acme state,plan',
+      'added Tenant new ',
+      'removed Tenant gone ',
+      'changed Route r methods',
+    ],
+  );
+  t.same(diffSnapshots(a, a), []);
+  t.equal(routeOf(a, 'POST', '/x'), undefined);
+  t.equal(routeOf(a, 'GET', '/x')?.name, 'r');
+});
