@@ -1,7 +1,7 @@
 // hot path
 /**
  * One attempt to have a request answered by an upstream. Two ways behind one interface: undici's pool for nearly everything;
- * node:http on a connection of its own for what undici cannot say (Expect: 100-continue, request trailers).
+ * node:http on a connection of its own for what undici cannot say (Expect: 100-continue, request trailers, OPTIONS *).
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -39,9 +39,8 @@ export interface Attempt {
 }
 
 export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answering): Attempt {
-  return outgoing.expectsContinue || outgoing.trailers !== undefined
-    ? forwardAlone(upstream, outgoing, answering)
-    : forwardPooled(upstream, outgoing, answering);
+  const isAlone = outgoing.expectsContinue || outgoing.trailers !== undefined || outgoing.target === '*';
+  return isAlone ? forwardAlone(upstream, outgoing, answering) : forwardPooled(upstream, outgoing, answering);
 }
 
 function forwardPooled(
@@ -158,9 +157,10 @@ function forwardAlone(
     request.destroy();
     answering.onFail(cause instanceof TimedOut ? 'timeout' : reasonOf(cause), cause);
   };
-  const framing = headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length')
-    ? []
-    : ['Transfer-Encoding', 'chunked'];
+  const framing =
+    body === undefined || headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length')
+      ? []
+      : ['Transfer-Encoding', 'chunked'];
   const request = httpRequest({
     ...upstream.address,
     method,
@@ -185,6 +185,7 @@ function forwardAlone(
       request.end();
     });
     body?.on('error', (cause) => fail(cause));
+    if (body === undefined) request.end();
   };
   if (expectsContinue) {
     request.once('continue', () => {
