@@ -1,0 +1,124 @@
+import { createServer } from 'node:net';
+import t from 'tap';
+import type { Log } from '../../src/telemetry/index.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
+import { httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
+import { tokenFor } from '../helpers/tokens.ts';
+
+const NL = '\r\n';
+const AUTH = `Authorization: Bearer ${tokenFor('org_acme')}`;
+const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1${NL}Host: a${NL}${AUTH}${NL}${fields}${NL}`;
+
+t.test('bytes go both ways whole, by length and in chunks, large and empty', async (t) => {
+  const upstream = await httpBackend(t, (req, res) => void req.pipe(res));
+  const sidecar = await sidecarForTest(t, upstream);
+  const body = 'x'.repeat(300_000);
+  for (const [framing, text] of [
+    [`Content-Length: ${body.length}`, body],
+    ['Transfer-Encoding: chunked', `${body.length.toString(16)}${NL}${body}${NL}0${NL}${NL}`],
+    ['Content-Length: 0', ''],
+  ] as const) {
+    const { responses } = await exchangeRaw(
+      sidecar.port,
+      `POST / HTTP/1.1${NL}Host: a${NL}${AUTH}${NL}${framing}${NL}${NL}${text}`,
+      { responses: 1, waitMs: 3000 },
+    );
+    t.equal(responses[0]?.body, text === '' ? '' : body, framing);
+  }
+});
+
+t.test('degraded requests go to the degraded upstream; one that is unknown is refused', async (t) => {
+  const [full, lite] = [
+    await httpBackend(t, (_req, res) => res.end('full')),
+    await httpBackend(t, (_req, res) => res.end('lite')),
+  ];
+  const tenancy = makeTenancy({
+    'plans.yaml': plan('free', {
+      rate: { requests: { limit: '1/min', burst: 1 } },
+      degrade: [{ route: 'degraded' }, 'reject'],
+    }),
+    'routes.yaml':
+      document('Route', 'a', { match: { path: '/a' }, degraded: { upstream: 'lite' } }) +
+      document('Route', 'b', { match: { path: '/b' }, degraded: { upstream: 'none' } }),
+  });
+  const sidecar = await sidecarForTest(t, full, { tenancy, settings: { upstreams: `lite=${lite}` } });
+  const ask = async (path: string) => (await exchangeRaw(sidecar.port, get(path), { responses: 1 })).responses[0];
+  t.equal((await ask('/a'))?.body, 'full');
+  t.match(await ask('/b'), { status: 502, body: /upstream-unknown/ });
+  t.match(await ask('/a'), { status: 429 }, 'the degraded allowance is spent as well');
+});
+
+t.test('the access log says what became of each request, and its errors always', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
+  };
+  const upstream = createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .on('data', (chunk) =>
+        chunk.includes('/cut')
+          ? socket.end(`HTTP/1.1 200 OK${NL}Content-Length: 9${NL}${NL}abc`)
+          : socket.write(`HTTP/1.1 200 OK${NL}Content-Length: 2${NL}${NL}ok`),
+      ),
+  );
+  const url = `http://127.0.0.1:${await listening(t, upstream)}`;
+  for (const [access, expected] of [
+    ['all', 3],
+    ['errors', 2],
+    ['off', 0],
+    ['sampled', 3],
+  ] as const) {
+    lines.length = 0;
+    const sidecar = await sidecarForTest(t, url, { log, settings: { 'log.access': access, 'log.sample': '100%' } });
+    await exchangeRaw(sidecar.port, get('/good?secret=canary'), { responses: 1 });
+    await exchangeRaw(sidecar.port, get('/cut'), { waitMs: 500 });
+    await exchangeRaw(sidecar.port, `GET / HTTP/1.1${NL}Host: a${NL}${NL}`, { responses: 1 });
+    t.equal(lines.length, expected, access);
+    t.notMatch(JSON.stringify(lines), /canary/);
+  }
+  t.match(lines[0], {
+    'http.request.method': 'GET',
+    'url.path': '/good',
+    'http.response.status_code': 200,
+    'tenant.id': 'acme',
+    'reeve.decision': 'pass',
+    bytes_out: 2,
+  });
+  t.match(lines[1], { 'reeve.outcome': 'aborted', 'reeve.aborted_by': 'upstream' });
+});
+
+t.test('a mesh listener keeps the trace, an edge begins it; Via when asked', async (t) => {
+  const upstream = await httpBackend(t, (req, res) => res.end(JSON.stringify(req.headers)));
+  const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const mesh = await sidecarForTest(t, upstream, { settings: { 'inbound.class': 'mesh', 'wire.via': 'true' } });
+  const seen = JSON.parse(
+    (await exchangeRaw(mesh.port, get('/', `traceparent: ${trace}${NL}tracestate: x=1${NL}`), { responses: 1 }))
+      .responses[0]?.body ?? '{}',
+  ) as Record<string, string>;
+  t.match(seen['traceparent'], new RegExp(`^00-${'a'.repeat(32)}-(?!b)[0-9a-f]{16}-01$`));
+  t.match(seen, { tracestate: 'x=1', via: '1.1 sidecar' });
+});
+
+t.test('a request cannot be repeated when something of it may have been done', async (t) => {
+  let connections = 0;
+  const upstream = createServer((socket) => {
+    connections++;
+    socket.on('error', () => {}).on('data', () => socket.destroy());
+  });
+  const sidecar = await sidecarForTest(t, `http://127.0.0.1:${await listening(t, upstream)}`);
+  t.match((await exchangeRaw(sidecar.port, get('/'), { responses: 1, waitMs: 1000 })).responses[0], {
+    status: 502,
+    body: /upstream-reset/,
+  });
+  t.equal(connections, 3, 'a GET is tried three times');
+  connections = 0;
+  await exchangeRaw(sidecar.port, `POST / HTTP/1.1${NL}Host: a${NL}${AUTH}${NL}Content-Length: 0${NL}${NL}`, {
+    responses: 1,
+    waitMs: 1000,
+  });
+  t.equal(connections, 1, 'a POST once');
+});
