@@ -22,7 +22,6 @@ export const json = (value: unknown, status = 200): Page => ({
   contentType: 'application/json',
   body: `${JSON.stringify(value, null, 2)}\n`,
 });
-export const text = (body: string, status = 200): Page => ({ status, contentType: 'text/plain; charset=utf-8', body });
 export const problem = (status: number, code: string, detail: string): Page => ({
   status,
   contentType: 'application/problem+json',

@@ -32,7 +32,7 @@ function camelCase(words: string): string {
 
 /** A misspelt variable would otherwise be a setting that silently does nothing. */
 function refuseUnknown(env: NodeJS.ProcessEnv): void {
-  const known = new Set([...sidecarSettings.map((each) => each.env), 'REEVE_CONFIG', 'REEVE_GUARANTEE_SCALE']);
+  const known = new Set([...sidecarSettings.map((each) => each.env), 'REEVE_CONFIG']);
   const unknown = Object.keys(env).find(
     (name) => name.startsWith('REEVE_') && !known.has(name) && !isKubernetesLink(name),
   );

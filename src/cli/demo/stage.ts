@@ -81,7 +81,7 @@ async function build(closer: Closer): Promise<Stage> {
 
 /** Name, plan and first external id of each tenant of the sample: read as text, so that the demo trusts no code of ours. */
 function tenantsOf(text: string): DemoTenant[] {
-  const pattern = /metadata: \{ name: ([a-z]+)[^\n]*\nspec:\n {2}plan: ([a-z]+)[\s\S]*?claims: \[ (org_\d+) \]/g;
+  const pattern = /metadata: \{ name: ([a-z]+)[^\n]*\nspec:\n {2}plan: ([a-z]+)[\s\S]*?claims: \[ ?(org_\d+) ?\]/g;
   return [...text.matchAll(pattern)].map(([, name, plan, org]) => ({ name, plan, org }) as DemoTenant);
 }
 
