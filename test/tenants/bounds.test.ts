@@ -1,0 +1,167 @@
+/** Every bound of the room: documents, files, bytes, time in a thread, time on the loop. */
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { type MonotonicMs, systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
+import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { formatFinding, openTenancy } from '../../src/tenants/index.ts';
+import { DOCUMENTS_MAX, loadFiles, textHash } from '../../src/tenants/load.ts';
+import { createPace, type Pace } from '../../src/tenants/pace.ts';
+import { parseOne } from '../../src/tenants/parse.ts';
+import { parseMany } from '../../src/tenants/parse-many.ts';
+import { readDirectory } from '../../src/tenants/read-directory.ts';
+import type { Ending } from '../helpers/sidecar.ts';
+import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
+
+const neverYields: Pace = Object.assign(() => undefined, { turn: async () => {} });
+
+function folder(t: Ending): string {
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-parts-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+t.test('long work yields the loop: no slice goes on after a millisecond', async (t) => {
+  let now = 0;
+  let turns = 0;
+  const pace = createPace({
+    clock: { now: () => now as MonotonicMs, wallMs: () => 0 },
+    timers: { ...systemTimers, yieldLoop: async () => void turns++ },
+  });
+  for (let item = 0; item < 320; item++) {
+    now += 0.05;
+    const slice = pace();
+    if (slice !== undefined) await slice;
+  }
+  t.equal(turns, 10);
+  await pace.turn();
+  t.equal(turns, 11);
+});
+
+t.test('documents beyond the bound are left out, and said so', async (t) => {
+  const text = 'a: 1\n---\n'.repeat(DOCUMENTS_MAX + 5);
+  const remembered = new Map([
+    [textHash('a: 1\n'), parseOne('a: 1\n', ['Plan'])],
+    [textHash('\na: 1\n'), parseOne('a: 1\n', ['Plan'])],
+  ]);
+  const world = { timers: systemTimers, pace: neverYields, remembered };
+  const files = [
+    { path: 'a.yaml', text },
+    { path: 'b.yaml', text: 'a: 1\n' },
+  ];
+  const { files: loaded, overflowed } = await loadFiles(files, new Map(), world);
+  t.equal(overflowed, 'a.yaml');
+  t.equal(loaded[0]?.documents.length, DOCUMENTS_MAX);
+  t.equal(loaded[1]?.documents.length, 0);
+});
+
+t.test('a tenancy of too many documents goes on with those within the bound', async (t) => {
+  const dir = makeTenancy({ 'providers.yaml': '', 'tenants.yaml': '' });
+  dir.remove('keys.json');
+  // An earlier process is made to have parsed them, so that none is parsed here.
+  const names = Array.from({ length: DOCUMENTS_MAX + 5 }, (_, i) => `p${i}`);
+  const lines = names.map((name, at) =>
+    JSON.stringify({
+      hash: textHash(`${at === 0 ? '' : '\n'}${name}\n`),
+      file: 'plans.yaml',
+      kind: 'Plan',
+      name,
+      json: document('Plan', name, {}).split('\n')[0] as string,
+    }),
+  );
+  const body = `{"format":1}\n${lines.join('\n')}\n`;
+  const seal = JSON.stringify({ sha256: createHash('sha256').update(body).digest('hex') });
+  writeFileSync(join(dir.stateDir, 'last-good.jsonl'), `${body}${seal}\n`);
+  dir.write('plans.yaml', names.join('\n---\n').concat('\n'));
+  const tenancy = await openTenancy({
+    dir: dir.dir,
+    stateDir: dir.stateDir,
+    allowShrink: false,
+    removeGraceMs: 0,
+    clock: systemClock,
+    timers: systemTimers,
+    log: silentLog,
+    metrics: createMetrics({ timers: systemTimers }),
+  });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  t.equal(tenancy.snapshot.plans.size, DOCUMENTS_MAX);
+  t.match(tenancy.findings().map(formatFinding), [/^plans\.yaml: too many documents in the tenancy/]);
+});
+
+t.test('a thread that falls silent costs its document, and is told from a slow one', async (t) => {
+  const texts = Array.from({ length: 70 }, (_, i) => plan(`p${i}`).replace('---\n', ''));
+  let armed = 0;
+  const timers: Timers = {
+    ...systemTimers,
+    // The first thread is given no time at all; those after it all they need.
+    after: (ms, run) => systemTimers.after(armed++ === 0 ? 0 : ms, run),
+  };
+  const results = await parseMany(texts, timers);
+  t.same(results.length, 70);
+  t.match(results[0], {
+    isGood: false,
+    problems: [{ message: /cannot be parsed within 20 s and 512 MB \(\d+ characters\)/ }],
+  });
+  t.ok(results.slice(1).every((each) => each.isGood));
+});
+
+t.test('a directory of very many, very large or ever moving files is read within bounds', async (t) => {
+  const crowded = folder(t);
+  for (let i = 0; i <= 10_000; i++) writeFileSync(join(crowded, `f${i}.yaml`), '');
+  const many = await readDirectory(crowded);
+  t.match(many, { problems: [{ message: 'more than 10000 files' }] });
+
+  const heavy = folder(t);
+  for (let i = 0; i < 5; i++) {
+    const file = openSync(join(heavy, `f${i}.yaml`), 'w');
+    ftruncateSync(file, 60 * 2 ** 20);
+    closeSync(file);
+  }
+  const file = openSync(join(heavy, 'too-big.yaml'), 'w');
+  ftruncateSync(file, 65 * 2 ** 20);
+  closeSync(file);
+  const large = await readDirectory(heavy);
+  t.match(large, {
+    problems: [
+      { path: 'f4.yaml', message: /the directory holds more than 268435456 bytes/ },
+      { path: 'too-big.yaml', message: 'is larger than 67108864 bytes' },
+    ],
+  });
+
+  const restless = folder(t);
+  for (const version of ['..a', '..b']) {
+    mkdirSync(join(restless, version));
+    for (let i = 0; i < 40; i++) writeFileSync(join(restless, version, `f${i}.yaml`), version);
+  }
+  let isMoving = true;
+  let at = 0;
+  const move = (): void => {
+    if (!isMoving) return;
+    // Never the same text twice in a row, so that it cannot seem to have rested.
+    symlinkSync(`${'./'.repeat(at % 50)}${at++ % 2 === 0 ? '..a' : '..b'}`, join(restless, '..tmp'));
+    renameSync(join(restless, '..tmp'), join(restless, '..data'));
+    setImmediate(move);
+  };
+  move();
+  for (let i = 0; i < 5; i++) {
+    const read = await readDirectory(restless);
+    if ('unreadable' in read) throw new Error(read.unreadable);
+    t.same([read.files.length, new Set(read.files.map((each) => each.text)).size], [40, 1], 'never a mix');
+  }
+  isMoving = false;
+});
