@@ -137,6 +137,7 @@ t.test('the most specific route wins: exact, then longer, then with methods', as
     sorted.map((each) => each.name),
     ['exact', 'post', 'a-twin', 'b-twin', 'all'],
   );
+  t.same(sortRoutes(sorted.toReversed()), sorted, 'in whatever order they come');
   const snapshot: Snapshot = { ...emptySnapshot, routes: sorted };
   for (const [method, path, name] of [
     ['GET', '/a', 'exact'],
