@@ -261,7 +261,7 @@ function bad(text: string, problems: readonly PlacedProblem[]): ParsedDocument {
   const head = text.length > 65_536 ? text.slice(0, 65_536) : text;
   const kind = /(?:^|[{,])\s{0,8}["']?kind["']?\s*:\s*["']?([A-Za-z]{1,40})/m.exec(head)?.[1];
   const name =
-    /(?:^|[{,])\s{0,8}["']?metadata["']?\s*:\s*(?:\{[^}\n]{0,200}?|(?:#[^\n]*)?\n(?:[ \t]+[^\n]*\n){0,20}?[ \t]+)["']?name["']?\s*:\s*["']?([a-z0-9][-a-z0-9]{0,62})/m.exec(
+    /(?:^|[{,])\s{0,8}["']?metadata["']?\s*:\s*(?:\{[^}\n]{0,200}?|(?:#[^\n]*)?\n(?:[ \t]+\S[^\n]*\n){0,20}?[ \t]+)["']?name["']?\s*:\s*["']?([a-z0-9][-a-z0-9]{0,62})/m.exec(
       head,
     )?.[1];
   return { isGood: false, kind, name, problems };
