@@ -1,5 +1,6 @@
-export type { BootResult, GivenSetting } from './boot.ts';
-export { bootSidecar } from './boot.ts';
+export type { BootResult, GivenSetting } from './boot/boot.ts';
+export { bootSidecar } from './boot/boot.ts';
+export type { SidecarConfig } from './boot/sidecar.ts';
 export { formatFinding } from './findings.ts';
 export type { Setting } from './generated/settings.ts';
 export { sidecarSettings } from './generated/settings.ts';
@@ -21,6 +22,5 @@ export type {
 } from './model.ts';
 export { emptySnapshot, routeOf } from './model.ts';
 export type { Reload } from './reload.ts';
-export type { SidecarConfig } from './sidecar.ts';
 export type { Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
 export { openTenancy } from './tenancy.ts';

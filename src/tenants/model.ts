@@ -6,6 +6,7 @@
  * An exchange keeps the snapshot it began with; a reload replaces one pointer.
  */
 import type { TenantId, TenantIndex } from '../core/index.ts';
+import { TenantView } from './snapshot/tenant-view.ts';
 
 /**
  * - `pending`: onboarded, not yet open: every request is refused.
@@ -62,7 +63,7 @@ export interface Plan {
 export interface ApiKey {
   readonly id: string;
   /** HMAC-SHA256 of the whole key under the pepper, 32 bytes. */
-  readonly hash: Buffer;
+  readonly hash: Uint8Array;
   /** Wall ms from which on the key is refused; Infinity when it does not expire. */
   readonly expiresMs: number;
 }
@@ -137,13 +138,13 @@ export interface Snapshot {
 
 export const emptySnapshot: Snapshot = {
   generation: 0,
-  tenants: new Map(),
+  tenants: new TenantView(),
   plans: new Map(),
   providers: new Map(),
   routes: [],
-  tenantByClaim: new Map(),
-  tenantByHost: new Map(),
-  tenantByApiKeyId: new Map(),
+  tenantByClaim: new TenantView(),
+  tenantByHost: new TenantView(),
+  tenantByApiKeyId: new TenantView(),
   tenantSlots: 0,
 };
 
