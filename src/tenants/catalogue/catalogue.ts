@@ -133,7 +133,7 @@ export class Catalogue {
         complaints.found(
           settled.wanted.get(keyOf(kind, name)) as Wanted,
           ['spec', kind === 'Tenant' ? 'identity' : 'match'],
-          `${clash.what} belongs to ${kind} "${clash.holder}"`,
+          `${clash.what} ${clash.isHeld ? 'belongs to' : 'is also asked for by'} ${kind} "${clash.other}"`,
           'remove it from one of the two',
         );
     }

@@ -6,7 +6,9 @@
 export interface Clash {
   /** `claim "org_1"`, `host "a.example"`, `match "/x" of GET`. */
   readonly what: string;
-  readonly holder: string;
+  readonly other: string;
+  /** The other has it live; else it asks for it in the same change, and neither gets it. */
+  readonly isHeld: boolean;
 }
 
 /** What each object of a change would hold, by its name; nothing when it goes. */
@@ -34,19 +36,20 @@ export class Holdings {
   #judge(movers: Movers, refused: ReadonlyMap<string, Clash>): Map<string, Clash> {
     const claimant = new Map<string, string>();
     const found = new Map<string, Clash>();
-    const clash = (name: string, what: string, holder: string): void => void found.set(name, { what, holder });
+    const clash = (name: string, what: string, other: string, isHeld: boolean): void =>
+      void found.set(name, { what, other, isHeld });
     for (const [name, holds] of movers) {
       if (refused.has(name)) continue;
       for (const what of holds) {
         const holder = this.#holderOf.get(what);
         const isKept = holder !== undefined && (!movers.has(holder) || refused.has(holder));
         const rival = claimant.get(what);
-        if (isKept && holder !== name) clash(name, what, holder);
+        if (isKept && holder !== name) clash(name, what, holder, true);
         else if (rival === undefined || rival === name) claimant.set(what, name);
-        else if (holder === name) clash(rival, what, name);
+        else if (holder === name) clash(rival, what, name, true);
         else {
-          clash(name, what, rival);
-          if (holder !== rival) clash(rival, what, name);
+          clash(name, what, rival, holder === rival);
+          if (holder !== rival) clash(rival, what, name, false);
         }
         if (holder === name) claimant.set(what, name);
       }
