@@ -6,7 +6,6 @@
  * An exchange keeps the snapshot it began with; a reload replaces one pointer.
  */
 import type { TenantId, TenantIndex } from '../core/index.ts';
-import { TenantView } from './snapshot/tenant-view.ts';
 
 /**
  * - `pending`: onboarded, not yet open: every request is refused.
@@ -138,13 +137,13 @@ export interface Snapshot {
 
 export const emptySnapshot: Snapshot = {
   generation: 0,
-  tenants: new TenantView(),
+  tenants: new Map(),
   plans: new Map(),
   providers: new Map(),
   routes: [],
-  tenantByClaim: new TenantView(),
-  tenantByHost: new TenantView(),
-  tenantByApiKeyId: new TenantView(),
+  tenantByClaim: new Map(),
+  tenantByHost: new Map(),
+  tenantByApiKeyId: new Map(),
   tenantSlots: 0,
 };
 

@@ -46,6 +46,15 @@ const RESTART_MS_MAX = 60_000;
 /** To write the last good file; then the thread is ended. */
 const CLOSE_MS_MAX = 5000;
 
+const NOTHING_YET: Omit<Look, 'parts'> = {
+  changed: 0,
+  findings: [],
+  errors: 0,
+  files: [],
+  isFromLastGood: false,
+  durationMs: 0,
+};
+
 /** Opens with the directory's state, or the last good one. Never rejects for what the files say. */
 export async function openTenancy(options: TenancyOptions): Promise<Tenancy> {
   const tenancy = new Tenancy(options);
@@ -59,7 +68,7 @@ export class Tenancy {
   readonly #builder = new SnapshotBuilder();
   readonly #countReload: (reload: Reload) => void;
   #snapshot: Snapshot = emptySnapshot;
-  #last: Omit<Look, 'parts'> | undefined;
+  #last: Omit<Look, 'parts'> = NOTHING_YET;
   #lastReload: Reload | undefined;
   #loader: LoaderThread | undefined;
   #restarts = 0;
@@ -84,15 +93,15 @@ export class Tenancy {
   get status(): TenancyStatus {
     return {
       generation: this.#snapshot.generation,
-      isFromLastGood: this.#last?.isFromLastGood ?? false,
+      isFromLastGood: this.#last.isFromLastGood,
       lastReload: this.#lastReload,
-      files: this.#last?.files ?? [],
+      files: this.#last.files,
     };
   }
 
   /** Problems of the files as they are now, as far as they are kept. */
   findings(): readonly Finding[] {
-    return this.#last?.findings ?? [];
+    return this.#last.findings;
   }
 
   /** Called in the same turn in which the snapshot changed. Returns how to stop. */
@@ -203,6 +212,7 @@ class LoaderThread {
   /** Those who wait for a look, by its number. Bounded by its callers, who wait. */
   readonly #waiting = new Map<number, () => void>();
   #looks = 0;
+  #isClosing = false;
   #cause: unknown;
 
   constructor(options: LoaderThreadOptions) {
@@ -233,6 +243,7 @@ class LoaderThread {
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.#worker.ref();
     this.#send({ do: 'close' });
     const late = this.#options.timers.after(CLOSE_MS_MAX, () => void this.#worker.terminate());
@@ -252,7 +263,7 @@ class LoaderThread {
       if (message.is === 'started') onStarted();
       else this.#answer(message.id);
       // From here on the thread alone does not keep the process alive.
-      if (this.#waiting.size === 0) this.#worker.unref();
+      if (this.#waiting.size === 0 && !this.#isClosing) this.#worker.unref();
     }
   }
 

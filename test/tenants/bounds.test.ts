@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { DOCUMENTS_MAX, loadFiles, textHash } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
@@ -102,6 +102,12 @@ t.test('a document that costs too much is refused by itself, and its neighbours 
     problems: [{ message: /cannot be parsed within 0\.001 s and 512 MB \(\d+ characters\)/ }],
   });
   t.equal(results.length, 141, 'every text has its result');
+  let armed = 0;
+  const timers: Timers = { ...systemTimers, after: (ms, run) => systemTimers.after(armed++ === 0 ? 0 : ms, run) };
+  t.ok(
+    (await parseMany(good, timers)).every((each) => each.isGood),
+    'when a thread falls silent its whole batch is tried again, text by text',
+  );
 });
 
 t.test('a directory of very many, very large or ever moving files is read within bounds', async (t) => {

@@ -3,7 +3,7 @@
  * files: the link is resolved once, everything is read behind it, and when it points elsewhere afterwards all is read again.
  */
 import { isUtf8 } from 'node:buffer';
-import { constants, type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
+import { constants, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 
 export interface FileText {
@@ -35,11 +35,14 @@ const READ_AT_ONCE = 16;
 
 /** undefined when the directory itself cannot be read. */
 export async function readDirectory(dir: string): Promise<DirectoryText | { readonly unreadable: string }> {
-  for (let attempt = 1; ; attempt++) {
-    const before = await dataLink(dir);
-    const result = await readAll(before === undefined ? dir : resolve(dir, before));
-    if ((await dataLink(dir)) === before || attempt === TRIES_MAX) return result;
-  }
+  let tries = 0;
+  let link: string | undefined;
+  let result: DirectoryText | { readonly unreadable: string };
+  do {
+    link = await dataLink(dir);
+    result = await readAll(link === undefined ? dir : resolve(dir, link));
+  } while ((await dataLink(dir)) !== link && ++tries < TRIES_MAX);
+  return result;
 }
 
 /** Where `..data` points, or undefined when there is none. */
@@ -104,10 +107,9 @@ async function list(base: string, dir: string, depth: number, problems: ReadProb
 }
 
 async function readOne(base: string, path: string): Promise<FileText | ReadProblem> {
-  let handle: FileHandle | undefined;
   try {
     // Not blocking: opening a pipe for reading would otherwise wait for a writer, for ever.
-    handle = await open(join(base, path), constants.O_RDONLY | constants.O_NONBLOCK);
+    await using handle = await open(join(base, path), constants.O_RDONLY | constants.O_NONBLOCK);
     const facts = await handle.stat();
     const bytesMax = path.endsWith('.json') ? KEY_FILE_BYTES_MAX : FILE_BYTES_MAX;
     if (!facts.isFile()) return { path, message: 'is not a regular file', remedy: 'remove it' };
@@ -117,11 +119,9 @@ async function readOne(base: string, path: string): Promise<FileText | ReadProbl
     return { path, text: bytes.toString('utf8') };
   } catch (cause) {
     return unreadable(path, cause as NodeJS.ErrnoException);
-  } finally {
-    await handle?.close();
   }
 }
 
-function unreadable(path: string, { code, message }: NodeJS.ErrnoException): ReadProblem {
-  return { path, message: `cannot be read: ${code ?? message}`, remedy: 'check that it exists and may be read' };
+function unreadable(path: string, { code }: NodeJS.ErrnoException): ReadProblem {
+  return { path, message: `cannot be read: ${code}`, remedy: 'check that it exists and may be read' };
 }
