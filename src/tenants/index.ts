@@ -6,6 +6,7 @@ export type { Setting } from './generated/settings.ts';
 export { sidecarSettings } from './generated/settings.ts';
 export type { Difference, Inspection } from './inspect.ts';
 export { diffSnapshots, inspectTenancy } from './inspect.ts';
+export { LoaderThread } from './loader-thread.ts';
 export type {
   Allowance,
   ApiKey,

@@ -111,8 +111,8 @@ export class Loader {
       return;
     }
     this.#remembered = lastGood.remembered;
-    this.#catalogue.restore(lastGood.records);
-    this.#isFromLastGood = lastGood.records.length > 0;
+    this.#catalogue.restore(lastGood.objects);
+    this.#isFromLastGood = lastGood.objects.length > 0;
   }
 
   async #lookWhileDirty(): Promise<void> {

@@ -4,27 +4,25 @@
  *
  *   loader thread ─▶ parts of a change ─▶ builder ─▶ prepare ─▶ swap one pointer ─▶ tell listeners
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type Clock, ReeveError, type Timer, type Timers } from '../core/index.ts';
+import { type Clock, ReeveError, type Timer } from '../core/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { ChangePart } from './change.ts';
 import { configMetrics } from './config-metrics.ts';
 import { formatFinding } from './findings.ts';
-import type { FileFacts, LoaderOptions, Look } from './loader.ts';
-import type { FromLoader, LoaderThreadData, ToLoader } from './loader-thread.ts';
+import type { FileFacts, Look } from './loader.ts';
+import { LoaderThread, type LoaderThreadOptions } from './loader-thread.ts';
 import { emptySnapshot, type Finding, type Snapshot } from './model.ts';
 import type { Reload, ReloadResult } from './reload.ts';
 import { SnapshotBuilder } from './snapshot/builder.ts';
 
-export interface TenancyOptions extends LoaderOptions {
+export interface TenancyOptions extends LoaderThreadOptions {
   readonly clock: Clock;
-  readonly timers: Timers;
   readonly log: Log;
   readonly metrics: Metrics;
   /** Awaited before a snapshot is in force, for what must be ready with it. Must not reject. */
   readonly prepare?: (next: Snapshot) => Promise<void>;
-  /** Heap of the thread that reads the files, MB. 1024: the texts of the largest directory there may be, twice, and their objects. */
-  readonly loaderHeapMb?: number;
+  /** A thread that was started with these options before; default: one is started now. */
+  readonly loader?: LoaderThread;
 }
 
 export interface TenancyStatus {
@@ -37,14 +35,11 @@ export interface TenancyStatus {
 
 export type SwapListener = (next: Snapshot, previous: Snapshot) => void;
 
-const LOADER_HEAP_MB = 1024;
 /** Findings written to the log in one reload; those that are kept are in `findings()`. */
 const LOGGED_MAX = 50;
 /** A thread that died is started again after this long, doubled each time it dies without having found anything. */
 const RESTART_MS = 1000;
 const RESTART_MS_MAX = 60_000;
-/** To write the last good file; then the thread is ended. */
-const CLOSE_MS_MAX = 5000;
 
 const NOTHING_YET: Omit<Look, 'parts'> = {
   changed: 0,
@@ -112,8 +107,8 @@ export class Tenancy {
 
   /** Rejects with `config-loader-failed` when the thread cannot run at all. */
   async start(): Promise<void> {
-    this.#loader = this.#startLoader();
-    if (await this.#loader.started) return;
+    this.#connect(this.#options.loader ?? new LoaderThread(this.#options));
+    if (await this.#loader?.started) return;
     await this.close();
     throw new ReeveError('config-loader-failed', 'the thread that reads the tenancy ended before it had read it', {
       place: this.#options.dir,
@@ -136,14 +131,11 @@ export class Tenancy {
     return this.close();
   }
 
-  #startLoader(): LoaderThread {
-    const { dir, stateDir, allowShrink, removeGraceMs, timers, loaderHeapMb, log } = this.#options;
-    return new LoaderThread({
-      options: { dir, stateDir, allowShrink, removeGraceMs },
-      heapMb: loaderHeapMb ?? LOADER_HEAP_MB,
-      timers,
+  #connect(loader: LoaderThread): void {
+    this.#loader = loader;
+    loader.connect({
       found: (look, parts) => this.#found(look, parts),
-      warn: (event, facts) => log.warn(event, facts),
+      warn: (event, facts) => this.#options.log.warn(event, facts),
       ended: (cause) => this.#loaderEnded(cause),
     });
   }
@@ -155,7 +147,7 @@ export class Tenancy {
     this.#options.log.error('config.loader_ended', { cause, restart_ms: this.#restartMs });
     this.#restart = this.#options.timers.after(this.#restartMs, () => {
       this.#restarts++;
-      this.#loader = this.#startLoader();
+      this.#connect(new LoaderThread(this.#options));
     });
     this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MS_MAX);
   }
@@ -189,97 +181,5 @@ export class Tenancy {
     if (result === 'unchanged') return;
     const { generation } = this.#snapshot;
     log.info('config.reloaded', { result, changed, errors, generation, duration_ms: Math.round(durationMs) });
-  }
-}
-
-interface LoaderThreadOptions {
-  readonly options: LoaderOptions;
-  readonly heapMb: number;
-  readonly timers: Timers;
-  found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void>;
-  warn(event: string, facts: Readonly<Record<string, unknown>>): void;
-  ended(cause: unknown): void;
-}
-
-/** This side of loader-thread.ts. */
-class LoaderThread {
-  /** Whether the first look is in force; false when the thread ended before. */
-  readonly started: Promise<boolean>;
-  readonly #worker: Worker;
-  readonly #parts: MessagePort;
-  readonly #ended: Promise<void>;
-  readonly #options: LoaderThreadOptions;
-  /** Those who wait for a look, by its number. Bounded by its callers, who wait. */
-  readonly #waiting = new Map<number, () => void>();
-  #looks = 0;
-  #isClosing = false;
-  #cause: unknown;
-
-  constructor(options: LoaderThreadOptions) {
-    this.#options = options;
-    const { port1, port2 } = new MessageChannel();
-    this.#parts = port1;
-    this.#worker = new Worker(new URL('./loader-thread.ts', import.meta.url), {
-      name: 'reeve-config',
-      workerData: { options: options.options, parts: port2 } satisfies LoaderThreadData,
-      transferList: [port2],
-      resourceLimits: { maxOldGenerationSizeMb: options.heapMb },
-    });
-    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve(this.#end())));
-    this.started = new Promise((resolve) => {
-      this.#worker.on('message', (message: FromLoader) => this.#receive(message, () => resolve(true)));
-      void this.#ended.then(() => resolve(false));
-    });
-    this.#worker.on('error', (cause) => {
-      this.#cause = cause;
-    });
-  }
-
-  look(): Promise<void> {
-    const id = this.#looks++;
-    this.#send({ do: 'look', id });
-    this.#worker.ref();
-    return new Promise((resolve) => this.#waiting.set(id, resolve));
-  }
-
-  async close(): Promise<void> {
-    this.#isClosing = true;
-    this.#worker.ref();
-    this.#send({ do: 'close' });
-    const late = this.#options.timers.after(CLOSE_MS_MAX, () => void this.#worker.terminate());
-    await this.#ended;
-    late.cancel();
-  }
-
-  #send(message: ToLoader): void {
-    this.#worker.postMessage(message);
-  }
-
-  #receive(message: FromLoader, onStarted: () => void): void {
-    if (message.is === 'warning') this.#options.warn(message.event, message.facts);
-    else if (message.is === 'found')
-      void this.#options.found(message.look, this.#fetch(message.parts)).then(() => this.#send({ do: 'published' }));
-    else {
-      if (message.is === 'started') onStarted();
-      else this.#answer(message.id);
-      // From here on the thread alone does not keep the process alive.
-      if (this.#waiting.size === 0 && !this.#isClosing) this.#worker.unref();
-    }
-  }
-
-  #answer(id: number): void {
-    this.#waiting.get(id)?.();
-    this.#waiting.delete(id);
-  }
-
-  /** Read back one by one, when they are asked for: a message handler would be given all of them in one turn. */
-  *#fetch(count: number): Generator<ChangePart> {
-    for (let at = 0; at < count; at++) yield (receiveMessageOnPort(this.#parts) as { message: ChangePart }).message;
-  }
-
-  #end(): void {
-    this.#parts.close();
-    for (const id of [...this.#waiting.keys()]) this.#answer(id);
-    this.#options.ended(this.#cause);
   }
 }

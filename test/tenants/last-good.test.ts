@@ -44,11 +44,11 @@ t.test('the last good copy: whole, and of this schema only', async (t) => {
   await writeLastGood(dir, files, live);
   const read = await readLastGood(dir);
   if (read === undefined || 'untrusted' in read) throw new Error('expected a last good copy');
-  t.same([read.remembered.size, read.records.length], [1249, 1251], 'what is in force by another text has no hash');
+  t.same([read.remembered.size, read.objects.length], [1249, 1251], 'what is in force by another text has no hash');
   t.match([...read.remembered.values()][0], { warnings: [{ message: 'takes effect in a later version' }] });
   await writeLastGood(dir, [], new Map());
-  t.match(await readLastGood(dir), { records: [] });
-  const other = '{"format":2,"schema":"another"}\n';
+  t.match(await readLastGood(dir), { objects: [] });
+  const other = '{"format":3,"schema":"another"}\n';
   const sealed = `${other}{"sha256":"${createHash('sha256').update(other).digest('hex')}"}\n`;
   writeFileSync(join(dir, 'last-good.jsonl'), sealed);
   t.match(await readLastGood(dir), { untrusted: 'it was written by another version' });

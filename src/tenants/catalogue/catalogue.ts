@@ -12,7 +12,7 @@ import type { Kind } from '../schema.ts';
 import { compilePlan, compileProvider, compileRoute, compileTenant } from './compile.ts';
 import { Complaints } from './complaints.ts';
 import { Holdings } from './holdings.ts';
-import { documentOf, keyOf, type LiveObject, liveObject, type ObjectRecord } from './live-object.ts';
+import { documentOf, keyOf, type LiveObject, liveObject } from './live-object.ts';
 import { type RemovalRules, Removals } from './removals.ts';
 import { type Settled, settle, type Wanted } from './settle.ts';
 
@@ -50,13 +50,10 @@ export class Catalogue {
   }
 
   /** Objects of an earlier process, taken as they are: they were good then. In force with the next update. */
-  restore(records: readonly ObjectRecord[]): void {
-    const live = new Map(records.map((record) => [keyOf(record.kind, record.name), liveObject(record)]));
-    for (const kind of ['Tenant', 'Route'] as const) {
-      const objects = [...live.values()].filter((object) => object.kind === kind);
-      this.#holdings[kind].take(new Map(objects.map((object) => [object.name, object.holds])));
-    }
-    this.#live = live;
+  restore(objects: readonly LiveObject[]): void {
+    this.#live = new Map(objects.map((object) => [keyOf(object.kind, object.name), object]));
+    for (const { kind, name, holds } of objects)
+      if (kind === 'Tenant' || kind === 'Route') this.#holdings[kind].hold(name, holds);
   }
 
   update({ files, unread }: Moment, rules: RemovalRules): Update {

@@ -29,7 +29,7 @@ export class Holdings {
       for (const [name, clash] of found) refused.set(name, clash);
     }
     for (const name of movers.keys()) if (!refused.has(name)) this.#release(name);
-    for (const [name, holds] of movers) if (!refused.has(name)) this.#hold(name, holds);
+    for (const [name, holds] of movers) if (!refused.has(name)) this.hold(name, holds);
     return refused;
   }
 
@@ -63,7 +63,8 @@ export class Holdings {
     this.#heldBy.delete(name);
   }
 
-  #hold(name: string, holds: readonly string[]): void {
+  /** Without judgement: of one who held it before. */
+  hold(name: string, holds: readonly string[]): void {
     if (holds.length === 0) return;
     for (const what of holds) this.#holderOf.set(what, name);
     this.#heldBy.set(name, holds);

@@ -2,7 +2,7 @@
  * The last known good tenancy on disk: what a restart parses nothing for, and comes up on when the mount is broken.
  *
  *   line 1      {"format":2,"schema":"…"}
- *   line 2 …    {"hash","kind","name","json","file","keys","warnings"}: an object in force; `hash` when a document of that text
+ *   line 2 …    {"hash","kind","name","json","file","keys","plan","holds","warnings"}: an object in force; `hash` when a document of that text
  *               is what it was made of
  *   last line   {"sha256": of all bytes before}
  *
@@ -14,22 +14,22 @@ import { join } from 'node:path';
 import { type LoadedDocument, type LoadedFile, textHash } from '../documents/load.ts';
 import type { ParsedDocument, PlacedProblem } from '../documents/parse.ts';
 import { schemaId } from '../generated/settings.ts';
-import { keyOf, type LiveObject, type ObjectRecord } from './live-object.ts';
+import { keyOf, type LiveObject } from './live-object.ts';
 
 export interface LastGood {
   /** Good documents by the hash of their text. */
   readonly remembered: ReadonlyMap<string, ParsedDocument>;
-  readonly records: readonly ObjectRecord[];
+  readonly objects: readonly LiveObject[];
 }
 
 /** What this version of the schema accepted is taken back without being judged again; anything else is not taken back. */
-const HEAD = JSON.stringify({ format: 2, schema: schemaId });
+const HEAD = JSON.stringify({ format: 3, schema: schemaId });
 const FILE = 'last-good.jsonl';
 /** Twice what a directory may hold. */
 const BYTES_MAX = 512 * 2 ** 20;
 const CHUNK_LINES = 1000;
 
-interface Line extends ObjectRecord {
+interface Line extends LiveObject {
   readonly hash?: string;
   readonly warnings?: readonly PlacedProblem[];
 }
@@ -54,13 +54,13 @@ export async function readLastGood(stateDir: string): Promise<LastGood | { reado
 
 function fromLines(lines: readonly string[]): LastGood {
   const remembered = new Map<string, ParsedDocument>();
-  const records: ObjectRecord[] = [];
+  const objects: LiveObject[] = [];
   for (const line of lines) {
-    const { hash, warnings, kind, name, json, file, keys } = JSON.parse(line) as Line;
+    const { hash, warnings, kind, name, json, file, keys, plan, holds } = JSON.parse(line) as Line;
     if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, json, warnings: warnings ?? [] });
-    records.push({ kind, name, json, file, keys });
+    objects.push({ kind, name, json, file, keys, plan, holds });
   }
-  return { remembered, records };
+  return { remembered, objects };
 }
 
 /** Rejects when the disk refuses, and the old file stays. */
@@ -108,10 +108,10 @@ function* linesOf(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveOb
       const key = keyOf(parsed.kind, parsed.name);
       if (live.get(key)?.json === parsed.json) sources.set(key, loaded);
     }
-  for (const [key, { kind, name, json, file, keys }] of live) {
+  for (const [key, object] of live) {
     const source = sources.get(key);
     const warnings = source?.parsed.isGood && source.parsed.warnings.length > 0 ? source.parsed.warnings : undefined;
     const hash = source === undefined ? undefined : textHash(source.text);
-    yield JSON.stringify({ hash, kind, name, json, file, keys, warnings } satisfies { [K in keyof Line]: unknown });
+    yield JSON.stringify({ hash, ...object, warnings });
   }
 }

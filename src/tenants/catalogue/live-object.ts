@@ -2,20 +2,16 @@
 import type { IdentityProviderDocument, Kind, PlanDocument, RouteDocument, TenantDocument } from '../schema.ts';
 import { claimsOf, hostsOf } from './compile.ts';
 
-/** What is kept of an object on disk. */
-export interface ObjectRecord {
+export interface LiveObject {
   readonly kind: Kind;
   readonly name: string;
   readonly json: string;
   readonly file: string;
   /** The text of the key file that an IdentityProvider names: keys and documents change together. */
   readonly keys: string | undefined;
-}
-
-export interface LiveObject extends ObjectRecord {
   /** Of a Tenant. */
   readonly plan: string | undefined;
-  /** What no other object of the kind may have: `claim "org_1"`, `host "a.example"`, `match "GET /x"`. */
+  /** What no other object of the kind may have: `claim "org_1"`, `host "a.example"`, `match "/x" of GET`. */
   readonly holds: readonly string[];
 }
 
@@ -35,7 +31,8 @@ export function documentOf<K extends keyof Documents>({ json }: { readonly json:
 
 const NOTHING: readonly string[] = [];
 
-export function liveObject(record: ObjectRecord): LiveObject {
+/** From a good document. */
+export function liveObject(record: Omit<LiveObject, 'plan' | 'holds'>): LiveObject {
   const { kind, name, json, file, keys } = record;
   if (kind === 'Tenant') {
     const { spec } = documentOf<'Tenant'>(record);

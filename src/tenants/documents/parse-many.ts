@@ -5,9 +5,10 @@
  *   texts ─▶ batches of 50 ─▶ 1 or 2 threads ─▶ results
  *                 └─ a batch in which a thread died is tried again, text by text
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Timers } from '../../core/index.ts';
 import type { Kind } from '../schema.ts';
+import { startThread } from '../thread.ts';
 import { type ParsedDocument, parseOne } from './parse.ts';
 import type { ParseJob } from './parse-worker.ts';
 
@@ -84,8 +85,8 @@ class ParseThread {
 
   /** undefined when the thread did not live to answer, or did not answer in time. */
   parse(texts: readonly string[]): Promise<ParsedDocument[] | undefined> {
-    const worker = (this.#worker ??= new Worker(new URL('./parse-worker.ts', import.meta.url), {
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
+    const worker = (this.#worker ??= startThread(new URL('./parse-worker.ts', import.meta.url), {
+      heapMb: WORKER_HEAP_MB,
     }));
     return new Promise((resolve) => {
       const fail = (): void => {
