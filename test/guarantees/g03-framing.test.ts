@@ -70,10 +70,12 @@ t.test('requests: one framing field or none, and the body that the client sent',
   });
   t.equal(answered, BODIES, 'each is answered');
   t.same(upstream.faults, []);
-  t.equal(upstream.requests.length, BODIES, 'each arrives once');
-  const trailing = upstream.requests.filter(({ trailers }) => trailers.length === 1).length;
+  // What clients of the corpus left behind may still arrive between them.
+  const arrived = upstream.requests.filter(({ target }) => sent.has(target));
+  t.equal(arrived.length, BODIES, 'each arrives once');
+  const trailing = arrived.filter(({ trailers }) => trailers.length === 1).length;
   t.equal(trailing, requests.filter(({ bytes }) => bytes.includes(`${NL}Trailer: X-T${NL}`)).length, 'trailers arrive');
-  const wrong = upstream.requests.filter(
+  const wrong = arrived.filter(
     ({ target, body, trailers }) => sent.get(target) !== body || trailers.some(([name]) => name !== 'X-T'),
   );
   t.same(wrong, [], 'and with its own body');

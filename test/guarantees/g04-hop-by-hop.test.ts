@@ -92,7 +92,8 @@ t.test('no hop-by-hop field goes on, and what stands beside it does', async (t) 
       .on('error', () => {})
       .on('data', (chunk) => {
         arrived += chunk.toString('latin1');
-        if (arrived.endsWith(ending)) socket.write(answer);
+        // A switched protocol has nothing to say here: its end is the end of the case.
+        if (arrived.endsWith(ending)) answer.startsWith('HTTP/1.1 101') ? socket.end(answer) : socket.write(answer);
       });
   });
   const sidecar = await sidecarForTest(t, `http://127.0.0.1:${await listening(t, upstream)}`);
@@ -103,7 +104,7 @@ t.test('no hop-by-hop field goes on, and what stands beside it does', async (t) 
     [arrived, answer, ending] = ['', reply, way === 'request trailer' ? `${kept}${NL}${NL}` : `${NL}${NL}`];
     const { text } = await exchangeRaw(sidecar.port, request, {
       responses: 1,
-      waitMs: way === 'refused upgrade' || way === '101' || way === 'upgrade' ? 40 : 1000,
+      waitMs: 2000,
     });
     const there = way === 'request' || way === 'request trailer' || way === 'upgrade' ? arrived : text;
     if (there.includes(mark)) leaks++;

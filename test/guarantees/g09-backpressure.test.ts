@@ -116,10 +116,7 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
       `${way}: who sends was stopped after ${mib(sum() / CONNECTIONS)} MiB each`,
     );
     t.ok(growth <= RSS_GROWTH_MAX, `${way}: ${mib(growth)} MiB more, at most ${mib(RSS_GROWTH_MAX)}`);
-    t.ok(
-      busy <= 2 * quiet + 1,
-      `${way}: first byte after ${quiet.toFixed(2)} ms alone, ${busy.toFixed(2)} ms beside them`,
-    );
+    t.ok(busy <= quiet + 5, `${way}: first byte after ${quiet.toFixed(2)} ms alone, ${busy.toFixed(2)} ms beside them`);
     t.comment(
       `G09 backpressure: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: peak RSS ${mib(growth)} MiB above that of flowing ones (bound ${mib(RSS_GROWTH_MAX)}), neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
     );
