@@ -109,11 +109,17 @@ export class Passage implements Answering {
     if (refusal !== undefined) return this.#reply(refusal, 'engine');
     this.#upstream = upstream;
     this.#outgoing = this.#compose(x);
-    const { timeoutMs } = this.#outgoing;
-    const { idleTimeoutMs } = this.#world.config.wire;
-    // A client that waits for a slow answer is not idle.
-    if (timeoutMs >= idleTimeoutMs) this.#response.allowSilence(timeoutMs + idleTimeoutMs);
+    if (this.#body === undefined) this.#allowWaiting();
+    else this.#body.once('end', () => this.#allowWaiting());
     this.#try();
+  }
+
+  /** A client that has said everything and waits for a slow answer is not idle; one that stops in the middle is. */
+  #allowWaiting(): void {
+    const { timeoutMs } = this.#outgoing as Outgoing;
+    const { idleTimeoutMs } = this.#world.config.wire;
+    if (timeoutMs >= idleTimeoutMs && this.#status === undefined)
+      this.#response.allowSilence(timeoutMs + idleTimeoutMs);
   }
 
   #compose(x: Exchange): Outgoing {

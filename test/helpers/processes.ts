@@ -33,4 +33,7 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
 }
 
+/** Node's young generation at its smallest: what the kernel then counts is what is kept, not what waits for the collector. */
+export const SMALL_YOUNG_GENERATION: readonly string[] = ['--max-semi-space-size=1'];
+
 export const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);

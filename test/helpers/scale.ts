@@ -1,8 +1,8 @@
 /**
- * How much of a guarantee is tried: `REEVE_GUARANTEE_SCALE=10 npm test -- test/guarantees/g16-idle-connections.test.ts` opens ten times
+ * How much of a guarantee is tried: `GUARANTEE_SCALE=10 npm test -- test/guarantees/g16-idle-connections.test.ts` opens ten times
  * as many connections. 1 is what `npm test` runs on two cores; figures name the numbers they were reached with.
  */
-const scale = Number(process.env['REEVE_GUARANTEE_SCALE'] ?? '1');
+const scale = Number(process.env['GUARANTEE_SCALE'] ?? '1');
 
 export const scaled = (count: number): number => Math.max(1, Math.round(count * (Number.isFinite(scale) ? scale : 1)));
 
