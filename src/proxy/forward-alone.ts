@@ -2,8 +2,7 @@
  * An attempt by node:http on a connection of its own, for what undici cannot say: Expect: 100-continue, request trailers, `OPTIONS *`.
  */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { mayTrail } from '../wire/index.ts';
-import type { Answering, Attempt, Outgoing } from './forward.ts';
+import type { Answering, Attempt, Outgoing } from './attempt.ts';
 import type { Waiting } from './turns.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
 
@@ -119,7 +118,6 @@ export class AloneAttempt implements Attempt, Waiting {
 
 function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];
-  for (let i = 0; i < flat.length; i += 2)
-    if (mayTrail(flat[i] as string)) pairs.push([flat[i] as string, flat[i + 1] as string]);
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
   return pairs;
 }

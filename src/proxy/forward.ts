@@ -3,40 +3,11 @@
  * One attempt to have a request answered by an upstream, when its turn has come. Two ways behind one interface: undici's pool for nearly
  * everything; node:http on a connection of its own for what undici cannot say (forward-alone.ts).
  */
-import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
+import type { Answering, Attempt, Outgoing } from './attempt.ts';
 import { AloneAttempt } from './forward-alone.ts';
 import type { Waiting } from './turns.ts';
-import { reasonOf, type Upstream, type UpstreamError } from './upstreams.ts';
-
-export interface Outgoing {
-  readonly method: string;
-  readonly target: string;
-  /** Name and value alternating, Host first. */
-  readonly headers: string[];
-  readonly body: Readable | undefined;
-  readonly timeoutMs: number;
-  readonly expectsContinue: boolean;
-  /** Trailers of the request, read when its body has ended; undefined when it announced none. */
-  readonly trailers: (() => string[]) | undefined;
-}
-
-/** What an attempt tells. After `onEnd` or `onFail` nothing more comes. */
-export interface Answering {
-  onContinue(): void;
-  onInformation(status: number, headers: string[]): void;
-  onHead(status: number, headers: string[]): void;
-  onData(chunk: Buffer): void;
-  onEnd(trailers: string[]): void;
-  onFail(error: UpstreamError, cause: Error): void;
-}
-
-export interface Attempt {
-  pause(): void;
-  resume(): void;
-  /** Ends the attempt and frees its connection at once. `onFail` is not called. */
-  abort(): void;
-}
+import { reasonOf, type Upstream } from './upstreams.ts';
 
 /** Takes a turn and goes when it comes. */
 export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answering): Attempt {

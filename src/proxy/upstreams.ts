@@ -143,6 +143,8 @@ export function reasonOf(cause: Error): UpstreamError {
   const code = (cause as NodeJS.ErrnoException).code ?? '';
   if (TIMEOUTS.has(code)) return 'timeout';
   if (UNREACHED.has(code)) return 'connect';
-  if (code.startsWith('HPE_') || UNSOUND.has(code) || /bad (response|upgrade)/.test(cause.message)) return 'malformed';
+  // Undici's parser errors come without a code at times, and their names say it.
+  const isParser = code.startsWith('HPE_') || cause.name === 'HTTPParserError';
+  if (isParser || UNSOUND.has(code) || /bad (response|upgrade)/.test(cause.message)) return 'malformed';
   return 'reset';
 }

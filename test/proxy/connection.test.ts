@@ -109,7 +109,7 @@ t.test('an answer before the end of a long body arrives whole', async (t) => {
       const socket = connect(sidecar.port, '127.0.0.1');
       socket.on('error', () => {}).on('data', (chunk) => (text += chunk.toString()));
       socket.on('close', () => resolve(text));
-      socket.write(request(`POST ${path}`, `Content-Length: ${bytes}`));
+      socket.write(request(`POST ${path}`, `Connection: close${NL}Content-Length: ${bytes}`));
       socket.write(Buffer.alloc(bytes, 'x'));
     });
   for (let i = 0; i < 5; i++) t.match(await upload('/', 8_000_000), /^HTTP\/1\.1 413 [\s\S]*body-too-large/);
