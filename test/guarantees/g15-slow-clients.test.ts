@@ -17,7 +17,7 @@ const OF_EACH = scaled(300);
 const HEAD_MS = 2000;
 const IDLE_MS = 3000;
 /** node:http looks once a second, the machine is shared, and thousands of sockets close at once. */
-const SLACK_MS = 2500;
+const SLACK_MS = 4000;
 const GOOD_PER_SEC = 100;
 /** What one tenant may have open at the application: its slow requests must not be all there are. */
 const CONCURRENCY = 40;
