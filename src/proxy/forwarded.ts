@@ -6,7 +6,7 @@
 import type { Random } from '../core/index.ts';
 import type { TrustClass } from '../pipeline/index.ts';
 import { childOf, formatTraceparent, newTrace, parseTraceparent, type TraceContext } from '../telemetry/index.ts';
-import { type HeaderList, isToken } from '../wire/index.ts';
+import { foldName, type HeaderList, isToken } from '../wire/index.ts';
 
 const REQUEST_ID_CHARS_MAX = 128;
 
@@ -39,6 +39,12 @@ export function continueTrace(headers: HeaderList, trustClass: TrustClass, rando
   return trace;
 }
 
+/** By folded name: servers that map headers to variables read `X_Forwarded_For` as ours. */
+function isForwarding(name: string): boolean {
+  const folded = foldName(name);
+  return folded === 'forwarded' || folded === 'x-real-ip' || folded.startsWith('x-forwarded-');
+}
+
 export interface Peer {
   readonly address: string;
   readonly isTrusted: boolean;
@@ -48,8 +54,7 @@ export interface Peer {
 
 /** `X-Forwarded-For`, `-Proto` and `-Host`; `Forwarded` (RFC 7239) only from trusted proxies, who know what they wrote. */
 export function forwardedFields(headers: HeaderList, { address, isTrusted, host }: Peer): void {
-  if (!isTrusted)
-    headers.removeWhere((name) => name === 'forwarded' || name === 'x-real-ip' || name.startsWith('x-forwarded-'));
+  if (!isTrusted) headers.removeWhere(isForwarding);
   const chain = headers.all('x-forwarded-for').join(', ');
   headers.remove('x-forwarded-for');
   headers.append('X-Forwarded-For', chain === '' ? address : `${chain}, ${address}`);

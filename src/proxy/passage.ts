@@ -8,11 +8,13 @@
  *     └────────┴──────────┴─ until here a failure is an answer of ours
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Exchange, type Outcome, type Pipeline, type Reply, type Verdict } from '../pipeline/index.ts';
-import { routeOf } from '../tenants/index.ts';
-import { gate, HeaderList, listMembers, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
-import { type Answering, type Attempt, forward, type Outgoing } from './forward.ts';
-import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
+import type { Endpoint, Exchange, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
+import { arrive, headUp, judge } from './arrival.ts';
+import type { Answering, Attempt, Outgoing } from './attempt.ts';
+import { ClientResponse } from './client-response.ts';
+import { defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
+import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
@@ -25,11 +27,13 @@ const RETRIES_MAX = 2;
 /** A refused request's body up to this size is read to its end, so that the connection can be kept. */
 const DRAIN_BYTES_MAX = 64 * 1024;
 const HEADERS_OF_RESPONSE_MAX = 500;
+/** Early hints passed on for one request: browsers read the first, and each is written without waiting for the client. */
+const HINTS_MAX = 8;
 
 export class Passage implements Answering {
   readonly #world: ProxyWorld;
   readonly #req: IncomingMessage;
-  readonly #res: ServerResponse;
+  readonly #response: ClientResponse;
   readonly #pipeline: Pipeline;
   #exchange: Exchange | undefined;
   #passed: Passed | undefined;
@@ -38,6 +42,7 @@ export class Passage implements Answering {
   #body: RequestBody | undefined;
   #attempt: Attempt | undefined;
   #attempts = 0;
+  #hints = 0;
   #status: number | undefined;
   /** The chain has not answered yet: the end waits for it, so that stages give back what they took. */
   #isDeciding = false;
@@ -47,78 +52,46 @@ export class Passage implements Answering {
   constructor(world: ProxyWorld, req: IncomingMessage, res: ServerResponse) {
     this.#world = world;
     this.#req = req;
-    this.#res = res;
+    this.#response = new ClientResponse(req, res, world.timers);
     this.#pipeline = world.pipeline();
   }
 
-  /** Never throws: what arrives cannot end the process. */
   start(): void {
+    this.#safely(() => this.#admit());
+  }
+
+  /** What arrives cannot end the process, nor leave an exchange open. */
+  #safely(run: () => void): void {
     try {
-      this.#admit();
+      run();
     } catch (cause) {
       this.#world.onDefect('engine', cause);
-      this.#reply({ code: 'stage-failed', detail: 'The sidecar failed to handle the request.' }, 'engine');
+      this.#fail(defectReply);
     }
   }
 
   #admit(): void {
-    const { config, snapshot, isProtectedName } = this.#world;
+    this.#response.onClose(() => this.#onClientClose());
     const headers = new HeaderList(this.#req.rawHeaders);
-    const { headersMax, headBytesMax, targetBytesMax } = config.wire;
-    const passed = gate(
-      { method: this.#req.method as string, target: this.#req.url as string, version: this.#req.httpVersion, headers },
-      { headersMax, headBytesMax, targetBytesMax, isProtectedName },
-    );
-    this.#res.on('close', () => this.#onClientClose());
-    if (passed.isRefused) {
-      this.#refuse({ code: passed.code, detail: passed.detail });
-      return;
-    }
+    const passed = judge(this.#world, this.#req, headers);
+    if (passed.isRefused) return this.#refuse({ code: passed.code, detail: passed.detail });
     this.#passed = passed;
-    this.#exchange = this.#arrive(passed, headers, snapshot());
-    const { route } = this.#exchange;
-    const bytesMax = route?.bodyBytesMax ?? config.wire.bodyBytesMax;
-    if (passed.framing.kind === 'length' && passed.framing.bytes > bytesMax) {
-      this.#reply({ code: 'body-too-large', detail: `The body is larger than ${bytesMax} bytes.` }, 'engine');
-      return;
-    }
+    this.#exchange = arrive(this.#world, this.#req, passed, headers);
+    const bytesMax = this.#bodyBytesMax(this.#exchange);
+    if (passed.framing.kind === 'length' && passed.framing.bytes > bytesMax)
+      return this.#reply({ code: 'body-too-large', detail: `The body is larger than ${bytesMax} bytes.` }, 'engine');
     this.#decide();
   }
 
-  #arrive(passed: Passed, headers: HeaderList, snapshot: Exchange['snapshot']): Exchange {
-    const { config, clock, random } = this.#world;
-    const te = headers.first('te');
-    const trailer = headers.first('trailer');
-    stripHopByHop(headers);
-    headers.removeWhere(
-      (name) => name === 'host' || name === 'expect' || (name === 'content-length' && passed.framing.kind !== 'length'),
-    );
-    // The two hop-by-hop fields that matter end to end: the client reads trailers, the body will have some.
-    if (te !== undefined && /(^|,)\s*trailers\s*(,|;|$)/i.test(te)) headers.append('TE', 'trailers');
-    const announced = listMembers(trailer === undefined ? [] : [trailer]).filter(
-      (name) => mayTrail(name) && !this.#world.isProtectedName(name),
-    );
-    if (announced.length > 0 && passed.framing.kind === 'chunked') headers.append('Trailer', announced.join(', '));
-    return new Exchange({
-      id: requestId(headers, random),
-      trustClass: config.inbound.class,
-      snapshot,
-      acceptedAt: clock.now(),
-      method: this.#req.method as string,
-      target: passed.target,
-      path: passed.path,
-      host: passed.host,
-      headers,
-      peer: this.#req.socket.remoteAddress ?? '',
-      route: routeOf(snapshot, this.#req.method as string, passed.path),
-    });
+  #bodyBytesMax(x: Exchange): number {
+    return x.route?.bodyBytesMax ?? this.#world.config.wire.bodyBytesMax;
   }
 
   #decide(): void {
     const x = this.#exchange as Exchange;
     this.#isDeciding = true;
     const verdict = this.#pipeline.request(x);
-    if (verdict instanceof Promise) void verdict.then((late) => this.#onVerdict(late));
+    if (verdict instanceof Promise) void verdict.then((late) => this.#safely(() => this.#onVerdict(late)));
     else this.#onVerdict(verdict);
   }
 
@@ -131,55 +104,39 @@ export class Passage implements Answering {
 
   #send(): void {
     const x = this.#exchange as Exchange;
-    const upstream = this.#world.upstreams.get(x.endpoint?.name ?? '');
-    if (upstream === undefined)
-      return this.#reply({ code: 'upstream-unknown', detail: 'The upstream is not known here.' }, 'engine');
-    const closedMs = upstream.closedMs();
-    if (closedMs > 0)
-      return this.#reply(
-        {
-          code: 'upstream-unreachable',
-          detail: 'The application does not accept connections.',
-          retryAfterMs: closedMs,
-        },
-        'engine',
-      );
-    if (upstream.isFull())
-      return this.#reply(
-        {
-          code: 'temporary-reduced-capacity',
-          detail: 'Too many requests wait for the application.',
-          retryAfterMs: 1000,
-        },
-        'engine',
-      );
+    // The routing stage names none that is not there.
+    const upstream = this.#world.upstreams.get((x.endpoint as Endpoint).name) as Upstream;
+    const refusal = whyNot(upstream);
+    if (refusal !== undefined) return this.#reply(refusal, 'engine');
     this.#upstream = upstream;
     this.#outgoing = this.#compose(x);
+    if (this.#body === undefined) this.#allowWaiting();
+    else this.#body.once('end', () => this.#allowWaiting());
     this.#try();
   }
 
+  /** A client that has said everything and waits for a slow answer is not idle; one that stops in the middle is. */
+  #allowWaiting(): void {
+    const { timeoutMs } = this.#outgoing as Outgoing;
+    const { idleTimeoutMs } = this.#world.config.wire;
+    if (timeoutMs >= idleTimeoutMs && this.#status === undefined)
+      this.#response.allowSilence(timeoutMs + idleTimeoutMs);
+  }
+
   #compose(x: Exchange): Outgoing {
-    const { config, random, isTrustedProxy, isProtectedName } = this.#world;
-    const { framing, authority, expectsContinue } = this.#passed as Passed;
-    continueTrace(x.headers, x.trustClass, random);
-    forwardedFields(x.headers, { address: x.peer, isTrusted: isTrustedProxy(x.peer), host: authority });
-    if (config.wire.via) x.headers.append('Via', `${this.#req.httpVersion} ${config.name}`);
-    const hasBody = framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0);
-    if (hasBody)
-      this.#body = new RequestBody(
-        this.#req,
-        x.route?.bodyBytesMax ?? config.wire.bodyBytesMax,
-        (bytes) => void (x.requestBytes += bytes),
-      );
+    const { config, isProtectedName } = this.#world;
+    const { framing, expectsContinue } = this.#passed as Passed;
+    const headers = headUp(this.#world, this.#req, this.#passed as Passed, x);
+    if (framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0))
+      this.#body = new RequestBody(this.#req, this.#bodyBytesMax(x), (bytes) => void (x.requestBytes += bytes));
     const hasTrailers = framing.kind === 'chunked' && x.headers.has('trailer');
-    const host = authority ?? '';
     return {
       method: x.method,
       target: x.target,
-      headers: ['Host', host === '' ? 'localhost' : host, ...x.headers.raw, ...x.inject],
+      headers,
       body: this.#body,
-      timeoutMs: x.route?.timeoutMs,
-      expectsContinue: expectsContinue && hasBody,
+      timeoutMs: x.route?.timeoutMs ?? config.wire.responseTimeoutMs,
+      expectsContinue,
       trailers: hasTrailers ? () => withoutProtected(this.#req.rawTrailers, isProtectedName) : undefined,
     };
   }
@@ -190,22 +147,17 @@ export class Passage implements Answering {
   }
 
   onContinue(): void {
-    if (!this.#isDone) this.#res.writeContinue();
+    if (!this.#isDone) this.#response.continue();
   }
 
   onInformation(status: number, headers: string[]): void {
-    if (status !== 103 || this.#req.httpVersion !== '1.1' || this.#isDone || this.#res.headersSent) return;
+    if (status !== 103 || this.#req.httpVersion !== '1.1' || this.#isDone || this.#hints++ >= HINTS_MAX) return;
     const hints: Record<string, string[]> = {};
     for (let i = 0; i < headers.length; i += 2) {
       const name = (headers[i] as string).toLowerCase();
       if (mayTrail(name) && !this.#world.isProtectedName(name)) (hints[name] ??= []).push(headers[i + 1] as string);
     }
-    if (hints['link'] === undefined) return;
-    try {
-      this.#res.writeEarlyHints(hints);
-    } catch {
-      // Node writes well-formed links only; a hint is worth no failure.
-    }
+    if (hints['link'] !== undefined) this.#response.hint(hints);
   }
 
   onHead(status: number, raw: string[]): void {
@@ -216,7 +168,7 @@ export class Passage implements Answering {
     if (!isSound || !this.#writeHead(status, headers)) {
       this.#attempt?.abort();
       this.#upstream?.failed('malformed');
-      this.#onUpstreamError('malformed');
+      this.#fail(upstreamReplies.malformed);
     }
   }
 
@@ -224,34 +176,29 @@ export class Passage implements Answering {
   #writeHead(status: number, headers: HeaderList): boolean {
     stripHopByHop(headers);
     if (status === 204 || status === 205) headers.remove('content-length');
+    // RFC 9110 §15.3.6: no content, and the client must be able to tell.
+    if (status === 205) headers.append('Content-Length', '0');
     if (this.#world.config.wire.via) headers.append('Via', `1.1 ${this.#world.config.name}`);
     this.#pipeline.response(this.#exchange as Exchange, { status, headers });
-    if (this.#world.isDraining() || this.#isBodyUnread()) this.#res.shouldKeepAlive = false;
-    try {
-      this.#res.writeHead(status, headers.raw);
-      // At once: the body may be a stream that begins much later.
-      this.#res.flushHeaders();
-    } catch {
-      return false;
-    }
+    if (this.#isConnectionOver()) this.#response.isLast();
+    if (!this.#response.head(status, headers.raw)) return false;
+    this.#response.allowSilence(this.#world.config.wire.idleTimeoutMs);
     this.#status = status;
     return true;
   }
 
   onData(chunk: Buffer): void {
-    if (this.#isDone) return;
+    if (this.#isDone || this.#status === 205) return;
     (this.#exchange as Exchange).responseBytes += chunk.length;
-    if (this.#res.write(chunk)) return;
-    this.#attempt?.pause();
-    this.#res.once('drain', () => this.#attempt?.resume());
+    if (!this.#response.write(chunk, this.#resume)) this.#attempt?.pause();
   }
+
+  readonly #resume = (): void => this.#attempt?.resume();
 
   onEnd(trailers: string[]): void {
     if (this.#isDone) return;
     const pairs = withoutProtected(trailers, this.#world.isProtectedName);
-    if (pairs.length > 0 && this.#res.chunkedEncoding)
-      for (let i = 0; i < pairs.length; i += 2) this.#res.addTrailers([[pairs[i] as string, pairs[i + 1] as string]]);
-    this.#res.end();
+    this.#response.end(pairs);
     this.#end({ kind: 'forwarded', status: this.#status as number });
   }
 
@@ -267,27 +214,14 @@ export class Passage implements Answering {
       this.#body === undefined &&
       IDEMPOTENT.has((this.#exchange as Exchange).method);
     if (mayRetry && this.#attempts <= RETRIES_MAX) return this.#try();
-    this.#onUpstreamError(error);
-  }
-
-  #onUpstreamError(error: UpstreamError): void {
-    const replies: Readonly<Record<UpstreamError, Reply>> = {
-      connect: {
-        code: 'upstream-unreachable',
-        detail: 'The application does not accept connections.',
-        retryAfterMs: 1000,
-      },
-      reset: { code: 'upstream-reset', detail: 'The application closed the connection before it answered.' },
-      timeout: { code: 'upstream-timeout', detail: 'The application did not answer in time.' },
-      malformed: { code: 'upstream-malformed', detail: 'The application did not answer in sound HTTP.' },
-    };
-    this.#fail(replies[error]);
+    this.#fail(upstreamReplies[error]);
   }
 
   /** An answer while that is still possible; afterwards the response is cut, so that nobody takes it for whole. */
   #fail(reply: Reply): void {
     if (this.#status === undefined) return this.#reply(reply, 'engine');
-    cut(this.#res);
+    this.#attempt?.abort();
+    this.#response.cut();
     this.#end({ kind: 'aborted', side: 'upstream', status: this.#status });
   }
 
@@ -299,11 +233,8 @@ export class Passage implements Answering {
     const answer = rescue(reply, isGrpc);
     const headers = new HeaderList(answer.headers);
     if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
-    if (this.#res.headersSent || this.#res.destroyed) cut(this.#res);
-    else {
-      if (this.#world.isDraining() || this.#isBodyUnread()) this.#res.shouldKeepAlive = false;
-      this.#res.writeHead(answer.status, headers.raw).end(this.#req.method === 'HEAD' ? undefined : answer.body);
-    }
+    if (this.#isConnectionOver()) this.#response.isLast();
+    this.#response.answer(answer.status, headers.raw, answer.body);
     if (x === undefined) this.#isDone = true;
     else this.#end({ kind: 'replied', by, reply, status: answer.status });
   }
@@ -311,8 +242,12 @@ export class Passage implements Answering {
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */
   #refuse(reply: Reply): void {
     this.#world.onRefused(reply.code);
-    this.#res.shouldKeepAlive = false;
+    this.#response.isLast();
     this.#reply(reply, 'gate');
+  }
+
+  #isConnectionOver(): boolean {
+    return this.#world.isDraining() || this.#isBodyUnread();
   }
 
   /** A body we did not read and will not: too long to skip, or of unknown length. */
@@ -323,10 +258,10 @@ export class Passage implements Answering {
   }
 
   #onClientClose(): void {
-    if (this.#isDone || this.#res.writableFinished) return;
+    if (this.#isDone) return;
     this.#isClientGone = true;
     this.#attempt?.abort();
-    this.#res.destroy();
+    this.#response.drop();
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 
@@ -337,12 +272,6 @@ export class Passage implements Answering {
     if (!this.#req.complete && !this.#req.destroyed) this.#req.resume();
     if (this.#exchange !== undefined) this.#pipeline.done(this.#exchange, outcome);
   }
-}
-
-/** Breaks the connection so that the client sees a failure even where the end of the connection would be the end of the body. */
-function cut(res: ServerResponse): void {
-  if (res.socket === null) res.destroy();
-  else res.socket.resetAndDestroy();
 }
 
 function withoutProtected(raw: readonly string[], isProtectedName: (name: string) => boolean): string[] {

@@ -1,10 +1,11 @@
 /** The inbound listener: accepts, bounds, and hands each request to a passage or a tunnel; drains without failing one. */
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
+import { Connection } from './connection.ts';
 import { Passage } from './passage.ts';
-import { rescue } from './rescue.ts';
 import { isTunnel, Tunnel } from './tunnel.ts';
 import type { ProxyOptions, ProxyWorld } from './world.ts';
 
@@ -29,6 +30,8 @@ const PARSE_REPLIES: Readonly<Record<string, Reply>> = {
   ERR_HTTP_REQUEST_TIMEOUT: { code: 'head-timeout', detail: 'The request did not arrive in time.' },
 };
 
+const UNSOUND: Reply = { code: 'malformed-request', detail: 'The request is not sound HTTP/1.1.' };
+
 export async function openProxy(options: ProxyOptions): Promise<Proxy> {
   const listener = new Listener(options);
   await listener.listen();
@@ -38,7 +41,7 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
 class Listener implements Proxy {
   readonly #options: ProxyOptions;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections = new Map<Socket, Connection>();
   readonly #tunnels = new Set<Tunnel>();
   #isDraining = false;
   #inFlight = 0;
@@ -71,7 +74,7 @@ class Listener implements Proxy {
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#connections.size;
   }
 
   get inFlight(): number {
@@ -115,7 +118,7 @@ class Listener implements Proxy {
     this.#isDraining = true;
     this.#server.close();
     for (const tunnel of this.#tunnels) tunnel.destroy();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#connections.keys()) socket.destroy();
     while (this.#inFlight > 0) await this.#options.timers.yieldLoop();
   }
 
@@ -143,7 +146,11 @@ class Listener implements Proxy {
       name: 'reeve_engine_defects_total',
       help: 'Throws in the engine itself; a defect.',
     });
-    metrics.gauge({ name: 'reeve_connections', help: 'Client connections open now.', read: () => this.#sockets.size });
+    metrics.gauge({
+      name: 'reeve_connections',
+      help: 'Client connections open now.',
+      read: () => this.#connections.size,
+    });
     metrics.gauge({
       name: 'reeve_inflight_requests',
       help: 'Requests and tunnels in flight now.',
@@ -158,56 +165,55 @@ class Listener implements Proxy {
         log.error('engine.defect', { where, cause });
       },
     };
-    const serve = (req: ConstructorParameters<typeof Passage>[1], res: ServerResponse): void => {
-      res.sendDate = false;
-      this.#inFlight++;
-      res.on('close', () => this.#inFlight--);
-      res.on('error', () => {});
-      req.on('error', () => {});
-      new Passage(world, req, res).start();
-    };
-    this.#server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
-    this.#server.on('upgrade', (req, socket, head) => {
-      const tunnel = new Tunnel(world, req, socket, head);
-      this.#tunnels.add(tunnel);
-      this.#inFlight++;
-      socket.on('close', () => {
-        this.#inFlight--;
-        this.#tunnels.delete(tunnel);
-      });
-      tunnel.start();
-    });
-    this.#server.on('connect', (_req, socket) => {
-      world.onRefused('method-not-supported');
-      socket.on('error', () => {});
-      answerRaw(socket as Socket, { code: 'method-not-supported', detail: 'CONNECT is not supported.' });
-    });
-    this.#server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
-      const reply = PARSE_REPLIES[cause.code ?? ''] ?? {
-        code: 'malformed-request',
-        detail: 'The request is not sound HTTP/1.1.',
-      };
-      if (cause.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-      world.onRefused(reply.code);
-      answerRaw(socket as Socket, reply);
-    });
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
+    this.#serve(world);
+  }
+
+  #serve(world: ProxyWorld): void {
+    const server = this.#server;
+    const connectionOf = (socket: Duplex): Connection => this.#connections.get(socket as Socket) as Connection;
+    server.on('connection', (socket) => {
+      this.#connections.set(socket, new Connection(socket));
+      socket.on('close', () => this.#connections.delete(socket));
       socket.on('error', () => socket.destroy());
     });
+    const serve = (req: IncomingMessage, res: ServerResponse): void => {
+      res.sendDate = false;
+      res.on('error', () => {});
+      req.on('error', () => {});
+      connectionOf(req.socket).serve(res, () => {
+        this.#inFlight++;
+        res.on('close', () => this.#inFlight--);
+        new Passage(world, req, res).start();
+      });
+    };
+    server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
+    server.on('upgrade', (req, socket, head) => {
+      socket.on('error', () => socket.destroy());
+      connectionOf(socket).handOver(() => this.#openTunnel(new Tunnel(world, req, socket as Socket, head), socket));
+    });
+    const refuse = (socket: Duplex, reply: Reply): void => {
+      world.onRefused(reply.code);
+      connectionOf(socket).refuse(reply);
+    };
+    server.on('connect', (_req, socket) => {
+      socket.on('error', () => socket.destroy());
+      refuse(socket, { code: 'method-not-supported', detail: 'CONNECT is not supported.' });
+    });
+    server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
+      if (cause.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+      // Behind a request that was said to be the last: nobody asked for an answer to it.
+      if (cause.code === 'HPE_CLOSED_CONNECTION') return;
+      refuse(socket, PARSE_REPLIES[cause.code ?? ''] ?? UNSOUND);
+    });
   }
-}
 
-/** An answer on a connection whose parser gave up. When a response is on its way already, nothing may be mixed into it. */
-function answerRaw(socket: Socket, reply: Reply): void {
-  const { status, headers, body } = rescue(reply, false);
-  const isAnswering = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
-  if (isAnswering || (socket.bytesWritten > 0 && (socket as Socket & { _httpMessage?: unknown })._httpMessage))
-    return void socket.destroy();
-  let head = `HTTP/1.1 ${status} ${''}\r\n`;
-  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  socket.end(`${head}Connection: close\r\n\r\n${body}`);
-  // A client that goes on sending would keep the half-closed connection for ever.
-  socket.setTimeout(1000, () => socket.destroy());
+  #openTunnel(tunnel: Tunnel, socket: Duplex): void {
+    this.#tunnels.add(tunnel);
+    this.#inFlight++;
+    socket.on('close', () => {
+      this.#inFlight--;
+      this.#tunnels.delete(tunnel);
+    });
+    tunnel.start();
+  }
 }

@@ -4,13 +4,14 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Exchange, type Outcome, type Pipeline, type Reply } from '../pipeline/index.ts';
-import { routeOf } from '../tenants/index.ts';
-import { gate, HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
-import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
+import type { Endpoint, Exchange, Outcome, Pipeline, Reply } from '../pipeline/index.ts';
+import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
+import { arrive, headUp, judge } from './arrival.ts';
+import { defectReply, upstreamReplies } from './engine-replies.ts';
 import { rescue } from './rescue.ts';
-import type { Upstream } from './upstreams.ts';
+import { reasonOf, type Upstream } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
 /** Whether a request is an upgrade that becomes a tunnel: one protocol, nominated, and not h2c, which is stripped. */
@@ -34,16 +35,16 @@ export function isTunnel(req: IncomingMessage): boolean {
 export class Tunnel {
   readonly #world: ProxyWorld;
   readonly #req: IncomingMessage;
-  readonly #client: Duplex;
+  readonly #client: Socket;
   readonly #head: Buffer;
   readonly #pipeline: Pipeline;
   #exchange: Exchange | undefined;
-  #upstreamSocket: Duplex | undefined;
+  #upstreamSocket: Socket | undefined;
   #status: number | undefined;
   #isDeciding = false;
   #isDone = false;
 
-  constructor(world: ProxyWorld, req: IncomingMessage, client: Duplex, head: Buffer) {
+  constructor(world: ProxyWorld, req: IncomingMessage, client: Socket, head: Buffer) {
     this.#world = world;
     this.#req = req;
     this.#client = client;
@@ -57,42 +58,32 @@ export class Tunnel {
   }
 
   start(): void {
-    this.#client.on('error', () => this.#client.destroy());
+    const { idleTimeoutMs } = this.#world.config.wire;
     this.#client.on('close', () => this.#onClosed('client'));
+    // Both directions pass this socket, so its silence is the tunnel's.
+    this.#client.setTimeout(idleTimeoutMs, () => this.#client.destroy());
+    this.#safely(() => this.#admit());
+  }
+
+  /** What arrives cannot end the process, nor leave an exchange open. */
+  #safely(run: () => void): void {
     try {
-      this.#admit();
+      run();
     } catch (cause) {
       this.#world.onDefect('tunnel', cause);
-      this.#reply({ code: 'stage-failed', detail: 'The sidecar failed to handle the request.' });
+      this.#reply(defectReply);
     }
   }
 
   #admit(): void {
-    const { config, snapshot, isProtectedName, clock, random } = this.#world;
     const headers = new HeaderList(this.#req.rawHeaders);
-    const { headersMax, headBytesMax, targetBytesMax } = config.wire;
-    const passed = gate(
-      { method: 'GET', target: this.#req.url as string, version: this.#req.httpVersion, headers },
-      { headersMax, headBytesMax, targetBytesMax, isProtectedName },
-    );
+    const passed = judge(this.#world, this.#req, headers);
     if (passed.isRefused) return this.#reply(passed);
     const protocol = headers.first('upgrade') as string;
-    stripHopByHop(headers);
-    headers.removeWhere((name) => name === 'host' || name === 'content-length');
-    const now = snapshot();
-    const x = new Exchange({
-      id: requestId(headers, random),
-      trustClass: config.inbound.class,
-      snapshot: now,
-      acceptedAt: clock.now(),
-      method: 'GET',
-      target: passed.target,
-      path: passed.path,
-      host: passed.host,
-      headers,
-      peer: this.#req.socket.remoteAddress ?? '',
-      route: routeOf(now, 'GET', passed.path),
-    });
+    const x = arrive(this.#world, this.#req, passed, headers);
+    // A refusal is relayed without trailers.
+    headers.remove('te');
+    headers.remove('content-length');
     this.#exchange = x;
     this.#isDeciding = true;
     const verdict = this.#pipeline.request(x);
@@ -102,83 +93,62 @@ export class Tunnel {
       else if (late !== undefined) this.#reply(late);
       else this.#dial(x, passed, protocol);
     };
-    if (verdict instanceof Promise) void verdict.then(go);
+    if (verdict instanceof Promise) void verdict.then((late) => this.#safely(() => go(late)));
     else go(verdict);
   }
 
   #dial(x: Exchange, passed: Passed, protocol: string): void {
-    const { random, isTrustedProxy, config } = this.#world;
-    const upstream = this.#world.upstreams.get(x.endpoint?.name ?? '');
-    if (upstream === undefined)
-      return this.#reply({ code: 'upstream-unknown', detail: 'The upstream is not known here.' });
-    continueTrace(x.headers, x.trustClass, random);
-    forwardedFields(x.headers, { address: x.peer, isTrusted: isTrustedProxy(x.peer), host: passed.authority });
-    if (config.wire.via) x.headers.append('Via', `1.1 ${config.name}`);
-    const headers = [
-      'Host',
-      passed.authority ?? 'localhost',
-      ...x.headers.raw,
-      ...x.inject,
-      'Connection',
-      'Upgrade',
-      'Upgrade',
-      protocol,
-    ];
+    const upstream = this.#world.upstreams.get((x.endpoint as Endpoint).name) as Upstream;
+    const closedMs = upstream.closedMs();
+    if (closedMs > 0) return this.#reply({ ...upstreamReplies.connect, retryAfterMs: closedMs });
+    const timeoutMs = x.route?.timeoutMs ?? this.#world.config.wire.responseTimeoutMs;
     const request = httpRequest({
       ...upstream.address,
       method: 'GET',
       path: x.target,
       agent: false,
       setHost: false,
-      headers: headers as unknown as readonly string[],
+      headers: [
+        ...headUp(this.#world, this.#req, passed, x),
+        'Connection',
+        'Upgrade',
+        'Upgrade',
+        protocol,
+      ] as unknown as readonly string[],
     });
     request.maxHeadersCount = 0;
-    request.setTimeout(x.route?.timeoutMs ?? config.wire.responseTimeoutMs, () =>
-      request.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })),
-    );
+    request.setTimeout(timeoutMs, () => request.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
     this.#client.on('close', () => request.destroy());
     request.on('error', (cause: NodeJS.ErrnoException) => this.#onDialError(upstream, cause));
     request.on('response', (response) => this.#relay(upstream, response));
-    request.on('upgrade', (response, socket, head) => this.#open(upstream, response, socket, head, protocol));
+    request.on('upgrade', (response, socket, head) => this.#open(upstream, response, socket as Socket, head, protocol));
     request.end();
   }
 
-  #onDialError(upstream: Upstream, cause: NodeJS.ErrnoException): void {
+  #onDialError(upstream: Upstream, cause: Error): void {
     if (this.#isDone || this.#client.destroyed) return;
-    const isTimeout = cause.code === 'ETIMEDOUT';
-    upstream.failed(
-      isTimeout
-        ? 'timeout'
-        : cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT'
-          ? 'connect'
-          : cause.code?.startsWith('HPE_')
-            ? 'malformed'
-            : 'reset',
-    );
-    if (this.#status !== undefined) this.#client.destroy();
-    else
-      this.#reply(
-        isTimeout
-          ? { code: 'upstream-timeout', detail: 'The application did not answer in time.' }
-          : { code: 'upstream-unreachable', detail: 'The application did not take the upgrade.' },
-      );
+    const reason = reasonOf(cause);
+    upstream.failed(reason);
+    if (this.#status === undefined) this.#reply(upstreamReplies[reason]);
+    else this.#client.resetAndDestroy();
   }
 
-  #open(upstream: Upstream, response: IncomingMessage, socket: Duplex, head: Buffer, protocol: string): void {
+  #open(upstream: Upstream, response: IncomingMessage, socket: Socket, head: Buffer, protocol: string): void {
     const headers = new HeaderList(response.rawHeaders);
     const answered = listMembers(headers.all('upgrade'));
-    if (this.#client.destroyed || response.statusCode !== 101 || !answered.includes(protocol.toLowerCase())) {
+    socket.on('error', () => socket.destroy());
+    if (!answered.includes(protocol.toLowerCase())) {
       socket.destroy();
       upstream.failed('malformed');
-      return this.#reply({
-        code: 'upstream-malformed',
-        detail: 'The application answered an upgrade that was not asked for.',
-      });
+      return this.#reply(upstreamReplies.malformed);
     }
+    // From here on only silence of both sides ends it.
+    socket.removeAllListeners('timeout').setTimeout(0);
     upstream.succeeded();
     this.#upstreamSocket = socket;
     this.#status = 101;
     stripHopByHop(headers);
+    headers.remove('content-length');
     const x = this.#exchange as Exchange;
     this.#pipeline.response(x, { status: 101, headers });
     this.#client.write(
@@ -189,7 +159,6 @@ export class Tunnel {
     if (this.#head.length > 0) this.#count(this.#head, 'request', socket);
     pump(this.#client, socket, (bytes) => void (x.requestBytes += bytes));
     pump(socket, this.#client, (bytes) => void (x.responseBytes += bytes));
-    socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#onClosed('upstream'));
   }
 
@@ -211,7 +180,7 @@ export class Tunnel {
     if (status < 200 || status > 599) {
       response.destroy();
       upstream.failed('malformed');
-      return this.#reply({ code: 'upstream-malformed', detail: 'The application did not answer in sound HTTP.' });
+      return this.#reply(upstreamReplies.malformed);
     }
     this.#status = status;
     this.#pipeline.response(x, { status, headers });
@@ -224,9 +193,10 @@ export class Tunnel {
     this.#client.on('drain', () => response.resume());
     response.on('end', () => {
       this.#end({ kind: 'forwarded', status });
-      this.#client.end();
+      this.#hangUp('');
     });
-    response.on('error', () => this.#client.destroy()).on('close', () => response.complete || this.#client.destroy());
+    // The end of the connection is the end of the body here: only a reset tells that there was more.
+    response.on('error', () => this.#client.resetAndDestroy());
   }
 
   #reply(reply: Reply): void {
@@ -235,20 +205,24 @@ export class Tunnel {
     const headers = new HeaderList(answer.headers);
     const x = this.#exchange;
     if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
-    if (!this.#client.destroyed)
-      this.#client.end(
-        `${headText(answer.status, '', [...headers.raw, 'Connection', 'close'])}${answer.body}`,
-        'latin1',
-      );
+    this.#hangUp(`${headText(answer.status, '', [...headers.raw, 'Connection', 'close'])}${answer.body}`);
     if (x === undefined) {
       this.#isDone = true;
       this.#world.onRefused(reply.code);
     } else this.#end({ kind: 'replied', by: 'tunnel', reply, status: answer.status });
   }
 
+  /** The last bytes; then what the client still sends is thrown away, so that its end is seen. */
+  #hangUp(text: string): void {
+    this.#client.end(text, 'latin1');
+    this.#client.resume();
+  }
+
   #onClosed(side: 'client' | 'upstream'): void {
-    this.#upstreamSocket?.destroy();
-    if (side === 'upstream') this.#client.destroy();
+    // A side that ended in order has its last bytes delivered; one that broke off breaks the other.
+    const [client, upstream] = [this.#client, this.#upstreamSocket];
+    if (side === 'upstream') upstream?.readableEnded === true ? client.destroySoon() : client.resetAndDestroy();
+    else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
     if (this.#isDeciding) return;
     this.#end(
       this.#status === 101 ? { kind: 'forwarded', status: 101 } : { kind: 'aborted', side, status: this.#status },

@@ -6,6 +6,7 @@ import { type Dispatcher, Pool } from 'undici';
 import type { Clock } from '../core/index.ts';
 import type { Metrics } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
+import { Turns } from './turns.ts';
 
 export type UpstreamError = 'connect' | 'reset' | 'timeout' | 'malformed';
 
@@ -14,10 +15,10 @@ export interface Upstream {
   /** How to dial it, for the paths that need a connection of their own. */
   readonly address: { readonly host: string; readonly port: number } | { readonly socketPath: string };
   readonly pool: Dispatcher;
+  /** Every request takes one, on whichever connection it goes; tunnels do not: they last, and the client's connection bounds them. */
+  readonly turns: Turns;
   /** 0 when it may be tried, else ms until it is tried again. */
   closedMs(): number;
-  /** True when as many requests wait for a connection as may. */
-  isFull(): boolean;
   failed(error: UpstreamError): void;
   succeeded(): void;
 }
@@ -41,6 +42,16 @@ const PAUSE_MS = 50;
 const PAUSE_MS_MAX = 1000;
 /** Idle connections are closed before most servers close theirs (node:http 5 s, nginx 75 s). */
 const IDLE_MS = 4000;
+
+const TIMEOUTS: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT', 'ETIMEDOUT']);
+const UNREACHED: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOENT',
+  'EHOSTUNREACH',
+  'ENOTFOUND',
+]);
+const UNSOUND: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH']);
 
 export interface UpstreamOptions {
   readonly config: SidecarConfig;
@@ -80,16 +91,16 @@ class PooledUpstream implements Upstream {
   readonly name: string;
   readonly address: Upstream['address'];
   readonly pool: Pool;
+  readonly turns: Turns;
   readonly errors = new Map<UpstreamError, number>();
   readonly #clock: Clock;
-  readonly #waitingMax: number;
   #failures = 0;
   #closedUntil = 0;
 
   constructor(name: string, url: string, wire: SidecarConfig['wire'], clock: Clock) {
     this.name = name;
     this.#clock = clock;
-    this.#waitingMax = wire.upstreamConnectionsMax * WAITING_PER_CONNECTION;
+    this.turns = new Turns(wire.upstreamConnectionsMax, wire.upstreamConnectionsMax * WAITING_PER_CONNECTION);
     const socketPath = url.startsWith('unix:') ? url.slice('unix:'.length) : undefined;
     const { hostname, port } = new URL(socketPath === undefined ? url : 'http://localhost');
     this.address =
@@ -113,10 +124,6 @@ class PooledUpstream implements Upstream {
     return Math.max(0, this.#closedUntil - this.#clock.now());
   }
 
-  isFull(): boolean {
-    return this.pool.stats.queued >= this.#waitingMax;
-  }
-
   failed(error: UpstreamError): void {
     this.errors.set(error, (this.errors.get(error) ?? 0) + 1);
     if (error !== 'connect') return;
@@ -129,4 +136,15 @@ class PooledUpstream implements Upstream {
     this.#failures = 0;
     this.#closedUntil = 0;
   }
+}
+
+/** What became of an attempt, by the codes of undici, llhttp and the kernel. */
+export function reasonOf(cause: Error): UpstreamError {
+  const code = (cause as NodeJS.ErrnoException).code ?? '';
+  if (TIMEOUTS.has(code)) return 'timeout';
+  if (UNREACHED.has(code)) return 'connect';
+  // Undici's parser errors come without a code at times, and their names say it.
+  const isParser = code.startsWith('HPE_') || cause.name === 'HTTPParserError';
+  if (isParser || UNSOUND.has(code) || /bad (response|upgrade)/.test(cause.message)) return 'malformed';
+  return 'reset';
 }

@@ -1,105 +1,122 @@
 /**
- * G17: a tenant that floods at 20 times its limit changes another's p99 by at most 20 % and costs it no refusal. Quiet and flooded rounds
- * alternate, each pair gives a ratio of their p99, and the median ratio is judged: machines are noisy, ratios of neighbours in time less so. A
- * machine that is busy with something else gets two more tries; what it costs the neighbour must be visible in every one of them to fail.
+ * G17: a tenant that floods at 20 times its limit changes another's p99 by at most 20 % and costs it no refusal. The flood comes from a process of
+ * its own and never stops; in half of the rounds it is aimed at the neighbour's sidecar, in the others at a sidecar elsewhere. So the
+ * machine is as busy in both, and what differs is what sharing a sidecar and an application costs. The order turns pair by pair.
  */
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Pool } from 'undici';
-import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
+import { quantile } from '../helpers/processes.ts';
+import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
-const ROUNDS = 5;
-const TRIES = 3;
+const PAIRS = 8;
 const ROUND_MS = 1500;
 const LIMIT = 20;
+/** What passes at once must not be a queue at the application: that would be the limit that was granted, not the flood. */
+const BURST = 2;
 const STEADY_PER_SEC = 100;
 /** The application takes 10 ms: what a neighbour adds is measured against a real request, not against a loopback echo. */
 const APPLICATION_MS = 10;
-
+const P99_RATIO_MAX = 1.2;
 interface Round {
-  readonly p99: number;
+  readonly latencies: readonly number[];
   readonly refused: number;
 }
 
 t.test('a flood at 20 times the limit is not felt next door', { timeout: 120_000 }, async (t) => {
-  const upstream = await httpBackend(t, (_req, res) => void setTimeout(() => res.end('ok'), APPLICATION_MS));
+  // The application admits one tenant's flood no faster than it can serve: without a limit in front of it, its neighbours wait.
+  let atWork = 0;
+  const waiting: (() => void)[] = [];
+  const upstream = await httpBackend(t, (_req, res) => {
+    const work = (): void => {
+      atWork++;
+      setTimeout(() => {
+        res.end('ok');
+        atWork--;
+        waiting.shift()?.();
+      }, APPLICATION_MS);
+    };
+    if (atWork < 4) work();
+    else waiting.push(work);
+  });
   const tenancy = makeTenancy({
     'plans.yaml':
-      plan('free', { rate: { requests: { limit: `${LIMIT}/s`, burst: LIMIT } }, degrade: ['reject'] }) +
+      plan('free', { rate: { requests: { limit: `${LIMIT}/s`, burst: BURST } }, degrade: ['reject'] }) +
       plan('pro', {}),
     'tenants.yaml': tenant('acme', { plan: 'pro' }) + tenant('globex'),
   });
   t.teardown(() => tenancy.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, tenancy));
-  const pools = [
-    new Pool(`http://127.0.0.1:${sidecar.ports.inbound}`, { connections: 16 }),
-    new Pool(`http://127.0.0.1:${sidecar.ports.inbound}`, { connections: 16 }),
-  ] as const;
-  t.teardown(() => Promise.all(pools.map((pool) => pool.close())));
+  const elsewhere = await childSidecar(t, settings(await httpBackend(t, (_req, res) => res.end('ok')), tenancy));
+  const port = sidecar.ports.inbound;
+  const flooder = fork(join(root, 'test/helpers/flood.ts'), [tokenFor('org_globex'), String(LIMIT * 20)]);
+  t.teardown(() => flooder.kill('SIGKILL'));
+  const pool = new Pool(`http://127.0.0.1:${port}`, { connections: 16 });
+  t.teardown(() => pool.destroy());
+  let flood = { sent: 0, passed: 0 };
 
-  const drive = async (
-    pool: Pool,
-    org: string,
-    perSec: number,
-    ms: number,
-  ): Promise<{ latencies: number[]; statuses: Map<number, number> }> => {
-    const headers = { authorization: `Bearer ${tokenFor(org)}` };
+  const steady = async (): Promise<Round> => {
+    const headers = { authorization: `Bearer ${tokenFor('org_acme')}` };
     const latencies: number[] = [];
-    const statuses = new Map<number, number>();
+    let refused = 0;
     const began = performance.now();
     const pending: Promise<void>[] = [];
-    for (let i = 0; i < (perSec * ms) / 1000; i++) {
-      const wait = began + (i * 1000) / perSec - performance.now();
-      if (wait > 1) await sleep(wait);
+    for (let i = 0; i < (STEADY_PER_SEC * ROUND_MS) / 1000; i++) {
+      const due = began + (i * 1000) / STEADY_PER_SEC;
+      if (due - performance.now() > 1) await sleep(due - performance.now());
       const sent = performance.now();
       pending.push(
         pool.request({ method: 'GET', path: '/', headers }).then(async ({ statusCode, body }) => {
           await body.dump();
           latencies.push(performance.now() - sent);
-          statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1);
+          if (statusCode !== 200) refused++;
         }),
       );
     }
     await Promise.all(pending);
-    return { latencies, statuses };
+    return { latencies, refused };
   };
-  const p99 = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length * 0.99)] as number;
-  const median = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-  const flood = { sent: 0, passed: 0 };
   const round = async (isFlooded: boolean): Promise<Round> => {
-    const [steady, flooded] = await Promise.all([
-      drive(pools[0], 'org_acme', STEADY_PER_SEC, ROUND_MS),
-      isFlooded ? drive(pools[1], 'org_globex', LIMIT * 20, ROUND_MS) : undefined,
-    ]);
-    for (const [status, count] of flooded?.statuses ?? []) {
-      flood.sent += count;
-      if (status === 200) flood.passed += count;
-    }
-    return {
-      p99: p99(steady.latencies),
-      refused: [...steady.statuses].reduce((sum, [status, count]) => sum + (status === 200 ? 0 : count), 0),
-    };
+    flooder.send(isFlooded ? port : elsewhere.ports.inbound);
+    const result = await steady();
+    flooder.send(0);
+    flood = await new Promise((resolve) => flooder.once('message', (message) => resolve(message as typeof flood)));
+    return result;
   };
+
   await round(true);
-  const measure = async (): Promise<{ quiet: Round[]; loud: Round[]; ratio: number }> => {
-    const quiet: Round[] = [];
-    const loud: Round[] = [];
-    for (let i = 0; i < ROUNDS; i++) {
-      quiet.push(await round(false));
-      loud.push(await round(true));
-    }
-    return { quiet, loud, ratio: median(quiet.map((each, i) => (loud[i] as Round).p99 / each.p99)) };
-  };
-  let { quiet, loud, ratio } = await measure();
-  for (let tries = 1; tries < TRIES && ratio > 1.2; tries++) ({ quiet, loud, ratio } = await measure());
-  const [before, after] = [median(quiet.map((each) => each.p99)), median(loud.map((each) => each.p99))];
+  const [quiet, loud]: [Round[], Round[]] = [[], []];
+  for (let pair = 0; pair < PAIRS; pair++) {
+    const isLoudFirst = pair % 2 === 1;
+    const [first, second] = [await round(isLoudFirst), await round(!isLoudFirst)];
+    quiet.push(isLoudFirst ? second : first);
+    loud.push(isLoudFirst ? first : second);
+  }
+  const p99 = (rounds: readonly Round[]): number =>
+    quantile(
+      rounds.flatMap((each) => each.latencies),
+      0.99,
+    );
+  const [before, after] = [p99(quiet), p99(loud)];
+  const paired = quantile(
+    quiet.map((each, at) => p99([loud[at] as Round]) / p99([each])),
+    0.5,
+  );
+  // Either may be moved by one stall of the machine; what a neighbour costs moves both.
+  const ratio = Math.min(after / before, paired);
   const refused = loud.reduce((sum, each) => sum + each.refused, 0);
   t.equal(refused, 0);
-  t.ok(ratio <= 1.2, `p99 ${before.toFixed(2)} ms quiet, ${after.toFixed(2)} ms flooded`);
-  t.ok(flood.passed < flood.sent / 10, `${flood.passed} of the flood's ${flood.sent} passed`);
+  t.ok(
+    ratio <= P99_RATIO_MAX,
+    `p99 ${before.toFixed(2)} ms quiet, ${after.toFixed(2)} ms flooded, paired ${paired.toFixed(2)}`,
+  );
+  t.ok(flood.sent > PAIRS * LIMIT * 10, `${flood.sent} requests flooded`);
+  t.ok(flood.passed < flood.sent / 4, `${flood.passed} of the flood's ${flood.sent} passed`);
   t.comment(
-    `G17 noisy neighbour: p99 ${before.toFixed(2)} ms quiet, ${after.toFixed(2)} ms flooded (${(100 * (ratio - 1)).toFixed(1)} %), ${refused} refusals`,
+    `G17 noisy neighbour: p99 ${before.toFixed(2)} ms with the flood elsewhere, ${after.toFixed(2)} ms with it here (${(100 * (ratio - 1)).toFixed(1)} %), ${refused} refusals`,
   );
 });

@@ -2,6 +2,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
+import { seeded } from '../helpers/scale.ts';
 import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
 import { payloads } from '../helpers/smuggling.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
@@ -52,15 +53,6 @@ const ANSWERS: readonly string[] = [
   `HTTP/1.1 407 Proxy${NL}Proxy-Authenticate: Basic${NL}Content-Length: 0${NL}${NL}`,
   `HTTP/1.1 426 Upgrade${NL}Upgrade: h2c${NL}Connection: upgrade${NL}Content-Length: 0${NL}${NL}`,
 ];
-
-/** A generator whose seed is known: the same bytes in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 t.test(
   'every payload, broken answer and random byte: the process lives and has no defect',

@@ -88,7 +88,11 @@ export interface ChildSidecar {
 }
 
 /** `reeve sidecar` as a process, ready when this resolves. */
-export async function childSidecar(t: Ending, given: Readonly<Record<string, string>>): Promise<ChildSidecar> {
+export async function childSidecar(
+  t: Ending,
+  given: Readonly<Record<string, string>>,
+  nodeArgs: readonly string[] = [],
+): Promise<ChildSidecar> {
   const env = { ...process.env };
   for (const [path, text] of Object.entries(given))
     env[
@@ -97,7 +101,7 @@ export async function childSidecar(t: Ending, given: Readonly<Record<string, str
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const child = spawn(process.execPath, [join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
+  const child = spawn(process.execPath, [...nodeArgs, join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,4 +1,4 @@
-/** G4 and G6: what RFC 9110 and 9112 ask of an intermediary, row by row, on the wire on both sides. */
+/** G6: what RFC 9110 and 9112 ask of an intermediary, row by row, on the wire on both sides. */
 import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
 import t from 'tap';

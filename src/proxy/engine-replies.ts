@@ -1,0 +1,29 @@
+/** What the engine itself answers when an upstream cannot: one sentence each, nothing of our inside. */
+import type { Reply } from '../pipeline/index.ts';
+import type { Upstream, UpstreamError } from './upstreams.ts';
+
+export const upstreamReplies: Readonly<Record<UpstreamError, Reply>> = {
+  connect: {
+    code: 'upstream-unreachable',
+    detail: 'The application does not accept connections.',
+    retryAfterMs: 1000,
+  },
+  reset: { code: 'upstream-reset', detail: 'The application closed the connection before it answered.' },
+  timeout: { code: 'upstream-timeout', detail: 'The application did not answer in time.' },
+  malformed: { code: 'upstream-malformed', detail: 'The application did not answer in sound HTTP.' },
+};
+
+export const defectReply: Reply = { code: 'stage-failed', detail: 'The sidecar failed to handle the request.' };
+
+const FULL: Reply = {
+  code: 'temporary-reduced-capacity',
+  detail: 'Too many requests wait for the application.',
+  retryAfterMs: 1000,
+};
+
+/** Why nothing can be sent to this upstream now, or undefined when it can. */
+export function whyNot(upstream: Upstream): Reply | undefined {
+  const closedMs = upstream.closedMs();
+  if (closedMs > 0) return { ...upstreamReplies.connect, retryAfterMs: closedMs };
+  return upstream.turns.isFull ? FULL : undefined;
+}

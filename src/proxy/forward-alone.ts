@@ -1,0 +1,123 @@
+/**
+ * An attempt by node:http on a connection of its own, for what undici cannot say: Expect: 100-continue, request trailers, `OPTIONS *`.
+ */
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { Answering, Attempt, Outgoing } from './attempt.ts';
+import type { Waiting } from './turns.ts';
+import { reasonOf, type Upstream } from './upstreams.ts';
+
+class TimedOut extends Error {}
+
+export class AloneAttempt implements Attempt, Waiting {
+  readonly #upstream: Upstream;
+  readonly #outgoing: Outgoing;
+  readonly #answering: Answering;
+  #request: ClientRequest | undefined;
+  #response: IncomingMessage | undefined;
+  #isOver = false;
+
+  constructor(upstream: Upstream, outgoing: Outgoing, answering: Answering) {
+    this.#upstream = upstream;
+    this.#outgoing = outgoing;
+    this.#answering = answering;
+  }
+
+  go(): void {
+    const { method, target, headers, timeoutMs } = this.#outgoing;
+    const request = httpRequest({
+      ...this.#upstream.address,
+      method,
+      path: target,
+      agent: false,
+      setHost: false,
+      insecureHTTPParser: false,
+      headers: [...headers, ...this.#ownFields()] as unknown as readonly string[],
+    });
+    this.#request = request;
+    request.maxHeadersCount = 0;
+    request.setTimeout(timeoutMs, () => this.#fail(new TimedOut()));
+    request.on('error', (cause) => this.#fail(cause));
+    request.on('response', (response) => this.#onResponse(response));
+    request.on(
+      'information',
+      ({ statusCode, rawHeaders }) =>
+        statusCode !== 100 && this.#answering.onInformation(statusCode, rawHeaders as string[]),
+    );
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      this.#fail(new Error('bad upgrade'));
+    });
+    if (this.#outgoing.expectsContinue) {
+      request.once('continue', () => this.#answering.onContinue());
+      request.flushHeaders();
+    }
+    this.#sendBody(request);
+  }
+
+  pause(): void {
+    this.#response?.pause();
+  }
+
+  resume(): void {
+    this.#response?.resume();
+  }
+
+  abort(): void {
+    this.#finish();
+  }
+
+  #ownFields(): string[] {
+    const { expectsContinue } = this.#outgoing;
+    const framing = this.#isChunked() ? ['Transfer-Encoding', 'chunked'] : [];
+    return [...framing, 'Connection', 'close', ...(expectsContinue ? ['Expect', '100-continue'] : [])];
+  }
+
+  #isChunked(): boolean {
+    const { body, headers } = this.#outgoing;
+    return body !== undefined && !headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length');
+  }
+
+  /**
+   * As the client sends it, also before a 100: a client need not wait for one for ever (RFC 9110 §10.1.1), and an application that
+   * knows nothing of Expect waits for the body.
+   */
+  #sendBody(request: ClientRequest): void {
+    const { body, trailers } = this.#outgoing;
+    if (body === undefined) return void request.end();
+    body.on('data', (chunk: Buffer) => void (request.write(chunk) || body.pause()));
+    request.on('drain', () => body.resume());
+    body.on('end', () => {
+      if (trailers !== undefined && this.#isChunked()) request.addTrailers(pairsOf(trailers()));
+      request.end();
+    });
+    body.on('error', (cause) => this.#fail(cause));
+  }
+
+  #onResponse(response: IncomingMessage): void {
+    this.#response = response;
+    this.#upstream.succeeded();
+    this.#answering.onHead(response.statusCode as number, response.rawHeaders);
+    response.on('data', (chunk: Buffer) => this.#answering.onData(chunk));
+    response.on('end', () => this.#finish() && this.#answering.onEnd(response.rawTrailers));
+    response.on('error', (cause) => this.#fail(cause));
+  }
+
+  #fail(cause: Error): void {
+    if (this.#finish()) this.#answering.onFail(cause instanceof TimedOut ? 'timeout' : reasonOf(cause), cause);
+  }
+
+  /** Closes the connection and gives the turn back. False when that was done before. */
+  #finish(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#request?.destroy();
+    this.#upstream.turns.leave(this);
+    return true;
+  }
+}
+
+function pairsOf(flat: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([flat[i] as string, flat[i + 1] as string]);
+  return pairs;
+}

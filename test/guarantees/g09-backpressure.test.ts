@@ -1,0 +1,125 @@
+/**
+ * G9: a side that does not read stops the other side, and nothing piles up between them. 100 clients never read the 256 MB they asked for, then
+ * 100 upload 256 MB to an application that never reads. The sidecar is a process of its own; the kernel says what it keeps. Beside
+ * them another tenant goes on, and waits for its first byte no longer than a busy machine explains.
+ */
+import { createServer } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Writable } from 'node:stream';
+import t from 'tap';
+import { Pool } from 'undici';
+import { becomes, mib, quantile, rssOf, settled } from '../helpers/processes.ts';
+import { scaled } from '../helpers/scale.ts';
+import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
+import { makeTenancy } from '../helpers/tenancy.ts';
+import { tokenFor } from '../helpers/tokens.ts';
+
+const NL = '\r\n';
+const CONNECTIONS = scaled(100);
+const BODY_BYTES = 256 * 2 ** 20;
+/** Research's bound: what Envoy's buffers of 32 KiB each way would keep, and 20 MB for everything else. */
+const RSS_GROWTH_MAX = CONNECTIONS * 64 * 1024 + 20 * 2 ** 20;
+const PROBES = 100;
+const PROBE_ROUNDS = 3;
+const CHUNK = Buffer.alloc(64 * 1024, 'x');
+
+/** What a warm-up moves on each connection: the peak is then what the same traffic needs when it flows, and what comes on top is what stuck sides keep. */
+const WARM_BYTES = 8 * 2 ** 20;
+const WARM_ROUNDS = 4;
+
+/** Writes as much as the other side takes, up to the whole body; says how much that was. */
+function pour(socket: Writable, bytesMax = BODY_BYTES): () => number {
+  let bytes = 0;
+  const write = (): void => {
+    while (bytes < bytesMax) {
+      bytes += CHUNK.length;
+      if (!socket.write(CHUNK)) return;
+    }
+    socket.end();
+  };
+  socket.on('drain', write);
+  write();
+  return () => bytes;
+}
+
+t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
+  const poured: (() => number)[] = [];
+  let arrived = 0;
+  const server = createServer((req, res) => {
+    if (req.url === '/probe') return void res.end('ok');
+    // An upload is never read.
+    if (req.url !== '/warm') arrived++;
+    if (req.url === '/up') return;
+    const bytes = req.url === '/warm' ? WARM_BYTES : BODY_BYTES;
+    res.writeHead(200, { 'content-length': bytes });
+    poured.push(pour(res, bytes));
+  });
+  const tenancy = makeTenancy();
+  t.teardown(() => tenancy.cleanUp());
+  const given = { 'wire.upstreamConnectionsMax': String(CONNECTIONS + 16), 'wire.bodyBytesMax': '1GiB' };
+  const sidecar = await childSidecar(t, settings(`http://127.0.0.1:${await listening(t, server)}`, tenancy, given));
+  const { inbound } = sidecar.ports;
+  const pool = new Pool(`http://127.0.0.1:${inbound}`, { connections: 1 });
+  t.teardown(() => pool.destroy());
+
+  /** Median ms to the first byte for another tenant; the best of some rounds, because others use this machine as well. */
+  const probe = async (): Promise<number> => {
+    const rounds: number[] = [];
+    for (let round = 0; round < PROBE_ROUNDS; round++) rounds.push(await probeRound());
+    return Math.min(...rounds);
+  };
+  const probeRound = async (): Promise<number> => {
+    const headers = { authorization: `Bearer ${tokenFor('org_globex')}` };
+    const latencies: number[] = [];
+    for (let i = 0; i < PROBES; i++) {
+      const began = performance.now();
+      const { statusCode, body } = await pool.request({ method: 'GET', path: '/probe', headers });
+      latencies.push(performance.now() - began);
+      await body.dump();
+      if (statusCode !== 200) throw new Error(`the neighbour got ${statusCode}`);
+    }
+    return quantile(latencies, 0.5);
+  };
+  const open = (head: string): Promise<Socket> =>
+    new Promise((resolve) => {
+      const socket = connect(inbound, '127.0.0.1', () => resolve(socket));
+      socket
+        .on('error', () => {})
+        .pause()
+        .write(head);
+    });
+  const head = (line: string, fields = ''): string =>
+    `${line} HTTP/1.1${NL}Host: a${NL}Authorization: Bearer ${tokenFor('org_acme')}${NL}${fields}${NL}`;
+
+  const warmUp = async (): Promise<void> => {
+    const socket = await open(head('GET /warm', `Connection: close${NL}`));
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+  };
+
+  await probe();
+  for (let i = 0; i < WARM_ROUNDS; i++) await Promise.all(Array.from({ length: CONNECTIONS }, warmUp));
+  for (const way of ['download', 'upload'] as const) {
+    poured.length = 0;
+    const quiet = await probe();
+    const before = rssOf(sidecar.child.pid).peak;
+    arrived = 0;
+    const request = way === 'download' ? head('GET /down') : head('POST /up', `Content-Length: ${BODY_BYTES}${NL}`);
+    const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => open(request)));
+    if (way === 'upload') poured.push(...sockets.map((each) => pour(each)));
+    const sum = (): number => poured.reduce((total, bytes) => total + bytes(), 0);
+    t.ok(await becomes(() => arrived === CONNECTIONS), `${way}: each reached the application`);
+    await settled(sum);
+    const busy = await probe();
+    const growth = rssOf(sidecar.child.pid).peak - before;
+    t.ok(
+      sum() < (CONNECTIONS * BODY_BYTES) / 4,
+      `${way}: who sends was stopped after ${mib(sum() / CONNECTIONS)} MiB each`,
+    );
+    t.ok(growth <= RSS_GROWTH_MAX, `${way}: ${mib(growth)} MiB more, at most ${mib(RSS_GROWTH_MAX)}`);
+    t.ok(busy <= quiet + 5, `${way}: first byte after ${quiet.toFixed(2)} ms alone, ${busy.toFixed(2)} ms beside them`);
+    t.comment(
+      `G09 backpressure: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: peak RSS ${mib(growth)} MiB above that of flowing ones (bound ${mib(RSS_GROWTH_MAX)}), neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
+    );
+    for (const socket of sockets) socket.destroy();
+  }
+});
