@@ -90,6 +90,8 @@ export async function listen(o: ListenOptions, handler: Handler): Promise<Listen
 async function answer(req: IncomingMessage, res: ServerResponse, handler: Handler): Promise<void> {
   const page = await pageOf(req, handler);
   res.writeHead(page.status, {
+    // By this a client knows that it asked a sidecar and not whatever else listens there.
+    server: 'reeve',
     'content-type': page.contentType,
     'content-length': Buffer.byteLength(page.body),
     'cache-control': 'no-store',

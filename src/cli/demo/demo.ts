@@ -1,7 +1,7 @@
 /** `reeve demo`: the main job on real traffic, every number checked. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../exit.ts';
-import { table } from '../table.ts';
+import { table } from '../output.ts';
 import { timeChanges, trySuspended } from './changes.ts';
 import { trySpoofing } from './spoofing.ts';
 import { openStage, type Stage } from './stage.ts';
