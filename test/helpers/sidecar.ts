@@ -87,9 +87,13 @@ export interface ChildSidecar {
   readonly exited: Promise<number | null>;
 }
 
-/** `reeve sidecar` as a process, ready when this resolves. */
-export async function childSidecar(t: Ending, given: Readonly<Record<string, string>>): Promise<ChildSidecar> {
-  const env = { ...process.env };
+/** `reeve sidecar` as a process, ready when this resolves. `more` are variables of its own. */
+export async function childSidecar(
+  t: Ending,
+  given: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<ChildSidecar> {
+  const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   for (const [path, text] of Object.entries(given))
     env[
       `REEVE_${path
