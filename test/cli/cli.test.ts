@@ -191,3 +191,17 @@ t.test('a second signal ends at once', async (t) => {
   sidecar.child.kill('SIGTERM');
   t.equal(await sidecar.exited, 1);
 });
+
+t.test('a sidecar whose log nobody reads any more goes on serving', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const sidecar = await childSidecar(t, settings(upstream, dir));
+  sidecar.child.stdout?.destroy();
+  // Each refusal is a line of the log.
+  for (let i = 0; i < 3; i++)
+    t.equal((await fetch(`http://127.0.0.1:${sidecar.ports.inbound}/`)).status, 401, 'answered');
+  t.equal(sidecar.child.exitCode, null);
+  sidecar.child.kill('SIGTERM');
+  t.equal(await sidecar.exited, 0);
+});
