@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { hasTerminal, REEVE, reeve, reeveOnTerminal } from '../helpers/command.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
 import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
@@ -140,8 +141,8 @@ t.test('a request is explained: who decides, which route, what is left, what it 
       plan('shaped', { rate: { requests: { limit: '30/min', burst: 1 } }, degrade: [{ shape: '1min' }] }) +
       plan('closed', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: ['reject'] }) +
       tenant('free-of-limits', { plan: 'open' }) +
-      tenant('quiet', { plan: 'tiny' }) +
-      tenant('slow', { plan: 'shaped' }) +
+      tenant('quiet', { plan: 'tiny', identity: { hosts: ['quiet.test'] } }) +
+      tenant('slow', { plan: 'shaped', identity: { hosts: ['slow.test'] } }) +
       tenant('over', { plan: 'closed', identity: { claims: ['org_over'], hosts: ['over.test'] } }) +
       tenant('gone', { state: 'suspended' }),
   });
@@ -168,9 +169,16 @@ POST /exports/1 would get: √ pass, route exports is critical; goes to applicat
   t.match(check('free-of-limits').stdout, /identity +host: nothing here[\s\S]*requests +no limit\negress +no limit/);
   t.match(check('gone'), { status: 0, stdout: /would get: × 403 tenant-suspended, the tenant is suspended\n/ });
   t.match(check('quiet').stdout, /plan tiny in shadow/);
-  await fetch(`http://127.0.0.1:${sidecar.ports.inbound}/`);
-  const { exchangeRaw } = await import('../helpers/raw-client.ts');
-  await exchangeRaw(sidecar.ports.inbound, 'GET / HTTP/1.1\r\nHost: over.test\r\n\r\n', { responses: 1 });
+  for (const name of ['over', 'slow', 'quiet'])
+    await exchangeRaw(sidecar.ports.inbound, `GET / HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`, { responses: 1 });
+  t.match(
+    check('slow').stdout,
+    /√ shape \(shape: 60000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
+  );
+  t.match(
+    check('quiet').stdout,
+    /√ pass, over the request rate 1\/min, but its plan is in shadow; goes to application\n/,
+  );
   t.match(check('over').stdout, /× 429 quota-exceeded, over the request rate 1\/min \(retry after \d+\.?\d* ms\)/);
 });
 
