@@ -2,6 +2,7 @@
  * From src/tenants/schema.ts: the validators as plain code, the JSON schemas for editors, the sidecar's settings
  * (flags and variables), and docs/config.md.
  */
+import { createHash } from 'node:crypto';
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { build } from 'esbuild';
@@ -126,8 +127,15 @@ export interface Setting {
   readonly default?: unknown;
 }
 
+/** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
+export const schemaId = '${schemaId()}';
+
 export const sidecarSettings: readonly Setting[] = ${JSON.stringify(settings, null, 2)};
 `;
+}
+
+function schemaId(): string {
+  return createHash('sha256').update(JSON.stringify(kinds)).digest('hex').slice(0, 16);
 }
 
 function settingType(schema: Schema): string {

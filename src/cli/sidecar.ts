@@ -10,7 +10,7 @@ import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, type Metrics } from '../telemetry/index.ts';
-import { openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
+import { type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
@@ -26,6 +26,8 @@ export interface RunningSidecar {
 export interface SidecarOptions {
   /** Where log lines go; default: standard output at the configured level. */
   readonly log?: Log;
+  /** A thread that reads the tenancy already; it is closed with the sidecar, or when the start fails. */
+  readonly loader?: LoaderThread;
 }
 
 /** Rejects with a ReeveError that names the place and the remedy; what was opened by then is closed again. */
@@ -40,6 +42,8 @@ export async function startSidecar(config: SidecarConfig, options: SidecarOption
 }
 
 async function open(config: SidecarConfig, options: SidecarOptions, closer: Closer): Promise<RunningSidecar> {
+  const { loader } = options;
+  if (loader !== undefined) closer.add(() => loader.close());
   const log =
     options.log ??
     createLog({
@@ -66,6 +70,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     ...world,
     ...config.tenancy,
     stateDir: config.stateDir,
+    ...(loader === undefined ? {} : { loader }),
     prepare: (next) => identity.prepare(next),
   });
   closer.add(() => tenancy.close());

@@ -9,6 +9,7 @@ export interface ConfigFacts {
   snapshot(): Snapshot;
   findings(): readonly Finding[];
   lastReload(): Reload | undefined;
+  loaderRestarts(): number;
 }
 
 /** Registers the families; the returned function counts a reload. */
@@ -48,6 +49,13 @@ export function configMetrics(metrics: Metrics, facts: ConfigFacts): (reload: Re
       for (const severity of ['error', 'warning'] as const)
         emit([severity], facts.findings().filter((each) => each.severity === severity).length);
     },
+  });
+  metrics.collected({
+    name: 'reeve_config_loader_restarts_total',
+    help: 'Times the thread that reads the tenancy died and was started again; a defect, or too little memory.',
+    type: 'counter',
+    labels: [],
+    collect: (emit) => emit([], facts.loaderRestarts()),
   });
   let counted: { of: Snapshot; states: Map<string, number> } | undefined;
   metrics.collected({

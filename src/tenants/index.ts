@@ -1,10 +1,12 @@
-export type { BootResult, GivenSetting } from './boot.ts';
-export { bootSidecar } from './boot.ts';
+export type { BootResult, GivenSetting } from './boot/boot.ts';
+export { bootSidecar } from './boot/boot.ts';
+export type { SidecarConfig } from './boot/sidecar.ts';
 export { formatFinding } from './findings.ts';
 export type { Setting } from './generated/settings.ts';
 export { sidecarSettings } from './generated/settings.ts';
 export type { Difference, Inspection } from './inspect.ts';
 export { diffSnapshots, inspectTenancy } from './inspect.ts';
+export { LoaderThread } from './loader-thread.ts';
 export type {
   Allowance,
   ApiKey,
@@ -21,6 +23,5 @@ export type {
 } from './model.ts';
 export { emptySnapshot, routeOf } from './model.ts';
 export type { Reload } from './reload.ts';
-export type { SidecarConfig } from './sidecar.ts';
 export type { Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
 export { openTenancy } from './tenancy.ts';

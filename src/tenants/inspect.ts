@@ -1,10 +1,11 @@
 /** One look at a directory, for the command line: what it says, and how two of them differ. */
 import { systemClock, systemTimers } from '../core/index.ts';
-import { Catalogue } from './catalogue.ts';
-import { loadFiles } from './load.ts';
+import { Catalogue } from './catalogue/catalogue.ts';
+import { plainFinding } from './catalogue/complaints.ts';
+import { loadFiles } from './documents/load.ts';
+import { readDirectory } from './documents/read-directory.ts';
 import { emptySnapshot, type Finding, type Snapshot } from './model.ts';
-import { createPace } from './pace.ts';
-import { readDirectory } from './read-directory.ts';
+import { SnapshotBuilder } from './snapshot/builder.ts';
 
 export interface Inspection {
   readonly snapshot: Snapshot;
@@ -13,37 +14,19 @@ export interface Inspection {
 }
 
 export async function inspectTenancy(dir: string): Promise<Inspection> {
-  const world = { clock: systemClock, timers: systemTimers };
-  const asFinding = (file: string, message: string, remedy: string): Finding => ({
-    severity: 'error',
-    file,
-    line: 0,
-    column: 0,
-    kind: undefined,
-    name: undefined,
-    path: '',
-    message,
-    remedy,
-  });
   const read = await readDirectory(dir);
-  if ('unreadable' in read)
-    return {
-      snapshot: emptySnapshot,
-      findings: [asFinding(dir, `cannot be read: ${read.unreadable}`, 'name a directory of YAML documents')],
-      files: 0,
-    };
-  const pace = createPace(world);
-  const loaded = await loadFiles(read.files, new Map(), { ...world, pace, remembered: new Map() });
-  const update = await new Catalogue().update(
-    loaded.files,
+  if ('unreadable' in read) {
+    const finding = plainFinding(dir, `cannot be read: ${read.unreadable}`, 'name a directory of YAML documents');
+    return { snapshot: emptySnapshot, findings: [finding], files: 0 };
+  }
+  const files = await loadFiles(read.files, new Map(), { timers: systemTimers, remembered: new Map() });
+  const { parts, findings } = new Catalogue().update(
+    { files, unread: [] },
     { allowShrink: true, removeGraceMs: 0, now: systemClock.now() },
-    pace,
   );
-  const findings = [
-    ...read.problems.map((each) => asFinding(each.path, each.message, each.remedy)),
-    ...update.findings,
-  ];
-  return { snapshot: update.snapshot, findings, files: loaded.files.length };
+  const snapshot = await new SnapshotBuilder().next(parts, systemTimers.yieldLoop);
+  const problems = read.problems.map((each) => plainFinding(each.path, each.message, each.remedy));
+  return { snapshot, findings: [...problems, ...findings], files: files.length };
 }
 
 export interface Difference {
@@ -82,20 +65,17 @@ function diffMaps(
   return differences;
 }
 
+/** Slots and places are not what a person wrote; a plan is compared by its name. */
+const NOT_WRITTEN: ReadonlySet<string> = new Set(['index', 'source', 'plan']);
+
 function changedKeys(before: object, after: object): string[] {
   const text = (value: unknown) =>
-    JSON.stringify(value, (key, each: unknown) =>
-      key === 'index'
-        ? undefined
-        : each instanceof Set
-          ? [...each]
-          : each === Number.POSITIVE_INFINITY
-            ? 'never'
-            : each,
+    JSON.stringify(value, (_, each: unknown) =>
+      each instanceof Set ? [...each] : each === Number.POSITIVE_INFINITY ? 'never' : each,
     );
   const [a, b] = [before, after] as [Record<string, unknown>, Record<string, unknown>];
   return Object.keys(b)
-    .filter((key) => key !== 'index' && key !== 'source' && key !== 'plan' && text(a[key]) !== text(b[key]))
+    .filter((key) => !NOT_WRITTEN.has(key) && text(a[key]) !== text(b[key]))
     .concat(planName(a) === planName(b) ? [] : ['plan']);
 }
 

@@ -62,7 +62,7 @@ export interface Plan {
 export interface ApiKey {
   readonly id: string;
   /** HMAC-SHA256 of the whole key under the pepper, 32 bytes. */
-  readonly hash: Buffer;
+  readonly hash: Uint8Array;
   /** Wall ms from which on the key is refused; Infinity when it does not expire. */
   readonly expiresMs: number;
 }

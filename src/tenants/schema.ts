@@ -4,8 +4,8 @@
  * A `title` names what a value is, for error messages; `examples[0]` is what the remedy shows.
  */
 import Type, { type Static, type TObject, type TProperties } from 'typebox';
+import { NAME } from './name.ts';
 
-const NAME = '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$';
 const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
 
 const strict = <P extends TProperties>(properties: P, description: string): TObject<P> =>

@@ -1,51 +1,54 @@
 /**
- * The tenancy of a running sidecar: follows a directory, publishes snapshots, keeps the last good one.
+ * The tenancy of a running sidecar. A thread reads and judges the files; here, on the loop that moves requests, the next snapshot is
+ * built from what changed, prepared, and put in force by one pointer.
  *
- *   hint ─▶ read ─▶ load (parse what changed) ─▶ catalogue ─▶ prepare ─▶ swap one pointer ─▶ tell listeners ─▶ write last good
+ *   loader thread ─▶ parts of a change ─▶ builder ─▶ prepare ─▶ swap one pointer ─▶ tell listeners
  */
-import type { Clock, Timer, Timers } from '../core/index.ts';
+import { type Clock, ReeveError, type Timer } from '../core/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
-import { Catalogue, type Update } from './catalogue.ts';
+import type { ChangePart } from './change.ts';
 import { configMetrics } from './config-metrics.ts';
-import type { LoadedFile } from './desired.ts';
 import { formatFinding } from './findings.ts';
-import { type LastGood, readLastGood, writeLastGood } from './last-good.ts';
-import { loadFiles } from './load.ts';
+import type { FileFacts, Look } from './loader.ts';
+import { LoaderThread, type LoaderThreadOptions } from './loader-thread.ts';
 import { emptySnapshot, type Finding, type Snapshot } from './model.ts';
-import { createPace } from './pace.ts';
-import type { ParsedDocument } from './parse.ts';
-import { type ReadProblem, readDirectory } from './read-directory.ts';
 import type { Reload, ReloadResult } from './reload.ts';
-import { type Watching, watchDirectory } from './watch.ts';
+import { SnapshotBuilder } from './snapshot/builder.ts';
 
-export interface TenancyOptions {
-  readonly dir: string;
-  /** Where the last known good tenancy is kept; undefined: nowhere. */
-  readonly stateDir: string | undefined;
-  readonly allowShrink: boolean;
-  readonly removeGraceMs: number;
+export interface TenancyOptions extends LoaderThreadOptions {
   readonly clock: Clock;
-  readonly timers: Timers;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Awaited before a snapshot becomes current, for what must be ready with it. Must not reject. */
+  /** Awaited before a snapshot is in force, for what must be ready with it. Must not reject. */
   readonly prepare?: (next: Snapshot) => Promise<void>;
+  /** A thread that was started with these options before; default: one is started now. */
+  readonly loader?: LoaderThread;
 }
 
 export interface TenancyStatus {
   readonly generation: number;
-  /** The files were not readable at start; what is live is from the state directory. */
+  /** No document was readable since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
   readonly lastReload: Reload | undefined;
-  readonly files: readonly { readonly path: string; readonly documents: number }[];
+  readonly files: readonly FileFacts[];
 }
 
 export type SwapListener = (next: Snapshot, previous: Snapshot) => void;
 
-/** Findings written to the log in one reload; all of them are in `findings()`. */
+/** Findings written to the log in one reload; those that are kept are in `findings()`. */
 const LOGGED_MAX = 50;
-/** The last good file is written at most this often. */
-const SAVE_EVERY_MS = 1000;
+/** A thread that died is started again after this long, doubled each time it dies without having found anything. */
+const RESTART_MS = 1000;
+const RESTART_MS_MAX = 60_000;
+
+const NOTHING_YET: Omit<Look, 'parts'> = {
+  changed: 0,
+  findings: [],
+  errors: 0,
+  files: [],
+  isFromLastGood: false,
+  durationMs: 0,
+};
 
 /** Opens with the directory's state, or the last good one. Never rejects for what the files say. */
 export async function openTenancy(options: TenancyOptions): Promise<Tenancy> {
@@ -56,29 +59,25 @@ export async function openTenancy(options: TenancyOptions): Promise<Tenancy> {
 
 export class Tenancy {
   readonly #options: TenancyOptions;
-  readonly #catalogue = new Catalogue();
   readonly #listeners = new Set<SwapListener>();
+  readonly #builder = new SnapshotBuilder();
   readonly #countReload: (reload: Reload) => void;
   #snapshot: Snapshot = emptySnapshot;
-  #findings: readonly Finding[] = [];
-  #files: ReadonlyMap<string, LoadedFile> = new Map();
-  #remembered: ReadonlyMap<string, ParsedDocument> = new Map();
+  #last: Omit<Look, 'parts'> = NOTHING_YET;
   #lastReload: Reload | undefined;
-  #isFromLastGood = false;
-  #watching: Watching | undefined;
-  #isDirty = false;
-  #running: Promise<void> | undefined;
-  #removal: Timer | undefined;
-  #save: Timer | undefined;
-  #saving: Promise<void> = Promise.resolve();
+  #loader: LoaderThread | undefined;
+  #restarts = 0;
+  #restart: Timer | undefined;
+  #restartMs = RESTART_MS;
   #isClosed = false;
 
   constructor(options: TenancyOptions) {
     this.#options = options;
     this.#countReload = configMetrics(options.metrics, {
       snapshot: () => this.#snapshot,
-      findings: () => this.#findings,
+      findings: () => this.findings(),
       lastReload: () => this.#lastReload,
+      loaderRestarts: () => this.#restarts,
     });
   }
 
@@ -87,18 +86,17 @@ export class Tenancy {
   }
 
   get status(): TenancyStatus {
-    const files = [...this.#files.values()].map((file) => ({ path: file.path, documents: file.documents.length }));
     return {
       generation: this.#snapshot.generation,
-      isFromLastGood: this.#isFromLastGood,
+      isFromLastGood: this.#last.isFromLastGood,
       lastReload: this.#lastReload,
-      files,
+      files: this.#last.files,
     };
   }
 
-  /** Problems of the files as they are now. */
+  /** Problems of the files as they are now, as far as they are kept. */
   findings(): readonly Finding[] {
-    return this.#findings;
+    return this.#last.findings;
   }
 
   /** Called in the same turn in which the snapshot changed. Returns how to stop. */
@@ -107,173 +105,81 @@ export class Tenancy {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Rejects with `config-loader-failed` when the thread cannot run at all. */
   async start(): Promise<void> {
-    const lastGood = await this.#readLastGood();
-    this.#remembered = lastGood?.remembered ?? new Map();
-    this.#watching = watchDirectory(this.#options.dir, this.#options, () => this.#hint());
-    await this.#reload();
-    if (this.#snapshot.generation === 0 && lastGood !== undefined) await this.#restore(lastGood);
-    this.#remembered = new Map();
+    this.#connect(this.#options.loader ?? new LoaderThread(this.#options));
+    if (await this.#loader?.started) return;
+    await this.close();
+    throw new ReeveError('config-loader-failed', 'the thread that reads the tenancy ended before it had read it', {
+      place: this.#options.dir,
+      remedy: 'see the log for its error; more memory may be needed',
+    });
   }
 
-  /** Looks at the directory now; resolves when what was found is live. */
+  /** Looks at the directory now; resolves when what was found is in force. */
   async refresh(): Promise<void> {
-    this.#hint();
-    await this.#running;
+    await this.#loader?.look();
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#removal?.cancel();
-    await this.#watching?.close();
-    await this.#running;
-    if (this.#save !== undefined) {
-      this.#save.cancel();
-      this.#writeLastGood();
-    }
-    await this.#saving;
+    this.#restart?.cancel();
+    await this.#loader?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  /** Runs reloads one after the other; hints during one make one more. */
-  #hint(): void {
+  #connect(loader: LoaderThread): void {
+    this.#loader = loader;
+    loader.connect({
+      found: (look, parts) => this.#found(look, parts),
+      warn: (event, facts) => this.#options.log.warn(event, facts),
+      ended: (cause) => this.#loaderEnded(cause),
+    });
+  }
+
+  /** What is in force stays; the files are read again by a new thread, which adds and changes but cannot know what is gone. */
+  #loaderEnded(cause: unknown): void {
+    this.#loader = undefined;
     if (this.#isClosed) return;
-    this.#isDirty = true;
-    this.#running ??= this.#runReloads();
+    this.#options.log.error('config.loader_ended', { cause, restart_ms: this.#restartMs });
+    this.#restart = this.#options.timers.after(this.#restartMs, () => {
+      this.#restarts++;
+      this.#connect(new LoaderThread(this.#options));
+    });
+    this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MS_MAX);
   }
 
-  async #runReloads(): Promise<void> {
-    while (this.#isDirty && !this.#isClosed) {
-      this.#isDirty = false;
-      await this.#reload();
-    }
-    this.#running = undefined;
-  }
-
-  async #reload(): Promise<void> {
-    const { clock, timers, dir } = this.#options;
+  async #found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void> {
+    const { clock, timers, prepare } = this.#options;
     const began = clock.now();
-    const read = await readDirectory(dir);
-    if ('unreadable' in read) {
-      this.#report(
-        [fileFinding(dir, `cannot be read: ${read.unreadable}`, 'check that the directory is mounted')],
-        began,
-        0,
-      );
-      return;
+    this.#restartMs = RESTART_MS;
+    if (look.changed > 0) {
+      const next = await this.#builder.next(parts, timers.yieldLoop);
+      await prepare?.(next);
+      const previous = this.#snapshot;
+      this.#snapshot = next;
+      for (const listener of this.#listeners) listener(next, previous);
     }
-    const pace = createPace({ clock, timers });
-    const loaded = await loadFiles(read.files, this.#files, { timers, pace, remembered: this.#remembered });
-    this.#files = new Map(loaded.files.map((file) => [file.path, file]));
-    const update = await this.#catalogue.update(this.#asPresent(loaded.files, read.problems), this.#rules(), pace);
-    const findings = [
-      ...read.problems.map((each) => fileFinding(each.path, each.message, each.remedy)),
-      ...update.findings,
-    ];
-    if (loaded.overflowed !== undefined)
-      findings.push(
-        fileFinding(loaded.overflowed, 'too many documents in the tenancy; the rest was left out', 'remove some'),
-      );
-    await this.#publish(update);
-    this.#isFromLastGood = false;
-    this.#report(findings, began, update.changed);
+    this.#report(look, look.durationMs + clock.now() - began);
   }
 
-  /** A file that is there but cannot be read keeps its objects: it stands with the documents it last had. */
-  #asPresent(files: readonly LoadedFile[], problems: readonly ReadProblem[]): LoadedFile[] {
-    const murky = problems.map(
-      ({ path }): LoadedFile => ({
-        path,
-        text: '',
-        documents: [{ text: '', offset: 0, parsed: { isGood: false, kind: undefined, name: undefined, problems: [] } }],
-      }),
-    );
-    return [...files, ...murky];
-  }
-
-  #rules(): { allowShrink: boolean; removeGraceMs: number; now: ReturnType<Clock['now']> } {
-    const { allowShrink, removeGraceMs, clock } = this.#options;
-    return { allowShrink, removeGraceMs, now: clock.now() };
-  }
-
-  async #publish({ snapshot, changed, nextRemovalAt }: Update): Promise<void> {
-    const { prepare, timers, clock } = this.#options;
-    this.#removal?.cancel();
-    if (nextRemovalAt !== undefined) this.#removal = timers.after(nextRemovalAt - clock.now() + 1, () => this.#hint());
-    if (changed === 0) return;
-    await prepare?.(snapshot);
-    const previous = this.#snapshot;
-    this.#snapshot = snapshot;
-    for (const listener of this.#listeners) listener(snapshot, previous);
-    if (this.#options.stateDir !== undefined) this.#save ??= timers.after(SAVE_EVERY_MS, () => this.#writeLastGood());
-  }
-
-  #report(findings: readonly Finding[], began: number, changed: number): void {
+  #report(look: Omit<Look, 'parts'>, durationMs: number): void {
     const { log, clock } = this.#options;
-    const known = new Set(this.#findings.map(formatFinding));
-    const errors = findings.filter((each) => each.severity === 'error').length;
+    const { changed, errors } = look;
+    const known = new Set(this.findings().map(formatFinding));
+    const fresh = look.findings.filter((each) => !known.has(formatFinding(each))).slice(0, LOGGED_MAX);
+    for (const finding of fresh)
+      log[finding.severity === 'error' ? 'error' : 'warn']('config.finding', { finding: formatFinding(finding) });
     const result: ReloadResult =
       errors === 0 ? (changed > 0 ? 'applied' : 'unchanged') : changed > 0 ? 'partial' : 'rejected';
-    for (const finding of findings.filter((each) => !known.has(formatFinding(each))).slice(0, LOGGED_MAX)) {
-      log[finding.severity === 'error' ? 'error' : 'warn']('config.finding', { finding: formatFinding(finding) });
-    }
-    this.#findings = findings;
-    this.#lastReload = { result, atWallMs: clock.wallMs(), durationMs: clock.now() - began, changed };
+    this.#last = look;
+    this.#lastReload = { result, atWallMs: clock.wallMs(), durationMs, changed };
     this.#countReload(this.#lastReload);
-    if (result !== 'unchanged')
-      log.info('config.reloaded', {
-        result,
-        changed,
-        errors,
-        generation: this.#snapshot.generation,
-        duration_ms: Math.round(this.#lastReload.durationMs),
-      });
+    if (result === 'unchanged') return;
+    const { generation } = this.#snapshot;
+    log.info('config.reloaded', { result, changed, errors, generation, duration_ms: Math.round(durationMs) });
   }
-
-  async #readLastGood(): Promise<LastGood | undefined> {
-    const { stateDir, log, clock, timers } = this.#options;
-    if (stateDir === undefined) return undefined;
-    const lastGood = await readLastGood(stateDir, createPace({ clock, timers }));
-    if (lastGood === undefined || !('untrusted' in lastGood)) return lastGood;
-    log.warn('config.last_good_ignored', { dir: stateDir, reason: lastGood.untrusted });
-    return undefined;
-  }
-
-  async #restore(lastGood: LastGood): Promise<void> {
-    const { clock, timers, log, stateDir } = this.#options;
-    const began = clock.now();
-    const update = await this.#catalogue.restore(
-      lastGood.objects,
-      lastGood.keyFiles,
-      this.#rules(),
-      createPace({ clock, timers }),
-    );
-    await this.#publish(update);
-    this.#isFromLastGood = true;
-    log.warn('config.last_good_used', { dir: stateDir, tenants: this.#snapshot.tenants.size });
-    this.#report(this.#findings, began, update.changed);
-  }
-
-  #writeLastGood(): void {
-    const { stateDir, clock, timers, log } = this.#options;
-    this.#save = undefined;
-    this.#saving = this.#saving
-      .then(() =>
-        writeLastGood(
-          stateDir as string,
-          [...this.#files.values()],
-          this.#catalogue.live,
-          createPace({ clock, timers }),
-        ),
-      )
-      .catch((cause: unknown) => log.warn('config.last_good_not_written', { dir: stateDir, cause }));
-  }
-}
-
-function fileFinding(file: string, message: string, remedy: string): Finding {
-  return { severity: 'error', file, line: 0, column: 0, kind: undefined, name: undefined, path: '', message, remedy };
 }

@@ -22,7 +22,12 @@ type Window = readonly [from: number, to: number];
 
 const now = (): number => performance.timeOrigin + performance.now();
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
+/**
+ * The value that a fifth of them stay under. A scrape does the same work each time; what is above that is the machine being elsewhere, which
+ * it is often when others use it. What holds the loop too long does so every time.
+ */
+const leastDisturbed = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 5)] as number;
 
 const scrape = async ({ ports }: ChildSidecar): Promise<string> =>
   (await fetch(`http://127.0.0.1:${ports.status}/metrics`)).text();
@@ -40,10 +45,10 @@ async function scrapes(sidecar: ChildSidecar): Promise<Window[]> {
   return windows;
 }
 
-/** The median over the windows of the longest turn in each: one turn in which the machine was elsewhere says nothing of ours. */
+/** Of the longest turn in each window, the least disturbed. */
 function longest(turns: readonly Turn[], windows: readonly Window[]): number {
   const inside = ([from, to]: Window) => turns.filter(({ endedAt }) => endedAt >= from && endedAt <= to + 1);
-  return median(windows.map((window) => Math.max(0, ...inside(window).map((turn) => turn.tookMs))));
+  return leastDisturbed(windows.map((window) => Math.max(0, ...inside(window).map((turn) => turn.tookMs))));
 }
 
 t.test(
@@ -104,7 +109,7 @@ t.test(
     const series = exposition.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
     t.ok(series.length <= 1500, `${series.length} series`);
     t.comment(
-      `figure: /metrics with ${TENANTS} tenants and ${PLANS} plans: ${series.length} series, ${Math.round(exposition.length / 1024)} KiB; a scrape holds the loop ${alone.toFixed(2)} ms alone, ${under.toFixed(2)} ms under ${perSec} requests/s (${without.toFixed(2)} ms without it), medians of ${SCRAPES}`,
+      `figure: /metrics with ${TENANTS} tenants and ${PLANS} plans: ${series.length} series, ${Math.round(exposition.length / 1024)} KiB; a scrape holds the loop ${alone.toFixed(2)} ms alone, ${under.toFixed(2)} ms under ${perSec} requests/s (${without.toFixed(2)} ms without it), least disturbed of ${SCRAPES}`,
     );
     if (existsSync('/usr/bin/promtool')) {
       const promtool = spawnSync('/usr/bin/promtool', ['check', 'metrics'], { input: exposition, encoding: 'utf8' });

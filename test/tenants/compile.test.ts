@@ -1,27 +1,22 @@
 import t from 'tap';
-import {
-  compilePlan,
-  compileProvider,
-  compileRoute,
-  compileTenant,
-  objectToTenant,
-  sortRoutes,
-} from '../../src/tenants/compile.ts';
+import { compilePlan, compileProvider, compileRoute, compileTenant } from '../../src/tenants/catalogue/compile.ts';
+import { objectionsTo } from '../../src/tenants/documents/meaning.ts';
+import { parseOne, placeProblem } from '../../src/tenants/documents/parse.ts';
+import { lineAt, splitDocuments } from '../../src/tenants/documents/split.ts';
 import { problemsOf } from '../../src/tenants/findings.ts';
 import { emptySnapshot, formatFinding, routeOf, type Snapshot } from '../../src/tenants/index.ts';
-import { parseOne, placeProblem } from '../../src/tenants/parse.ts';
 import type {
   IdentityProviderDocument,
   PlanDocument,
   RouteDocument,
   TenantDocument,
 } from '../../src/tenants/schema.ts';
-import { Slots } from '../../src/tenants/slots.ts';
-import { lineAt, splitDocuments } from '../../src/tenants/split.ts';
+import { sortRoutes } from '../../src/tenants/snapshot/builder.ts';
+import { Slots } from '../../src/tenants/snapshot/slots.ts';
 import { provider } from '../helpers/tenancy.ts';
 
 const planOf = (spec: PlanDocument['spec']) =>
-  compilePlan({ apiVersion: 'reeve.dev/v1', kind: 'Plan', metadata: { name: 'p' }, spec }, 0);
+  compilePlan({ apiVersion: 'reeve.dev/v1', kind: 'Plan', metadata: { name: 'p' }, spec });
 
 const tenantDocument = (spec: Omit<TenantDocument['spec'], 'plan'>): TenantDocument => ({
   apiVersion: 'reeve.dev/v1',
@@ -31,7 +26,7 @@ const tenantDocument = (spec: Omit<TenantDocument['spec'], 'plan'>): TenantDocum
 });
 
 const tenantOf = (spec: Omit<TenantDocument['spec'], 'plan'>, on: PlanDocument['spec'] = {}) =>
-  compileTenant(tenantDocument(spec), { plan: planOf(on), index: 0 as never, file: 'x.yaml' });
+  compileTenant(tenantDocument(spec), planOf(on), 'x.yaml');
 
 t.test('a plan is compiled: units, burst of one second, ladder', async (t) => {
   t.match(planOf({}), { weight: 1, allowance: { requests: undefined, egress: undefined, concurrency: undefined } });
@@ -40,7 +35,7 @@ t.test('a plan is compiled: units, burst of one second, ladder', async (t) => {
     ['credit', 'reject'],
   );
   t.match(planOf({ rate: { requests: { limit: '90/min' } } }).allowance.requests, { perSec: 1.5, burst: 1.5 });
-  t.equal(planOf({ rate: { requests: { limit: '6/min' } } }).allowance.requests?.burst, 1, 'at least one request');
+  t.equal(planOf({ rate: { requests: { limit: '6/min' } } }).allowance?.requests?.burst, 1, 'at least one request');
   t.match(planOf({ rate: { egress: { limit: '20MiB/s' } } }).allowance.egress, { bytesPerSec: 20 * 2 ** 20 });
   const credits = { earn: '20%', cap: '60s' };
   t.same(planOf({ rate: { requests: { limit: '200/s', burst: 400, credits } } }).allowance.requests, {
@@ -88,13 +83,13 @@ t.test(
       concurrency: 2,
       shadow: false,
     });
-    t.equal(tenantOf({ overrides: { rate: { requests: { limit: '200/s' } } } }).allowance.requests?.burst, 200);
-    t.equal(tenantOf({ overrides: { rate: { requests: { limit: '1/min' } } } }, on).allowance.requests?.burst, 1);
+    t.equal(tenantOf({ overrides: { rate: { requests: { limit: '200/s' } } } }).allowance?.requests?.burst, 200);
+    t.equal(tenantOf({ overrides: { rate: { requests: { limit: '1/min' } } } }, on).allowance?.requests?.burst, 1);
     t.equal(
-      tenantOf({ overrides: { rate: { requests: { limit: '9/s', burst: 3 } } } }, on).allowance.requests?.burst,
+      tenantOf({ overrides: { rate: { requests: { limit: '9/s', burst: 3 } } } }, on).allowance?.requests?.burst,
       3,
     );
-    t.equal(tenantOf({}, on).allowance.concurrency, 8);
+    t.equal(tenantOf({}, on).allowance, undefined, "the plan's own");
     t.match(tenantOf({ timezone: 'Europe/Berlin', identity: { claims: ['acme', 'org'] } }), {
       timezone: 'Europe/Berlin',
       claims: ['acme', 'org'],
@@ -110,22 +105,21 @@ t.test('a provider is compiled: defaults, and the type of token as it is compare
     });
   t.match(providerOf({}), { tokenType: undefined, clockSkewMs: 5000, algorithms: ['RS256'] });
   t.match(providerOf({ tokenType: 'AT+JWT', clockSkew: '0s' }), { tokenType: 'at+jwt', clockSkewMs: 0 });
-  const zoned = (timezone: string) => objectToTenant(tenantDocument({ timezone }));
+  const zoned = (timezone: string) => objectionsTo('Tenant', tenantDocument({ timezone }));
   t.same([zoned('Asia/Tokyo'), zoned('Asia/Tokyo')], [[], []]);
   t.match([zoned('Tokyo'), zoned('Tokyo')], [[{ severity: 'error' }], [{ severity: 'error' }]]);
 });
 
 t.test('the most specific route wins: exact, then longer, then with methods', async (t) => {
-  const route = (name: string, path: string, more: object = {}, methods?: string[]) =>
-    compileRoute(
-      {
-        apiVersion: 'reeve.dev/v1',
-        kind: 'Route',
-        metadata: { name },
-        spec: { match: { path, ...(methods === undefined ? {} : { methods }) }, ...more },
-      } as RouteDocument,
-      0,
-    );
+  const route = (name: string, path: string, more: object = {}, methods?: string[]) => ({
+    ...compileRoute({
+      apiVersion: 'reeve.dev/v1',
+      kind: 'Route',
+      metadata: { name },
+      spec: { match: { path, ...(methods === undefined ? {} : { methods }) }, ...more },
+    } as RouteDocument),
+    index: 0,
+  });
   const sorted = sortRoutes([
     route('all', '/*'),
     route('b-twin', '/api/*'),

@@ -3,6 +3,8 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
+import { parseOne } from '../../src/tenants/documents/parse.ts';
+import { splitDocuments } from '../../src/tenants/documents/split.ts';
 import {
   bootSidecar,
   diffSnapshots,
@@ -11,8 +13,6 @@ import {
   routeOf,
   sidecarSettings,
 } from '../../src/tenants/index.ts';
-import { parseOne } from '../../src/tenants/parse.ts';
-import { splitDocuments } from '../../src/tenants/split.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 const inspect = async (
@@ -77,7 +77,8 @@ t.test('errors name line, column, key and remedy', async (t) => {
     [`${' '.repeat(130)}a: 1\n`, /nested deeper than 32/],
     ['a: 1\0\n', /^1:5 .*NUL/],
     [`a: "${'x'.repeat(2 ** 20)}"\n`, /larger than 1048576 bytes/],
-    [`a: [${'1,'.repeat(10_001)}1]\n`, /more than 10000 nodes/],
+    [`a: [${'1,'.repeat(10_001)}1]\n`, /more than 10000 lines and commas/],
+    [`a: [${'{b: 1},'.repeat(6000)}]\n`, /more than 10000 nodes/],
     ['__proto__: { polluted: 1 }\n', /this key is not allowed/],
     ['a: { constructor: 1 }\n', /^1:6 a\.constructor this key is not allowed/],
     [

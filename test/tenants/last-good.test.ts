@@ -6,18 +6,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
-import type { LoadedFile } from '../../src/tenants/desired.ts';
+import { readLastGood, writeLastGood } from '../../src/tenants/catalogue/last-good.ts';
+import { type LiveObject, liveObject } from '../../src/tenants/catalogue/live-object.ts';
+import type { LoadedFile } from '../../src/tenants/documents/load.ts';
+import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { openTenancy } from '../../src/tenants/index.ts';
-import { readLastGood, writeLastGood } from '../../src/tenants/last-good.ts';
-import type { Pace } from '../../src/tenants/pace.ts';
-import { parseOne } from '../../src/tenants/parse.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
-
-/** Yields at every item: work that is cut anywhere must come out the same. */
-const alwaysYields: Pace = Object.assign(() => systemTimers.yieldLoop(), { turn: () => systemTimers.yieldLoop() });
-
-const neverYields: Pace = Object.assign(() => undefined, { turn: async () => {} });
 
 function folder(t: Ending): string {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-parts-'));
@@ -25,43 +20,41 @@ function folder(t: Ending): string {
   return dir;
 }
 
-t.test('the last good copy: sliced, whole, and of this format only', async (t) => {
+t.test('the last good copy: whole, and of this schema only', async (t) => {
   const dir = folder(t);
+  const documents = Array.from({ length: 1250 }, (_, i) => {
+    const text = plan(`p${i}`, i === 0 ? { quotas: { q: {} } } : {}).replace('---\n', '');
+    return { text, offset: 0, parsed: parseOne(text, ['Plan']) };
+  });
   const files: LoadedFile[] = [
-    { path: 'keys.json', text: '{"keys":[]}', documents: [] },
-    {
-      path: 'p.yaml',
-      text: '',
-      documents: Array.from({ length: 250 }, (_, i) => ({
-        text: plan(`p${i}`),
-        offset: 0,
-        parsed: parseOne(plan(`p${i}`).replace('---\n', ''), ['Plan']),
-      })),
-    },
+    { path: 'keys.json', text: '{"keys":[]}', documents: [], isCut: false },
+    { path: 'p.yaml', text: '', documents, isCut: false },
   ];
+  const record = (kind: 'Plan' | 'Tenant', name: string, json: string): LiveObject =>
+    liveObject({ kind, name, json, file: 'p.yaml', keys: undefined });
   const live = new Map(
-    files[1]?.documents.map(({ parsed }) => [
+    documents.map(({ parsed }) => [
       `Plan/${parsed.name}`,
-      { json: parsed.isGood ? parsed.json : '', file: 'p.yaml' },
+      record('Plan', parsed.name ?? '', parsed.isGood ? parsed.json : ''),
     ]),
   );
-  live.set('Tenant/gone', { json: '{}', file: 'old.yaml' });
-  t.equal(await readLastGood(dir, alwaysYields), undefined, 'none yet');
-  for (const pace of [alwaysYields, neverYields]) {
-    await writeLastGood(dir, files, live, pace);
-    const read = await readLastGood(dir, pace);
-    if (read === undefined || 'untrusted' in read) throw new Error('expected a last good copy');
-    t.same([read.remembered.size, read.objects.length, read.keyFiles.length], [250, 251, 1]);
-  }
-  await writeLastGood(dir, [], new Map(), neverYields);
-  t.match(await readLastGood(dir, neverYields), { objects: [], keyFiles: [] });
-  const other = '{"format":0}\n';
+  live.set('Tenant/gone', record('Tenant', 'gone', '{"spec":{"plan":"p1"}}'));
+  live.set('Plan/p1', record('Plan', 'p1', '{"older":true}'));
+  t.equal(await readLastGood(dir), undefined, 'none yet');
+  await writeLastGood(dir, files, live);
+  const read = await readLastGood(dir);
+  if (read === undefined || 'untrusted' in read) throw new Error('expected a last good copy');
+  t.same([read.remembered.size, read.objects.length], [1249, 1251], 'what is in force by another text has no hash');
+  t.match([...read.remembered.values()][0], { warnings: [{ message: 'takes effect in a later version' }] });
+  await writeLastGood(dir, [], new Map());
+  t.match(await readLastGood(dir), { objects: [] });
+  const other = '{"format":3,"schema":"another"}\n';
   const sealed = `${other}{"sha256":"${createHash('sha256').update(other).digest('hex')}"}\n`;
   writeFileSync(join(dir, 'last-good.jsonl'), sealed);
-  t.match(await readLastGood(dir, neverYields), { untrusted: 'it was written by another version' });
+  t.match(await readLastGood(dir), { untrusted: 'it was written by another version' });
   rmSync(join(dir, 'last-good.jsonl'));
   mkdirSync(join(dir, 'last-good.jsonl'));
-  t.match(await readLastGood(dir, neverYields), { untrusted: /cannot be read/ });
+  t.match(await readLastGood(dir), { untrusted: /cannot be read/ });
 });
 
 t.test('metrics say generation, results, findings and tenants by state', async (t) => {

@@ -1,11 +1,14 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
 import { type MonotonicMs, systemClock, systemTimers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
-import { Catalogue } from '../../src/tenants/catalogue.ts';
-import type { LoadedFile } from '../../src/tenants/desired.ts';
+import { Catalogue, type Update } from '../../src/tenants/catalogue/catalogue.ts';
+import type { RemovalRules } from '../../src/tenants/catalogue/removals.ts';
+import { type LoadedFile, loadFiles } from '../../src/tenants/documents/load.ts';
+import type { ParsedDocument } from '../../src/tenants/documents/parse.ts';
+import { readDirectory } from '../../src/tenants/documents/read-directory.ts';
 import {
   bootSidecar,
   diffSnapshots,
@@ -16,60 +19,68 @@ import {
   type Snapshot,
   sidecarSettings,
 } from '../../src/tenants/index.ts';
-import { loadFiles } from '../../src/tenants/load.ts';
-import { nextLookups } from '../../src/tenants/lookups.ts';
-import type { Pace } from '../../src/tenants/pace.ts';
-import type { ParsedDocument } from '../../src/tenants/parse.ts';
-import { readDirectory } from '../../src/tenants/read-directory.ts';
+import { SnapshotBuilder } from '../../src/tenants/snapshot/builder.ts';
 import { document, makeTenancy, plan, provider, tenant } from '../helpers/tenancy.ts';
 
-/** Yields at every item: work that is cut anywhere must come out the same. */
-const alwaysYields: Pace = Object.assign(() => systemTimers.yieldLoop(), { turn: () => systemTimers.yieldLoop() });
+const rules = { allowShrink: true, removeGraceMs: 0, now: 0 as MonotonicMs };
+const world = { timers: systemTimers, remembered: new Map<string, ParsedDocument>() };
+const byPath = (files: readonly LoadedFile[]) => new Map(files.map((file) => [file.path, file]));
 
-const neverYields: Pace = Object.assign(() => undefined, { turn: async () => {} });
+/** A catalogue and the snapshots of its changes, without a thread between them. */
+class Both {
+  readonly catalogue = new Catalogue();
+  readonly builder = new SnapshotBuilder();
+  snapshot: Snapshot = emptySnapshot;
 
-t.test('work that is cut anywhere comes out the same', async (t) => {
+  async update(files: readonly LoadedFile[], given: RemovalRules = rules): Promise<Update> {
+    const update = this.catalogue.update({ files, unread: [] }, given);
+    if (update.changed > 0) this.snapshot = await this.builder.next(update.parts, async () => {});
+    return update;
+  }
+}
+
+t.test('what did not change is neither parsed nor copied again', async (t) => {
   const dir = makeTenancy({ 'r.yaml': document('Route', 'r', { match: { path: '/x' } }) });
   t.teardown(() => dir.cleanUp());
-  const read = await readDirectory(dir.dir);
-  if ('unreadable' in read) throw new Error(read.unreadable);
-  const catalogue = new Catalogue();
-  t.equal(catalogue.snapshot, emptySnapshot);
-  const rules = { allowShrink: true, removeGraceMs: 0, now: 0 as MonotonicMs };
-  const world = { timers: systemTimers, remembered: new Map<string, ParsedDocument>() };
-  const first = await loadFiles(read.files, new Map(), { ...world, pace: alwaysYields });
-  const sliced = await catalogue.update(first.files, rules, alwaysYields);
-  t.same(diffSnapshots((await inspectTenancy(dir.dir)).snapshot, sliced.snapshot), []);
+  const reread = async (previous: readonly LoadedFile[]): Promise<LoadedFile[]> => {
+    const read = await readDirectory(dir.dir);
+    if ('unreadable' in read) throw new Error(read.unreadable);
+    return loadFiles(read.files, byPath(previous), world);
+  };
+  const both = new Both();
+  const first = await reread([]);
+  await both.update(first);
+  t.same(diffSnapshots((await inspectTenancy(dir.dir)).snapshot, both.snapshot), []);
+  t.same(await reread(first), first);
+  t.ok(
+    (await reread(first)).every((file, at) => file === first[at]),
+    'the same text, the same objects',
+  );
 
-  const byPath = new Map(first.files.map((file) => [file.path, file]));
-  t.equal((await loadFiles(read.files, byPath, { ...world, pace: neverYields })).parsed, 0, 'the same text');
-  const changed = read.files.map((file) =>
-    file.path === 'tenants.yaml' ? { ...file, text: file.text.replace('---\n', `---\n${tenant('initech')}`) } : file,
+  const before = both.snapshot;
+  dir.write('tenants.yaml', `---\n${tenant('initech')}${tenant('globex', { identity: { hosts: ['globex.test'] } })}`);
+  const moved = await reread(first);
+  await both.update(moved);
+  t.ok(before.tenants.has('acme'), 'the old snapshot is as it was');
+  t.same([...both.snapshot.tenants.keys()], ['globex', 'initech']);
+  t.same([...both.snapshot.tenantByHost.keys()], ['globex.test']);
+  t.same(
+    [...both.snapshot.tenantByClaim].map(([key, { id }]) => `${key} ${id}`),
+    ['globex globex', 'initech initech', 'org_initech initech'],
   );
-  t.equal(
-    (await loadFiles(changed, byPath, { ...world, pace: alwaysYields })).parsed,
-    1,
-    'what moved is found by text',
-  );
+  const seen: string[] = [];
+  both.snapshot.tenants.forEach((each, key) => seen.push(`${key} ${each.id}`));
+  t.same(seen, ['globex globex', 'initech initech']);
+  t.equal(both.snapshot.routes, before.routes, 'routes did not change');
 
   dir.write('plans.yaml', plan('free', { concurrency: 3 }) + plan('unused'));
-  const update = async (files: readonly LoadedFile[]) => catalogue.update(files, rules, alwaysYields);
-  const reread = async (): Promise<readonly LoadedFile[]> => {
-    const again = await readDirectory(dir.dir);
-    if ('unreadable' in again) throw new Error(again.unreadable);
-    return (await loadFiles(again.files, byPath, { ...world, pace: alwaysYields })).files;
-  };
-  t.equal((await update(await reread())).snapshot.tenants.get('acme')?.allowance.concurrency, 3);
-  t.ok(catalogue.snapshot.plans.has('unused'));
+  const plans = await reread(moved);
+  await both.update(plans);
+  t.equal(both.snapshot.tenants.get('globex')?.allowance.concurrency, 3, 'tenants follow their plan');
+  t.ok(both.snapshot.plans.has('unused'));
   dir.write('plans.yaml', plan('free', { concurrency: 3 }));
-  t.notOk((await update(await reread())).snapshot.plans.has('unused'), 'a plan nobody uses may go');
-  dir.write('tenants.yaml', tenant('globex'));
-  t.same([...(await update(await reread())).snapshot.tenantByHost.keys()], []);
-
-  const { tenants } = catalogue.snapshot;
-  const lookups = await nextLookups(emptySnapshot, [], tenants.values(), alwaysYields);
-  t.same([...lookups.tenantByClaim.keys()], ['globex', 'org_globex']);
-  t.equal((await nextLookups(lookups, tenants.values(), [], alwaysYields)).tenantByClaim.size, 0);
+  await both.update(await reread(plans));
+  t.notOk(both.snapshot.plans.has('unused'), 'a plan nobody uses may go');
 });
 
 t.test('a comparison tells keys, expiry and sets apart', async (t) => {
@@ -114,7 +125,8 @@ t.test('a file that turns unreadable keeps its objects', async (t) => {
   await tenancy.refresh();
   t.equal(tenancy.snapshot.tenants.size, 2);
   t.match(tenancy.findings().map(formatFinding), ['tenants.yaml: is not UTF-8 text (save it as UTF-8)']);
-  rmSync(dir.dir, { recursive: true });
+  // At once: one that is emptied file by file is another matter.
+  renameSync(dir.dir, `${dir.dir}.away`);
   await tenancy.refresh();
   t.equal(tenancy.snapshot.tenants.size, 2, 'and so does a directory');
   t.match(tenancy.findings().map(formatFinding).join(), /cannot be read/);
@@ -166,16 +178,14 @@ t.test('whatever the files say, every snapshot is whole', async () => {
   );
   await fc.assert(
     fc.asyncProperty(moments, fc.boolean(), async (sequence, allowShrink) => {
-      const catalogue = new Catalogue();
-      let previous: ReadonlyMap<string, LoadedFile> = new Map();
+      const both = new Both();
+      let previous: readonly LoadedFile[] = [];
       for (const [now, moment] of sequence.entries()) {
         const read = Object.entries(moment).map(([path, documents]) => ({ path, text: documents.join('') }));
-        const world = { timers: systemTimers, pace: neverYields, remembered: new Map() };
-        const { files } = await loadFiles(read, previous, world);
-        previous = new Map(files.map((file) => [file.path, file]));
-        const before = catalogue.snapshot;
-        const rules = { allowShrink, removeGraceMs: 1, now: now as MonotonicMs };
-        const { snapshot, changed } = await catalogue.update(files, rules, neverYields);
+        previous = await loadFiles(read, byPath(previous), world);
+        const before = both.snapshot;
+        const { changed } = await both.update(previous, { allowShrink, removeGraceMs: 1, now: now as MonotonicMs });
+        const { snapshot } = both;
         whole(snapshot, before, changed);
       }
     }),

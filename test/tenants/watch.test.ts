@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers, type Timer, type Timers } from '../../src/core/index.ts';
-import { watchDirectory } from '../../src/tenants/watch.ts';
+import { watchDirectory } from '../../src/tenants/documents/watch.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 
 function folder(t: Ending): string {

@@ -1,11 +1,16 @@
+import { systemTimers } from '../../core/index.ts';
+import { LoaderThread } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
-import { startSidecar } from '../sidecar.ts';
 import { onStop } from '../signals.ts';
 
 /** `reeve sidecar`: runs until a signal. */
 export async function sidecar(options: { config?: string } & Record<string, unknown>): Promise<void> {
   // A log that nobody reads any more is no reason to stop serving.
   process.stdout.removeAllListeners('error').on('error', () => {});
-  const running = await startSidecar(bootFrom(options.config, options, process.env));
+  const config = bootFrom(options.config, options, process.env);
+  // The tenancy is read while the rest of the program is loaded.
+  const loader = new LoaderThread({ ...config.tenancy, stateDir: config.stateDir, timers: systemTimers });
+  const { startSidecar } = await import('../sidecar.ts');
+  const running = await startSidecar(config, { loader });
   onStop(() => running.drain());
 }

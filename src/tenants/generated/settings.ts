@@ -12,6 +12,9 @@ export interface Setting {
   readonly default?: unknown;
 }
 
+/** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
+export const schemaId = 'e2c27b7440402403';
+
 export const sidecarSettings: readonly Setting[] = [
   {
     "path": "upstream",

@@ -3,8 +3,8 @@
  * files: the link is resolved once, everything is read behind it, and when it points elsewhere afterwards all is read again.
  */
 import { isUtf8 } from 'node:buffer';
-import { constants, type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { constants, open, readdir, readlink, stat } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
 
 export interface FileText {
   /** Relative to the directory, with `/`. */
@@ -12,6 +12,7 @@ export interface FileText {
   readonly text: string;
 }
 
+/** A file or folder that is there and could not be read. */
 export interface ReadProblem {
   readonly path: string;
   readonly message: string;
@@ -34,11 +35,14 @@ const READ_AT_ONCE = 16;
 
 /** undefined when the directory itself cannot be read. */
 export async function readDirectory(dir: string): Promise<DirectoryText | { readonly unreadable: string }> {
-  for (let attempt = 1; ; attempt++) {
-    const before = await dataLink(dir);
-    const result = await readAll(before === undefined ? dir : join(dir, before));
-    if ((await dataLink(dir)) === before || attempt === TRIES_MAX) return result;
-  }
+  let tries = 0;
+  let link: string | undefined;
+  let result: DirectoryText | { readonly unreadable: string };
+  do {
+    link = await dataLink(dir);
+    result = await readAll(link === undefined ? dir : resolve(dir, link));
+  } while ((await dataLink(dir)) !== link && ++tries < TRIES_MAX);
+  return result;
 }
 
 /** Where `..data` points, or undefined when there is none. */
@@ -50,15 +54,12 @@ async function readAll(base: string): Promise<DirectoryText | { readonly unreada
   const problems: ReadProblem[] = [];
   const paths = await list(base, base, 0, problems).catch((cause: NodeJS.ErrnoException) => cause);
   if (paths instanceof Error) return { unreadable: paths.message };
-  if (paths.length > FILES_MAX)
-    problems.push({
-      path: paths[FILES_MAX] as string,
-      message: `more than ${FILES_MAX} files`,
-      remedy: 'put several documents in a file',
-    });
+  paths.sort();
+  for (const path of paths.slice(FILES_MAX))
+    problems.push({ path, message: `more than ${FILES_MAX} files`, remedy: 'put several documents in a file' });
   const files: FileText[] = [];
   let total = 0;
-  const chosen = paths.slice(0, FILES_MAX).sort();
+  const chosen = paths.slice(0, FILES_MAX);
   for (let at = 0; at < chosen.length; at += READ_AT_ONCE) {
     const read = await Promise.all(chosen.slice(at, at + READ_AT_ONCE).map((path) => readOne(base, path)));
     for (const each of read) {
@@ -82,7 +83,12 @@ async function readAll(base: string): Promise<DirectoryText | { readonly unreada
 /** `*.yaml`, `*.yml` and key sets `*.json`; names that begin with a dot are Kubernetes' own, or nobody's. */
 async function list(base: string, dir: string, depth: number, problems: ReadProblem[]): Promise<string[]> {
   const paths: string[] = [];
-  for (const entry of await readdir(dir, { withFileTypes: true })) {
+  const entries = await readdir(dir, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
+    if (depth === 0) throw cause;
+    problems.push(unreadable(relative(base, dir), cause));
+    return [];
+  });
+  for (const entry of entries) {
     if (entry.name.startsWith('.')) continue;
     const path = join(dir, entry.name);
     const isDirectory =
@@ -101,10 +107,9 @@ async function list(base: string, dir: string, depth: number, problems: ReadProb
 }
 
 async function readOne(base: string, path: string): Promise<FileText | ReadProblem> {
-  let handle: FileHandle | undefined;
   try {
     // Not blocking: opening a pipe for reading would otherwise wait for a writer, for ever.
-    handle = await open(join(base, path), constants.O_RDONLY | constants.O_NONBLOCK);
+    await using handle = await open(join(base, path), constants.O_RDONLY | constants.O_NONBLOCK);
     const facts = await handle.stat();
     const bytesMax = path.endsWith('.json') ? KEY_FILE_BYTES_MAX : FILE_BYTES_MAX;
     if (!facts.isFile()) return { path, message: 'is not a regular file', remedy: 'remove it' };
@@ -113,12 +118,10 @@ async function readOne(base: string, path: string): Promise<FileText | ReadProbl
     if (!isUtf8(bytes)) return { path, message: 'is not UTF-8 text', remedy: 'save it as UTF-8' };
     return { path, text: bytes.toString('utf8') };
   } catch (cause) {
-    return {
-      path,
-      message: `cannot be read: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
-      remedy: 'check that it exists and may be read',
-    };
-  } finally {
-    await handle?.close();
+    return unreadable(path, cause as NodeJS.ErrnoException);
   }
+}
+
+function unreadable(path: string, { code }: NodeJS.ErrnoException): ReadProblem {
+  return { path, message: `cannot be read: ${code}`, remedy: 'check that it exists and may be read' };
 }

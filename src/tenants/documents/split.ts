@@ -9,18 +9,23 @@ export interface DocumentText {
   readonly offset: number;
 }
 
-/** Every document that holds more than white space and comments. Looks no further ahead than to the next marker. */
+/** A line of YAML ends with a line feed: not with U+2028, and not with a lone carriage return, as `^` with flag `m` would have it. */
+const MARKER = /(?:^\ufeff?|\n)(?:---|\.\.\.)(?=[ \t\r\n]|$)/g;
+
+/** Every document that holds more than white space, comments and directives. Looks no further ahead than to the next marker. */
 export function* splitDocuments(file: string): Generator<DocumentText> {
-  const marker = /^(?:---|\.\.\.)(?=[ \t\r\n]|$)/gm;
   let from = file.charCodeAt(0) === 0xfeff ? 1 : 0;
+  let searchFrom = 0;
   while (from <= file.length) {
-    marker.lastIndex = from;
-    const end = marker.exec(file)?.index ?? file.length;
+    MARKER.lastIndex = searchFrom;
+    const match = MARKER.exec(file);
+    const end = match === null ? file.length : match.index + match[0].length - 3;
     const text = file.slice(from, end);
     if (!isBlank(text)) yield { text, offset: from };
-    if (end === file.length) return;
+    if (match === null) return;
     // What follows `---` on its line belongs to the next document; `...` and the rest of its line to none.
     from = file[end] === '.' ? endOfLine(file, end) : end + 3;
+    searchFrom = from - 1;
   }
 }
 
@@ -29,15 +34,20 @@ function endOfLine(file: string, at: number): number {
   return end === -1 ? file.length : end + 1;
 }
 
-/** Only white space and comments. One pass: a pattern that could backtrack would be an attack's way in. */
+/** Only white space, comments and directives. One pass: a pattern that could backtrack would be an attack's way in. */
 function isBlank(text: string): boolean {
   let at = 0;
   for (;;) {
     while (at < text.length && text.charCodeAt(at) <= 32) at++;
     if (at === text.length) return true;
-    if (text[at] !== '#') return false;
+    if (text[at] !== '#' && !isDirective(text, at)) return false;
     at = endOfLine(text, at);
   }
+}
+
+/** `%YAML 1.2` at the beginning of a line: it says nothing that the document behind it needs. */
+function isDirective(text: string, at: number): boolean {
+  return text[at] === '%' && (at === 0 || text[at - 1] === '\n');
 }
 
 /** 1-based line of an offset. */

@@ -5,7 +5,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { watch as watchFiles } from 'chokidar';
-import type { Clock, Timers } from '../core/index.ts';
+import type { Clock, Timers } from '../../core/index.ts';
 import { dataLink } from './read-directory.ts';
 
 /** Events of one change come within a few ms of each other. */

@@ -2,15 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
-import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBytes } from '../core/index.ts';
-import { problemsOf } from './findings.ts';
-import { type Setting, sidecarSettings } from './generated/settings.ts';
-import { type SchemaError, Sidecar } from './generated/validators.js';
-import type { Finding } from './model.ts';
-import { parseOne } from './parse.ts';
-import type { SidecarDocument } from './schema.ts';
+import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBytes } from '../../core/index.ts';
+import { type PlacedProblem, problemsIn, readText } from '../documents/parse.ts';
+import { lineAt, splitDocuments } from '../documents/split.ts';
+import type { Problem } from '../findings.ts';
+import { type Setting, sidecarSettings } from '../generated/settings.ts';
+import type { Finding } from '../model.ts';
+import type { SidecarDocument } from '../schema.ts';
 import type { SidecarConfig } from './sidecar.ts';
-import { lineAt, splitDocuments } from './split.ts';
 
 /** A value of a flag or variable, with the name it was given under. */
 export interface GivenSetting {
@@ -23,109 +22,116 @@ export type BootResult =
   | { readonly config: SidecarConfig; readonly findings: readonly Finding[] }
   | { readonly config: undefined; readonly findings: readonly Finding[] };
 
+/** What the file says, or would say if there were one, and where. */
+interface BootFile {
+  readonly value: unknown;
+  readonly place: (problem: Problem) => Omit<Finding, 'severity'>;
+}
+
 /** `file`: the boot file, or undefined when flags say everything. Relative paths in the file are relative to it, in flags to `cwd`. */
 export function bootSidecar(file: string | undefined, given: readonly GivenSetting[], cwd: string): BootResult {
-  const read =
-    file === undefined
-      ? { document: { apiVersion: 'reeve.dev/v1', kind: 'Sidecar', metadata: { name: 'sidecar' }, spec: {} } }
-      : readBootFile(file);
+  const read = file === undefined ? flagsOnly : readBootFile(resolve(cwd, file), file);
   if ('findings' in read) return { config: undefined, findings: read.findings };
-  const document = absolutePaths(
-    structuredClone(read.document) as SidecarDocument,
-    file === undefined ? cwd : dirname(resolve(cwd, file)),
-  );
-  const findings: Finding[] = [];
-  for (const each of given) findings.push(...layOver(document, each, cwd));
+  const document = absolutePaths(read.value, file === undefined ? cwd : dirname(resolve(cwd, file)));
+  const findings = given.flatMap((each) => layOver(document, each, cwd));
   if (findings.length > 0) return { config: undefined, findings };
-  if (!Sidecar(document)) {
-    const flags = new Map(sidecarSettings.map((each) => [`spec.${each.path}`, each.flag]));
-    const problems = problemsOf(Sidecar.errors as readonly SchemaError[]).map(({ path, message, remedy }) => {
-      const missing = /^(\w+) is missing$/.exec(message)?.[1];
-      const key = [...path, ...(missing === undefined ? [] : [missing])].join('.');
-      return bootFinding(
-        file ?? 'flags',
-        key,
-        message,
-        missing === undefined ? remedy : `set ${flags.get(key) ?? `spec.${missing}`}`,
-      );
-    });
-    return { config: undefined, findings: problems };
-  }
-  const objections = object(document, file ?? 'flags');
+  const problems = problemsIn(document, ['Sidecar']);
+  if (problems.length > 0) return { config: undefined, findings: problems.map((each) => findingOf(each, given, read)) };
+  const objections = object(document as SidecarDocument, file ?? 'flags');
   return objections.length > 0
     ? { config: undefined, findings: objections }
-    : { config: compile(document), findings: [] };
+    : { config: compile(document as SidecarDocument), findings: [] };
 }
 
-function readBootFile(file: string): { document: unknown } | { findings: Finding[] } {
+const flagsOnly: BootFile = {
+  value: { apiVersion: 'reeve.dev/v1', kind: 'Sidecar', metadata: { name: 'sidecar' }, spec: {} },
+  place: ({ path, message, remedy }) => bootFinding('flags', path.join('.'), message, remedy),
+};
+
+/** A problem of the whole, at the flag or variable that said it, else in the file. What is missing may be set by its flag. */
+function findingOf(problem: Problem, given: readonly GivenSetting[], { place }: BootFile): Finding {
+  const missing = /^(\w+) is missing$/.exec(problem.message)?.[1];
+  const path = [...problem.path, ...(missing === undefined ? [] : [missing])].join('.');
+  const isAt = (each: { readonly path: string }): boolean => path === `spec.${each.path}`;
+  const by = given.find((each) => isAt(each) || path.startsWith(`spec.${each.path}.`));
+  if (by !== undefined) return bootFinding(by.place, path, problem.message, problem.remedy);
+  const flag = sidecarSettings.find(isAt)?.flag ?? path;
+  const remedy = missing === undefined ? problem.remedy : `set ${flag}`;
+  const placed = place({ ...problem, remedy });
+  return { severity: 'error', ...placed, path: missing === undefined ? placed.path : path };
+}
+
+/** `full`: where it is; `file`: what the operator called it. */
+function readBootFile(full: string, file: string): BootFile | { readonly findings: readonly Finding[] } {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readFileSync(full, 'utf8');
   } catch (cause) {
-    return {
-      findings: [
-        bootFinding(
-          file,
-          '',
-          `cannot be read: ${(cause as NodeJS.ErrnoException).code}`,
-          'name a file that exists with --config',
-        ),
-      ],
-    };
+    const message = `cannot be read: ${(cause as NodeJS.ErrnoException).code}`;
+    return { findings: [bootFinding(file, '', message, 'name a file that exists with --config')] };
   }
   const documents = [...splitDocuments(text)];
-  if (documents.length !== 1)
-    return {
-      findings: [
-        bootFinding(
-          file,
-          '',
-          `expected one document, found ${documents.length}`,
-          'tenancy documents belong into the tenancy directory',
-        ),
-      ],
-    };
-  const [{ text: only, offset }] = documents as [{ text: string; offset: number }];
-  const parsed = parseOne(only, ['Sidecar']);
-  if (parsed.isGood) return { document: JSON.parse(parsed.json) as unknown };
-  const first = lineAt(text, offset);
-  return {
-    findings: parsed.problems.map((each) => ({
-      severity: 'error',
-      file,
-      kind: parsed.kind,
-      name: parsed.name,
-      ...each,
-      line: first + each.line - 1,
-    })),
-  };
+  const [only] = documents;
+  if (only === undefined || documents.length > 1) {
+    const message = `expected one document, found ${documents.length}`;
+    return { findings: [bootFinding(file, '', message, 'tenancy documents belong into the tenancy directory')] };
+  }
+  const before = lineAt(text, only.offset) - 1;
+  const at = (problem: PlacedProblem, facts: { kind?: unknown; metadata?: { name?: unknown } }): Finding => ({
+    severity: 'error',
+    file,
+    kind: word(facts.kind),
+    name: word(facts.metadata?.name),
+    ...problem,
+    line: before + problem.line,
+  });
+  const read = readText(only.text);
+  if ('isGood' in read)
+    return { findings: read.problems.map((each) => at(each, { kind: read.kind, metadata: { name: read.name } })) };
+  return { value: read.value, place: (problem) => at(read.place(problem), (read.value ?? {}) as object) };
 }
 
-/** Paths in the file are as its author sees them: relative to the file. */
-function absolutePaths(document: SidecarDocument, base: string): SidecarDocument {
-  const { spec } = document as {
-    spec: { tenancy?: { dir?: string }; stateDir?: string; identity?: { pepperFile?: string } };
-  };
-  if (spec.tenancy?.dir !== undefined) spec.tenancy.dir = resolve(base, spec.tenancy.dir);
-  if (spec.stateDir !== undefined) spec.stateDir = resolve(base, spec.stateDir);
-  if (spec.identity?.pepperFile !== undefined) spec.identity.pepperFile = resolve(base, spec.identity.pepperFile);
+function word(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** Settings that are paths: in the file as its author sees them, relative to the file; in flags relative to where they were typed. */
+const PATH_SETTINGS: ReadonlySet<string> = new Set(['tenancy.dir', 'stateDir', 'identity.pepperFile']);
+
+/** A copy of the document with its paths made absolute. It may be anything at all: it is judged later. */
+function absolutePaths(value: unknown, base: string): unknown {
+  const document = structuredClone(value);
+  for (const path of PATH_SETTINGS) {
+    const [parent, key] = parentOf(document, path, false);
+    const text = parent?.[key];
+    if (parent !== undefined && typeof text === 'string') parent[key] = resolve(base, text);
+  }
   return document;
 }
 
-const PATH_SETTINGS: ReadonlySet<string> = new Set(['tenancy.dir', 'stateDir', 'identity.pepperFile']);
+/** The object that holds a setting, and its key there; undefined where something else stands in the way. */
+function parentOf(document: unknown, path: string, isMade: boolean): [Record<string, unknown> | undefined, string] {
+  const keys = ['spec', ...path.split('.')];
+  const last = keys.pop() as string;
+  let target = document as Record<string, unknown> | undefined;
+  for (const key of keys) {
+    if (isMade && isObject(target)) target[key] ??= {};
+    target = isObject(target) ? (target[key] as Record<string, unknown>) : undefined;
+  }
+  return [isObject(target) ? target : undefined, last];
+}
 
-function layOver(document: SidecarDocument, { path, text, place }: GivenSetting, cwd: string): Finding[] {
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function layOver(document: unknown, { path, text, place }: GivenSetting, cwd: string): Finding[] {
   const setting = sidecarSettings.find((each) => each.path === path) as Setting;
   const value = readSetting(setting, text);
   if (value === undefined)
     return [bootFinding(place, '', `expected a ${setting.type}, got ${JSON.stringify(text)}`, setting.description)];
-  const keys = path.split('.');
-  let target = document.spec as unknown as Record<string, unknown>;
-  for (const key of keys.slice(0, -1)) {
-    target[key] ??= {};
-    target = target[key] as Record<string, unknown>;
-  }
-  target[keys.at(-1) as string] = PATH_SETTINGS.has(path) ? resolve(cwd, text) : value;
+  const [parent, key] = parentOf(document, path, true);
+  if (parent !== undefined) parent[key] = PATH_SETTINGS.has(path) ? resolve(cwd, text) : value;
   return [];
 }
 

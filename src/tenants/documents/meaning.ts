@@ -1,0 +1,133 @@
+/** What a schema cannot say of a document: dates that exist, rates that admit somebody, words that do nothing yet. */
+import { parseRatePerSec } from '../../core/index.ts';
+import type { Problem } from '../findings.ts';
+import type {
+  IdentityProviderDocument,
+  Kind,
+  PlanDocument,
+  RouteDocument,
+  SidecarDocument,
+  TenantDocument,
+} from '../schema.ts';
+
+/** A problem that only the meaning shows; `path` in the document. */
+export interface Objection extends Problem {
+  readonly severity: 'error' | 'warning';
+}
+
+type Rates = NonNullable<PlanDocument['spec']['rate']>;
+type Path = readonly (string | number)[];
+type AnyDocument = PlanDocument | TenantDocument | IdentityProviderDocument | RouteDocument | SidecarDocument;
+
+/** What is to be said of a document that its schema accepted. An error makes it a broken one. */
+export function objectionsTo(kind: Kind, document: AnyDocument): Objection[] {
+  if (kind === 'Plan') return toPlan(document as PlanDocument);
+  if (kind === 'Tenant') return toTenant(document as TenantDocument);
+  if (kind === 'IdentityProvider') return toProvider(document as IdentityProviderDocument);
+  return kind === 'Route' ? toRoute(document as RouteDocument) : [];
+}
+
+function error(path: Path, message: string, remedy: string | undefined): Objection {
+  return { severity: 'error', path, isKey: false, message, remedy };
+}
+
+function toPlan({ spec }: PlanDocument): Objection[] {
+  const later = (path: Path): Objection => ({
+    severity: 'warning',
+    path: ['spec', ...path],
+    isKey: false,
+    message: 'takes effect in a later version',
+    remedy: undefined,
+  });
+  const rungs = [...(spec.degrade ?? []).entries()].filter(
+    ([, rung]) => rung === 'deprioritize' || (typeof rung === 'object' && 'stale' in rung),
+  );
+  return [
+    ...(spec.quotas === undefined ? [] : [later(['quotas'])]),
+    ...rungs.map(([at]) => later(['degrade', at])),
+    ...toRates(['spec'], spec.rate),
+  ];
+}
+
+function toRates(path: Path, rates: Rates | undefined): Objection[] {
+  const requests = rates?.requests;
+  if (requests === undefined) return [];
+  const at = [...path, 'rate', 'requests'];
+  const objections: Objection[] = [];
+  if (parseRatePerSec(requests.limit) === 0)
+    objections.push(error([...at, 'limit'], 'a rate of zero admits nobody', 'use state: suspended to refuse a tenant'));
+  if (requests.burst !== undefined && requests.burst < 1)
+    objections.push(error([...at, 'burst'], 'a burst under 1 admits nobody', 'use at least 1'));
+  return objections;
+}
+
+function toTenant({ spec }: TenantDocument): Objection[] {
+  const objections = toRates(['spec', 'overrides'], spec.overrides?.rate);
+  if (spec.timezone !== undefined && !isZone(spec.timezone))
+    objections.push(
+      error(
+        ['spec', 'timezone'],
+        `expected an IANA time zone such as Europe/Berlin, got ${JSON.stringify(spec.timezone)}`,
+        undefined,
+      ),
+    );
+  const ids = new Set<string>();
+  for (const [at, { id, expires }] of (spec.identity?.apiKeys ?? []).entries()) {
+    const path = ['spec', 'identity', 'apiKeys', at];
+    if (expires !== undefined && !isDate(expires))
+      objections.push(
+        error([...path, 'expires'], `expected a date such as 2027-01-01, got ${JSON.stringify(expires)}`, undefined),
+      );
+    if (ids.has(id)) objections.push(error([...path, 'id'], `the key id "${id}" stands here twice`, 'rename one'));
+    ids.add(id);
+  }
+  return objections;
+}
+
+/** Whether the day exists: 30 February would silently become a day in March. */
+function isDate(text: string): boolean {
+  const date = new Date(text);
+  return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text.slice(0, 10);
+}
+
+/** Zones that were found good; the tz database knows about 600. */
+const goodZones = new Set<string>(['UTC']);
+const ZONES_MAX = 1000;
+
+/** `+01:00` is an offset, not a place with rules for its days. */
+function isZone(zone: string): boolean {
+  if (goodZones.has(zone)) return true;
+  if (/^[+-]/.test(zone)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: zone });
+  } catch {
+    return false;
+  }
+  if (goodZones.size < ZONES_MAX) goodZones.add(zone);
+  return true;
+}
+
+function toProvider({ spec }: IdentityProviderDocument): Objection[] {
+  const algorithms: readonly string[] = spec.algorithms;
+  const symmetric = algorithms.filter((each) => each.startsWith('HS')).length;
+  if (symmetric === 0 || symmetric === algorithms.length) return [];
+  return [
+    error(
+      ['spec', 'algorithms'],
+      'HS* together with public-key algorithms lets a public key be used as a secret',
+      'use two IdentityProviders',
+    ),
+  ];
+}
+
+function toRoute({ spec }: RouteDocument): Objection[] {
+  const { path } = spec.match;
+  const star = path.indexOf('*');
+  const isMisread = star !== -1 && !(star === path.length - 1 && path.endsWith('/*'));
+  return [
+    ...(isMisread
+      ? [error(['spec', 'match', 'path'], '* means a prefix only as the last segment', 'end the path in /*')]
+      : []),
+    ...(spec.rate === undefined ? [] : toRates(['spec'], { requests: spec.rate.requests })),
+  ];
+}

@@ -1,0 +1,129 @@
+/**
+ * Parses texts: a few small ones here, everything else in threads that live as long as the job, with a bound on memory and on time
+ * without a result. A document that costs more than that is refused by itself; none of its neighbours is.
+ *
+ *   texts ─▶ batches of 50 ─▶ 1 or 2 threads ─▶ results
+ *                 └─ a batch in which a thread died is tried again, text by text
+ */
+import type { Worker } from 'node:worker_threads';
+import type { Timers } from '../../core/index.ts';
+import type { Kind } from '../schema.ts';
+import { startThread } from '../thread.ts';
+import { type ParsedDocument, parseOne } from './parse.ts';
+import type { ParseJob } from './parse-worker.ts';
+
+/** The kinds a tenancy directory may hold. */
+export const TENANCY_KINDS: readonly Kind[] = ['Plan', 'Tenant', 'IdentityProvider', 'Route'];
+
+/** 2 KiB parse in about 1 ms; a thread starts in about 100. */
+const SMALL_CHARS = 2048;
+const FEW = 64;
+/** A second thread pays from here on. Two: beside them runs the loop that moves requests. */
+const MANY = 1000;
+const THREADS = 2;
+const BATCH = 50;
+/** What the bounds of parse.ts let through takes well under a second; what takes longer than this is refused. */
+export const SILENCE_MS_MAX = 10_000;
+const WORKER_HEAP_MB = 512;
+
+/** Results in the order of `texts`. */
+export async function parseMany(
+  texts: readonly string[],
+  timers: Timers,
+  silenceMsMax = SILENCE_MS_MAX,
+): Promise<ParsedDocument[]> {
+  if (texts.length <= FEW && texts.every((text) => text.length <= SMALL_CHARS))
+    return texts.map((text) => parseOne(text, TENANCY_KINDS));
+  const batches = Array.from({ length: Math.ceil(texts.length / BATCH) }, (_, at) =>
+    texts.slice(at * BATCH, (at + 1) * BATCH),
+  );
+  const job = new Job(batches, timers, silenceMsMax);
+  await Promise.all(Array.from({ length: texts.length < MANY ? 1 : THREADS }, () => job.work()));
+  return job.results.flat();
+}
+
+class Job {
+  readonly results: ParsedDocument[][] = [];
+  readonly #batches: readonly (readonly string[])[];
+  readonly #timers: Timers;
+  readonly #silenceMsMax: number;
+  #next = 0;
+
+  constructor(batches: readonly (readonly string[])[], timers: Timers, silenceMsMax: number) {
+    this.#batches = batches;
+    this.#timers = timers;
+    this.#silenceMsMax = silenceMsMax;
+  }
+
+  /** Takes batches until none is left, with a thread of its own. */
+  async work(): Promise<void> {
+    using thread = new ParseThread(this.#timers, this.#silenceMsMax);
+    while (this.#next < this.#batches.length) {
+      const at = this.#next++;
+      const batch = this.#batches[at] as readonly string[];
+      this.results[at] = (await thread.parse(batch)) ?? (await this.#oneByOne(thread, batch));
+    }
+  }
+
+  async #oneByOne(thread: ParseThread, batch: readonly string[]): Promise<ParsedDocument[]> {
+    const results: ParsedDocument[] = [];
+    for (const text of batch) results.push((await thread.parse([text]))?.[0] ?? unparsable(text, this.#silenceMsMax));
+    return results;
+  }
+}
+
+/** One thread at a time: a new one when the last died or fell silent. */
+class ParseThread {
+  readonly #timers: Timers;
+  readonly #silenceMsMax: number;
+  #worker: Worker | undefined;
+
+  constructor(timers: Timers, silenceMsMax: number) {
+    this.#timers = timers;
+    this.#silenceMsMax = silenceMsMax;
+  }
+
+  /** undefined when the thread did not live to answer, or did not answer in time. */
+  parse(texts: readonly string[]): Promise<ParsedDocument[] | undefined> {
+    const worker = (this.#worker ??= startThread(new URL('./parse-worker.ts', import.meta.url), {
+      heapMb: WORKER_HEAP_MB,
+    }));
+    return new Promise((resolve) => {
+      const fail = (): void => {
+        this[Symbol.dispose]();
+        end(undefined);
+      };
+      const end = (parsed: ParsedDocument[] | undefined): void => {
+        silence.cancel();
+        worker.removeListener('message', end).removeListener('error', fail).removeListener('exit', fail);
+        resolve(parsed);
+      };
+      const silence = this.#timers.after(this.#silenceMsMax, fail);
+      worker.on('message', end).on('error', fail).on('exit', fail);
+      worker.postMessage({ texts, kinds: TENANCY_KINDS } satisfies ParseJob);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+}
+
+function unparsable(text: string, silenceMsMax: number): ParsedDocument {
+  return {
+    isGood: false,
+    kind: undefined,
+    name: undefined,
+    isNamed: false,
+    problems: [
+      {
+        line: 1,
+        column: 1,
+        path: '',
+        message: `cannot be parsed within ${silenceMsMax / 1000} s and ${WORKER_HEAP_MB} MB (${text.length} characters)`,
+        remedy: 'simplify the document',
+      },
+    ],
+  };
+}

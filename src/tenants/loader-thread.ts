@@ -1,0 +1,121 @@
+/** The thread in which the loader runs, as seen from the loop that moves requests. */
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
+import type { Timers } from '../core/index.ts';
+import type { ChangePart } from './change.ts';
+import type { LoaderOptions, Look } from './loader.ts';
+import type { FromLoader, LoaderData, ToLoader } from './loader-worker.ts';
+import { startThread } from './thread.ts';
+
+export interface LoaderThreadOptions extends LoaderOptions {
+  readonly timers: Timers;
+  /** MB. 1024: the texts of the largest directory there may be, twice, and their objects. */
+  readonly loaderHeapMb?: number;
+}
+
+/** Who hears of the thread. */
+export interface LoaderListener {
+  /** Resolves when what was found is in force: the thread waits for it. `parts` are read back as they are asked for. */
+  found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void>;
+  warn(event: string, facts: Readonly<Record<string, unknown>>): void;
+  ended(cause: unknown): void;
+}
+
+const HEAP_MB = 1024;
+/** To write the last good file; then the thread is ended. */
+const CLOSE_MS_MAX = 5000;
+
+export class LoaderThread {
+  /** Whether the first look is in force; false when the thread ended before. */
+  readonly started: Promise<boolean>;
+  readonly #timers: Timers;
+  readonly #worker: Worker;
+  readonly #parts: MessagePort;
+  readonly #ended: Promise<void>;
+  /** What it said before anybody listened: a few warnings and its first look, after which it waits. */
+  readonly #early: FromLoader[] = [];
+  #listener: LoaderListener | undefined;
+  /** Those who wait for a look, by its number. Bounded by its callers, who wait. */
+  readonly #waiting = new Map<number, () => void>();
+  #looks = 0;
+  #isClosing = false;
+  #cause: unknown;
+  #onStarted = (): void => {};
+
+  /** Starts the thread, which reads at once; what it finds waits for `connect`. */
+  constructor({ dir, stateDir, allowShrink, removeGraceMs, timers, loaderHeapMb }: LoaderThreadOptions) {
+    this.#timers = timers;
+    const { port1, port2 } = new MessageChannel();
+    this.#parts = port1;
+    const options: LoaderOptions = { dir, stateDir, allowShrink, removeGraceMs };
+    this.#worker = startThread(new URL('./loader-worker.ts', import.meta.url), {
+      data: { options, parts: port2 } satisfies LoaderData,
+      transfer: [port2],
+      heapMb: loaderHeapMb ?? HEAP_MB,
+    });
+    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.started = new Promise((resolve) => {
+      this.#onStarted = () => resolve(true);
+      void this.#ended.then(() => resolve(false));
+    });
+    this.#worker.on('message', (message: FromLoader) => this.#receive(message));
+    this.#worker.on('error', (cause) => {
+      this.#cause = cause;
+    });
+  }
+
+  connect(listener: LoaderListener): void {
+    this.#listener = listener;
+    for (const message of this.#early) this.#receive(message);
+    void this.#ended.then(() => this.#end(listener));
+  }
+
+  look(): Promise<void> {
+    const id = this.#looks++;
+    this.#send({ do: 'look', id });
+    this.#worker.ref();
+    return new Promise((resolve) => this.#waiting.set(id, resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#worker.ref();
+    this.#send({ do: 'close' });
+    const late = this.#timers.after(CLOSE_MS_MAX, () => void this.#worker.terminate());
+    await this.#ended;
+    late.cancel();
+  }
+
+  #send(message: ToLoader): void {
+    this.#worker.postMessage(message);
+  }
+
+  #receive(message: FromLoader): void {
+    const listener = this.#listener;
+    if (listener === undefined) this.#early.push(message);
+    else if (message.is === 'warning') listener.warn(message.event, message.facts);
+    else if (message.is === 'found')
+      void listener.found(message.look, this.#fetch(message.parts)).then(() => this.#send({ do: 'published' }));
+    else {
+      if (message.is === 'started') this.#onStarted();
+      else this.#answer(message.id);
+      // From here on the thread alone does not keep the process alive.
+      if (this.#waiting.size === 0 && !this.#isClosing) this.#worker.unref();
+    }
+  }
+
+  #answer(id: number): void {
+    this.#waiting.get(id)?.();
+    this.#waiting.delete(id);
+  }
+
+  /** Read back one by one, when they are asked for: a message handler would be given all of them in one turn. */
+  *#fetch(count: number): Generator<ChangePart> {
+    for (let at = 0; at < count; at++) yield (receiveMessageOnPort(this.#parts) as { message: ChangePart }).message;
+  }
+
+  #end(listener: LoaderListener): void {
+    this.#parts.close();
+    for (const id of [...this.#waiting.keys()]) this.#answer(id);
+    listener.ended(this.#cause);
+  }
+}

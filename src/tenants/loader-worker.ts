@@ -1,0 +1,49 @@
+/** The loader in its thread: looks go out by `parentPort`, the parts of a change by a port of their own, where they are fetched. */
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { systemClock, systemTimers } from '../core/index.ts';
+import { Loader, type LoaderOptions, type Look } from './loader.ts';
+import { threadData } from './thread.ts';
+
+export interface LoaderData {
+  readonly options: LoaderOptions;
+  readonly parts: MessagePort;
+}
+
+/**
+ * - `published`: the last look is in force. - `look`: look now, answer `looked`. - `close`: write what is unwritten, and end.
+ */
+export type ToLoader =
+  | { readonly do: 'published' }
+  | { readonly do: 'look'; readonly id: number }
+  | { readonly do: 'close' };
+
+export type FromLoader =
+  | { readonly is: 'found'; readonly look: Omit<Look, 'parts'>; readonly parts: number }
+  | { readonly is: 'started' }
+  | { readonly is: 'looked'; readonly id: number }
+  | { readonly is: 'warning'; readonly event: string; readonly facts: Readonly<Record<string, unknown>> };
+
+const port = parentPort as MessagePort;
+const { options, parts } = threadData<LoaderData>();
+const send = (message: FromLoader): void => port.postMessage(message);
+let published = (): void => {};
+
+const loader = new Loader(options, {
+  clock: systemClock,
+  timers: systemTimers,
+  warn: (event, facts) => send({ is: 'warning', event, facts }),
+  publish: (look) =>
+    new Promise((resolve) => {
+      published = resolve;
+      for (const part of look.parts) parts.postMessage(part);
+      send({ is: 'found', look: { ...look, parts: undefined } as Omit<Look, 'parts'>, parts: look.parts.length });
+    }),
+});
+
+port.on('message', (message: ToLoader) => {
+  if (message.do === 'published') published();
+  else if (message.do === 'look') void loader.look().then(() => send({ is: 'looked', id: message.id }));
+  else void loader.close().then(() => port.close());
+});
+await loader.start();
+send({ is: 'started' });

@@ -1,0 +1,202 @@
+/**
+ * Follows the tenancy directory: what it says is read, judged and published, and the last good state of it kept on disk. Runs in a
+ * thread of its own, where nothing it does can hold a request.
+ *
+ *   hint ─▶ read ─▶ load (parse what changed) ─▶ catalogue ─▶ publish ─▶ write last good
+ */
+import type { Clock, MonotonicMs, Timer, Timers } from '../core/index.ts';
+import { Catalogue, type Moment, type Update } from './catalogue/catalogue.ts';
+import { plainFinding } from './catalogue/complaints.ts';
+import { readLastGood, writeLastGood } from './catalogue/last-good.ts';
+import { DOCUMENTS_MAX, type LoadedFile, loadFiles } from './documents/load.ts';
+import type { ParsedDocument } from './documents/parse.ts';
+import { type DirectoryText, readDirectory } from './documents/read-directory.ts';
+import { type Watching, watchDirectory } from './documents/watch.ts';
+import type { Finding } from './model.ts';
+
+export interface LoaderOptions {
+  readonly dir: string;
+  /** Where the last known good tenancy is kept; undefined: nowhere. */
+  readonly stateDir: string | undefined;
+  readonly allowShrink: boolean;
+  readonly removeGraceMs: number;
+}
+
+export interface FileFacts {
+  readonly path: string;
+  readonly documents: number;
+}
+
+/** What one look at the directory found. */
+export interface Look extends Pick<Update, 'parts' | 'changed' | 'findings' | 'errors'> {
+  readonly files: readonly FileFacts[];
+  /** No document was read since the start; what is in force is from the state directory. */
+  readonly isFromLastGood: boolean;
+  readonly durationMs: number;
+}
+
+export interface LoaderWorld {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** Resolves when what was found is in force. Must not reject. */
+  publish(look: Look): Promise<void>;
+  warn(event: string, facts: Readonly<Record<string, unknown>>): void;
+}
+
+/** The last good file is written at most this often. */
+const SAVE_EVERY_MS = 1000;
+
+export class Loader {
+  readonly #options: LoaderOptions;
+  readonly #world: LoaderWorld;
+  readonly #catalogue = new Catalogue();
+  #files: ReadonlyMap<string, LoadedFile> = new Map();
+  #remembered: ReadonlyMap<string, ParsedDocument> = new Map();
+  /** What could not be read at the last look, to tell whether anything is new. */
+  #problems: string | undefined;
+  #isFromLastGood = false;
+  #nextRemovalAt: MonotonicMs | undefined;
+  #watching: Watching | undefined;
+  #isDirty = false;
+  #running: Promise<void> | undefined;
+  #removal: Timer | undefined;
+  #save: Timer | undefined;
+  #saving: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: LoaderOptions, world: LoaderWorld) {
+    this.#options = options;
+    this.#world = world;
+  }
+
+  /** Resolves when the directory's state, or the last good one, is in force. Never rejects for what the files say. */
+  async start(): Promise<void> {
+    const { stateDir, dir } = this.#options;
+    if (stateDir !== undefined) await this.#restore(stateDir);
+    this.#watching = watchDirectory(dir, this.#world, () => void this.look());
+    await this.look();
+    this.#remembered = new Map();
+    if (this.#isFromLastGood) this.#world.warn('config.last_good_used', { dir: stateDir });
+  }
+
+  /** Looks at the directory now; resolves when what was found is in force. Looks asked for during a look make one more. */
+  look(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#isDirty = true;
+    return (this.#running ??= this.#lookWhileDirty());
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#removal?.cancel();
+    await this.#watching?.close();
+    await this.#running;
+    if (this.#save !== undefined) {
+      this.#save.cancel();
+      this.#writeLastGood();
+    }
+    await this.#saving;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #restore(stateDir: string): Promise<void> {
+    const lastGood = await readLastGood(stateDir);
+    if (lastGood === undefined) return;
+    if ('untrusted' in lastGood) {
+      this.#world.warn('config.last_good_ignored', { dir: stateDir, reason: lastGood.untrusted });
+      return;
+    }
+    this.#remembered = lastGood.remembered;
+    this.#catalogue.restore(lastGood.objects);
+    this.#isFromLastGood = lastGood.objects.length > 0;
+  }
+
+  async #lookWhileDirty(): Promise<void> {
+    while (this.#isDirty && !this.#isClosed) {
+      this.#isDirty = false;
+      await this.#lookOnce();
+    }
+    this.#running = undefined;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const { clock, timers } = this.#world;
+    const began = clock.now();
+    const read = await readDirectory(this.#options.dir);
+    const files =
+      'unreadable' in read
+        ? [...this.#files.values()]
+        : await loadFiles(read.files, this.#files, { timers, remembered: this.#remembered });
+    const problems = this.#problemsOf(read, files);
+    if (!this.#isNews(files, problems)) return;
+    this.#files = new Map(files.map((file) => [file.path, file]));
+    if (files.some((file) => file.documents.length > 0)) this.#isFromLastGood = false;
+    const moment: Moment = {
+      files,
+      unread: 'unreadable' in read ? 'everything' : read.problems.map((each) => each.path),
+    };
+    const { allowShrink, removeGraceMs } = this.#options;
+    const update = this.#catalogue.update(moment, { allowShrink, removeGraceMs, now: clock.now() });
+    this.#awaitRemoval(update.nextRemovalAt);
+    await this.#world.publish({
+      parts: update.parts,
+      changed: update.changed,
+      findings: [...problems, ...update.findings],
+      errors: problems.length + update.errors,
+      files: files.map((file) => ({ path: file.path, documents: file.documents.length })),
+      isFromLastGood: this.#isFromLastGood,
+      durationMs: clock.now() - began,
+    });
+    if (update.changed > 0 && this.#options.stateDir !== undefined)
+      this.#save ??= timers.after(SAVE_EVERY_MS, () => this.#writeLastGood());
+  }
+
+  #problemsOf(read: DirectoryText | { readonly unreadable: string }, files: readonly LoadedFile[]): Finding[] {
+    if ('unreadable' in read) {
+      const message = `cannot be read: ${read.unreadable}; what is in force stays`;
+      return [plainFinding(this.#options.dir, message, 'check that the directory is mounted')];
+    }
+    const problems = read.problems.map((each) => plainFinding(each.path, each.message, each.remedy));
+    const cut = files.find((file) => file.isCut);
+    if (cut !== undefined)
+      problems.push(
+        plainFinding(
+          cut.path,
+          `more than ${DOCUMENTS_MAX} documents in the tenancy; the rest was left out`,
+          'remove some',
+        ),
+      );
+    return problems;
+  }
+
+  /** Whether a file, a problem or the end of a grace gives cause to judge anew; the first look always does. */
+  #isNews(files: readonly LoadedFile[], problems: readonly Finding[]): boolean {
+    const text = JSON.stringify(problems);
+    const isSame =
+      this.#problems === text &&
+      files.length === this.#files.size &&
+      files.every((file) => this.#files.get(file.path) === file) &&
+      (this.#nextRemovalAt === undefined || this.#world.clock.now() < this.#nextRemovalAt);
+    this.#problems = text;
+    return !isSame;
+  }
+
+  #awaitRemoval(at: MonotonicMs | undefined): void {
+    this.#removal?.cancel();
+    this.#nextRemovalAt = at;
+    if (at === undefined) return;
+    this.#removal = this.#world.timers.after(at - this.#world.clock.now() + 1, () => void this.look());
+  }
+
+  #writeLastGood(): void {
+    const stateDir = this.#options.stateDir as string;
+    this.#save = undefined;
+    this.#saving = this.#saving
+      .then(() => writeLastGood(stateDir, [...this.#files.values()], this.#catalogue.live))
+      .catch((cause: unknown) => this.#world.warn('config.last_good_not_written', { dir: stateDir, cause }));
+  }
+}

@@ -1,0 +1,79 @@
+/** The thread that reads the files: what becomes of it, and of those who wait for it. */
+import t from 'tap';
+import { systemClock, systemTimers } from '../../src/core/index.ts';
+import { createLog, createMetrics } from '../../src/telemetry/index.ts';
+import { openTenancy } from '../../src/tenants/index.ts';
+import { Loader, type Look } from '../../src/tenants/loader.ts';
+import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+
+/** Small on disk; its documents and their problems do not fit into 40 MB. */
+const MANY = 'a\n---\n'.repeat(60_000);
+
+const facts = (dir: string) => ({ dir, stateDir: undefined, allowShrink: false, removeGraceMs: 20 });
+
+t.test('a thread that runs out of memory costs no tenant: it is started again, and said so', async (t) => {
+  const dir = makeTenancy();
+  const lines: string[] = [];
+  const metrics = createMetrics({ timers: systemTimers });
+  const tenancy = await openTenancy({
+    ...facts(dir.dir),
+    clock: systemClock,
+    timers: { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 1000 ? 20 : ms, run) },
+    log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
+    metrics,
+    loaderHeapMb: 40,
+  });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  const index = tenancy.snapshot.tenants.get('globex')?.index;
+  dir.write('many.yaml', MANY);
+  await tenancy.refresh();
+  while (!lines.some((line) => line.includes('config.loader_ended'))) await systemTimers.sleep(10);
+  t.equal(tenancy.snapshot.tenants.size, 2, 'what is in force stays');
+  dir.remove('many.yaml');
+  dir.write('tenants.yaml', tenant('acme', { state: 'suspended' }) + tenant('globex'));
+  while (tenancy.snapshot.tenants.get('acme')?.state !== 'suspended') await systemTimers.sleep(10);
+  t.equal(tenancy.snapshot.tenants.get('globex')?.index, index, 'indices are stable');
+  let text = '';
+  for await (const chunk of metrics.exposition()) text += chunk;
+  t.match(text, /^reeve_config_loader_restarts_total [1-9]/m);
+});
+
+t.test('a thread that cannot run at all is an error with a remedy', async (t) => {
+  const dir = makeTenancy({ 'many.yaml': MANY });
+  t.teardown(() => dir.cleanUp());
+  await t.rejects(
+    openTenancy({
+      ...facts(dir.dir),
+      clock: systemClock,
+      timers: systemTimers,
+      log: createLog({ clock: systemClock, level: 'error', write: () => {} }),
+      metrics: createMetrics({ timers: systemTimers }),
+      loaderHeapMb: 40,
+    }),
+    { code: 'config-loader-failed' },
+  );
+});
+
+t.test('a loader looks once more for all who ask during a look, and not after it is closed', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const looks: Look[] = [];
+  await using loader = new Loader(facts(dir.dir), {
+    clock: systemClock,
+    timers: systemTimers,
+    publish: async (look) => void looks.push(look),
+    warn: () => {},
+  });
+  await loader.start();
+  t.equal(looks.length, 1);
+  dir.write('plans.yaml', plan('free', { weight: 3 }));
+  await Promise.all([loader.look(), loader.look(), loader.look()]);
+  t.equal(looks.length, 2);
+  await loader.close();
+  await loader.look();
+  await loader.close();
+  t.equal(looks.length, 2);
+});
