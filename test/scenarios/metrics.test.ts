@@ -1,6 +1,7 @@
 /** What Prometheus gets from a sidecar with 10,000 tenants under load: sound, small, and not at the cost of the loop. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { Pool } from 'undici';
@@ -31,6 +32,15 @@ const leastDisturbed = (values: readonly number[]): number =>
 
 const scrape = async ({ ports }: ChildSidecar): Promise<string> =>
   (await fetch(`http://127.0.0.1:${ports.status}/metrics`)).text();
+
+/** What is measured is the sidecar, not who else uses the machine. Needs a privilege that a container may lack. */
+function preferIfAllowed(pid: number): void {
+  try {
+    setPriority(pid, -15);
+  } catch {
+    t.comment('measured at the usual priority');
+  }
+}
 
 /** Scrapes one after the other; when each began and ended. */
 async function scrapes(sidecar: ChildSidecar): Promise<Window[]> {
@@ -77,8 +87,11 @@ t.test(
       const headers = { authorization: `Bearer ${tokens[at % tokens.length]}` };
       await (await pool.request({ method: 'GET', path: '/', headers })).body.dump();
     };
+    preferIfAllowed(sidecar.child.pid as number);
     for (let at = 0; at < tokens.length; at += 8) await Promise.all(Array.from({ length: 8 }, (_, i) => ask(at + i)));
 
+    // The first ones find code that has never run.
+    await scrapes(sidecar);
     const quiet = await scrapes(sidecar);
     let isLoaded = true;
     let requests = 0;
