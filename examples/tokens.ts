@@ -1,10 +1,11 @@
 /**
  * Makes what an identity provider and an operator would give out: `node examples/tokens.ts DIR` writes DIR/keys.json (public keys) and
- * prints a token a tenant of config/tenancy, good for a day. The private key is never written.
+ * prints a token for each tenant of the directory, good for a day. The private key is never written.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCredentials } from '../src/cli/demo/credentials.ts';
+import { inspectTenancy } from '../src/tenants/index.ts';
 
 const dir = process.argv[2];
 if (dir === undefined) {
@@ -13,5 +14,7 @@ if (dir === undefined) {
 }
 const credentials = makeCredentials();
 writeFileSync(join(dir, 'keys.json'), credentials.keySet);
-process.stdout.write(`wrote ${join(dir, 'keys.json')}\n`);
-for (let org = 4701; org <= 4712; org++) process.stdout.write(`org_${org} ${credentials.token(`org_${org}`)}\n`);
+process.stderr.write(`wrote ${join(dir, 'keys.json')}\n`);
+const { snapshot } = await inspectTenancy(dir);
+for (const { id, claims } of snapshot.tenants.values())
+  process.stdout.write(`${id} ${credentials.token(claims.at(-1) as string)}\n`);

@@ -1,18 +1,23 @@
-/** A small HTTP listener for what operators read: GET and HEAD only, short timeouts, one answer a request, errors with a remedy. */
+/**
+ * A small HTTP listener for what operators read: GET and HEAD only, one answer a request, errors with a remedy. Who connects is not
+ * trusted: everything has a bound, and the newest connection is served, so that a probe gets through beside clients who only hold on.
+ *
+ *   connections  [oldest … newest]   one more than CONNECTIONS_MAX: the oldest is cut
+ *   a request    head 5 s, whole 10 s ─▶ page ─▶ answer taken within 10 s, else cut
+ */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { ReeveError } from '../core/index.ts';
+import type { AddressInfo, Socket } from 'node:net';
+import { ReeveError, type Timers } from '../core/index.ts';
 
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** A body as text, or in chunks so that a long one does not hold the loop. */
 export interface Page {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string | AsyncIterable<string>;
+  readonly body: string;
 }
 
 export type Handler = (url: URL, req: IncomingMessage) => Page | Promise<Page>;
@@ -30,15 +35,37 @@ export const problem = (status: number, code: string, detail: string): Page => (
 
 /** An operator, a kubelet and a Prometheus: never more than a few. */
 const CONNECTIONS_MAX = 64;
+/** Node's own defaults look every 30 s only; a probe times out after 1 s. */
+const LIMITS = {
+  headersTimeout: 5000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 60_000,
+  connectionsCheckingInterval: 1000,
+  maxHeaderSize: 16_384,
+};
+/** An answer that its client has not taken by then is cut, ms. Prometheus gives up after 10 s by default. */
+const ANSWER_MS_MAX = 10_000;
 
-export async function listen(o: { host: string; port: number; flag: string }, handler: Handler): Promise<Listener> {
-  const server = createServer(
-    { headersTimeout: 5000, requestTimeout: 10_000, keepAliveTimeout: 60_000, maxHeaderSize: 16_384 },
-    (req, res) => {
-      void answer(req, res, handler);
-    },
-  );
-  server.maxConnections = CONNECTIONS_MAX;
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly timers: Timers;
+  /** Names the port in an error. */
+  readonly flag: string;
+}
+
+export async function listen(o: ListenOptions, handler: Handler): Promise<Listener> {
+  const server = createServer(LIMITS, (req, res) => {
+    const late = o.timers.after(ANSWER_MS_MAX, () => res.destroy());
+    res.on('close', () => late.cancel()).on('error', () => {});
+    void answer(req, res, handler);
+  });
+  const connections = new Set<Socket>();
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    if (connections.size > CONNECTIONS_MAX) (connections.values().next().value as Socket).destroy();
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
@@ -61,34 +88,26 @@ export async function listen(o: { host: string; port: number; flag: string }, ha
 }
 
 async function answer(req: IncomingMessage, res: ServerResponse, handler: Handler): Promise<void> {
-  res.on('error', () => {});
   const page = await pageOf(req, handler);
-  try {
-    res.writeHead(page.status, {
-      'content-type': page.contentType,
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    });
-    if (req.method === 'HEAD') return void res.end();
-    if (typeof page.body === 'string') return void res.end(page.body);
-    for await (const chunk of page.body) if (!res.write(chunk)) await drained(res);
-    res.end();
-  } catch {
-    res.destroy();
-  }
-}
-
-function drained(res: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    res.once('drain', resolve).once('close', resolve);
+  res.writeHead(page.status, {
+    // By this a client knows that it asked a sidecar and not whatever else listens there.
+    server: 'reeve',
+    'content-type': page.contentType,
+    'content-length': Buffer.byteLength(page.body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(page.status === 405 ? { allow: 'GET, HEAD' } : {}),
   });
+  res.end(req.method === 'HEAD' ? undefined : page.body);
 }
 
 async function pageOf(req: IncomingMessage, handler: Handler): Promise<Page> {
   if (req.method !== 'GET' && req.method !== 'HEAD')
     return problem(405, 'method-not-allowed', 'This interface is read-only; use GET.');
+  const url = URL.parse(req.url as string, 'http://localhost');
+  if (url === null) return problem(400, 'malformed-request', 'The target of the request is no path.');
   try {
-    return await handler(new URL(req.url ?? '/', 'http://localhost'), req);
+    return await handler(url, req);
   } catch {
     return problem(500, 'stage-failed', 'The page could not be made.');
   }

@@ -1,23 +1,81 @@
 /** Asks the admin API of a running sidecar. */
 import { request } from 'undici';
-import { ReeveError } from '../core/index.ts';
+import { nearest, ReeveError } from '../core/index.ts';
 
 const TIMEOUT_MS = 5000;
+const REMEDY = 'start one, or name its admin port with --admin';
 
-/** The JSON of a page. Throws with the remedy when nobody answers, and with the sidecar's own words when it refuses. */
+interface Answer {
+  readonly status: number;
+  readonly body: { readonly code?: string; readonly detail?: string };
+}
+
+/** The JSON of a page. Throws with the remedy when no sidecar answers, and with the sidecar's own words when it refuses. */
 export async function askAdmin<T>(admin: string, path: string): Promise<T> {
+  const { status, body } = await ask(urlOf(admin, path), admin);
+  if (status !== 200) throw new ReeveError('findings', body.detail ?? `the answer was ${status}`, { place: admin });
+  return body as T;
+}
+
+/** The page of one tenant; a name that is not there gets the nearest one that is. */
+export async function askAboutTenant<T>(admin: string, name: string, path: string): Promise<T> {
+  const { status, body } = await ask(urlOf(admin, path), admin);
+  if (status === 200) return body as T;
+  if (body.code !== 'tenant-unknown')
+    throw new ReeveError('findings', body.detail ?? `the answer was ${status}`, { place: admin });
+  throw noSuchTenant(
+    name,
+    (await listTenants(admin)).map((each) => each.name),
+  );
+}
+
+export function noSuchTenant(name: string, known: readonly string[]): ReeveError {
+  const near = nearest(name, known);
+  return new ReeveError('findings', `there is no tenant ${JSON.stringify(name)}`, {
+    remedy: near === undefined ? '`reeve tenants list` names them' : `did you mean ${near}?`,
+  });
+}
+
+export interface TenantRow {
+  readonly name: string;
+  readonly plan: string;
+  readonly state: string;
+}
+
+export async function listTenants(admin: string): Promise<TenantRow[]> {
+  const rows: TenantRow[] = [];
+  let after: string | undefined;
+  do {
+    const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`;
+    const page: { tenants: TenantRow[]; next?: string } = await askAdmin(admin, `/v1/tenants?limit=1000${from}`);
+    rows.push(...page.tenants);
+    after = page.next;
+  } while (after !== undefined);
+  return rows;
+}
+
+function urlOf(admin: string, path: string): URL {
+  const base = URL.parse(admin);
+  if (base !== null && ['http:', 'https:'].includes(base.protocol)) return new URL(path, base);
+  throw new ReeveError('usage', `expected a URL, got ${JSON.stringify(admin)}`, {
+    place: '--admin',
+    remedy: 'such as http://127.0.0.1:15000',
+  });
+}
+
+async function ask(url: URL, admin: string): Promise<Answer> {
+  const unreachable = (what: string, cause: unknown): ReeveError =>
+    new ReeveError('unreachable', what, { place: admin, remedy: REMEDY, cause });
   let answer: Awaited<ReturnType<typeof request>>;
   try {
-    answer = await request(new URL(path, admin), { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+    answer = await request(url, { headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
   } catch (cause) {
-    throw new ReeveError(
-      'unreachable',
-      `no sidecar answers: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`,
-      { place: admin, remedy: 'start one, or name its admin port with --admin', cause },
-    );
+    throw unreachable(`no sidecar answers: ${(cause as NodeJS.ErrnoException).code}`, cause);
   }
-  const body = (await answer.body.json()) as T & { detail?: string };
-  if (answer.statusCode !== 200)
-    throw new ReeveError('findings', body.detail ?? `the sidecar answered ${answer.statusCode}`, { place: path });
-  return body;
+  try {
+    if (answer.headers['server'] !== 'reeve') throw new Error(`server: ${answer.headers['server']}`);
+    return { status: answer.statusCode, body: (await answer.body.json()) as Answer['body'] };
+  } catch (cause) {
+    throw unreachable('what answers there is no sidecar', cause);
+  }
 }

@@ -1,5 +1,5 @@
 /** The boot configuration from its three places: flags win over variables, variables over the file. */
-import { ReeveError } from '../core/index.ts';
+import { nearest, ReeveError } from '../core/index.ts';
 import {
   bootSidecar,
   formatFinding,
@@ -36,11 +36,12 @@ function refuseUnknown(env: NodeJS.ProcessEnv): void {
   const unknown = Object.keys(env).find(
     (name) => name.startsWith('REEVE_') && !known.has(name) && !isKubernetesLink(name),
   );
-  if (unknown !== undefined)
-    throw new ReeveError('usage', 'no setting has this variable', {
-      place: unknown,
-      remedy: 'see `reeve sidecar --help` for all of them',
-    });
+  if (unknown === undefined) return;
+  const near = nearest(unknown, known);
+  throw new ReeveError('usage', 'no setting has this variable', {
+    place: unknown,
+    remedy: near === undefined ? 'see `reeve sidecar --help` for all of them' : `did you mean ${near}?`,
+  });
 }
 
 /** Kubernetes puts REEVE_SERVICE_HOST, REEVE_PORT_80_TCP and the like into every pod beside a Service named reeve. */

@@ -1,21 +1,17 @@
-/** The command tree. Each command loads what it needs when it runs, so that `--help` and `version` answer at once. */
-import { type Command, CommanderError } from 'commander';
+/** Runs the command and turns what went wrong into one line and an exit code. */
+import { CommanderError } from 'commander';
 import { ReeveError } from '../core/index.ts';
 import { EXIT } from './exit.ts';
 import { buildProgram } from './program.ts';
 
-const program = buildProgram();
+// Who reads a pipe may have had enough (`| head -1`); that is no failure.
+process.stdout.on('error', (cause: NodeJS.ErrnoException) =>
+  process.exit(cause.code === 'EPIPE' ? EXIT.good : EXIT.findings),
+);
 try {
-  await exitOverridden(program).parseAsync(process.argv);
+  await buildProgram().parseAsync(process.argv);
 } catch (cause) {
   process.exitCode = explainFailure(cause);
-}
-
-/** Commander throws instead of exiting, so that the codes are ours. */
-function exitOverridden(command: Command): Command {
-  command.exitOverride();
-  for (const each of command.commands) exitOverridden(each);
-  return command;
 }
 
 function explainFailure(cause: unknown): number {

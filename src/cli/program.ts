@@ -1,11 +1,15 @@
 /** Every command with its options, help and examples; what they do stands in commands/. */
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { type Setting, sidecarSettings } from '../tenants/index.ts';
 import { version } from './version.ts';
 
 const ADMIN = 'http://127.0.0.1:15000';
 const output = () => new Option('-o, --output <form>', 'how to print').choices(['text', 'json']).default('text');
 const admin = () => new Option('--admin <url>', 'admin API of a running sidecar').default(ADMIN);
+const tenancy = () => new Option('--tenancy <dir>', 'read a directory instead of asking a sidecar');
+/** Shown in help and completion; the command itself judges, and says what was meant. */
+const oneOf = (name: string, description: string, words: readonly string[]) =>
+  new Argument(name, description).choices(words).argParser((word) => word);
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 
 export function buildProgram(): Command {
@@ -13,7 +17,7 @@ export function buildProgram(): Command {
     .description('A tenant-aware sidecar: verified tenant on every request, local limits, hot YAML, Prometheus out.')
     .version(version, '-V, --version')
     .showSuggestionAfterError()
-    .showHelpAfterError('(try --help)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'reeve: ')) })
     .addHelpText(
       'after',
       `${examples('reeve demo --once', 'reeve run --tenancy config/tenancy --app-port 8080 -- node app.js')}\n\nExit codes: 0 good, 1 findings, 2 usage, 3 unreachable.`,
@@ -22,7 +26,14 @@ export function buildProgram(): Command {
   addConfig(program);
   addAsking(program);
   addOwn(program);
-  return program;
+  return finished(program, 'reeve');
+}
+
+/** Each command names its own help after an error, and throws where commander would exit: the codes are ours. */
+function finished(command: Command, path: string): Command {
+  command.exitOverride().showHelpAfterError(`(try \`${path} --help\`)`);
+  for (const each of command.commands) finished(each, `${path} ${each.name()}`);
+  return command;
 }
 
 function addRunning(program: Command): void {
@@ -30,7 +41,9 @@ function addRunning(program: Command): void {
     .command('demo')
     .description('two services, a sidecar before each, three plans and a flood: the main job on real traffic')
     .option('--once', 'check every number and exit')
-    .addOption(output())
+    .addOption(
+      new Option('-o, --output <form>', 'how to print; json implies --once').choices(['text', 'json']).default('text'),
+    )
     .addHelpText('after', examples('reeve demo', 'reeve demo --once -o json'))
     .action(async (options) => (await import('./demo/demo.ts')).demo(options));
   const sidecar = program
@@ -49,7 +62,7 @@ function addRunning(program: Command): void {
   program
     .command('run')
     .description('a sidecar and an application in one terminal')
-    .option('--app-port <port>', 'where the application listens', '8080')
+    .option('--app-port <port>', 'where the application listens (8080, unless the boot file says)')
     .option('--tenancy <dir>', 'tenancy directory')
     .option('--config <file>', 'boot file (kind: Sidecar)')
     .argument('<command...>', 'the application, behind --')
@@ -70,7 +83,10 @@ function optionOf({ flag, type, description, env, ...rest }: Setting): Option {
 }
 
 function addConfig(program: Command): void {
-  const config = program.command('config').description('check, compare and explain configuration');
+  const config = program
+    .command('config')
+    .description('check, compare and explain configuration')
+    .addHelpText('after', examples('reeve config validate config/tenancy', 'reeve config explain Plan.spec.degrade'));
   config
     .command('validate')
     .description('read a tenancy directory and boot files as a sidecar would; exit 1 on errors')
@@ -95,23 +111,37 @@ function addConfig(program: Command): void {
   config
     .command('schema')
     .description('the JSON schema of a kind, for editors')
-    .argument('[kind]', 'Sidecar, Plan, Tenant, IdentityProvider, Route, or tenancy for all but the first', 'tenancy')
+    .addArgument(
+      oneOf('[kind]', 'tenancy is all but the first', [
+        'Sidecar',
+        'Plan',
+        'Tenant',
+        'IdentityProvider',
+        'Route',
+        'tenancy',
+      ]).default('tenancy'),
+    )
+    .addOption(new Option('-o, --output <form>', 'how to print').choices(['json']).default('json'))
     .addHelpText('after', examples('reeve config schema Tenant', 'reeve config schema > .vscode/reeve.json'))
     .action(async (kind) => (await import('./commands/config.ts')).schema(kind));
   config
     .command('explain')
     .description('what a key means')
     .argument('<key>', 'such as Plan.spec.rate.requests.limit')
+    .addOption(output())
     .addHelpText('after', examples('reeve config explain Tenant', 'reeve config explain Plan.spec.degrade'))
-    .action(async (key) => (await import('./commands/config.ts')).explain(key));
+    .action(async (key, options) => (await import('./commands/config.ts')).explain(key, options));
 }
 
 function addAsking(program: Command): void {
-  const tenants = program.command('tenants').description('tenants, of a running sidecar or of a directory');
+  const tenants = program
+    .command('tenants')
+    .description('tenants, of a running sidecar or of a directory')
+    .addHelpText('after', examples('reeve tenants list', 'reeve tenants get acme -o json'));
   tenants
     .command('list')
     .description('name, plan and state of every tenant')
-    .option('--tenancy <dir>', 'read a directory instead of asking a sidecar')
+    .addOption(tenancy())
     .addOption(admin())
     .addOption(output())
     .addHelpText('after', examples('reeve tenants list', 'reeve tenants list --tenancy config/tenancy -o json'))
@@ -120,14 +150,20 @@ function addAsking(program: Command): void {
     .command('get')
     .description('one tenant with its effective limits')
     .argument('<name>')
+    .addOption(tenancy())
     .addOption(admin())
     .addOption(output())
-    .addHelpText('after', examples('reeve tenants get acme', 'reeve tenants get acme -o json'))
+    .addHelpText('after', examples('reeve tenants get acme -o json', 'reeve tenants get acme --tenancy config/tenancy'))
     .action(async (name, options) => (await import('./commands/tenants.ts')).get(name, options));
-  const limits = program.command('limits').description('limits of a running sidecar');
+  const limits = program
+    .command('limits')
+    .description('limits of a running sidecar')
+    .addHelpText('after', examples('reeve limits check acme', 'reeve limits check acme --path /exports/1 -o json'));
   limits
     .command('check')
-    .description('what a tenant has left, and what a request of it would get now, and why; spends nothing')
+    .description(
+      'explain a decision: who decides identity, which route and limits, what is left, what it gets; spends nothing',
+    )
     .argument('<tenant>')
     .option('--method <method>', 'of the request', 'GET')
     .option('--path <path>', 'of the request', '/')
@@ -137,7 +173,7 @@ function addAsking(program: Command): void {
       'after',
       examples('reeve limits check acme', 'reeve limits check acme --method POST --path /exports/1'),
     )
-    .action(async (tenant, options) => (await import('./commands/tenants.ts')).checkLimits(tenant, options));
+    .action(async (tenant, options) => (await import('./commands/limits.ts')).checkLimits(tenant, options));
   program
     .command('check')
     .description('pre-flight of files and machine, and a look at a running sidecar')
@@ -154,7 +190,7 @@ function addOwn(program: Command): void {
   program
     .command('completion')
     .description('a completion script for the shell')
-    .argument('<shell>', 'bash, zsh or fish')
+    .addArgument(oneOf('<shell>', 'whose script', ['bash', 'zsh', 'fish']))
     .addHelpText(
       'after',
       examples(

@@ -59,10 +59,11 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     log,
     metrics: createMetrics({ timers: systemTimers }),
   };
+  const pepper = await readPepper(config);
   const identity = createIdentity({
     ...world,
     config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
-    pepper: await readPepper(config),
+    pepper,
   });
   const limits = createLimits(world);
   const tenancy = await openTenancy({
@@ -109,9 +110,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   let isDraining = false;
   const admin = await openAdmin({
     ...config.admin,
+    timers: systemTimers,
     view: {
       version,
       stages: pipeline.stages,
+      identity: { ...config.identity, trust: config.inbound.trust, hasPepper: pepper !== undefined },
+      upstreams: upstreams.names,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
       findings: () => tenancy.findings(),
@@ -133,7 +137,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     labels: ['version', 'node_version'],
     collect: (emit) => emit([version, process.version], 1),
   });
-  const status = await openStatus({ ...config.status, metrics: world.metrics, health });
+  const status = await openStatus({ ...world, ...config.status, health });
   closer.add(() => status.close());
 
   const ports = { inbound: proxy.port, status: status.port, admin: admin.port };
@@ -161,10 +165,10 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
 
 async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefined> {
   if (identity.pepperFile === undefined) return undefined;
+  let text: string;
   try {
-    const bytes = await readFile(identity.pepperFile);
     // A trailing newline is what editors and `echo` add, never a part of the secret.
-    return Buffer.from(bytes.toString('utf8').trimEnd());
+    text = (await readFile(identity.pepperFile, 'utf8')).trimEnd();
   } catch (cause) {
     throw new ReeveError('pepper-unreadable', `the pepper cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
       place: identity.pepperFile,
@@ -172,4 +176,11 @@ async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefin
       cause,
     });
   }
+  // Under an empty secret anyone who reads the tenancy can find keys offline.
+  if (text === '')
+    throw new ReeveError('pepper-empty', 'the pepper is empty', {
+      place: identity.pepperFile,
+      remedy: 'write a secret of 32 random bytes, such as from openssl rand -base64 32',
+    });
+  return Buffer.from(text);
 }

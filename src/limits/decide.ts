@@ -140,6 +140,6 @@ export function debitEgress(state: LimitState, { allowance, index }: Tenant, byt
 
 const EGRESS_DEBT_SEC_MAX = 60;
 
-function egressRate(bytesPerSec: number): { perSec: number; burst: number } {
+export function egressRate(bytesPerSec: number): { perSec: number; burst: number } {
   return { perSec: bytesPerSec, burst: bytesPerSec * EGRESS_BURST_SEC };
 }

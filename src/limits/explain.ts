@@ -1,6 +1,6 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
 import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
-import { decide } from './decide.ts';
+import { decide, egressRate } from './decide.ts';
 import type { LimitState } from './state.ts';
 
 export interface LimitsExplanation {
@@ -10,16 +10,30 @@ export interface LimitsExplanation {
   readonly requests:
     | { readonly limit: string; readonly burst: number; readonly left: number; readonly credit: number }
     | undefined;
-  readonly egress: { readonly limit: string } | undefined;
+  /** `left`: response bytes that may go now; negative in debt. */
+  readonly egress: { readonly limit: string; readonly left: number } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
   readonly isOverLong: boolean;
   readonly ladder: readonly string[];
   readonly route:
-    | { readonly name: string; readonly cost: number; readonly critical: boolean; readonly limit: string | undefined }
+    | {
+        readonly name: string;
+        readonly cost: number;
+        readonly critical: boolean;
+        readonly limit: string | undefined;
+        /** Requests left of `limit`; undefined without one. */
+        readonly left: number | undefined;
+      }
     | undefined;
-  /** What a request would get now. */
-  readonly wouldGet: { readonly decision: string; readonly because: string; readonly waitMs: number };
+  /** What a request would get now; `rung` is the step of the ladder it stands on, `over` what it is over. */
+  readonly wouldGet: {
+    readonly decision: string;
+    readonly because: string;
+    readonly waitMs: number;
+    readonly over: string;
+    readonly rung: string | undefined;
+  };
 }
 
 export function explain(
@@ -43,13 +57,28 @@ export function explain(
       left: round(state.requests.left(index, allowance.requests, now)),
       credit: round(state.credit(index, allowance.requests, now)),
     },
-    egress: allowance.egress && { limit: allowance.egress.text },
+    egress: allowance.egress && {
+      limit: allowance.egress.text,
+      left: round(state.egress.left(index, egressRate(allowance.egress.bytesPerSec), now)),
+    },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
     isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),
-    route: route && { name: route.name, cost: route.cost, critical: route.isCritical, limit: route.rate?.text },
-    wouldGet: { decision: decided.kind, because: because(decided.over, tenant, route), waitMs: round(decided.waitMs) },
+    route: route && {
+      name: route.name,
+      cost: route.cost,
+      critical: route.isCritical,
+      limit: route.rate?.text,
+      left: route.rate && round(state.route(route.index).left(index, route.rate, now)),
+    },
+    wouldGet: {
+      decision: decided.kind,
+      because: because(decided.over, tenant, route),
+      waitMs: round(decided.waitMs),
+      over: decided.over,
+      rung: decided.rung && rungText(decided.rung),
+    },
   };
 }
 

@@ -54,10 +54,8 @@ t.test('the admin API shows what there is, and no secret', async (t) => {
   });
   t.match(await json('/v1/traffic'), { isDraining: false });
   const first = await json('/v1/tenants?limit=4');
-  t.match(first, { total: 6, tenants: { length: 4 }, next: 't3' });
-  t.match(await json('/v1/tenants?limit=x&after=t3'), {
-    tenants: [{ name: 't4' }, { name: 'acme', plan: 'free', state: 'active' }],
-  });
+  t.match(first, { total: 6, tenants: [{ name: 'acme', plan: 'free', state: 'active' }, {}, {}, {}], next: 't2' });
+  t.match(await json('/v1/tenants?limit=x&after=t2'), { tenants: [{ name: 't3' }, { name: 't4' }] });
   t.match(await json('/v1/tenants/acme'), {
     name: 'acme',
     identity: {
@@ -119,8 +117,11 @@ t.test('health names the reasons; a port that is taken names the flag', async (t
   health.close();
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const sidecar = await sidecarForTest(t, upstream);
-  await t.rejects(openAdmin({ host: '127.0.0.1', port: sidecar.ports.admin, view: {} as never }), {
-    code: 'listen-failed',
-    remedy: /--admin-port/,
-  });
+  await t.rejects(
+    openAdmin({ host: '127.0.0.1', port: sidecar.ports.admin, timers: systemTimers, view: {} as never }),
+    {
+      code: 'listen-failed',
+      remedy: /--admin-port/,
+    },
+  );
 });

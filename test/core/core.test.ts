@@ -63,6 +63,7 @@ t.test('did you mean: near words only', async (t) => {
   const known = ['tenant', 'plan', 'route'];
   t.equal(nearest('tenat', known), 'tenant');
   t.equal(nearest('Plan', known), 'plan');
+  t.equal(nearest('plna', known), 'plan', 'two letters that changed places are one slip');
   t.equal(nearest('quota', known), undefined);
   t.equal(nearest('x', known), undefined);
 });

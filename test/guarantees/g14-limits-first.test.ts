@@ -53,7 +53,7 @@ t.test('what is too large is refused at once', { timeout: 90_000 }, async (t) =>
     'anonymous.burst': '100000',
     'log.access': 'off',
   };
-  const sidecar = await childSidecar(t, settings(upstream, tenancy, given), SMALL_YOUNG_GENERATION);
+  const sidecar = await childSidecar(t, settings(upstream, tenancy, given), { nodeArgs: SMALL_YOUNG_GENERATION });
   const ask = async (bytes: string): Promise<{ status: number | undefined; end: string; ms: number }> => {
     const began = performance.now();
     const { responses, end } = await exchangeRaw(sidecar.ports.inbound, bytes, { responses: 1, waitMs: 2000 });

@@ -26,11 +26,9 @@ t.test(`${CONNECTIONS} idle connections`, { timeout: 90_000 }, async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
   const tenancy = makeTenancy();
   t.teardown(() => tenancy.cleanUp());
-  const sidecar = await childSidecar(
-    t,
-    settings(upstream, tenancy, { 'wire.connectionsMax': '20000' }),
-    SMALL_YOUNG_GENERATION,
-  );
+  const sidecar = await childSidecar(t, settings(upstream, tenancy, { 'wire.connectionsMax': '20000' }), {
+    nodeArgs: SMALL_YOUNG_GENERATION,
+  });
   const bytes = `GET / HTTP/1.1${NL}Host: a${NL}Authorization: Bearer ${tokenFor('org_acme')}${NL}${NL}`;
   const open: Socket[] = [];
   t.teardown(() => open.forEach((socket) => socket.destroy()));

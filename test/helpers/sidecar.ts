@@ -87,13 +87,13 @@ export interface ChildSidecar {
   readonly exited: Promise<number | null>;
 }
 
-/** `reeve sidecar` as a process, ready when this resolves. */
+/** `reeve sidecar` as a process, ready when this resolves. `env` are variables of its own, `nodeArgs` flags of its Node. */
 export async function childSidecar(
   t: Ending,
   given: Readonly<Record<string, string>>,
-  nodeArgs: readonly string[] = [],
+  more: { readonly env?: Readonly<Record<string, string>>; readonly nodeArgs?: readonly string[] } = {},
 ): Promise<ChildSidecar> {
-  const env = { ...process.env };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...more.env };
   for (const [path, text] of Object.entries(given))
     env[
       `REEVE_${path
@@ -101,7 +101,7 @@ export async function childSidecar(
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const child = spawn(process.execPath, [...nodeArgs, join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
+  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -290,12 +290,14 @@ t.test('an explanation spends nothing and says why', async (t) => {
   });
   t.match(ask('/h').wouldGet, { because: 'route h is critical' });
   w.one('acme', '/r');
-  t.match(ask('/r').wouldGet, { because: 'over the rate 1/s of route r' });
+  t.match(ask('/r').wouldGet, { because: 'over the rate 1/s of route r', over: 'route' });
+  t.match(ask('/r').route, { left: 0 }, 'what a route has left is said');
   many(5, () => w.one('acme'));
-  t.match(ask('/').wouldGet, { because: 'over the request rate 10/s' });
+  t.match(ask('/').wouldGet, { because: 'over the request rate 10/s', rung: 'features: a' }, 'and the rung');
   w.clock.advance(60_000);
   w.ask('acme').done(9_000_000);
   t.match(ask('/').wouldGet, { because: 'over the response rate 1MiB/s' });
+  t.ok((ask('/').egress?.left as number) < 0, 'a debt of response bytes is said');
   w.clock.advance(60_000);
   for (let i = 0; i < 3; i++) w.ask('acme');
   t.match(ask('/').wouldGet, { decision: 'refuse', because: '3 requests are in flight' });

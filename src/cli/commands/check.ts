@@ -1,6 +1,6 @@
 /** `reeve check`: categories of checks, each with a hint when it fails, in the form operators know from `linkerd check`. */
 import { access, constants } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { ReeveError } from '../../core/index.ts';
 import {
   type Finding,
@@ -12,6 +12,7 @@ import {
 import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
+import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
 
 type Result = 'success' | 'warning' | 'error';
 
@@ -32,44 +33,42 @@ interface CheckOptions {
   readonly tenancy?: string;
   readonly live?: boolean;
   readonly admin: string;
-  readonly output: 'text' | 'json';
+  readonly output: Form;
 }
 
 export async function check(options: CheckOptions): Promise<void> {
+  const isBooted = options.config !== undefined || sidecarSettings.some((each) => process.env[each.env] !== undefined);
   const categories: Category[] = [];
   let config: SidecarConfig | undefined;
-  const isBooted = options.config !== undefined || sidecarSettings.some((each) => process.env[each.env] !== undefined);
   if (isBooted) {
     const booted = bootChecks(options.config);
     config = booted.config;
-    categories.push({
-      categoryName: 'boot file',
-      checks: config === undefined ? booted.checks : [...booted.checks, ...(await machineChecks(config))],
-    });
+    const machine = config === undefined ? [] : await machineChecks(config, options.live === true);
+    categories.push({ categoryName: 'boot file', checks: [...booted.checks, ...machine] });
   }
   const dir = options.tenancy ?? config?.tenancy.dir;
-  if (dir !== undefined) categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir) });
-  if (options.live === true)
-    categories.push({ categoryName: 'running sidecar', checks: await liveChecks(options.admin) });
+  if (dir !== undefined) categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir, config) });
+  const live = options.live === true ? await liveChecks(options.admin) : undefined;
+  if (live !== undefined) categories.push({ categoryName: 'running sidecar', checks: live.checks });
   if (categories.length === 0)
     throw new ReeveError('usage', 'nothing to check', { remedy: 'give --config, --tenancy or --live' });
-  const isGood = categories.every(({ checks }) => checks.every((each) => each.result !== 'error'));
-  if (options.output === 'json') process.stdout.write(`${JSON.stringify({ success: isGood, categories }, null, 2)}\n`);
-  else process.stdout.write(textOf(categories, isGood));
-  if (!isGood) process.exitCode = EXIT.findings;
+  const errors = categories.flatMap(({ checks }) => checks).filter((each) => each.result === 'error').length;
+  if (options.output === 'json') printJson({ success: errors === 0, categories });
+  else process.stdout.write(textOf(categories, errors === 0));
+  if (errors > 0) process.exitCode = live?.isReached === false && errors === 1 ? EXIT.unreachable : EXIT.findings;
 }
 
 function textOf(categories: readonly Category[], isGood: boolean): string {
-  const signs: Readonly<Record<Result, string>> = { success: '√', warning: '‼', error: '×' };
+  const signs: Readonly<Record<Result, string>> = { success: YES(), warning: BUT(), error: NO() };
   const parts = categories.map(({ categoryName, checks }) => {
     const lines = checks.flatMap(({ result, description, error, hint }) => [
       `${signs[result]} ${description}`,
       ...(error === undefined ? [] : [`    ${error}`]),
       ...(hint === undefined ? [] : [`    hint: ${hint}`]),
     ]);
-    return `${categoryName}\n${'-'.repeat(categoryName.length)}\n${lines.join('\n')}\n`;
+    return `${paint('bold', categoryName)}\n${'-'.repeat(categoryName.length)}\n${lines.join('\n')}\n`;
   });
-  return `${parts.join('\n')}\nStatus check results are ${isGood ? '√' : '×'}\n`;
+  return `${parts.join('\n')}\nStatus check results are ${isGood ? YES() : NO()}\n`;
 }
 
 const good = (description: string): Check => ({ description, result: 'success' });
@@ -91,7 +90,7 @@ function bootChecks(file: string | undefined): { config: SidecarConfig | undefin
   }
 }
 
-async function machineChecks(config: SidecarConfig): Promise<Check[]> {
+async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Check[]> {
   const checks: Check[] = [];
   const { stateDir, identity, upstream } = config;
   if (identity.pepperFile !== undefined)
@@ -105,17 +104,37 @@ async function machineChecks(config: SidecarConfig): Promise<Check[]> {
         'mount a volume that the user may write',
       ),
     );
-  checks.push(
-    (await canConnect(upstream))
-      ? good('application accepts connections')
-      : bad(
-          'application accepts connections',
-          `nothing listens at ${upstream}`,
-          'start the application, or correct upstream',
-          'warning',
-        ),
-  );
+  for (const [name, url] of [['application', upstream], ...config.upstreams] as const)
+    checks.push(
+      (await canConnect(url))
+        ? good(`${name} accepts connections`)
+        : bad(`${name} accepts connections`, `nothing listens at ${url}`, 'start it, or correct upstream', 'warning'),
+    );
+  // A sidecar that runs has them.
+  if (!isLive) checks.push(await portsCheck(config));
   return checks;
+}
+
+async function portsCheck({ inbound, status, admin }: SidecarConfig): Promise<Check> {
+  const taken: string[] = [];
+  for (const { host, port } of [inbound, status, admin])
+    if (port !== 0 && !(await canListen(host, port))) taken.push(`${host}:${port}`);
+  return taken.length === 0
+    ? good('ports are free')
+    : bad(
+        'ports are free',
+        `something listens at ${taken.join(', ')}`,
+        'if it is this sidecar, ask it with --live; else choose other ports',
+        'warning',
+      );
+}
+
+function canListen(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+      .on('error', () => resolve(false))
+      .listen({ host, port }, () => server.close(() => resolve(true)));
+  });
 }
 
 async function canAccess(path: string, mode: number, description: string, hint: string): Promise<Check> {
@@ -141,11 +160,14 @@ function canConnect(upstream: string): Promise<boolean> {
   });
 }
 
-async function tenancyChecks(dir: string): Promise<Check[]> {
+/** Findings shown; `reeve config validate` shows all. */
+const FINDINGS_MAX = 20;
+
+async function tenancyChecks(dir: string, config: SidecarConfig | undefined): Promise<Check[]> {
   const { findings, snapshot } = await inspectTenancy(dir);
   const toCheck = (finding: Finding): Check =>
     bad('document is sound', formatFinding(finding), finding.remedy ?? 'see docs/config.md', finding.severity);
-  const checks = [...findings.slice(0, 20).map(toCheck)];
+  const checks = findings.slice(0, FINDINGS_MAX).map(toCheck);
   if (!findings.some((each) => each.severity === 'error'))
     checks.push(good(`every document is sound (${snapshot.tenants.size} tenants, ${snapshot.plans.size} plans)`));
   checks.push(
@@ -158,7 +180,19 @@ async function tenancyChecks(dir: string): Promise<Check[]> {
           'warning',
         ),
   );
+  if (config !== undefined && snapshot.tenantByApiKeyId.size > 0) checks.push(pepperCheck(config));
   return checks;
+}
+
+function pepperCheck({ identity }: SidecarConfig): Check {
+  return identity.pepperFile !== undefined && identity.sources.includes('apiKey')
+    ? good('API keys can be verified')
+    : bad(
+        'API keys can be verified',
+        'tenants have API keys, but every one will be refused',
+        'set identity.pepperFile, and apiKey among identity.sources',
+        'warning',
+      );
 }
 
 interface LiveConfig {
@@ -167,13 +201,19 @@ interface LiveConfig {
   readonly findings: readonly { readonly severity: string; readonly text: string }[];
 }
 
-async function liveChecks(admin: string): Promise<Check[]> {
-  let config: LiveConfig;
+async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: Check[] }> {
   try {
-    config = await askAdmin<LiveConfig>(admin, '/v1/config');
+    return { isReached: true, checks: checksOf(await askAdmin<LiveConfig>(admin, '/v1/config')) };
   } catch (cause) {
-    return [bad('sidecar answers', String(cause), 'is it running, and is this its admin port?')];
+    if (!(cause instanceof ReeveError) || cause.code === 'usage') throw cause;
+    return {
+      isReached: cause.code !== 'unreachable',
+      checks: [bad('sidecar answers', String(cause), 'is it running, and is this its admin port?')],
+    };
   }
+}
+
+function checksOf(config: LiveConfig): Check[] {
   const errors = config.findings.filter((each) => each.severity === 'error');
   return [
     good('sidecar answers'),

@@ -2,30 +2,33 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest, ReeveError } from '../../core/index.ts';
-import { bootSidecar, diffSnapshots, type Finding, formatFinding, inspectTenancy } from '../../tenants/index.ts';
+import {
+  bootSidecar,
+  diffSnapshots,
+  type Finding,
+  formatFinding,
+  inspectTenancy,
+  type Snapshot,
+} from '../../tenants/index.ts';
 import { EXIT } from '../exit.ts';
+import { type Form, paint, printJson } from '../output.ts';
 
 const SCHEMAS = join(import.meta.dirname, '../../../config/schema');
 const KINDS = ['Sidecar', 'Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
-interface Form {
-  readonly output: 'text' | 'json';
+interface Printing {
+  readonly output: Form;
 }
 
-export async function validate(paths: string[], { output }: Form): Promise<void> {
+export async function validate(paths: string[], { output }: Printing): Promise<void> {
   const findings: Finding[] = [];
   const counts = { files: 0, tenants: 0 };
   for (const path of paths) {
     if (isDirectory(path)) {
-      const inspection = await inspectTenancy(path);
+      const inspection = await inspect(path);
       counts.files += inspection.files;
       counts.tenants += inspection.snapshot.tenants.size;
-      findings.push(
-        ...inspection.findings.map((finding) => ({
-          ...finding,
-          file: finding.file === path || finding.file === '' ? path : join(path, finding.file),
-        })),
-      );
+      findings.push(...inspection.findings);
     } else {
       counts.files++;
       findings.push(...bootSidecar(path, [], process.cwd()).findings);
@@ -33,16 +36,35 @@ export async function validate(paths: string[], { output }: Form): Promise<void>
   }
   const errors = findings.filter((each) => each.severity === 'error').length;
   if (output === 'json')
-    process.stdout.write(
-      `${JSON.stringify({ valid: errors === 0, ...counts, findings: findings.map((each) => ({ ...each, text: formatFinding(each) })) }, null, 2)}\n`,
-    );
+    printJson({
+      valid: errors === 0,
+      ...counts,
+      findings: findings.map((each) => ({ ...each, text: formatFinding(each) })),
+    });
   else {
+    const warnings = findings.length - errors;
     for (const finding of findings) process.stdout.write(`${formatFinding(finding)}\n`);
-    process.stdout.write(
-      `${counts.files} files, ${counts.tenants} tenants, ${errors} errors, ${findings.length - errors} warnings\n`,
-    );
+    const { files, tenants } = counts;
+    const summary = [
+      count(files, 'file'),
+      count(tenants, 'tenant'),
+      count(errors, 'error'),
+      count(warnings, 'warning'),
+    ].join(', ');
+    process.stdout.write(`${paint(errors > 0 ? 'red' : 'green', summary)}\n`);
   }
   if (errors > 0) process.exitCode = EXIT.findings;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** The directory with findings that name the place as the caller would: from where the command runs. */
+async function inspect(dir: string): Promise<{ snapshot: Snapshot; findings: Finding[]; files: number }> {
+  const { snapshot, findings, files } = await inspectTenancy(dir);
+  const placed = findings.map((each) => ({ ...each, file: each.file === '' ? dir : join(dir, each.file) }));
+  return { snapshot, findings: placed, files };
 }
 
 function isDirectory(path: string): boolean {
@@ -55,21 +77,30 @@ function isDirectory(path: string): boolean {
   return facts.isDirectory();
 }
 
-export async function diff(before: string, after: string, { output }: Form): Promise<void> {
-  const [a, b] = [await inspectTenancy(before), await inspectTenancy(after)];
+export function requireDirectory(path: string): void {
+  if (!isDirectory(path))
+    throw new ReeveError('usage', 'is no directory', { place: path, remedy: 'name the directory of the documents' });
+}
+
+export async function diff(before: string, after: string, { output }: Printing): Promise<void> {
+  for (const dir of [before, after]) requireDirectory(dir);
+  const [a, b] = [await inspect(before), await inspect(after)];
+  // What is broken is in neither snapshot: a difference in it would go unseen without a word.
+  const unread = [...a.findings, ...b.findings].filter((each) => each.severity === 'error');
+  for (const finding of unread) process.stderr.write(`reeve: not compared: ${formatFinding(finding)}\n`);
   const differences = diffSnapshots(a.snapshot, b.snapshot);
-  if (output === 'json') process.stdout.write(`${JSON.stringify({ differences }, null, 2)}\n`);
+  if (output === 'json') printJson({ differences });
   else {
-    const sign = { added: '+', removed: '-', changed: '~' };
+    const sign = { added: paint('green', '+'), removed: paint('red', '-'), changed: paint('yellow', '~') };
     for (const { kind, name, change, keys } of differences)
       process.stdout.write(`${sign[change]} ${kind} ${name}${keys.length > 0 ? ` (${keys.join(', ')})` : ''}\n`);
-    process.stdout.write(`${differences.length} differences\n`);
+    process.stdout.write(`${count(differences.length, 'difference')}\n`);
   }
-  if (differences.length > 0) process.exitCode = EXIT.findings;
+  if (differences.length + unread.length > 0) process.exitCode = EXIT.findings;
 }
 
 export function schema(kind: string): void {
-  process.stdout.write(JSON.stringify(readSchema(kind), null, 2).concat('\n'));
+  printJson(readSchema(kind));
 }
 
 interface Schema {
@@ -88,39 +119,46 @@ function readSchema(kind: string): Schema {
   const name = known.find((each) => each.toLowerCase() === kind.toLowerCase());
   if (name !== undefined)
     return JSON.parse(readFileSync(join(SCHEMAS, `${name.toLowerCase()}.json`), 'utf8')) as Schema;
-  const near = nearest(kind, known);
-  throw new ReeveError('usage', `there is no kind ${JSON.stringify(kind)}`, {
-    remedy: near === undefined ? `known: ${known.join(', ')}` : `did you mean ${near}?`,
-  });
+  throw new ReeveError('usage', `there is no kind ${JSON.stringify(kind)}`, { remedy: remedyFor(kind, known) });
+}
+
+function remedyFor(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  if (near !== undefined) return `did you mean ${near}?`;
+  return known.length === 0 ? 'nothing is below it' : `known: ${known.join(', ')}`;
 }
 
 /** A key by its path: `Plan.spec.rate.requests.limit`; what lies below an object is listed. */
-export function explain(key: string): void {
-  const [kind, ...path] = key.split('.');
-  let at = readSchema(kind as string);
-  const walked = [kind as string];
-  for (const step of path) {
-    const members = membersOf(at);
-    const next = members[step];
-    if (next === undefined) {
-      const near = nearest(step, Object.keys(members));
-      throw new ReeveError('usage', `${walked.join('.')} has no key ${JSON.stringify(step)}`, {
-        remedy: near === undefined ? `it has: ${Object.keys(members).join(', ') || 'none'}` : `did you mean ${near}?`,
-      });
-    }
-    at = next;
-    walked.push(step);
+export function explain(key: string, { output }: Printing): void {
+  const at = find(key);
+  const members = Object.entries(membersOf(at));
+  const value = at.title ?? at.type ?? 'one of several forms';
+  if (output === 'json') {
+    const keys = Object.fromEntries(members.map(([name, { description }]) => [name, description]));
+    printJson({ key, description: at.description, value, examples: at.examples, default: at.default, keys });
+    return;
   }
-  const lines = [
-    walked.join('.'),
-    `  ${at.description ?? ''}`,
-    `  value    ${at.title ?? at.type ?? 'one of several forms'}`,
-  ];
+  const lines = [key, `  ${at.description ?? ''}`.trimEnd(), `  value    ${value}`];
   if (at.examples !== undefined) lines.push(`  such as  ${at.examples.map(String).join(', ')}`);
   if (at.default !== undefined) lines.push(`  default  ${JSON.stringify(at.default)}`);
-  for (const [name, member] of Object.entries(membersOf(at)))
-    lines.push(`  .${name.padEnd(20)} ${member.description ?? ''}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
+  for (const [name, { description }] of members) lines.push(`  .${name.padEnd(20)} ${description ?? ''}`.trimEnd());
+  process.stdout.write(`${lines.filter((line) => line !== '').join('\n')}\n`);
+}
+
+function find(key: string): Schema {
+  const [kind, ...path] = key.split('.') as [string, ...string[]];
+  let at = readSchema(kind);
+  let walked = kind;
+  for (const step of path) {
+    const members = membersOf(at);
+    if (!Object.hasOwn(members, step))
+      throw new ReeveError('usage', `${walked} has no key ${JSON.stringify(step)}`, {
+        remedy: remedyFor(step, Object.keys(members)),
+      });
+    at = members[step] as Schema;
+    walked += `.${step}`;
+  }
+  return at;
 }
 
 function membersOf(schema: Schema): Readonly<Record<string, Schema>> {

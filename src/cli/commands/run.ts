@@ -1,45 +1,80 @@
+/** `reeve run -- CMD`: the application with a sidecar before it; ends with the application's exit code. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 import { ReeveError, systemClock } from '../../core/index.ts';
 import { createLog } from '../../telemetry/index.ts';
+import type { SidecarConfig } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
-import { startSidecar } from '../sidecar.ts';
+import { paint } from '../output.ts';
+import { type RunningSidecar, startSidecar } from '../sidecar.ts';
+import { requireDirectory } from './config.ts';
 
-/** `reeve run -- CMD`: the application with a sidecar before it; ends with the application's exit code. */
-export async function run(
-  [program, ...args]: string[],
-  options: { appPort: string; tenancy?: string; config?: string },
-): Promise<void> {
-  const upstream = `http://127.0.0.1:${options.appPort}`;
-  const config = bootFrom(
-    options.config,
-    {
-      ...(options.config === undefined ? { upstream } : {}),
-      ...(options.tenancy === undefined ? {} : { tenancyDir: options.tenancy }),
-    },
-    process.env,
-  );
+interface RunOptions {
+  readonly appPort?: string;
+  readonly tenancy?: string;
+  readonly config?: string;
+}
+
+const APP_PORT = '8080';
+
+export async function run([program, ...args]: string[], options: RunOptions): Promise<void> {
+  const config = bootFrom(options.config, settingsOf(options), process.env);
+  // A sidecar waits for its mount; who types a command wants to know of the slip.
+  requireDirectory(config.tenancy.dir);
   const log = createLog({
     clock: systemClock,
     level: config.log.level,
-    write: (line) => void process.stdout.write(`reeve │ ${line}`),
+    write: (line) => void process.stdout.write(`${mark('reeve')}${line}`),
   });
   const sidecar = await startSidecar(config, { log });
+  process.stdout.write(`${mark('reeve')}${welcome(sidecar, config)}\n`);
   const app = spawn(program as string, args, { stdio: ['inherit', 'pipe', 'pipe'] });
-  prefix(app.stdout, process.stdout);
-  prefix(app.stderr, process.stderr);
-  const code = await ended(app, program as string).finally(() => sidecar.close());
-  process.exitCode = code;
+  const printed = [copyLines(app.stdout, process.stdout), copyLines(app.stderr, process.stderr)];
+  try {
+    process.exitCode = await ended(app, program as string);
+    await Promise.all(printed);
+  } finally {
+    await sidecar.close();
+  }
 }
 
-function prefix(from: NodeJS.ReadableStream | null, to: NodeJS.WritableStream): void {
-  if (from !== null) createInterface({ input: from }).on('line', (line) => to.write(`app   │ ${line}\n`));
+function settingsOf({ appPort, tenancy, config }: RunOptions): Record<string, unknown> {
+  const isUpstreamSaid = config !== undefined || process.env['REEVE_UPSTREAM'] !== undefined;
+  const port = appPort ?? (isUpstreamSaid ? undefined : APP_PORT);
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
+    throw new ReeveError('usage', `expected a port, got ${JSON.stringify(port)}`, {
+      place: '--app-port',
+      remedy: 'such as 3000',
+    });
+  if (tenancy === undefined && config === undefined && process.env['REEVE_TENANCY_DIR'] === undefined)
+    throw new ReeveError('usage', 'the tenancy is missing', { place: '--tenancy', remedy: 'such as config/tenancy' });
+  return {
+    ...(port === undefined ? {} : { upstream: `http://127.0.0.1:${port}` }),
+    ...(tenancy === undefined ? {} : { tenancyDir: tenancy }),
+  };
 }
 
-/** Signals go to the application; when it ends, we do. */
+function welcome({ ports, tenancy }: RunningSidecar, { upstream }: SidecarConfig): string {
+  return `http://localhost:${ports.inbound} → ${upstream}, ${tenancy.snapshot.tenants.size} tenants; metrics on ${ports.status}, admin on ${ports.admin}`;
+}
+
+function mark(who: 'reeve' | 'app'): string {
+  return `${paint(who === 'reeve' ? 'cyan' : 'green', who.padEnd(5))} │ `;
+}
+
+/** Line by line, no faster than the terminal takes them. */
+async function copyLines(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Promise<void> {
+  for await (const line of createInterface({ input: from }))
+    if (!to.write(`${mark('app')}${line}\n`)) await once(to, 'drain');
+}
+
+/** Signals go to the application; when it ends, we do. A Ctrl-C at a terminal has reached it already. */
 function ended(app: ChildProcess, program: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => app.kill(signal));
+    process.on('SIGTERM', () => app.kill('SIGTERM'));
+    process.on('SIGINT', () => process.stdin.isTTY || app.kill('SIGINT'));
     app.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
         new ReeveError('usage', `the application cannot be started: ${cause.code}`, {
@@ -49,6 +84,6 @@ function ended(app: ChildProcess, program: string): Promise<number> {
         }),
       ),
     );
-    app.once('close', (code, signal) => resolve(code ?? (signal === null ? 0 : 1)));
+    app.once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]));
   });
 }

@@ -1,53 +1,76 @@
 /** `reeve demo`: the main job on real traffic, every number checked. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../exit.ts';
-import { table } from '../table.ts';
+import { type Form, NO, paint, printJson, table, YES } from '../output.ts';
 import { timeChanges, trySuspended } from './changes.ts';
 import { trySpoofing } from './spoofing.ts';
 import { openStage, type Stage } from './stage.ts';
 import { runTraffic, warmUp } from './traffic.ts';
-import { askApplication, judge, round, rowsOf, type Story, type Verdict } from './verdict.ts';
+import { askApplication, askMetrics, judge, round, rowsOf, type Story, since, type Verdict } from './verdict.ts';
 
 interface DemoOptions {
   readonly once?: boolean;
-  readonly output: 'text' | 'json';
+  readonly output: Form;
 }
+
+/** As a shell says it: ended by SIGINT. */
+const INTERRUPTED = 130;
 
 export async function demo({ once = false, output }: DemoOptions): Promise<void> {
   const say = (text: string): void => void (output === 'text' && process.stdout.write(text));
+  // From the first process on, so that a Ctrl-C at any time ends them all.
+  const stopped = stopSignal();
   say('starting orders and payments, a sidecar before each\n');
   const stage = await openStage();
   try {
-    say('traffic: 11 tenants for 6 s, umbrella at 20 times its limit, stark at one and a half times\n');
-    const story = await tell(
-      stage,
-      (share) => process.stderr.isTTY && process.stderr.write(`\r${Math.round(share * 100)} % `),
-    );
-    const verdicts = judge(story);
-    process.stdout.write(
-      output === 'json' ? `${JSON.stringify(asJson(story, verdicts), null, 2)}\n` : asText(story, verdicts),
-    );
-    if (verdicts.some((each) => !each.isGood)) process.exitCode = EXIT.findings;
-    if (!once) await stay(stage, say);
+    const isTold = await Promise.race([perform(stage, output, say), stage.lost, stopped.then(() => false)]);
+    if (!isTold) process.exitCode = INTERRUPTED;
+    else if (!once && output === 'text') {
+      say(whatToTry(stage));
+      await Promise.race([stopped, stage.lost]);
+    }
   } finally {
     await stage.close();
   }
+  // Traffic that was under way has nobody to talk to.
+  if (process.exitCode === INTERRUPTED) process.exit();
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+  });
+}
+
+async function perform(stage: Stage, output: Form, say: (text: string) => void): Promise<true> {
+  say('traffic: 11 tenants for 6 s, umbrella at 20 times its limit, stark at one and a half times\n');
+  const story = await tell(stage, showProgress);
+  const verdicts = judge(story);
+  if (output === 'json') printJson(asJson(story, verdicts));
+  else say(asText(story, verdicts));
+  const failed = verdicts.filter((each) => !each.isGood);
+  if (failed.length > 0) process.exitCode = EXIT.findings;
+  for (const { what, detail } of failed) process.stderr.write(`reeve: this does not hold: ${what} (${detail})\n`);
+  return true;
+}
+
+function showProgress(share: number): void {
+  if (process.stderr.isTTY) process.stderr.write(share < 1 ? `\r${Math.round(share * 100)} % ` : '\r\u001b[K');
 }
 
 async function tell(stage: Stage, onProgress: (share: number) => void): Promise<Story> {
   await warmUp(stage);
   await settled(stage);
   stage.decisions.clear();
-  const before = await askApplication(stage);
+  const before = { seen: await askApplication(stage), metrics: await askMetrics(stage) };
   const tallies = await runTraffic(stage, onProgress);
+  onProgress(1);
   const decisions = await settled(stage);
-  const after = await askApplication(stage);
-  const seen = Object.fromEntries(
-    Object.entries(after).map(([tenant, count]) => [tenant, count - (before[tenant] ?? 0)]),
-  );
+  const seen = since(before.seen, await askApplication(stage));
+  const metrics = since(before.metrics, await askMetrics(stage));
   const attempts = await trySpoofing(stage);
   const changesMs = await timeChanges(stage);
-  return { tallies, seen, decisions, attempts, changesMs, suspendedStatus: await trySuspended(stage) };
+  return { tallies, seen, decisions, metrics, attempts, changesMs, suspendedStatus: await trySuspended(stage) };
 }
 
 /** The access log comes through a pipe, a moment after the answers. Waits until nothing more comes, and copies what came. */
@@ -84,45 +107,46 @@ function asText(story: Story, verdicts: readonly Verdict[]): string {
     row.p50Ms,
     row.p99Ms,
   ]);
-  const spoofs = story.attempts.map(({ what, status, seenAs }) => [
-    what,
-    status,
-    seenAs === undefined ? 'did not reach the application' : `reached it as ${seenAs}, its own tenant`,
-  ]);
-  const checks = verdicts.map(({ what, isGood, detail }) => [isGood ? '√' : '×', what, detail]);
+  const spoofs = story.attempts.map((attempt) => [attempt.what, attempt.status, became(attempt)]);
+  const checks = verdicts.map(({ what, isGood, detail }) => [isGood ? YES() : NO(), what, detail]);
+  const failed = verdicts.filter((each) => !each.isGood).length;
+  const sum = failed === 0 ? 'every number checks' : `${failed} of ${verdicts.length} checks failed`;
   return [
     '',
     table(['tenant', 'plan', 'sent', 'passed', 'shaped', 'degraded', 'refused', 'p50 ms', 'p99 ms'], rows),
     table(['spoofing by hooli', 'status', 'what became of it'], spoofs),
     `a changed limit took ${story.changesMs.map(round).join(', ')} ms from the rename to the first request decided by it\n`,
     table(['', 'check', ''], checks),
+    `${paint(failed === 0 ? 'green' : 'red', sum)}\n`,
   ].join('\n');
 }
 
-/** Stays up until Ctrl-C, with commands to try. */
-async function stay(stage: Stage, say: (text: string) => void): Promise<void> {
+function became({ status, seenAs, isHarmless }: Story['attempts'][number]): string {
+  if (seenAs === undefined) return status === 0 ? paint('red', 'no answer') : 'did not reach the application';
+  return isHarmless ? `reached it as ${seenAs}, its own tenant` : paint('red', `REACHED IT AS ${seenAs}`);
+}
+
+function whatToTry(stage: Stage): string {
   const { inbound, status, admin } = stage.orders.sidecar;
   const token = stage.credentials.token(stage.tenants.find((each) => each.name === 'acme')?.org as string);
-  say(`
+  return `
 The orders sidecar is up. In another terminal:
 
   TOKEN=${token}
+
+  # who you are comes from the token; what is left comes back as RateLimit
   curl -i -H "Authorization: Bearer $TOKEN" http://127.0.0.1:${inbound}/orders
+  # saying that you are somebody else changes nothing
   curl -i -H "Authorization: Bearer $TOKEN" -H "X-Tenant-Id: globex" http://127.0.0.1:${inbound}/orders
+  # without a token nobody gets through
   curl -i http://127.0.0.1:${inbound}/orders
+  # what Prometheus gets
   curl -s http://127.0.0.1:${status}/metrics | grep reeve_requests_total
-  npm run -s reeve -- limits check acme --admin http://127.0.0.1:${admin}
-  $EDITOR ${stage.dir}/tenancy/tenants.yaml
+  # why a request of a tenant gets what it gets
+  npm run -s reeve -- limits check acme --path /orders --admin http://127.0.0.1:${admin}
+  # change a limit, save, and ask again
+  $EDITOR ${stage.dir}/tenancy/plans.yaml
 
 Ctrl-C ends it.
-`);
-  await new Promise<void>((resolve) => {
-    const forever = setInterval(() => {}, 1 << 30);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.once(signal, () => {
-        clearInterval(forever);
-        resolve();
-      });
-    }
-  });
+`;
 }

@@ -9,6 +9,7 @@ import { type Credentials, makeCredentials } from './credentials.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const START_MS_MAX = 15_000;
+const END_MS_MAX = 5000;
 
 export interface DemoTenant {
   readonly name: string;
@@ -30,22 +31,61 @@ export interface Stage {
   readonly orders: { readonly url: string; readonly sidecar: Ports };
   /** Decisions by tenant, from the access log of the orders sidecar. */
   readonly decisions: Map<string, Map<string, number>>;
+  /** Rejects when a process ends that is still needed. */
+  readonly lost: Promise<never>;
   /** Writes the tenants' file anew, by rename. Says when the rename began, on the monotonic clock. */
   rewriteTenants(change: (text: string) => string): number;
   close(): Promise<void>;
 }
 
 export async function openStage(): Promise<Stage> {
-  const closer = new Closer();
+  const cast = new Cast();
   try {
-    return await build(closer);
+    return await build(cast);
   } catch (cause) {
-    await closer.close();
+    await cast.closer.close();
     throw cause;
   }
 }
 
-async function build(closer: Closer): Promise<Stage> {
+/** The processes of the demo. */
+class Cast {
+  readonly closer: Closer = new Closer();
+  readonly lost: Promise<never>;
+  readonly #onLost: (cause: ReeveError) => void;
+  #isClosing = false;
+
+  constructor() {
+    const { promise, reject } = Promise.withResolvers<never>();
+    this.lost = promise;
+    this.#onLost = reject;
+    // Whoever waits on the stage hears of it; until then it is no unhandled rejection.
+    promise.catch(() => {});
+  }
+
+  start(name: string, args: string[], env: Record<string, string>): ChildProcess {
+    const child = spawn(process.execPath, args, {
+      env: { PATH: process.env['PATH'] ?? '', ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    child.once('exit', (code, signal) => {
+      if (!this.#isClosing)
+        this.#onLost(new ReeveError('demo-failed', `${name} ended (${code ?? signal}) while it was needed`));
+    });
+    this.closer.add(async () => {
+      this.#isClosing = true;
+      child.kill('SIGTERM');
+      const late = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
+      await ended;
+      clearTimeout(late);
+    });
+    return child;
+  }
+}
+
+async function build(cast: Cast): Promise<Stage> {
+  const { closer } = cast;
   const dir = mkdtempSync(join(tmpdir(), 'reeve-demo-'));
   closer.add(() => rmSync(dir, { recursive: true, force: true }));
   const credentials = makeCredentials();
@@ -58,10 +98,10 @@ async function build(closer: Closer): Promise<Stage> {
   writeFileSync(file, readFileSync(file, 'utf8').replace(`hmac-sha256:${'0'.repeat(64)}`, apiKey.hash));
 
   const decisions = new Map<string, Map<string, number>>();
-  const payments = await startService(closer, 'payments', {});
-  const paymentsSidecar = await startSidecarProcess(closer, 'payments', payments, dir, () => {});
-  const orders = await startService(closer, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${paymentsSidecar.inbound}` });
-  const sidecar = await startSidecarProcess(closer, 'orders', orders, dir, (line) => noteDecision(decisions, line));
+  const payments = await startService(cast, 'payments', {});
+  const paymentsSidecar = await startSidecarProcess(cast, 'payments', payments, dir, () => {});
+  const orders = await startService(cast, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${paymentsSidecar.inbound}` });
+  const sidecar = await startSidecarProcess(cast, 'orders', orders, dir, (line) => noteDecision(decisions, line));
   return {
     dir,
     credentials,
@@ -69,6 +109,7 @@ async function build(closer: Closer): Promise<Stage> {
     tenants: tenantsOf(readFileSync(file, 'utf8')),
     orders: { url: `http://127.0.0.1:${orders}`, sidecar },
     decisions,
+    lost: cast.lost,
     rewriteTenants(change) {
       writeFileSync(join(dir, 'next.yaml'), change(readFileSync(file, 'utf8')));
       const began = performance.now();
@@ -85,74 +126,55 @@ function tenantsOf(text: string): DemoTenant[] {
   return [...text.matchAll(pattern)].map(([, name, plan, org]) => ({ name, plan, org }) as DemoTenant);
 }
 
-async function startService(closer: Closer, name: string, env: Record<string, string>): Promise<number> {
-  const child = start(closer, [join(ROOT, `examples/services/${name}.ts`)], { ...env, PORT: '0' });
-  return Number(await firstMatch(child, name, /listens on (\d+)/, () => {}));
+async function startService(cast: Cast, name: string, env: Record<string, string>): Promise<number> {
+  const child = cast.start(name, [join(ROOT, `examples/services/${name}.ts`)], { ...env, PORT: '0' });
+  return Number(await firstMatch(cast, child, name, /listens on (\d+)/, () => {}));
 }
 
 async function startSidecarProcess(
-  closer: Closer,
-  name: string,
+  cast: Cast,
+  of: string,
   port: number,
   dir: string,
   onLine: (line: string) => void,
 ): Promise<Ports> {
-  const child = start(closer, [join(ROOT, 'src/cli/reeve.mjs'), 'sidecar'], {
+  const name = `the sidecar of ${of}`;
+  const child = cast.start(name, [join(ROOT, 'src/cli/reeve.mjs'), 'sidecar'], {
     REEVE_UPSTREAM: `http://127.0.0.1:${port}`,
     REEVE_UPSTREAMS: `exports-lite=http://127.0.0.1:${port}`,
     REEVE_TENANCY_DIR: join(dir, 'tenancy'),
-    REEVE_STATE_DIR: join(dir, `state-${name}`),
+    REEVE_STATE_DIR: join(dir, `state-${of}`),
     REEVE_IDENTITY_PEPPER_FILE: join(dir, 'pepper'),
     REEVE_INBOUND_HOST: '127.0.0.1',
     REEVE_INBOUND_PORT: '0',
     REEVE_STATUS_HOST: '127.0.0.1',
     REEVE_STATUS_PORT: '0',
     REEVE_ADMIN_PORT: '0',
-    REEVE_INBOUND_CLASS: name === 'orders' ? 'edge' : 'mesh',
+    REEVE_INBOUND_CLASS: of === 'orders' ? 'edge' : 'mesh',
     REEVE_LOG_ACCESS: 'all',
   });
-  return JSON.parse(
-    await firstMatch(child, `the sidecar of ${name}`, /"sidecar\.started".*"ports":(\{[^}]*\})/, onLine),
-  ) as Ports;
-}
-
-function start(closer: Closer, args: string[], env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, args, {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  closer.add(async () => {
-    child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), 5000);
-    await ended;
-    clearTimeout(late);
-  });
-  return child;
+  return JSON.parse(await firstMatch(cast, child, name, /"sidecar\.started".*"ports":(\{[^}]*\})/, onLine)) as Ports;
 }
 
 /** The first line that matches; every further line goes to `onLine`. */
 function firstMatch(
+  { lost }: Cast,
   child: ChildProcess,
   name: string,
   pattern: RegExp,
   onLine: (line: string) => void,
 ): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(
-      () => reject(new ReeveError('demo-failed', `${name} did not start within ${START_MS_MAX / 1000} s`)),
-      START_MS_MAX,
-    );
-    child.once('exit', (code) =>
-      reject(new ReeveError('demo-failed', `${name} exited with ${code} before it was ready`)),
-    );
-    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-      const match = pattern.exec(line)?.[1];
-      if (match === undefined) return onLine(line);
-      clearTimeout(late);
-      resolve(match);
-    });
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const late = setTimeout(
+    () => reject(new ReeveError('demo-failed', `${name} did not start within ${START_MS_MAX / 1000} s`)),
+    START_MS_MAX,
+  );
+  createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+    const match = pattern.exec(line)?.[1];
+    if (match === undefined) onLine(line);
+    else resolve(match);
   });
+  return Promise.race([promise, lost]).finally(() => clearTimeout(late));
 }
 
 function noteDecision(decisions: Map<string, Map<string, number>>, line: string): void {

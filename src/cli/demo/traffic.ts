@@ -6,7 +6,7 @@ import type { DemoTenant, Stage } from './stage.ts';
 export interface Tally {
   readonly tenant: DemoTenant;
   sent: number;
-  /** By status. */
+  /** By status; 0 when the connection failed. */
   readonly statuses: Map<number, number>;
   /** Of admitted requests, ms. */
   readonly latencies: number[];
@@ -72,15 +72,27 @@ async function drive(pool: Pool, stage: Stage, tally: Tally, began: number): Pro
 async function send(pool: Pool, tally: Tally, headers: Record<string, string>, path: string): Promise<void> {
   tally.sent++;
   const began = performance.now();
-  const { statusCode, body } = await pool.request({ method: 'GET', path, headers });
-  const text = await body.text();
-  tally.statuses.set(statusCode, (tally.statuses.get(statusCode) ?? 0) + 1);
-  if (statusCode !== 200) return;
+  const { status, text } = await ask(pool, path, headers);
+  tally.statuses.set(status, (tally.statuses.get(status) ?? 0) + 1);
+  if (status !== 200) return;
   tally.latencies.push(performance.now() - began);
   const answer = JSON.parse(text) as { tenant: string; recommended?: unknown; paid?: { tenant: string } };
   if (answer.recommended === undefined) tally.degradedSeen++;
   if (answer.tenant !== tally.tenant.name || (answer.paid !== undefined && answer.paid.tenant !== tally.tenant.name))
     tally.wrongTenant++;
+}
+
+async function ask(
+  pool: Pool,
+  path: string,
+  headers: Record<string, string>,
+): Promise<{ status: number; text: string }> {
+  try {
+    const { statusCode, body } = await pool.request({ method: 'GET', path, headers });
+    return { status: statusCode, text: await body.text() };
+  } catch {
+    return { status: 0, text: '' };
+  }
 }
 
 export function percentile(values: readonly number[], share: number): number {

@@ -1,0 +1,121 @@
+/** What is typed wrong gets one line that names the place and the remedy, and its exit code: 2 usage, 3 nobody answers, 1 the rest. */
+
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import t from 'tap';
+import { reeve } from '../helpers/command.ts';
+import { childSidecar, httpBackend, listening, settings } from '../helpers/sidecar.ts';
+import { makeTenancy, tenant } from '../helpers/tenancy.ts';
+
+t.test('commands, flags and names: one line each, with what was meant', async (t) => {
+  const rows: readonly [string, number, RegExp][] = [
+    ['', 2, /^Usage: reeve/],
+    ['tenant', 2, /^reeve: unknown command 'tenant'\n\(Did you mean tenants\?\)\n\(try `reeve --help`\)/],
+    ['config vaildate x', 2, /Did you mean validate\?[\s\S]*try `reeve config --help`/],
+    ['tenants list --outptu json', 2, /Did you mean --output\?[\s\S]*try `reeve tenants list --help`/],
+    ['tenants list -o yaml', 2, /^reeve: .*Allowed choices are text, json/],
+    ['tenants list more', 2, /^reeve: too many arguments/],
+    ['tenants get', 2, /missing required argument 'name'/],
+    ['completion bsah', 2, /did you mean bash\?/],
+    ['completion tcsh', 2, /known: bash, zsh, fish/],
+    ['config schema plna', 2, /did you mean Plan\?/],
+    ['config schema nothing', 2, /known: Sidecar, Plan/],
+    ['config explain Tenant.spec.constructor', 2, /has no key "constructor" \(known: plan, state/],
+    ['config explain Plan.spec.weight.x', 2, /nothing is below it/],
+    ['config diff /nowhere config/tenancy', 2, /\/nowhere there is no such file/],
+    ['config diff config/tenancy README.md', 2, /README\.md is no directory/],
+    ['tenants list --tenancy /nowhere', 2, /\/nowhere there is no such file/],
+    ['tenants get acne --tenancy config/tenancy', 1, /there is no tenant "acne" \(did you mean acme\?\)/],
+    ['tenants get zzzzzz --tenancy config/tenancy', 1, /`reeve tenants list` names them/],
+    ['tenants list --admin localhost:15000', 2, /--admin expected a URL, got "localhost:15000" \(such as http/],
+    ['tenants list --admin nonsense', 2, /--admin expected a URL/],
+    ['check --live --admin nonsense', 2, /--admin expected a URL/],
+    ['tenants list --admin http://127.0.0.1:1', 3, /no sidecar answers: ECONNREFUSED \(start one/],
+    ['limits check acme --path exports', 2, /--path expected a path/],
+    ['run -- true', 2, /--tenancy the tenancy is missing/],
+    ['run --tenancy config/tenancy --app-port x -- true', 2, /--app-port expected a port, got "x" \(such as 3000\)/],
+    ['run --tenancy config/tenancy --app-port 70000 -- true', 2, /--app-port expected a port/],
+    ['run --tenancy /nowhere -- true', 2, /\/nowhere there is no such file/],
+    ['run --tenancy config/tenancy', 2, /missing required argument 'command'/],
+  ];
+  for (const [line, status, stderr] of rows) {
+    const ran = reeve(line.split(' ').filter((word) => word !== ''));
+    t.match(ran, { status, stderr }, `reeve ${line}`);
+    t.notMatch(ran.stderr, /^\s+at /m, 'no stack');
+    t.equal(ran.stdout, '', 'nothing on standard output');
+  }
+});
+
+t.test('a misspelt variable names the right one', async (t) => {
+  t.match(reeve(['sidecar'], { REEVE_UPSTREM: 'x' }), { status: 2, stderr: /did you mean REEVE_UPSTREAM\?/ });
+  t.match(reeve(['sidecar'], { REEVE_QQQQQQQQQQQQQQQQQ: 'x' }), { status: 2, stderr: /see `reeve sidecar --help`/ });
+  // What Kubernetes puts into the environment beside a Service named reeve is no slip.
+  t.match(reeve(['sidecar'], { REEVE_SERVICE_HOST: '10.0.0.1', REEVE_PORT_80_TCP: 'x' }), { stderr: /--upstream/ });
+});
+
+t.test('what listens there but is no sidecar is said so', async (t) => {
+  for (const body of ['<html>', '{"tenants":[]}']) {
+    const port = await listening(
+      t,
+      createServer((_req, res) => res.end(body)),
+    );
+    const asked = await import('../../src/cli/ask-admin.ts').then(({ listTenants }) =>
+      listTenants(`http://127.0.0.1:${port}`).catch((cause: unknown) => cause),
+    );
+    t.match(asked, { code: 'unreachable', message: /what answers there is no sidecar/ });
+  }
+});
+
+t.test('names that a running sidecar does not know, and its other port', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const sidecar = await childSidecar(t, settings(upstream, dir));
+  const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
+  t.match(reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
+  t.match(reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
+  const status = ['--admin', `http://127.0.0.1:${sidecar.ports.status}`];
+  t.match(reeve(['tenants', 'get', 'acme', ...status]), { status: 1, stderr: /Here are \/metrics/ });
+  t.match(reeve(['check', '--live', ...status]), { status: 1, stdout: /× sidecar answers/ });
+});
+
+t.test('broken documents are not left out without a word', async (t) => {
+  const good = makeTenancy();
+  const broken = makeTenancy({ 'more.yaml': tenant('third', { plan: 'none' }), 'bad.yaml': 'kind: x\n' });
+  t.teardown(() => good.cleanUp());
+  t.teardown(() => broken.cleanUp());
+  t.match(reeve(['config', 'diff', good.dir, broken.dir]), {
+    status: 1,
+    stdout: /^0 differences\n$/,
+    stderr: /not compared: .*bad\.yaml[\s\S]*not compared: .*more\.yaml/,
+  });
+  t.match(reeve(['tenants', 'list', '--tenancy', broken.dir]), {
+    status: 0,
+    stdout: 'acme\tfree\tactive\nglobex\tfree\tactive\n',
+    stderr: /not read: .*more\.yaml/,
+  });
+  writeFileSync(join(good.dir, '../two.yaml'), 'kind: Sidecar\n---\nkind: Sidecar\n');
+  t.match(reeve(['config', 'validate', join(good.dir, '../two.yaml')]), {
+    status: 1,
+    stdout: /1 file, 0 tenants, 1 error,/,
+  });
+});
+
+t.test('a pepper that is empty is refused', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  writeFileSync(dir.pepperFile, '\n');
+  t.match(
+    reeve([
+      'sidecar',
+      '--upstream',
+      'http://127.0.0.1:1',
+      '--tenancy-dir',
+      dir.dir,
+      '--identity-pepper-file',
+      dir.pepperFile,
+    ]),
+    { status: 1, stderr: /pepper the pepper is empty \(write a secret/ },
+  );
+});

@@ -1,0 +1,254 @@
+/** JSON is stable, tables are for terminals, colours only where they are wanted. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { hasTerminal, REEVE, reeve, reeveOnTerminal } from '../helpers/command.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
+import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
+import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+
+/** The names of keys, as deep as they go: what a program that reads the output may count on. */
+function shapeOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? [] : [shapeOf(value[0])];
+  if (typeof value !== 'object' || value === null) return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shapeOf(each)]));
+}
+
+const sample = {
+  'plans.yaml': plan('free', {
+    rate: { requests: { limit: '5/s', burst: 5 }, egress: { limit: '1MiB/s' } },
+    concurrency: 3,
+    degrade: ['credit', 'reject'],
+  }),
+  'routes.yaml': document('Route', 'exports', {
+    match: { path: '/exports/*' },
+    cost: 2,
+    critical: true,
+    rate: { requests: { limit: '1/min', burst: 1 } },
+  }),
+};
+
+t.test('JSON: every command that prints data, key by key', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const dir = makeTenancy(sample);
+  const other = makeTenancy({ 'tenants.yaml': tenant('acme', { plan: 'none' }) });
+  t.teardown(() => dir.cleanUp());
+  t.teardown(() => other.cleanUp());
+  const sidecar = await childSidecar(t, settings(upstream, dir));
+  const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
+  const shape = (...args: string[]): unknown => shapeOf(JSON.parse(reeve([...args, '-o', 'json']).stdout));
+  t.same(shape('version'), { reeve: 'string', node: 'string' });
+  t.same(shape('tenants', 'list', ...admin), { tenants: [{ name: 'string', plan: 'string', state: 'string' }] });
+  const one = {
+    name: 'string',
+    state: 'string',
+    plan: 'string',
+    timezone: 'string',
+    labels: {},
+    source: 'string',
+    limits: {
+      requests: { limit: 'string', burst: 'number' },
+      egress: 'string',
+      concurrency: 'number',
+      shadow: 'boolean',
+    },
+    identity: { claims: ['string'], hosts: ['string'], apiKeys: [{ id: 'string' }] },
+  };
+  t.same(shape('tenants', 'get', 'acme', ...admin), one);
+  t.same(shape('tenants', 'get', 'acme', '--tenancy', dir.dir), one);
+  t.same(shape('limits', 'check', 'acme', '--path', '/exports/1', ...admin), {
+    generation: 'number',
+    tenant: 'string',
+    method: 'string',
+    path: 'string',
+    stages: ['string'],
+    identify: {
+      state: 'string',
+      passes: 'boolean',
+      sources: [{ name: 'string', isProof: 'boolean', accepts: ['string'] }],
+    },
+    route: 'string',
+    limits: {
+      tenant: 'string',
+      plan: 'string',
+      shadow: 'boolean',
+      requests: { limit: 'string', burst: 'number', left: 'number', credit: 'number' },
+      egress: { limit: 'string', left: 'number' },
+      concurrency: { limit: 'number', inFlight: 'number' },
+      waiting: 'number',
+      isOverLong: 'boolean',
+      ladder: ['string'],
+      route: { name: 'string', cost: 'number', critical: 'boolean', limit: 'string', left: 'number' },
+      wouldGet: { decision: 'string', because: 'string', waitMs: 'number', over: 'string' },
+    },
+    upstream: 'string',
+    wouldGet: {
+      decision: 'string',
+      status: 'object',
+      code: 'object',
+      because: 'string',
+      waitMs: 'number',
+      rung: 'object',
+    },
+  });
+  t.same(shape('check', '--live', '--tenancy', other.dir, ...admin), {
+    success: 'boolean',
+    categories: [
+      {
+        categoryName: 'string',
+        checks: [{ description: 'string', result: 'string', error: 'string', hint: 'string' }],
+      },
+    ],
+  });
+  t.same(shape('config', 'validate', other.dir), {
+    valid: 'boolean',
+    files: 'number',
+    tenants: 'number',
+    findings: [
+      {
+        severity: 'string',
+        file: 'string',
+        line: 'number',
+        column: 'number',
+        kind: 'string',
+        name: 'string',
+        path: 'string',
+        message: 'string',
+        remedy: 'string',
+        text: 'string',
+      },
+    ],
+  });
+  t.same(shape('config', 'diff', dir.dir, other.dir), {
+    differences: [{ kind: 'string', name: 'string', change: 'string', keys: ['string'] }],
+  });
+  t.match(shape('config', 'explain', 'Plan.spec.rate'), {
+    key: 'string',
+    value: 'string',
+    keys: { requests: 'string' },
+  });
+  t.match(shape('config', 'schema', 'Plan'), { $schema: 'string' });
+});
+
+t.test('a request is explained: who decides, which route, what is left, what it would get', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const dir = makeTenancy({
+    ...sample,
+    'more.yaml':
+      plan('open') +
+      plan('tiny', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: [{ shape: '2min' }], shadow: true }) +
+      plan('shaped', { rate: { requests: { limit: '30/min', burst: 1 } }, degrade: [{ shape: '1min' }] }) +
+      plan('closed', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: ['reject'] }) +
+      tenant('free-of-limits', { plan: 'open' }) +
+      tenant('quiet', { plan: 'tiny', identity: { hosts: ['quiet.test'] } }) +
+      tenant('slow', { plan: 'shaped', identity: { hosts: ['slow.test'] } }) +
+      tenant('over', { plan: 'closed', identity: { claims: ['org_over'], hosts: ['over.test'] } }) +
+      tenant('gone', { state: 'suspended' }),
+  });
+  t.teardown(() => dir.cleanUp());
+  const sidecar = await childSidecar(
+    t,
+    settings(upstream, dir, { 'identity.sources': 'host', 'inbound.trust': 'network' }),
+  );
+  const check = (...args: string[]) =>
+    reeve(['limits', 'check', ...args, '--admin', `http://127.0.0.1:${sidecar.ports.admin}`]);
+  t.equal(
+    check('acme', '--path', '/exports/1', '--method', 'post').stdout.replace(/generation \d+/, 'generation N'),
+    `tenant       acme, active, plan free
+config       generation N
+identity     host: Host: acme.test
+route        exports, cost 2, 1/min, 1 left, critical
+requests     5/s, 5 of 5 left, 0 in credit
+egress       1MiB/s, 1048576 bytes left
+concurrency  0 of 3, 0 waiting
+ladder       credit → reject
+POST /exports/1 would get: √ pass, route exports is critical; goes to application
+`,
+  );
+  t.match(check('free-of-limits').stdout, /identity +host: nothing here[\s\S]*requests +no limit\negress +no limit/);
+  t.match(check('gone'), { status: 0, stdout: /would get: × 403 tenant-suspended, the tenant is suspended\n/ });
+  t.match(check('quiet').stdout, /plan tiny in shadow/);
+  for (const name of ['over', 'slow', 'quiet'])
+    await exchangeRaw(sidecar.ports.inbound, `GET / HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`, { responses: 1 });
+  t.match(
+    check('slow').stdout,
+    /√ shape \(shape: 60000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
+  );
+  t.match(
+    check('quiet').stdout,
+    /√ pass, over the request rate 1\/min, but its plan is in shadow; goes to application\n/,
+  );
+  t.match(check('over').stdout, /× 429 quota-exceeded, over the request rate 1\/min \(retry after \d+\.?\d* ms\)/);
+});
+
+t.test('a table only on a terminal, colours only where they are wanted', { skip: !hasTerminal }, async (t) => {
+  const list = ['tenants', 'list', '--tenancy', 'config/tenancy'];
+  t.match(reeve(list).stdout, /^acme\tpro\tactive\n/);
+  t.match(reeveOnTerminal(list, { NO_COLOR: '1' }).stdout, /^NAME +PLAN +STATE\nacme +pro +active\n/);
+  const coloured = reeveOnTerminal(list).stdout;
+  t.ok(coloured.startsWith('\u001b[1mNAME\u001b[22m       \u001b[1mPLAN'), 'colours are no width');
+  for (const args of [list, ['config', 'validate', 'config/tenancy'], ['check', '--tenancy', 'config/tenancy']]) {
+    t.notOk(reeve(args).stdout.includes('\u001b'), 'no colour into a pipe');
+    t.notOk(reeveOnTerminal(args, { NO_COLOR: '1' }).stdout.includes('\u001b'), 'NO_COLOR');
+    t.ok(reeve(args, { FORCE_COLOR: '1' }).stdout.includes('\u001b') || args === list, 'FORCE_COLOR');
+  }
+});
+
+t.test('a pipe that was closed early is no failure', async (t) => {
+  const child = spawn(process.execPath, [REEVE, 'config', 'schema'], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stdout.destroy();
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  t.same([code, stderr], [0, '']);
+});
+
+t.test('the check of a machine names what is missing there', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const port = upstream.split(':')[2] as string;
+  const boot = join(dir.dir, '../sidecar.yaml');
+  const write = (spec: object): void =>
+    writeFileSync(boot, document('Sidecar', 's', { tenancy: { dir: 'tenancy' }, ...spec }).replace('\n---', ''));
+  write({
+    upstream,
+    upstreams: { lite: 'unix:/nowhere' },
+    inbound: { host: '127.0.0.1', port: Number(port) },
+    stateDir: 'nowhere',
+    identity: { pepperFile: 'nowhere' },
+  });
+  t.match(reeve(['check', '--config', boot]), {
+    status: 1,
+    stdout:
+      /× pepper is readable\n.*ENOENT[\s\S]*× state directory is writable[\s\S]*√ application accepts[\s\S]*‼ lite accepts[\s\S]*‼ ports are free\n.*127\.0\.0\.1:\d+\n.*--live[\s\S]*√ API keys can be verified/,
+  });
+  write({ upstream, stateDir: 'state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
+  t.match(reeve(['check', '--config', boot]), {
+    status: 0,
+    stdout: /√ state directory is writable[\s\S]*√ ports are free[\s\S]*‼ API keys can be verified\n.*refused/,
+  });
+  const empty = makeTenancy({ 'tenants.yaml': '', 'bad.yaml': 'kind: x\n' });
+  t.teardown(() => empty.cleanUp());
+  t.match(reeve(['check', '--tenancy', empty.dir]), {
+    status: 1,
+    stdout: /× document is sound[\s\S]*‼ there is a tenant[\s\S]*Status check results are ×/,
+  });
+});
+
+t.test('a live check tells of a broken file and of a mount that is away', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const dir = makeTenancy({ 'bad.yaml': 'kind: x\n' });
+  t.teardown(() => dir.cleanUp());
+  const given = settings(upstream, dir, { stateDir: dir.stateDir });
+  const check = (ports: { admin: number }) => reeve(['check', '--live', '--admin', `http://127.0.0.1:${ports.admin}`]);
+  const first = await childSidecar(t, given);
+  t.match(check(first.ports), { status: 1, stdout: /× files hold no errors\n.*bad\.yaml/ });
+  first.child.kill('SIGTERM');
+  await first.exited;
+  const second = await childSidecar(t, { ...given, 'tenancy.dir': '/nowhere' });
+  t.match(check(second.ports).stdout, /‼ configuration is from its files\n.*last known good/);
+  const third = await childSidecar(t, settings(upstream, { ...dir, dir: '/nowhere' }));
+  t.match(check(third.ports), { status: 1, stdout: /× configuration is loaded\n.*generation 0/ });
+});

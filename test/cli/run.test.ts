@@ -1,0 +1,81 @@
+/** `reeve run` as it is used beside an editor: the application's code is ours, signals reach it once, settings are what was said. */
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { hasTerminal, REEVE, reeve } from '../helpers/command.ts';
+import { root } from '../helpers/sidecar.ts';
+import { document, makeTenancy } from '../helpers/tenancy.ts';
+
+const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0' };
+
+t.test('the code of the application, also when a signal ended it', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const run = (script: string) =>
+    reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS).status;
+  t.equal(run('process.exit(7)'), 7);
+  t.equal(run("process.kill(process.pid, 'SIGKILL')"), 137);
+});
+
+t.test('the upstream is the one that was said: flag, then variable or boot file, then 8080', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const boot = join(dir.dir, '../boot.yaml');
+  writeFileSync(
+    boot,
+    document('Sidecar', 's', { upstream: 'http://127.0.0.1:7003', tenancy: { dir: 'tenancy' } }).replace('\n---', ''),
+  );
+  const upstream = (args: string[], env: Record<string, string> = {}): string | undefined =>
+    /→ http:\/\/127\.0\.0\.1:(\d+), 2 tenants;/.exec(
+      reeve(['run', ...args, '--', process.execPath, '-e', ''], { ...PORTS, ...env }).stdout,
+    )?.[1];
+  const tenancy = ['--tenancy', dir.dir];
+  t.equal(upstream(tenancy), '8080');
+  t.equal(upstream([...tenancy, '--app-port', '7001']), '7001');
+  t.equal(upstream(tenancy, { REEVE_UPSTREAM: 'http://127.0.0.1:7002' }), '7002');
+  t.equal(upstream([], { REEVE_TENANCY_DIR: dir.dir }), '8080');
+  t.equal(upstream(['--config', boot]), '7003');
+  t.equal(upstream(['--config', boot, '--app-port', '7001']), '7001');
+});
+
+t.test('all that the application prints comes out, however fast', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const script = "for (let i = 0; i < 5000; i++) console.log('line', i); console.error('end without a line end')";
+  const { stdout, stderr } = reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS);
+  t.equal(stdout.match(/^app {3}│ line \d+$/gm)?.length, 5000);
+  t.match(stderr, /^app {3}│ end without/m);
+});
+
+/** Counts the signals it gets, and ends a moment after the first with that number. */
+const COUNTING =
+  'let n=0;for(const s of ["SIGINT","SIGTERM"])process.on(s,()=>{if(n++===0)setTimeout(()=>process.exit(n),300)});setInterval(()=>{},1000);console.log("ready")';
+
+t.test('a signal to the command reaches the application', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const child = spawn(
+      process.execPath,
+      [REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING],
+      { cwd: root, env: { ...process.env, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    child.stdout.on('data', (chunk: Buffer) => chunk.includes('ready') && child.kill(signal));
+    t.equal(await new Promise((resolve) => child.once('close', resolve)), 1, `${signal}, once`);
+  }
+});
+
+t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const words = [process.execPath, REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING];
+  const line = words.map((word) => `'${word}'`).join(' ');
+  const child = spawn('/usr/bin/script', ['-qec', line, '/dev/null'], {
+    cwd: root,
+    env: { ...process.env, ...PORTS },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdout.on('data', (chunk: Buffer) => chunk.includes('ready') && child.stdin.write('\u0003'));
+  t.equal(await new Promise((resolve) => child.once('close', resolve)), 1);
+});
