@@ -1,6 +1,6 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
 import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
-import { decide } from './decide.ts';
+import { decide, type Over } from './decide.ts';
 import type { LimitState } from './state.ts';
 
 export interface LimitsExplanation {
@@ -29,7 +29,7 @@ export function explain(
   ask: { method: string; path: string },
   now: number,
 ): LimitsExplanation {
-  state.claim(tenant, now);
+  state.claim(tenant, snapshot.generation, now);
   const route = routeOf(snapshot, ask.method, ask.path);
   const { allowance, index, plan } = tenant;
   const decided = decide(state, { tenant, route, now, waitingAll: 0 });
@@ -53,8 +53,8 @@ export function explain(
   };
 }
 
-function because(over: string, { allowance }: Tenant, route: Route | undefined): string {
-  if (over === 'nothing') return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
+function because(over: Over | undefined, { allowance }: Tenant, route: Route | undefined): string {
+  if (over === undefined) return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
   if (over === 'concurrency') return `${allowance.concurrency} requests are in flight`;
   if (over === 'route') return `over the rate ${route?.rate?.text} of route ${route?.name}`;
   return over === 'egress'
