@@ -32,6 +32,7 @@ const VERIFIED_MS = 60_000;
 const REFUSED_MS = 1000;
 
 interface Kept<V> {
+  readonly token: string;
   readonly value: V;
   readonly until: number;
 }
@@ -71,7 +72,7 @@ export class TokenCache {
   }
 
   addVerified(token: string, value: Verified, now: MonotonicMs): void {
-    this.#verified.set(token, { value, until: now + VERIFIED_MS });
+    this.#verified.set({ token, value, until: now + VERIFIED_MS });
   }
 
   /** `epoch`: the provider set the refusal was made under. */
@@ -81,11 +82,15 @@ export class TokenCache {
   }
 
   addRefused(token: string, reply: Reply, now: MonotonicMs, epoch: object): void {
-    this.#refused.set(token, { value: { reply, epoch }, until: now + REFUSED_MS });
+    this.#refused.set({ token, value: { reply, epoch }, until: now + REFUSED_MS });
   }
 }
 
-/** Bounded in entries and in characters. */
+/**
+ * Bounded in entries and in characters. An entry stands under the end of its token, which is signature and as good as random, and speaks
+ * for the whole token only: to hash all of a token's characters would cost more than everything else that a hit does. Of two tokens with
+ * one end the later stays; a stranger who imitates an end finds nothing and puts nothing among the verified.
+ */
 class TokenMap<V> {
   readonly #entriesMax: number;
   readonly #charsMax: number;
@@ -106,20 +111,33 @@ class TokenMap<V> {
   }
 
   get(token: string): Kept<V> | undefined {
-    return this.#entries.get(token);
+    const entry = this.#entries.get(endOf(token));
+    return entry?.token === token ? entry : undefined;
   }
 
-  set(token: string, entry: Kept<V>): void {
-    this.delete(token);
-    this.#entries.set(token, entry);
-    this.#chars += token.length;
-    for (const oldest of this.#entries.keys()) {
+  set(entry: Kept<V>): void {
+    this.delete(entry.token);
+    this.#entries.set(endOf(entry.token), entry);
+    this.#chars += entry.token.length;
+    for (const { token } of this.#entries.values()) {
       if (this.#entries.size <= this.#entriesMax && this.#chars <= this.#charsMax) break;
-      this.delete(oldest);
+      this.delete(token);
     }
   }
 
+  /** Whatever stands under the token's end. */
   delete(token: string): void {
-    if (this.#entries.delete(token)) this.#chars -= token.length;
+    const end = endOf(token);
+    const entry = this.#entries.get(end);
+    if (entry === undefined) return;
+    this.#entries.delete(end);
+    this.#chars -= entry.token.length;
   }
+}
+
+/** 192 bits of signature. */
+const END_CHARS = 32;
+
+function endOf(token: string): string {
+  return token.slice(-END_CHARS);
 }

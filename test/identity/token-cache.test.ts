@@ -81,6 +81,25 @@ t.test('it is bounded in entries and in characters, and strangers push out no te
   t.ok(cache.size > 6000, `${cache.size} tokens`);
 });
 
+t.test('two tokens with one end are two: neither speaks for the other', async (t) => {
+  const cache = new TokenCache();
+  const end = 'signature'.repeat(10);
+  const add = (token: string): void =>
+    cache.addVerified(token, { externalId: token.slice(0, 1), expiresMs: 1e9, keys: keySet(), provider: p }, at(0));
+  add(`a.${end}`);
+  t.equal(cache.verified(`b.${end}`, at(1), 1, providers), undefined);
+  t.equal(cache.verified(`.${end}`, at(1), 1, providers), undefined);
+  t.equal(cache.verified(`a.${end}`, at(1), 1, providers)?.externalId, 'a', 'asking for another drops nothing');
+  add(`b.${end}`);
+  t.equal(cache.verified(`a.${end}`, at(1), 1, providers), undefined);
+  t.equal(cache.verified(`b.${end}`, at(1), 1, providers)?.externalId, 'b');
+  t.equal(cache.size, 1);
+  t.equal(cache.chars, end.length + 2);
+  cache.addRefused(`c.${end}`, reply, at(0), providers);
+  t.equal(cache.refused(`b.${end}`, at(1), providers), undefined);
+  t.equal(cache.verified(`b.${end}`, at(1), 1, providers)?.externalId, 'b', 'a stranger’s refusal pushes out nobody');
+});
+
 t.test('a token that is added anew is counted once', async (t) => {
   const cache = new TokenCache();
   for (let i = 0; i < 3; i++)

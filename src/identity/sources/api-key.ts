@@ -41,12 +41,13 @@ export function apiKeySource({
 }
 
 /** The key of the request, undefined without one, null when it is ambiguous. */
-function keyOf(x: Exchange, header: string): string | undefined | null {
-  const own = x.headers.all(header);
-  const bearer = bearerOf(x.headers);
+function keyOf({ headers }: Exchange, header: string): string | undefined | null {
+  const bearer = bearerOf(headers);
   if (bearer === null) return null;
   const inBearer = bearer?.startsWith(API_KEY_PREFIX) === true ? bearer : undefined;
-  if (own.length === 0) return inBearer;
-  if (own.length > 1 || !(own[0] as string).startsWith(API_KEY_PREFIX)) return null;
-  return inBearer === undefined || inBearer === own[0] ? own[0] : null;
+  const at = headers.names.indexOf(header);
+  if (at === -1) return inBearer;
+  const own = headers.raw[2 * at + 1] as string;
+  if (headers.names.includes(header, at + 1) || !own.startsWith(API_KEY_PREFIX)) return null;
+  return inBearer === undefined || inBearer === own ? own : null;
 }

@@ -3,10 +3,11 @@
 import type { HeaderList } from '../../wire/index.ts';
 
 /** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
-export function bearerOf(headers: HeaderList): string | undefined | null {
-  const value = headers.first('authorization');
-  if (value === undefined) return undefined;
-  if (headers.all('authorization').length > 1) return null;
+export function bearerOf({ names, raw }: HeaderList): string | undefined | null {
+  const at = names.indexOf('authorization');
+  if (at === -1) return undefined;
+  if (names.includes('authorization', at + 1)) return null;
+  const value = raw[2 * at + 1] as string;
   if (value.length < 8 || value.slice(0, 7).toLowerCase() !== 'bearer ') return undefined;
   return value.slice(7).trim();
 }
