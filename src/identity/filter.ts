@@ -58,21 +58,28 @@ export function identifyFilter(options: IdentifyOptions): Filter<Sanitised, Iden
     name: 'identify',
     onThrow: 'deny',
     onRequest(x) {
-      const found: Found[] = [];
-      let pending: Promise<Found>[] | undefined;
-      for (const source of options.sources) {
-        const each = source.find(x);
-        if (each instanceof Promise) {
-          const at = found.length;
-          pending ??= [];
-          pending.push(each.then((late) => (found[at] = late)));
-          found.push({ kind: 'none' });
-        } else found.push(each);
+      const { sources } = options;
+      const found = new Array<Found>(sources.length);
+      let pending: Promise<void>[] | undefined;
+      for (let i = 0; i < sources.length; i++) {
+        const each = (sources[i] as Source).find(x);
+        if (each instanceof Promise) pending = late(pending, each, found, i);
+        else found[i] = each;
       }
       if (pending === undefined) return decide(options, x, found);
       return Promise.all(pending).then(() => decide(options, x, found));
     },
   };
+}
+
+/** Apart, so that the path without a signature makes no closure. */
+function late(pending: Promise<void>[] = [], each: Promise<Found>, found: Found[], at: number): Promise<void>[] {
+  pending.push(
+    each.then((late) => {
+      found[at] = late;
+    }),
+  );
+  return pending;
 }
 
 function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Verdict {

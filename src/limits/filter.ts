@@ -41,6 +41,8 @@ export interface LimitsWorld {
  */
 export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Filter<Identified, { grant: Grant }> {
   let waitingAll = 0;
+  // One for all requests, filled anew for each: a decision is made at once, and allocates nothing.
+  let ask: { -readonly [K in keyof Ask]: Ask[K] } | undefined;
 
   const wait = async ({ tenant, permit }: Identified, ms: number): Promise<undefined> => {
     waitingAll++;
@@ -58,7 +60,11 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       const { tenant } = x;
       const now = clock.now();
       if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
-      const ask: Ask = { tenant, route: x.route, now, waitingAll };
+      ask ??= { tenant, route: x.route, now, waitingAll };
+      ask.tenant = tenant;
+      ask.route = x.route;
+      ask.now = now;
+      ask.waitingAll = waitingAll;
       const decided = decide(state, ask);
       if (decided.over !== undefined) state.markOver(tenant.index, now);
       if (tenant.allowance.shadow) return shadow(x, state, counts, ask, decided);

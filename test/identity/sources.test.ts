@@ -141,7 +141,16 @@ t.test('one Authorization field, of one scheme, or none', async (t) => {
   const w = await identityWorld();
   const token = tokenFor('org_acme');
   t.equal(await w.who(['authorization', `bEaReR   ${token}`]), 'acme');
-  for (const value of ['', 'Bearer', 'Bearer ', `Basic ${token}`, `Bearer${token}`, token])
+  for (const value of [
+    '',
+    'Bearer',
+    'Bearer ',
+    `Basic ${token}`,
+    `Bearer${token}`,
+    `Bearer\0${token}`,
+    `Bearer\t${token}`,
+    token,
+  ])
     t.equal(await w.who(['Authorization', value]), 'credential-missing', value.slice(0, 20));
   t.equal(await w.who([...bearer('org_acme'), ...bearer('org_acme')]), 'credential-invalid');
 });
