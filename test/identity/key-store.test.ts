@@ -1,4 +1,5 @@
 /** Keys by URL, from a real server under a clock of the test. */
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import t from 'tap';
 import { type Ending, listening } from '../helpers/sidecar.ts';
@@ -81,6 +82,34 @@ t.test('keys are fetched again beside their use, and a rolled key is found at on
   await settled(w, 2);
   t.equal(server.fetches, 2);
   t.equal(await w.who([name, token]), 'credential-invalid', 'the cached token falls with its key');
+});
+
+t.test('where keys have no names, a signature that none of them made may be of a new key', async (t) => {
+  const server = await keyServer(t);
+  const nameless = (text: string): string =>
+    JSON.stringify({ keys: (JSON.parse(text) as { keys: object[] }).keys.map((key) => ({ ...key, kid: undefined })) });
+  const other = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' });
+  server.answer = (res) => void res.end(JSON.stringify({ keys: [other] }));
+  const w = await identityWorld(byUrl(server.url));
+  server.answer = (res) => void res.end(nameless(keySet()));
+  t.equal(await w.who(bearer()), 'credential-invalid', 'within the cool-down');
+  w.clock.advance(30_000);
+  t.equal(await w.who(bearer('org_acme', { kid: undefined })), 'acme');
+  t.equal(await w.who(bearer('org_globex')), 'globex');
+  t.equal(server.fetches, 2);
+  w.clock.advance(30_000);
+  t.equal(await w.who(bearer('org_acme', { typ: 'JWT', kid: 'k9' })), 'acme');
+  t.equal(server.fetches, 2, 'what verifies asks for nothing');
+});
+
+t.test('a bad signature by a key that is known by name causes no fetch', async (t) => {
+  const server = await keyServer(t);
+  const w = await identityWorld(byUrl(server.url));
+  w.clock.advance(60_000);
+  const [name, token] = bearer() as [string, string];
+  t.equal(await w.who([name, `${token.slice(0, -6)}AAAAAA`]), 'credential-invalid');
+  t.equal(await w.who([name, `Bearer ${tokenFor('org_acme', { exp: 5 }, { kid: 'new' })}`]), 'credential-invalid');
+  t.equal(server.fetches, 2, 'the second names another key');
 });
 
 t.test('keys are kept while the server is away', async (t) => {

@@ -107,9 +107,22 @@ async function check(
       ? TYPES_BY_DEFAULT.includes(form.type)
       : form.type === mediaType(provider.tokenType);
   if (!provider.algorithms.includes(form.algorithm) || !isTypeGood) return { reply: replies.invalid };
-  let keys = store.current(provider);
-  if (keys === undefined || candidates(keys, form).length === 0) keys = await store.refreshed(provider);
-  if (keys === undefined) return { reply: replies.unavailable };
+  const keys = store.current(provider);
+  const checked: Checked =
+    keys === undefined ? { reply: replies.unavailable } : await tryKeys(provider, form, token, keys, clock);
+  if ('keys' in checked || checked.reply === replies.expired || isNamed(keys, form)) return checked;
+  // Its key may be one that we do not have yet.
+  const fresh = await store.refreshed(provider);
+  return fresh === undefined || fresh === keys ? checked : tryKeys(provider, form, token, fresh, clock);
+}
+
+async function tryKeys(
+  provider: IdentityProvider,
+  form: TokenForm,
+  token: string,
+  keys: KeySet,
+  clock: Clock,
+): Promise<Checked> {
   let reply: Reply = replies.invalid;
   for (const { key } of candidates(keys, form)) {
     const result = await verifyWith(provider, form, token, key, clock);
@@ -118,6 +131,11 @@ async function check(
     if (reply === replies.expired) break;
   }
   return { reply };
+}
+
+/** Whether the set holds the very key that the token names. */
+function isNamed(set: KeySet | undefined, { algorithm, keyId }: TokenForm): boolean {
+  return keyId !== undefined && set?.keys.some((key) => key.kid === keyId && key.algorithm === algorithm) === true;
 }
 
 /** Keys for the token's algorithm: with its kid, else those without one; a token without a kid may be of any. */
