@@ -198,6 +198,59 @@ t.test('what costs nothing is admitted in any debt', async (t) => {
   t.equal(w.one('acme', '/free'), 'notice');
 });
 
+t.test('check all, then take all: a refusal takes nothing from any limit', async (t) => {
+  const w = await world(
+    plan('free', {
+      rate: {
+        requests: { limit: '20/s', burst: 8, credits: { earn: '10%', cap: '2s' } },
+        egress: { limit: '2KiB/s' },
+      },
+      concurrency: 4,
+      degrade: ['credit', { shape: '60ms' }, { features: ['x'] }, 'reject'],
+    }),
+    undefined,
+    route('a', { match: { path: '/a' }, cost: 3, rate: { requests: { limit: '5/s', burst: 3 } } }) +
+      route('b', { match: { path: '/b' }, rate: { requests: { limit: '1/s', burst: 1 } } }),
+  );
+  const books = (): string => JSON.stringify(['/', '/a', '/b'].map((path) => [w.told('acme', path), explained(path)]));
+  const explained = (path: string) => {
+    const { requests, concurrency, waiting, wouldGet } = w.limits.explain(w.snapshot, w.tenant('acme'), {
+      method: 'GET',
+      path,
+    });
+    // Being over the limit is remembered, and told: that is not taking.
+    return { requests, concurrency, waiting, waitMs: wouldGet.waitMs };
+  };
+  const refusals = new Set<unknown>();
+  const step = fc.record({
+    gapMs: fc.constantFrom(0, 0, 0, 10, 100, 900),
+    path: fc.constantFrom('/', '/a', '/b'),
+    bytes: fc.constantFrom(0, 0, 5000),
+    isHeld: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
+      const open: ReturnType<World['ask']>[] = [];
+      for (const { gapMs, path, bytes, isHeld } of steps) {
+        w.clock.advance(gapMs);
+        const before = books();
+        const asked = w.ask('acme', { path });
+        if (asked.verdict !== undefined && !(asked.verdict instanceof Promise)) {
+          refusals.add(JSON.stringify(asked.verdict.members));
+          asked.done(bytes);
+          if (books() !== before) return false;
+        } else if (isHeld) open.push(asked);
+        else asked.done(bytes);
+      }
+      for (const each of open) each.done();
+      w.clock.advance(20_000);
+      return true;
+    }),
+    { seed: 42, numRuns: 100 },
+  );
+  t.equal(refusals.size, 4, `of every limit: ${[...refusals].join(' ')}`);
+});
+
 t.test('hysteresis: told after 1 s over the limit, and until 5 s after the last', async (t) => {
   const w = await world(refusing('10/s', 10));
   const over = (): void => void spend(w, 20);
