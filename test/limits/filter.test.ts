@@ -120,6 +120,50 @@ t.test('every limit that can refuse is announced, and a refusal names it', async
   for (const name of ['requests', 'concurrency', 'egress', 'route']) t.match(announced, `"${name}";`);
 });
 
+t.test('what a client is told is left is what it may take, and after the time it is told all is', async (t) => {
+  const limits = fc.record({
+    limit: fc.constantFrom('3/s', '7/min', '0.7/s', '11/h', '1000/d'),
+    burst: fc.integer({ min: 1, max: 30 }),
+    gapsMs: fc.array(fc.integer({ min: 0, max: 100_000 }), { minLength: 5, maxLength: 20 }),
+  });
+  const read = (w: World): { r: number; t: number } => {
+    const [, r, seconds] = /r=(\d+);t=(\d+)$/.exec(w.told('acme', '/') as string) as RegExpExecArray;
+    return { r: Number(r), t: Number(seconds) };
+  };
+  await fc.assert(
+    fc.asyncProperty(limits, async ({ limit, burst, gapsMs }) => {
+      const w = await world(refusing(limit, burst));
+      spend(w, 1);
+      for (const gapMs of gapsMs) {
+        const { r } = read(w);
+        if (spend(w, r + 1) !== r) return false;
+        w.clock.advance(gapMs);
+      }
+      const { requests } = w.tenant('acme').allowance;
+      w.clock.advance(read(w).t * 1000);
+      if (read(w).r !== burst) return false;
+      spend(w, 1);
+      w.clock.advance(1000 / (requests?.perSec as number));
+      return read(w).r === burst && read(w).t === 0;
+    }),
+    { seed: 42, numRuns: 100 },
+  );
+  t.pass('seed 42');
+});
+
+t.test('only so many of all tenants wait at once: the next is refused, not held', async (t) => {
+  const names = Array.from({ length: 65 }, (_, i) => `t${i}`);
+  const spec = plan('free', { ...rate('1000/s', 1), degrade: [{ shape: '10s' }, 'reject'] });
+  const w = await world(spec, names.map((name) => tenant(name)).join(''));
+  const waitingOf = (name: string): number =>
+    Array.from({ length: 65 }, () => w.ask(name).verdict).filter((verdict) => verdict instanceof Promise).length;
+  t.same(new Set(names.slice(0, 64).map(waitingOf)), new Set([64]));
+  t.equal(waitingOf('t64'), 0);
+  w.clock.advance(1000);
+  await w.clock.yieldLoop();
+  t.equal(waitingOf('t64'), 64, 'who waited made room');
+});
+
 t.test('only a route limit, only an egress limit: told as well', async (t) => {
   const w = await world(
     plan('free'),
