@@ -108,6 +108,9 @@ t.test('a bad signature by a key that is known by name causes no fetch', async (
   w.clock.advance(60_000);
   const [name, token] = bearer() as [string, string];
   t.equal(await w.who([name, `${token.slice(0, -6)}AAAAAA`]), 'credential-invalid');
+  t.equal(server.fetches, 1);
+  t.equal(await w.who(bearer('org_acme', { alg: 'RS512', kid: 'new' })), 'credential-invalid');
+  t.equal(server.fetches, 1, 'nor does an algorithm that is not allowed');
   t.equal(await w.who([name, `Bearer ${tokenFor('org_acme', { exp: 5 }, { kid: 'new' })}`]), 'credential-invalid');
   t.equal(server.fetches, 2, 'the second names another key');
 });
