@@ -163,8 +163,12 @@ t.test(
     t.match(reply, { code: 'identity-unavailable', retryAfterMs: 1000 });
     t.equal(server.fetches, 1, 'not for each token');
     server.answer = (res) => void res.end(keySet());
-    w.clock.advance(reply?.retryAfterMs as number);
+    w.clock.advance(900);
+    const late = bearer('org_globex');
+    t.equal(await w.who(late), 'identity-unavailable');
+    w.clock.advance((reply?.retryAfterMs as number) - 900);
     t.equal(await w.who(bearer()), 'acme');
+    t.equal(await w.who(late), 'globex', 'that nobody could tell is not remembered against a token');
   },
 );
 
