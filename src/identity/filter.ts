@@ -2,7 +2,7 @@
 /** How identity stands in the path: two stages, sanitise and identify. */
 import type { Exchange, Filter, IdentitySource, Reply, Sanitised, Verdict } from '../pipeline/index.ts';
 import type { Snapshot, Tenant } from '../tenants/index.ts';
-import { FORWARDED_CERT, isProtectedName } from './protected-names.ts';
+import { isForgedByTrusted, isProtectedName } from './protected-names.ts';
 import { replies } from './replies.ts';
 import type { Found, Source } from './sources/source.ts';
 
@@ -23,26 +23,30 @@ export function sanitiseFilter({
     name: 'sanitise',
     onThrow: 'deny',
     onRequest(x) {
-      const removed = x.headers.removeWhere(
-        (name) => isProtectedName(name) && !(name === FORWARDED_CERT && isTrustedProxy(x.peer)),
-      );
       x.sanitised = true;
+      if (!isAnyProtected(x.headers.names)) return undefined;
+      const removed = x.headers.removeWhere(isTrustedProxy(x.peer) ? isForgedByTrusted : isProtectedName);
       if (removed === 0) return undefined;
       onSpoof(x, removed);
       return isStrict ? replies.spoofed : undefined;
     },
     onResponse(_x, head) {
-      head.headers.removeWhere((name) => isProtectedName(name));
+      if (isAnyProtected(head.headers.names)) head.headers.removeWhere(isProtectedName);
     },
   };
+}
+
+function isAnyProtected(names: readonly string[]): boolean {
+  for (let i = 0; i < names.length; i++) if (isProtectedName(names[i] as string)) return true;
+  return false;
 }
 
 export interface IdentifyOptions {
   readonly sources: readonly Source[];
   /** Header names that carry credentials, removed towards the application when it must not see them. */
   readonly credentialHeaders: readonly string[];
-  /** Turns a refusal into the answer: counted, audited, limited by peer. */
-  readonly onRefusal: (x: Exchange, reply: Reply) => Reply;
+  /** Turns a refusal into the answer: counted, audited, and for who proved no tenant limited by peer. */
+  readonly onRefusal: (x: Exchange, reply: Reply, proven: Tenant | undefined) => Reply;
 }
 
 type Identity = { tenant: Tenant; source: IdentitySource };
@@ -54,16 +58,13 @@ export function identifyFilter(options: IdentifyOptions): Filter<Sanitised, Iden
     name: 'identify',
     onThrow: 'deny',
     onRequest(x) {
-      const found: Found[] = [];
-      let pending: Promise<Found>[] | undefined;
-      for (const source of options.sources) {
-        const each = source.find(x);
-        if (each instanceof Promise) {
-          const at = found.length;
-          pending ??= [];
-          pending.push(each.then((late) => (found[at] = late)));
-          found.push({ kind: 'none' });
-        } else found.push(each);
+      const { sources } = options;
+      const found = new Array<Found>(sources.length);
+      let pending: Promise<void>[] | undefined;
+      for (let i = 0; i < sources.length; i++) {
+        const each = (sources[i] as Source).find(x);
+        if (each instanceof Promise) pending = late(pending, each, found, i);
+        else found[i] = each;
       }
       if (pending === undefined) return decide(options, x, found);
       return Promise.all(pending).then(() => decide(options, x, found));
@@ -71,25 +72,47 @@ export function identifyFilter(options: IdentifyOptions): Filter<Sanitised, Iden
   };
 }
 
+/** Apart, so that the path without a signature makes no closure. */
+function late(pending: Promise<void>[] = [], each: Promise<Found>, found: Found[], at: number): Promise<void>[] {
+  pending.push(
+    each.then((late) => {
+      found[at] = late;
+    }),
+  );
+  return pending;
+}
+
 function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Verdict {
+  // Proofs before hints: a stranger must not learn from the answer which names exist.
   let tenant: Tenant | undefined;
   let proof: IdentitySource | undefined;
   for (let i = 0; i < found.length; i++) {
     const each = found[i] as Found;
-    if (each.kind === 'none') continue;
-    if (each.kind === 'refused') return options.onRefusal(x, each.reply);
-    const named = lookUp(x.snapshot, each.by, each.id);
-    if (named === undefined) return options.onRefusal(x, replies.unknown);
-    if (tenant !== undefined && tenant !== named) return options.onRefusal(x, replies.mismatch);
-    tenant = named;
     const source = options.sources[i] as Source;
-    if (source.isProof) proof ??= source.name;
+    if (each.kind === 'none' || !source.isProof) continue;
+    if (each.kind === 'refused') return options.onRefusal(x, each.reply, undefined);
+    const named = lookUp(x.snapshot, each.by, each.id);
+    if (named === undefined) return options.onRefusal(x, replies.unknown, undefined);
+    if (tenant !== undefined && tenant !== named) return options.onRefusal(x, replies.mismatch, undefined);
+    tenant = named;
+    proof ??= source.name;
   }
-  if (tenant === undefined || proof === undefined) return options.onRefusal(x, replies.missing);
+  if (tenant === undefined || proof === undefined) return options.onRefusal(x, replies.missing, undefined);
+  if (!doHintsAgree(options.sources, x, found, tenant)) return options.onRefusal(x, replies.mismatch, undefined);
   const reply = replyOfState(tenant, x.method);
-  if (reply !== undefined) return options.onRefusal(x, reply);
+  if (reply !== undefined) return options.onRefusal(x, reply, tenant);
   admit(options, x, tenant, proof);
   return undefined;
+}
+
+/** A hint that names nobody known disagrees like one that names another: the two answers are one, so that neither tells who exists. */
+function doHintsAgree(sources: readonly Source[], x: Exchange, found: readonly Found[], tenant: Tenant): boolean {
+  for (let i = 0; i < found.length; i++) {
+    const each = found[i] as Found;
+    if (each.kind === 'none' || (sources[i] as Source).isProof) continue;
+    if (each.kind === 'refused' || lookUp(x.snapshot, each.by, each.id) !== tenant) return false;
+  }
+  return true;
 }
 
 function lookUp(snapshot: Snapshot, by: 'claim' | 'host' | 'keyId', id: string): Tenant | undefined {

@@ -3,7 +3,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import type { Clock, Timers } from '../core/index.ts';
 import type { Exchange, Filter, IdentitySource, Reply, Sanitised } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
-import type { SidecarConfig, Snapshot, Tenant } from '../tenants/index.ts';
+import { emptySnapshot, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
 import { AnonymousTable } from './anonymous.ts';
 import { identifyFilter, sanitiseFilter } from './filter.ts';
 import { KeyStore } from './key-store.ts';
@@ -52,6 +52,8 @@ export function createIdentity(options: IdentityOptions): Identity {
   const { config, clock, log, metrics } = options;
   const cache = new TokenCache();
   const anonymous = new AnonymousTable(clock, config.anonymous);
+  // Bounds the lines that verified tenants cause. A table of its own: what one tenant does must not change what a stranger is told.
+  const noted = new AnonymousTable(clock, config.anonymous);
   const fetches = metrics.counters({
     name: 'reeve_jwks_fetches_total',
     help: 'Fetches of key sets by URL.',
@@ -75,27 +77,29 @@ export function createIdentity(options: IdentityOptions): Identity {
     read: () => anonymous.size,
   });
 
-  const onRefusal = (x: Exchange, reply: Reply): Reply => {
+  const onRefusal = (x: Exchange, reply: Reply, proven: Tenant | undefined): Reply => {
     failures.add(failures.index(reply.code));
-    const waitMs = anonymous.charge(x.peer);
+    const waitMs = proven === undefined ? anonymous.charge(x.peer) : 0;
     if (waitMs > 0)
       return {
         code: 'anonymous-rate',
         detail: 'Too many requests without a verified tenant from this network.',
         retryAfterMs: waitMs,
       };
-    log.warn('identity.refused', {
-      reason: reply.code,
-      request_id: x.id,
-      peer: x.peer,
-      host: x.host,
-      method: x.method,
-    });
+    if (proven === undefined || noted.charge(x.peer) === 0)
+      log.warn('identity.refused', {
+        reason: reply.code,
+        request_id: x.id,
+        tenant: proven?.id,
+        peer: x.peer,
+        host: x.host,
+        method: x.method,
+      });
     return reply;
   };
   const onSpoof = (x: Exchange, removed: number): void => {
     spoofs.add();
-    if (anonymous.charge(x.peer) === 0)
+    if (noted.charge(x.peer) === 0)
       log.warn('identity.spoofing', {
         request_id: x.id,
         peer: x.peer,
@@ -105,7 +109,7 @@ export function createIdentity(options: IdentityOptions): Identity {
       });
   };
 
-  let current: Snapshot | undefined;
+  let current = emptySnapshot;
   return {
     sanitise: sanitiseFilter({ isStrict: config.strict, isTrustedProxy, onSpoof }),
     identify: identifyFilter({

@@ -2,6 +2,8 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose';
 
 export interface VerificationKey {
+  /** The one algorithm it is for; a key that fits several stands there once for each. */
+  readonly algorithm: string;
   readonly kid: string | undefined;
   readonly key: CryptoKey | Uint8Array;
 }
@@ -9,7 +11,7 @@ export interface VerificationKey {
 export interface KeySet {
   /** False once another set took its place; whatever was verified with it must be verified anew. */
   isCurrent: boolean;
-  readonly byAlgorithm: ReadonlyMap<string, readonly VerificationKey[]>;
+  readonly keys: readonly VerificationKey[];
   /** Keys that were left out, and why, for the log. No key material. */
   readonly ignored: readonly string[];
 }
@@ -20,30 +22,34 @@ const RSA_BITS_MIN = 2048;
 const SECRET_BYTES_MIN: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const CURVE_OF: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519' };
 
+type Jwk = JWK & { readonly use?: string; readonly key_ops?: readonly string[] };
+
 /** Throws when `text` is no JWK set at all. */
 export async function readKeySet(text: string, algorithms: readonly string[]): Promise<KeySet> {
-  const { keys } = JSON.parse(text) as { keys: (JWK & { use?: string; key_ops?: string[] })[] };
-  const byAlgorithm = new Map<string, VerificationKey[]>();
+  const set = JSON.parse(text) as { keys: (Jwk | null)[] };
+  const keys: VerificationKey[] = [];
   const ignored: string[] = [];
-  for (const [at, jwk] of keys.slice(0, KEYS_MAX).entries()) {
-    const fit = algorithms.filter((algorithm) => isFor(jwk, algorithm));
-    if (fit.length === 0)
+  for (const [at, jwk] of set.keys.slice(0, KEYS_MAX).entries()) {
+    const fit = algorithms.filter((algorithm) => jwk !== null && isFor(jwk, algorithm));
+    if (jwk === null || fit.length === 0)
       ignored.push(`key ${at}: fits none of ${algorithms.join(', ')}, is weak, or is not for signatures`);
-    for (const algorithm of fit) {
-      try {
-        const imported =
-          jwk.kty === 'oct'
-            ? Buffer.from(jwk.k as string, 'base64url')
-            : ((await importJWK(publicPart(jwk), algorithm)) as CryptoKey);
-        const list = byAlgorithm.get(algorithm) ?? [];
-        byAlgorithm.set(algorithm, list);
-        list.push({ kid: jwk.kid, key: imported });
-      } catch {
-        ignored.push(`key ${at}: cannot be imported for ${algorithm}`);
+    else
+      for (const algorithm of fit) {
+        try {
+          keys.push({ algorithm, kid: jwk.kid, key: await importKey(jwk, algorithm) });
+        } catch {
+          ignored.push(`key ${at}: cannot be imported for ${algorithm}`);
+        }
       }
-    }
   }
-  return { isCurrent: true, byAlgorithm, ignored };
+  if (set.keys.length > KEYS_MAX) ignored.push(`keys beyond the first ${KEYS_MAX}`);
+  return { isCurrent: true, keys, ignored };
+}
+
+async function importKey(jwk: Jwk, algorithm: string): Promise<VerificationKey['key']> {
+  // Whether it has a `k` of the right length is known here: see isFor.
+  if (jwk.kty === 'oct') return Buffer.from(jwk.k as string, 'base64url');
+  return (await importJWK(publicPart(jwk), algorithm)) as CryptoKey;
 }
 
 /** A private key in the set verifies with its public half alone. */
@@ -52,19 +58,32 @@ function publicPart(jwk: JWK): JWK {
   return { ...rest, ext: true };
 }
 
-function isFor(jwk: JWK & { use?: string; key_ops?: string[] }, algorithm: string): boolean {
-  if (typeof jwk !== 'object' || jwk === null) return false;
+function isFor(jwk: Jwk, algorithm: string): boolean {
   if (jwk.alg !== undefined && jwk.alg !== algorithm && !(algorithm === 'EdDSA' && jwk.alg === 'Ed25519')) return false;
   if (jwk.use !== undefined && jwk.use !== 'sig') return false;
+  if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))) return false;
   const secretMin = SECRET_BYTES_MIN[algorithm];
   if (secretMin !== undefined)
     return jwk.kty === 'oct' && typeof jwk.k === 'string' && Buffer.from(jwk.k, 'base64url').length >= secretMin;
   const curve = CURVE_OF[algorithm];
   if (curve !== undefined) return jwk.crv === curve && jwk.kty === (algorithm === 'EdDSA' ? 'OKP' : 'EC');
-  return jwk.kty === 'RSA' && typeof jwk.n === 'string' && bitsOf(jwk.n) >= RSA_BITS_MIN;
+  if (jwk.kty !== 'RSA' || typeof jwk.n !== 'string' || typeof jwk.e !== 'string') return false;
+  return bitsOf(jwk.n) >= RSA_BITS_MIN && isExponent(jwk.e);
 }
 
+/** Odd and at least 3 (RFC 8017 §3.1). With 1 every text is its own signature, and nothing below us looks. */
+function isExponent(exponent: string): boolean {
+  const digits = digitsOf(exponent);
+  return digits !== '1' && /[13579bdf]$/.test(digits);
+}
+
+/** Length of the number, not of its bytes: zeros before it make no key stronger. */
 function bitsOf(modulus: string): number {
-  const bytes = Buffer.from(modulus, 'base64url');
-  return bytes.length * 8 - Math.clz32(bytes[0] ?? 0) + 24;
+  const digits = digitsOf(modulus);
+  return digits === '' ? 0 : digits.length * 4 - (Math.clz32(Number.parseInt(digits.charAt(0), 16)) - 28);
+}
+
+/** Hexadecimal, without zeros before it. */
+function digitsOf(number: string): string {
+  return Buffer.from(number, 'base64url').toString('hex').replace(/^0+/, '');
 }

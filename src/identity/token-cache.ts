@@ -3,8 +3,13 @@
  * Tokens that were verified. Found by the whole token, never by a hash alone; an entry speaks only while the provider and the
  * keys it was verified with are the current ones, so a change of keys needs no flush and a change of limits costs nothing.
  * Refusals have a map of their own, so that a stranger's tokens cannot push out a tenant's.
+ *
+ *   oldest ─▶ [token → entry] … [token → entry] ◀─ newest      the oldest leave when entries or their characters are too many
+ *
+ * Two clocks: a token ends by the wall clock, as it says itself; what we remember of it ends by the monotonic one, so that a wall
+ * clock that is set back cannot keep a verdict alive.
  */
-import { BoundedMap } from '../core/index.ts';
+import type { MonotonicMs } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import type { IdentityProvider } from '../tenants/index.ts';
 import type { KeySet } from './key-set.ts';
@@ -18,43 +23,121 @@ export interface Verified {
 }
 
 const VERIFIED_MAX = 50_000;
+/** Verified tokens of 1 KiB fill the entries; longer ones are fewer. Tokens are Latin-1: one byte a character. */
+const VERIFIED_CHARS_MAX = 48 * 2 ** 20;
 const REFUSED_MAX = 4096;
+const REFUSED_CHARS_MAX = 4 * 2 ** 20;
 /** An upper bound on how long a revoked key's token could live on beside a lost file event. */
 const VERIFIED_MS = 60_000;
 const REFUSED_MS = 1000;
 
+interface Kept<V> {
+  readonly token: string;
+  readonly value: V;
+  readonly until: number;
+}
+
 export class TokenCache {
-  readonly #verified = new BoundedMap<string, Verified & { readonly untilMs: number }>(VERIFIED_MAX);
-  readonly #refused = new BoundedMap<
-    string,
-    { readonly reply: Reply; readonly untilMs: number; readonly epoch: object }
-  >(REFUSED_MAX);
+  readonly #verified = new TokenMap<Verified>(VERIFIED_MAX, VERIFIED_CHARS_MAX);
+  readonly #refused = new TokenMap<{ readonly reply: Reply; readonly epoch: object }>(REFUSED_MAX, REFUSED_CHARS_MAX);
 
   get size(): number {
     return this.#verified.size;
   }
 
+  /** Characters of all tokens held. */
+  get chars(): number {
+    return this.#verified.chars + this.#refused.chars;
+  }
+
   /** `providers`: those of the exchange's own generation; a provider whose document or key file changed is another object. */
-  verified(token: string, wallMs: number, providers: ReadonlyMap<string, IdentityProvider>): Verified | undefined {
-    const entry = this.#verified.peek(token);
+  verified(
+    token: string,
+    now: MonotonicMs,
+    wallMs: number,
+    providers: ReadonlyMap<string, IdentityProvider>,
+  ): Verified | undefined {
+    const entry = this.#verified.get(token);
     if (entry === undefined) return undefined;
-    if (wallMs < entry.untilMs && entry.keys.isCurrent && providers.get(entry.provider.name) === entry.provider)
-      return entry;
+    const { value, until } = entry;
+    if (
+      now < until &&
+      wallMs < value.expiresMs &&
+      value.keys.isCurrent &&
+      providers.get(value.provider.name) === value.provider
+    )
+      return value;
     this.#verified.delete(token);
     return undefined;
   }
 
-  addVerified(token: string, entry: Verified, wallMs: number): void {
-    this.#verified.set(token, { ...entry, untilMs: Math.min(entry.expiresMs, wallMs + VERIFIED_MS) });
+  addVerified(token: string, value: Verified, now: MonotonicMs): void {
+    this.#verified.set({ token, value, until: now + VERIFIED_MS });
   }
 
   /** `epoch`: the provider set the refusal was made under. */
-  refused(token: string, wallMs: number, epoch: object): Reply | undefined {
-    const entry = this.#refused.peek(token);
-    return entry !== undefined && wallMs < entry.untilMs && entry.epoch === epoch ? entry.reply : undefined;
+  refused(token: string, now: MonotonicMs, epoch: object): Reply | undefined {
+    const entry = this.#refused.get(token);
+    return entry !== undefined && now < entry.until && entry.value.epoch === epoch ? entry.value.reply : undefined;
   }
 
-  addRefused(token: string, reply: Reply, wallMs: number, epoch: object): void {
-    this.#refused.set(token, { reply, untilMs: wallMs + REFUSED_MS, epoch });
+  addRefused(token: string, reply: Reply, now: MonotonicMs, epoch: object): void {
+    this.#refused.set({ token, value: { reply, epoch }, until: now + REFUSED_MS });
   }
+}
+
+/**
+ * Bounded in entries and in characters. An entry stands under the end of its token, which is signature and as good as random, and speaks
+ * for the whole token only: to hash all of a token's characters would cost more than everything else that a hit does. Of two tokens with
+ * one end the later stays; a stranger who imitates an end finds nothing and puts nothing among the verified.
+ */
+class TokenMap<V> {
+  readonly #entriesMax: number;
+  readonly #charsMax: number;
+  readonly #entries = new Map<string, Kept<V>>();
+  #chars = 0;
+
+  constructor(entriesMax: number, charsMax: number) {
+    this.#entriesMax = entriesMax;
+    this.#charsMax = charsMax;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get chars(): number {
+    return this.#chars;
+  }
+
+  get(token: string): Kept<V> | undefined {
+    const entry = this.#entries.get(endOf(token));
+    return entry?.token === token ? entry : undefined;
+  }
+
+  set(entry: Kept<V>): void {
+    this.delete(entry.token);
+    this.#entries.set(endOf(entry.token), entry);
+    this.#chars += entry.token.length;
+    for (const { token } of this.#entries.values()) {
+      if (this.#entries.size <= this.#entriesMax && this.#chars <= this.#charsMax) break;
+      this.delete(token);
+    }
+  }
+
+  /** Whatever stands under the token's end. */
+  delete(token: string): void {
+    const end = endOf(token);
+    const entry = this.#entries.get(end);
+    if (entry === undefined) return;
+    this.#entries.delete(end);
+    this.#chars -= entry.token.length;
+  }
+}
+
+/** 192 bits of signature. */
+const END_CHARS = 32;
+
+function endOf(token: string): string {
+  return token.slice(-END_CHARS);
 }

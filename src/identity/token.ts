@@ -9,13 +9,12 @@ export interface TokenForm {
   readonly issuer: string;
 }
 
-/** Larger than any token of this world, smaller than a head. */
-const CHARS_MAX = 8192;
+/** Larger than any token of this world, smaller than a head. What is longer is refused unread, and remembered nowhere. */
+export const TOKEN_CHARS_MAX = 8192;
 const PARTS = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)$/;
 
 /** undefined for whatever is no plain, canonical, three-part token with one meaning. */
 export function readForm(token: string): TokenForm | undefined {
-  if (token.length > CHARS_MAX) return undefined;
   const parts = PARTS.exec(token);
   if (parts === null) return undefined;
   const header = readPart(parts[1] as string);
@@ -28,7 +27,18 @@ export function readForm(token: string): TokenForm | undefined {
   if ((kid !== undefined && typeof kid !== 'string') || (typ !== undefined && typeof typ !== 'string'))
     return undefined;
   if (typeof payload['iss'] !== 'string') return undefined;
-  return { algorithm: alg, keyId: kid, type: typ?.toLowerCase().replace(/^application\//, ''), issuer: payload['iss'] };
+  return {
+    algorithm: alg,
+    keyId: kid,
+    type: typ === undefined ? undefined : mediaType(typ),
+    issuer: payload['iss'],
+  };
+}
+
+/** Lower case, without `application/`, which may be left out (RFC 7515 §4.1.9). */
+export function mediaType(typ: string): string {
+  const type = typ.toLowerCase();
+  return type.startsWith('application/') ? type.slice('application/'.length) : type;
 }
 
 function readPart(part: string): Record<string, unknown> | undefined {
@@ -38,7 +48,7 @@ function readPart(part: string): Record<string, unknown> | undefined {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
     // A parser that takes the first of two equal claims would see another tenant than one that takes the last.
-    return countKeys(text) === Object.keys(value).length ? (value as Record<string, unknown>) : undefined;
+    return countWritten(text) === countMembers(value) ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
@@ -49,24 +59,32 @@ function isCanonical(part: string): boolean {
   return Buffer.from(part, 'base64url').toString('base64url') === part;
 }
 
-/** Members of the outermost object of a sound JSON text, duplicates counted. */
-function countKeys(text: string): number {
-  let depth = 0;
-  let keys = 0;
+/** Members of all objects in a sound JSON text as they are written, duplicates counted: outside of texts each has one colon. */
+function countWritten(text: string): number {
+  let members = 0;
   for (let i = 0; i < text.length; i++) {
-    const char = text[i];
-    if (char === '"') i = endOfString(text, i);
-    else if (char === '{' || char === '[') depth++;
-    else if (char === '}' || char === ']') depth--;
-    else if (char === ':' && depth === 1) keys++;
+    if (text[i] === '"') i = endOfString(text, i);
+    else if (text[i] === ':') members++;
   }
-  return keys;
+  return members;
 }
 
 function endOfString(text: string, from: number): number {
   let i = from + 1;
   while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
   return i;
+}
+
+/** Members of the value and all objects in it. A list of what is to be looked at, not recursion: a token can be thousands deep. */
+function countMembers(value: object): number {
+  const open: object[] = [value];
+  let members = 0;
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    const inside: unknown[] = Object.values(at);
+    if (!Array.isArray(at)) members += inside.length;
+    for (const each of inside) if (typeof each === 'object' && each !== null) open.push(each);
+  }
+  return members;
 }
 
 /** A claim of exactly this name, else a path separated by dots; own members only. A text or a whole number, or undefined. */

@@ -4,25 +4,26 @@
  * from the first rung to the last; whoever falls off its end is refused.
  */
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
-import type { LimitState } from './state.ts';
+import { egressRate, type LimitState } from './state.ts';
 
-/** What becomes of a request, and what it was over. */
-export interface Decided {
-  readonly kind: 'pass' | 'notice' | 'credit' | 'shape' | 'degrade' | 'refuse';
-  /** For `shape` how long to wait, for `refuse` when a retry makes sense; ms. */
-  readonly waitMs: number;
-  readonly over: 'nothing' | 'requests' | 'route' | 'egress' | 'concurrency';
-  /** The rung of `degrade`. */
-  readonly rung: Rung | undefined;
-}
+/** A limit that a request can be over. */
+export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
 
-const PASS: Decided = { kind: 'pass', waitMs: 0, over: 'nothing', rung: undefined };
-const NOTICE: Decided = { kind: 'notice', waitMs: 0, over: 'nothing', rung: undefined };
+/**
+ * What becomes of a request, and what it was over.
+ * - `pass`, `notice`: within every limit; `notice` when near, lately over for long, or critical. - `credit`: paid from the bank.
+ * - `shape`: after `waitMs`. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
+ */
+export type Decided =
+  | { readonly kind: 'pass' | 'notice'; readonly over: undefined; readonly waitMs: 0; readonly rung: undefined }
+  | { readonly kind: 'credit' | 'shape' | 'degrade'; readonly over: Over; readonly waitMs: number; readonly rung: Rung }
+  | { readonly kind: 'refuse'; readonly over: Over; readonly waitMs: number; readonly rung: undefined };
+
+const PASS: Decided = { kind: 'pass', over: undefined, waitMs: 0, rung: undefined };
+const NOTICE: Decided = { kind: 'notice', over: undefined, waitMs: 0, rung: undefined };
 
 /** Share of the burst that is left when a tenant is told that it is near its limit. */
 const NOTICE_SHARE = 0.2;
-/** Response bytes that may go at once, in seconds of the egress rate. */
-const EGRESS_BURST_SEC = 1;
 /** Requests of one tenant that wait at once. */
 export const WAITING_MAX = 64;
 /** Admission is bounded without it; guards memory when many tenants are shaped at once. */
@@ -51,7 +52,7 @@ export function decide(state: LimitState, ask: Ask): Decided {
   const { allowance, index } = tenant;
   const isCritical = route?.isCritical === true;
   if (allowance.concurrency !== undefined && state.inFlight(index) >= allowance.concurrency && !isCritical) {
-    return { kind: 'refuse', waitMs: CONCURRENCY_RETRY_MS, over: 'concurrency', rung: undefined };
+    return { kind: 'refuse', over: 'concurrency', waitMs: CONCURRENCY_RETRY_MS, rung: undefined };
   }
   measure(state, ask);
   const wait = Math.max(waits.requests, waits.route, waits.egress);
@@ -65,11 +66,13 @@ const CONCURRENCY_RETRY_MS = 1000;
 
 function measure(state: LimitState, { tenant, route, now }: Ask): void {
   const { allowance, index } = tenant;
+  const { requests, egress } = allowance;
   const cost = route?.cost ?? 1;
-  waits.requests = allowance.requests === undefined ? 0 : state.requests.waitMs(index, allowance.requests, cost, now);
+  // What costs nothing is over nothing, in whatever debt the tenant is.
+  waits.requests = requests === undefined || cost === 0 ? 0 : state.requests.waitMs(index, requests, cost, now);
   waits.route = route?.rate === undefined ? 0 : state.route(route.index).waitMs(index, route.rate, 1, now);
-  waits.egress =
-    allowance.egress === undefined ? 0 : state.egress.waitMs(index, egressRate(allowance.egress.bytesPerSec), 0, now);
+  // Debited when it is known: here only a debt counts.
+  waits.egress = egress === undefined ? 0 : state.egress.waitMs(index, egressRate(egress), 0, now);
 }
 
 /** Whether the request leaves less than a fifth of the burst. */
@@ -91,13 +94,13 @@ function walk(state: LimitState, ask: Ask, wait: number): Decided {
     if (rung.kind === 'reject') break;
     if (rung.kind === 'credit') {
       if (isOnlyRequests && allowance.requests !== undefined && state.credit(index, allowance.requests, now) >= cost)
-        return { kind: 'credit', waitMs: 0, over, rung };
+        return { kind: 'credit', over, waitMs: 0, rung };
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
-      if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', waitMs: wait, over, rung };
-    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', waitMs: 0, over, rung };
+      if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', over, waitMs: wait, rung };
+    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', over, waitMs: 0, rung };
   }
-  return { kind: 'refuse', waitMs: wait, over, rung: undefined };
+  return { kind: 'refuse', over, waitMs: wait, rung: undefined };
 }
 
 /** Degraded service is for what would be refused for the request rate, and has an allowance of its own. */
@@ -134,12 +137,8 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
 /** Debits response bytes when they are known. A response larger than the rate leaves a debt of at most a minute. */
 export function debitEgress(state: LimitState, { allowance, index }: Tenant, bytes: number, now: number): void {
   if (allowance.egress === undefined || bytes === 0) return;
-  const rate = egressRate(allowance.egress.bytesPerSec);
+  const rate = egressRate(allowance.egress);
   state.egress.take(index, rate, bytes, now, rate.perSec * EGRESS_DEBT_SEC_MAX);
 }
 
 const EGRESS_DEBT_SEC_MAX = 60;
-
-export function egressRate(bytesPerSec: number): { perSec: number; burst: number } {
-  return { perSec: bytesPerSec, burst: bytesPerSec * EGRESS_BURST_SEC };
-}

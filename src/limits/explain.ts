@@ -1,7 +1,7 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
 import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
-import { decide, egressRate } from './decide.ts';
-import type { LimitState } from './state.ts';
+import { decide, type Over } from './decide.ts';
+import { egressRate, type LimitState } from './state.ts';
 
 export interface LimitsExplanation {
   readonly tenant: string;
@@ -31,7 +31,7 @@ export interface LimitsExplanation {
     readonly decision: string;
     readonly because: string;
     readonly waitMs: number;
-    readonly over: string;
+    readonly over: Over | undefined;
     readonly rung: string | undefined;
   };
 }
@@ -43,7 +43,7 @@ export function explain(
   ask: { method: string; path: string },
   now: number,
 ): LimitsExplanation {
-  state.claim(tenant, now);
+  state.claim(tenant, snapshot.generation, now);
   const route = routeOf(snapshot, ask.method, ask.path);
   const { allowance, index, plan } = tenant;
   const decided = decide(state, { tenant, route, now, waitingAll: 0 });
@@ -59,7 +59,7 @@ export function explain(
     },
     egress: allowance.egress && {
       limit: allowance.egress.text,
-      left: round(state.egress.left(index, egressRate(allowance.egress.bytesPerSec), now)),
+      left: round(state.egress.left(index, egressRate(allowance.egress), now)),
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
@@ -82,8 +82,8 @@ export function explain(
   };
 }
 
-function because(over: string, { allowance }: Tenant, route: Route | undefined): string {
-  if (over === 'nothing') return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
+function because(over: Over | undefined, { allowance }: Tenant, route: Route | undefined): string {
+  if (over === undefined) return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
   if (over === 'concurrency') return `${allowance.concurrency} requests are in flight`;
   if (over === 'route') return `over the rate ${route?.rate?.text} of route ${route?.name}`;
   return over === 'egress'

@@ -2,9 +2,9 @@
 /** How limits stand in the path: decide, take, give back. The only file of the room that knows of requests and headers. */
 import type { Clock, Timers } from '../core/index.ts';
 import type { Exchange, Filter, Grant, Identified, Reply, Verdict } from '../pipeline/index.ts';
-import type { Tenant } from '../tenants/index.ts';
-import { type Ask, type Decided, debitEgress, decide, take } from './decide.ts';
-import type { CountedDecision, DecisionCounts } from './decision-counts.ts';
+import type { Allowance, Tenant } from '../tenants/index.ts';
+import { type Ask, type Decided, debitEgress, decide, type Over, take } from './decide.ts';
+import type { DecisionCounts } from './decision-counts.ts';
 import { policyOf, remainingOf } from './headers.ts';
 import type { LimitState } from './state.ts';
 
@@ -19,6 +19,14 @@ const GRANTS = {
 };
 const DEGRADED_ROUTE = grantOf('degrade', true);
 const SHADOWED = grantOf('pass', false, true);
+const REFUSED = {
+  requests: 'refused_requests',
+  route: 'refused_route',
+  egress: 'refused_egress',
+  concurrency: 'refused_concurrency',
+} as const;
+/** Its slot is another's now: it began before the tenant was removed. */
+const GONE: Reply = { code: 'tenant-unknown', detail: 'The tenant is not known here any more.' };
 
 export interface LimitsWorld {
   readonly state: LimitState;
@@ -33,6 +41,8 @@ export interface LimitsWorld {
  */
 export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Filter<Identified, { grant: Grant }> {
   let waitingAll = 0;
+  // One for all requests, filled anew for each: a decision is made at once, and allocates nothing.
+  let ask: { -readonly [K in keyof Ask]: Ask[K] } | undefined;
 
   const wait = async ({ tenant, permit }: Identified, ms: number): Promise<undefined> => {
     waitingAll++;
@@ -49,29 +59,35 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
     onRequest(x): Verdict | Promise<Verdict> {
       const { tenant } = x;
       const now = clock.now();
-      state.claim(tenant, now);
-      const ask: Ask = { tenant, route: x.route, now, waitingAll };
+      if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
+      ask ??= { tenant, route: x.route, now, waitingAll };
+      ask.tenant = tenant;
+      ask.route = x.route;
+      ask.now = now;
+      ask.waitingAll = waitingAll;
       const decided = decide(state, ask);
-      if (decided.over !== 'nothing') state.markOver(tenant.index, now);
-      if (tenant.allowance.shadow && decided.over !== 'nothing' && decided.kind !== 'credit')
-        return shadow(x, state, counts);
+      if (decided.over !== undefined) state.markOver(tenant.index, now);
+      if (tenant.allowance.shadow) return shadow(x, state, counts, ask, decided);
       if (decided.kind === 'refuse') {
-        counts.add(tenant.plan, `refused_${decided.over}` as CountedDecision);
-        return refusal(tenant, decided);
+        counts.add(tenant.plan, REFUSED[decided.over]);
+        return refusal(tenant, decided.over, decided.waitMs);
       }
       counts.add(tenant.plan, decided.kind);
       take(state, ask, decided);
       x.permit = state.enter(tenant.index);
-      x.grant = grant(decided);
+      x.grant = decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS[decided.kind];
       tellApplication(x, decided);
       return decided.kind === 'shape' ? wait(x, decided.waitMs) : undefined;
     },
     onResponse(x, head) {
-      if (x.tenant === undefined) return;
-      const policy = policyOf(x.tenant.allowance);
-      if (policy === '' || (x.grant !== undefined && !state.isAlive(x.tenant.index, x.permit))) return;
+      const { tenant } = x;
+      // A slot that changed hands says nothing of its new owner.
+      if (tenant === undefined || !state.isOwner(tenant)) return;
+      if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
+      const policy = policyOf(tenant.allowance, x.route?.rate);
+      if (policy === '') return;
       head.headers.append('RateLimit-Policy', policy);
-      head.headers.append('RateLimit', remainingOf(state, x.tenant, clock.now()));
+      head.headers.append('RateLimit', remainingOf(state, tenant, x.route, clock.now()));
     },
     onDone(x) {
       if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
@@ -81,16 +97,22 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
   };
 }
 
-function grant(decided: Decided): Grant {
-  if (decided.kind === 'degrade') return decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS.degrade;
-  return GRANTS[decided.kind as keyof typeof GRANTS];
-}
-
-/** Nothing is spent: what would have been refused must not change what is decided next. */
-function shadow(x: Exchange & { tenant: Tenant }, state: LimitState, counts: DecisionCounts): undefined {
-  counts.add(x.tenant.plan, 'shadow_refused');
+/**
+ * Decides and counts as if it were in force, and lets everything pass at once and whole. What would have been refused spends nothing,
+ * as it would have; what would have been delayed or degraded spends what that costs.
+ */
+function shadow(
+  x: Exchange & { tenant: Tenant },
+  state: LimitState,
+  counts: DecisionCounts,
+  ask: Ask,
+  decided: Decided,
+): undefined {
+  const isRefused = decided.kind === 'refuse';
+  counts.add(x.tenant.plan, isRefused ? 'shadow_refused' : decided.kind);
+  if (!isRefused) take(state, ask, decided);
   x.permit = state.enter(x.tenant.index);
-  x.grant = SHADOWED;
+  x.grant = decided.over === undefined || decided.kind === 'credit' ? GRANTS[decided.kind] : SHADOWED;
   return undefined;
 }
 
@@ -101,25 +123,20 @@ function tellApplication(x: Exchange, { kind, rung }: Decided): void {
     x.inject.push('x-tenant-degrade', rung?.kind === 'features' ? `2; features="${rung.features.join(' ')}"` : '2');
 }
 
-function refusal(tenant: Tenant, { over, waitMs }: Decided): Reply {
-  if (over === 'concurrency') {
-    return {
-      code: 'concurrency-exceeded',
-      detail: `More than ${tenant.allowance.concurrency} requests at once.`,
-      retryAfterMs: waitMs,
-      members: { 'violated-policies': ['concurrency'] },
-    };
-  }
-  const what =
-    over === 'egress'
-      ? `the response rate of ${tenant.allowance.egress?.text}`
-      : over === 'route'
-        ? 'the rate of this route'
-        : `the request rate of ${tenant.allowance.requests?.text}`;
+function refusal({ allowance }: Tenant, over: Over, waitMs: number): Reply {
   return {
-    code: 'quota-exceeded',
-    detail: `The tenant is over ${what}.`,
+    code: over === 'concurrency' ? 'concurrency-exceeded' : 'quota-exceeded',
+    detail: detailOf(allowance, over),
     retryAfterMs: waitMs,
+    // The names that `RateLimit-Policy` announces.
     members: { 'violated-policies': [over] },
   };
+}
+
+function detailOf({ requests, egress, concurrency }: Allowance, over: Over): string {
+  if (over === 'concurrency') return `More than ${concurrency} requests at once.`;
+  if (over === 'route') return 'The tenant is over the rate of this route.';
+  return over === 'egress'
+    ? `The tenant is over the response rate of ${egress?.text}.`
+    : `The tenant is over the request rate of ${requests?.text}.`;
 }

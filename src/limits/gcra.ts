@@ -1,12 +1,17 @@
 // hot path
 /**
- * The generic cell rate algorithm (ITU-T I.371, virtual scheduling) on typed arrays: one number a tenant, the theoretical
- * arrival time. A bucket that is full has it in the past; what is spent lies ahead of now.
+ * The generic cell rate algorithm (ITU-T I.371, annex A) on typed arrays, in its continuous-state form: for each tenant what was spent,
+ * and when that was written down. It drains at the rate.
  *
- *            now                     now + burst·T
- *   ──────────┼────────────┬──────────────┼────────▶ ms        T = 1000 / perSec
- *             │◀── spent ─▶│◀── left ────▶│
- *                       arrival
+ *   units ▲
+ *   burst ┤╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌        left = burst − spent now
+ *   spent ┤╲
+ *         │   ╲ perSec
+ *       0 ┼──────╲─────────▶ ms
+ *         at      full again
+ *
+ * Units and not arrival times: a rate that changes leaves what was spent as it is, a request of an older generation reads by its own
+ * rate and changes nothing for the others, and no sum of tiny intervals drifts as the clock grows.
  */
 
 /** A rate as the arithmetic needs it. */
@@ -16,72 +21,73 @@ export interface Rate {
 }
 
 export class Gcra {
-  #arrivals: Float64Array;
-  /** The rate under which each arrival was written: a changed limit converts what was spent, so nobody gets a fresh burst. */
-  #rates: Float64Array;
+  #spent: Float64Array;
+  #at: Float64Array;
 
   constructor(slots: number) {
-    this.#arrivals = new Float64Array(slots);
-    this.#rates = new Float64Array(slots);
+    this.#spent = new Float64Array(slots);
+    this.#at = new Float64Array(slots);
   }
 
   grow(slots: number): void {
-    if (slots <= this.#arrivals.length) return;
-    this.#arrivals = enlarged(this.#arrivals, slots);
-    this.#rates = enlarged(this.#rates, slots);
+    this.#spent = enlarged(this.#spent, slots);
+    this.#at = enlarged(this.#at, slots);
   }
 
   forget(slot: number): void {
-    this.#arrivals[slot] = 0;
-    this.#rates[slot] = 0;
+    this.#spent[slot] = 0;
+    this.#at[slot] = 0;
   }
 
   /** 0 when `cost` conforms now, else ms until it would. What costs more than the burst conforms when the bucket is full. */
   waitMs(slot: number, rate: Rate, cost: number, now: number): number {
-    const interval = 1000 / rate.perSec;
-    const arrival = this.#arrivalAt(slot, rate, now) + cost * interval;
-    const wait = arrival - now - Math.max(rate.burst, cost) * interval;
-    return wait > EPSILON_MS ? wait : 0;
+    const room = Math.max(rate.burst, cost);
+    const over = this.#spentNow(slot, rate.perSec, now) + cost - room;
+    return over > slackOf(room, rate.perSec, now) ? (over * 1000) / rate.perSec : 0;
   }
 
   /** Spends `cost`, whether or not it conforms; what does not conform becomes debt, at most `debtMax` units beyond the burst. */
   take(slot: number, rate: Rate, cost: number, now: number, debtMax: number): void {
-    const interval = 1000 / rate.perSec;
-    const arrival = this.#arrivalAt(slot, rate, now) + cost * interval;
-    this.#arrivals[slot] = Math.min(arrival, now + (rate.burst + debtMax) * interval);
+    this.#spent[slot] = Math.min(this.#spentNow(slot, rate.perSec, now) + cost, rate.burst + debtMax);
+    this.#at[slot] = now;
   }
 
   /** Units that could be spent now; negative in debt. */
   left(slot: number, rate: Rate, now: number): number {
-    return rate.burst - ((this.#arrivalAt(slot, rate, now) - now) * rate.perSec) / 1000;
+    return rate.burst - this.#spentNow(slot, rate.perSec, now);
   }
 
-  /** Since when the bucket has been full: in the past only while it is. */
-  arrival(slot: number): number {
-    return this.#arrivals[slot] as number;
+  /** When the bucket is or was full again, ms. */
+  fullAt(slot: number, perSec: number): number {
+    return (this.#at[slot] as number) + ((this.#spent[slot] as number) * 1000) / perSec;
   }
 
-  #arrivalAt(slot: number, rate: Rate, now: number): number {
-    const arrival = this.#arrivals[slot] as number;
-    const before = this.#rates[slot] as number;
-    if (before !== rate.perSec) {
-      this.#rates[slot] = rate.perSec;
-      if (arrival > now && before > 0) {
-        // Spent units stay spent, as far as the new burst goes.
-        const spent = Math.min(((arrival - now) * before) / 1000, rate.burst);
-        this.#arrivals[slot] = now + (spent * 1000) / rate.perSec;
-        return this.#arrivals[slot] as number;
-      }
-    }
-    return Math.max(arrival, now);
+  /** The limit changes now: what was spent stays spent, but locks nobody out for longer than the new burst. */
+  settle(slot: number, before: Rate, after: Rate, now: number): void {
+    this.#spent[slot] = Math.min(this.#spentNow(slot, before.perSec, now), after.burst);
+    this.#at[slot] = now;
+  }
+
+  #spentNow(slot: number, perSec: number, now: number): number {
+    const elapsedMs = now - (this.#at[slot] as number);
+    const spent = this.#spent[slot] as number;
+    if (elapsedMs >= 0) return Math.max(0, spent - (elapsedMs * perSec) / 1000);
+    // A clock that was set back: from here on it drains again, instead of after the whole jump.
+    this.#at[slot] = now;
+    return spent;
   }
 }
 
-/** Below this a wait is rounding: 1 ns. */
-const EPSILON_MS = 1e-6;
+/**
+ * Below this, in units, being over is rounding: four units in the last place of the sum, and 1 ns and eight units in the last place of the
+ * clock at the rate. It lets who waits exactly as long as told be admitted, and is never kept, so it does not add up.
+ */
+function slackOf(room: number, perSec: number, now: number): number {
+  return room * 1e-15 + (1e-9 + now * 2e-18) * perSec;
+}
 
 export function enlarged(array: Float64Array, slots: number): Float64Array {
-  const larger = new Float64Array(Math.max(slots, array.length * 2));
+  const larger = new Float64Array(slots);
   larger.set(array);
   return larger;
 }

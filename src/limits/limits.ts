@@ -16,7 +16,7 @@ export interface LimitsOptions {
 
 export interface Limits {
   readonly filter: Filter<Identified, { grant: Grant }>;
-  /** On a swap: what is gone is forgotten, so that nobody inherits a slot's counts. */
+  /** On a swap: what is gone is forgotten, so that nobody inherits a slot's counts; what changed keeps what was spent. */
   use(next: Snapshot, previous: Snapshot): void;
   /** Spends nothing. */
   explain(
@@ -32,12 +32,25 @@ export function createLimits({ clock, timers, metrics }: LimitsOptions): Limits 
   return {
     filter: limitsFilter({ state, counts, clock, timers }),
     use(next, previous) {
-      if (next.tenants.size < previous.tenants.size || next.tenants !== previous.tenants) {
-        for (const [id, tenant] of previous.tenants) if (!next.tenants.has(id)) state.forget(tenant.index);
+      const now = clock.now();
+      state.reserve(Math.max(next.tenantSlots, previous.tenantSlots));
+      for (const [id, before] of previous.tenants) {
+        const after = next.tenants.get(id);
+        if (after === undefined) state.forget(before.index, next.generation);
+        else if (after !== before) state.settle(before, after, now);
       }
-      const routes = new Set(next.routes.map((route) => route.index));
-      for (const route of previous.routes) if (!routes.has(route.index)) state.forgetRoute(route.index);
+      useRoutes(state, next, previous, now);
     },
     explain: (snapshot, tenant, ask) => explain(state, snapshot, tenant, ask, clock.now()),
   };
+}
+
+/** By name: an index that is free goes to the next route, even within one swap. */
+function useRoutes(state: LimitState, next: Snapshot, previous: Snapshot, now: number): void {
+  const rates = new Map(next.routes.map(({ name, rate }) => [name, rate]));
+  for (const { name, index, rate } of previous.routes) {
+    const after = rates.get(name);
+    if (after === undefined) state.forgetRoute(index);
+    else if (rate !== undefined && rate !== after) state.settleRoute(index, rate, after, now);
+  }
 }

@@ -4,8 +4,8 @@
  * whose slot it is: a slot that changed hands starts empty. Each life of a slot has a number of its own, the permit: what is given back
  * late, for a life that ended, changes nothing, even when the same tenant came back.
  */
-import type { RequestRate, Tenant } from '../tenants/index.ts';
-import { enlarged, Gcra } from './gcra.ts';
+import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
+import { enlarged, Gcra, type Rate } from './gcra.ts';
 
 /** A tenant is over its limit persistently after this long, ms. */
 const UP_MS = 1000;
@@ -18,11 +18,13 @@ export class LimitState {
   /** Degraded admissions: a second allowance of the same rate, so that a flood is not served degraded without end. */
   readonly degraded: Gcra = new Gcra(0);
   /** Route limits by route index. */
-  readonly #routes: (Gcra | undefined)[] = [];
+  readonly #routes = new Map<number, Gcra>();
   readonly #owners: (string | undefined)[] = [];
   #slots = 0;
   #lives = 0;
   #life: Float64Array = new Float64Array(0);
+  /** The generation that gave the slot its owner, or took it away. */
+  #generation: Float64Array = new Float64Array(0);
   #inFlight: Float64Array = new Float64Array(0);
   #waiting: Float64Array = new Float64Array(0);
   #credit: Float64Array = new Float64Array(0);
@@ -30,14 +32,24 @@ export class LimitState {
   #overSince: Float64Array = new Float64Array(0);
   #overLast: Float64Array = new Float64Array(0);
 
-  /** Makes the slot the tenant's own. Cheap when it is already. */
-  claim(tenant: Tenant, now: number): void {
-    if (this.#owners[tenant.index] === tenant.id) return;
-    if (tenant.index >= this.#slots) this.#grow(tenant.index + 1);
-    this.forget(tenant.index);
-    this.#owners[tenant.index] = tenant.id;
-    this.#life[tenant.index] = ++this.#lives;
-    this.#creditAt[tenant.index] = now;
+  /**
+   * Makes the slot the tenant's own. Cheap when it is already. False when a later generation has taken the slot from this tenant: a
+   * request that began before must not empty what is another's now.
+   */
+  claim(tenant: Tenant, generation: number, now: number): boolean {
+    const { index, id } = tenant;
+    if (this.#owners[index] === id) return true;
+    if (index >= this.#slots) this.reserve(index + 1);
+    if (generation < (this.#generation[index] as number)) return false;
+    this.forget(index, generation);
+    this.#owners[index] = id;
+    this.#life[index] = ++this.#lives;
+    this.#creditAt[index] = now;
+    return true;
+  }
+
+  isOwner({ index, id }: Tenant): boolean {
+    return this.#owners[index] === id;
   }
 
   /** Whether the slot still lives the life in which the permit was given. */
@@ -45,34 +57,53 @@ export class LimitState {
     return this.#life[slot] === permit;
   }
 
-  forget(slot: number): void {
-    if (slot >= this.#slots) return;
+  /** Empties a slot. `generation`: the one in which its tenant is gone. */
+  forget(slot: number, generation: number): void {
     this.#owners[slot] = undefined;
-    for (const gcra of [this.requests, this.egress, this.degraded]) gcra.forget(slot);
-    for (const gcra of this.#routes) gcra?.forget(slot);
-    for (const array of [
-      this.#life,
-      this.#inFlight,
-      this.#waiting,
-      this.#credit,
-      this.#creditAt,
-      this.#overSince,
-      this.#overLast,
-    ])
-      array[slot] = 0;
+    this.#generation[slot] = generation;
+    this.requests.forget(slot);
+    this.egress.forget(slot);
+    this.degraded.forget(slot);
+    for (const gcra of this.#routes.values()) gcra.forget(slot);
+    this.#life[slot] = 0;
+    this.#inFlight[slot] = 0;
+    this.#waiting[slot] = 0;
+    this.#credit[slot] = 0;
+    this.#creditAt[slot] = 0;
+    this.#overSince[slot] = 0;
+    this.#overLast[slot] = 0;
   }
 
   route(index: number): Gcra {
-    const known = this.#routes[index];
+    const known = this.#routes.get(index);
     if (known !== undefined) return known;
     const fresh = new Gcra(this.#slots);
-    this.#routes[index] = fresh;
+    this.#routes.set(index, fresh);
     return fresh;
   }
 
-  /** A route's name may mean another route now; its counts are not that one's. */
+  /** A route's index may mean another route now; its counts are not that one's. */
   forgetRoute(index: number): void {
-    this.#routes[index] = undefined;
+    this.#routes.delete(index);
+  }
+
+  /** A tenant's limits change with the generation that comes now. */
+  settle(before: Tenant, after: Tenant, now: number): void {
+    if (!this.isOwner(after)) return;
+    const { index } = after;
+    const was = before.allowance;
+    const is = after.allowance;
+    // What was idle until now is banked as it was promised; where nothing was promised, nothing is banked for it later.
+    if (was.requests?.credits === undefined) this.#creditAt[index] = now;
+    else this.credit(index, was.requests, now);
+    settle(this.requests, index, was.requests, is.requests, now);
+    settle(this.degraded, index, was.requests, is.requests, now);
+    settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
+  }
+
+  settleRoute(index: number, before: Rate, after: Rate, now: number): void {
+    const gcra = this.route(index);
+    for (let slot = 0; slot < this.#slots; slot++) settle(gcra, slot, before, after, now);
   }
 
   inFlight(slot: number): number {
@@ -100,7 +131,7 @@ export class LimitState {
   /** Banked units now. While the bucket is full, `earn` of what flows past it is banked, up to the cap. */
   credit(slot: number, rate: RequestRate, now: number): number {
     if (rate.credits === undefined) return 0;
-    const idleMs = now - Math.max(this.requests.arrival(slot), this.#creditAt[slot] as number);
+    const idleMs = now - Math.max(this.requests.fullAt(slot, rate.perSec), this.#creditAt[slot] as number);
     const earned = idleMs > 0 ? (idleMs * rate.perSec * rate.credits.earn) / 1000 : 0;
     const credit = Math.min((this.#credit[slot] as number) + earned, rate.credits.capUnits);
     this.#credit[slot] = credit;
@@ -128,12 +159,17 @@ export class LimitState {
     return last !== 0 && now - last < DOWN_MS && last - (this.#overSince[slot] as number) >= UP_MS;
   }
 
-  #grow(slots: number): void {
+  /** Room for so many slots. On a swap, so that no request pays for it. */
+  reserve(slots: number): void {
+    if (slots <= this.#slots) return;
     // A quarter more than asked for, so that a growing tenancy does not copy at every tenant.
     this.#slots = Math.ceil(slots * 1.25);
-    for (const gcra of [this.requests, this.egress, this.degraded]) gcra.grow(this.#slots);
-    for (const gcra of this.#routes) gcra?.grow(this.#slots);
+    this.requests.grow(this.#slots);
+    this.egress.grow(this.#slots);
+    this.degraded.grow(this.#slots);
+    for (const gcra of this.#routes.values()) gcra.grow(this.#slots);
     this.#life = enlarged(this.#life, this.#slots);
+    this.#generation = enlarged(this.#generation, this.#slots);
     this.#inFlight = enlarged(this.#inFlight, this.#slots);
     this.#waiting = enlarged(this.#waiting, this.#slots);
     this.#credit = enlarged(this.#credit, this.#slots);
@@ -141,4 +177,17 @@ export class LimitState {
     this.#overSince = enlarged(this.#overSince, this.#slots);
     this.#overLast = enlarged(this.#overLast, this.#slots);
   }
+}
+
+function settle(gcra: Gcra, slot: number, before: Rate | undefined, after: Rate | undefined, now: number): void {
+  if (after === undefined) gcra.forget(slot);
+  else if (before !== undefined && (before.perSec !== after.perSec || before.burst !== after.burst))
+    gcra.settle(slot, before, after, now);
+}
+
+/** Response bytes that may go at once, in seconds of the egress rate. */
+const EGRESS_BURST_SEC = 1;
+
+export function egressRate({ bytesPerSec }: ByteRate): Rate {
+  return { perSec: bytesPerSec, burst: bytesPerSec * EGRESS_BURST_SEC };
 }

@@ -27,7 +27,7 @@ export interface Grant {
   readonly decision: Decision;
   /** True when the ladder's `route` rung applies and the route has a degraded upstream. */
   readonly useDegradedRoute: boolean;
-  /** The limit would have refused, but the allowance is in shadow. */
+  /** The limit would have refused, delayed or degraded, but the allowance is in shadow. */
   readonly isShadowed: boolean;
 }
 

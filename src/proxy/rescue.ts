@@ -145,6 +145,15 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
   'not-ready': row(503, 14, 'Not ready', 'The sidecar has no configuration yet.'),
 };
 
+/** Problem types of draft-ietf-httpapi-ratelimit-headers-10; the others are ours. */
+const REGISTERED: ReadonlySet<ReplyCode> = new Set(['quota-exceeded', 'temporary-reduced-capacity']);
+
+function typeOf(code: ReplyCode): string {
+  return REGISTERED.has(code)
+    ? `https://iana.org/assignments/http-problem-types#${code}`
+    : `https://reeve.dev/problems/${code}`;
+}
+
 export interface Answer {
   readonly status: number;
   /** Name and value alternating; Content-Length included. */
@@ -171,7 +180,7 @@ export function rescue(reply: Reply, isGrpc: boolean): Answer {
       body: '',
     };
   }
-  const body = `${JSON.stringify({ type: `https://reeve.dev/problems/${reply.code}`, title, status, detail: reply.detail, code: reply.code, ...reply.members })}\n`;
+  const body = `${JSON.stringify({ type: typeOf(reply.code), title, status, detail: reply.detail, code: reply.code, ...reply.members })}\n`;
   const headers = [
     'Content-Type',
     'application/problem+json',

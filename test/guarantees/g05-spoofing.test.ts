@@ -17,6 +17,16 @@ const FIELDS: readonly string[] = [
   `X-Tenant_Id: ${V}`,
   `X-Tenant.Id: ${V}`,
   `x_tenant-id: ${V}`,
+  // Servers that hand headers over as variables read every separator as one: CGI, WSGI, PHP, lighttpd.
+  `X~Tenant~Id: ${V}`,
+  `X!Tenant!Id: ${V}`,
+  `X+Tenant+Id: ${V}`,
+  `X-Tenant*Id: ${V}`,
+  `x|tenant|id: ${V}`,
+  `X'Tenant'Id: ${V}`,
+  `X#Tenant$Id: ${V}`,
+  `X\`Tenant^Id: ${V}`,
+  `X%Tenant&Plan: ${V}`,
   `X-Tenant-Id: ${V}${NL}X-Tenant-Id: ${V}`,
   `X-Tenant-Id: acme${NL}X-Tenant-Id: ${V}`,
   `X-Tenant-Id: ${V}, acme`,
@@ -45,11 +55,19 @@ const FIELDS: readonly string[] = [
   `Txn-Token: a.b.c`,
   `txn_token: a.b.c`,
   `TXN.TOKEN: a.b.c`,
+  `txn~token: a.b.c`,
+  `tenant+id: ${V}`,
+  `x^reeve^tenant: ${V}`,
   `X-Reeve-Tenant: ${V}`,
   `x_reeve_usage: tokens=1`,
   `X-Reeve-Context: ${V}`,
   `X-Forwarded-Client-Cert: URI=spiffe://x/tenant/${V}/y`,
   `x_forwarded_client_cert: ${V}`,
+  `X-Forwarded~Client~Cert: ${V}`,
+  `TE: trailers, x-tenant-id${NL}X-Tenant-Id: ${V}`,
+  `Keep-Alive: x-tenant-id${NL}X-Tenant-Id: ${V}`,
+  `Connection: X~Tenant~Id`,
+  `Connection: close${NL}Connection: tenant.id`,
   `__proto__: x${NL}X-Tenant-Id: ${V}`,
   `constructor: x${NL}X-Tenant-Id: ${V}`,
   `Connection: x-tenant-id${NL}X-Tenant-Id: ${V}`,
@@ -67,6 +85,8 @@ const WHOLE: readonly ((auth: string) => string)[] = [
     `POST /x HTTP/1.1${NL}Host: a${NL}${auth}${NL}Transfer-Encoding: chunked${NL}Trailer: X-Tenant-Id${NL}${NL}0${NL}X-Tenant-Id: ${V}${NL}${NL}`,
   (auth) =>
     `POST /x HTTP/1.1${NL}Host: a${NL}${auth}${NL}Transfer-Encoding: chunked${NL}${NL}0${NL}X_Tenant_Id: ${V}${NL}${NL}`,
+  (auth) =>
+    `POST /x HTTP/1.1${NL}Host: a${NL}${auth}${NL}Transfer-Encoding: chunked${NL}Trailer: X~Tenant~Id, A${NL}${NL}0${NL}X~Tenant~Id: ${V}${NL}A: b${NL}${NL}`,
   (auth) => `GET http://a/x HTTP/1.1${NL}Host: b${NL}${auth}${NL}X-Tenant-Id: ${V}${NL}${NL}`,
   (auth) => `GET /x HTTP/1.0${NL}${auth}${NL}X-Tenant-Id: ${V}${NL}${NL}`,
   (auth) => `OPTIONS * HTTP/1.1${NL}Host: a${NL}${auth}${NL}X-Tenant-Id: ${V}${NL}${NL}`,
@@ -91,7 +111,7 @@ for (const strict of ['false', 'true'] as const) {
       requests++;
       const note = (raw: readonly string[]): void => {
         for (let i = 0; i < raw.length; i += 2) {
-          const folded = (raw[i] as string).toLowerCase().replace(/[_.]/g, '-');
+          const folded = (raw[i] as string).toLowerCase().replace(/[^a-z0-9]/g, '-');
           const isOurs =
             (folded === 'x-tenant-id' && raw[i + 1] === 'acme') ||
             (folded === 'x-tenant-plan' && raw[i + 1] === 'free');

@@ -9,6 +9,9 @@ import { base64url, claimsFor, ISSUER, keySet, rsaPrivate, rsaPublic, tokenFor }
 const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ed = generateKeyPairSync('ed25519');
+const secret = Buffer.alloc(32, 7);
+/** A provider each for the other kinds of algorithm, so that their signatures are verified and not only their names compared. */
+const OTHERS = { ES256: 'https://es.test', EdDSA: 'https://ed.test', HS256: 'https://hs.test' } as const;
 const NL = '\r\n';
 const now = Math.floor(Date.now() / 1000);
 const claims = (more: object = {}): object => claimsFor('org_acme', more);
@@ -26,7 +29,22 @@ const hmac = (key: string | Buffer, alg = 'HS256'): string => {
 const without = (name: string): object => Object.fromEntries(Object.entries(claims()).filter(([key]) => key !== name));
 const good = (): string => tokenFor('org_acme');
 const pem = rsaPublic.export({ type: 'spki', format: 'pem' }) as string;
-const es256 = `${base64url({ alg: 'ES256', kid: 'e1' })}.${base64url(claims({ iss: 'https://es.test' }))}`;
+const textOf = (alg: keyof typeof OTHERS, more: object = {}): string =>
+  `${base64url({ alg })}.${base64url(claims({ iss: OTHERS[alg], ...more }))}`;
+const withSignature = (text: string, signature: Buffer): string => `${text}.${signature.toString('base64url')}`;
+const es256 = textOf('ES256');
+const eddsa = textOf('EdDSA');
+const hs256 = textOf('HS256');
+const es256Signature = sign('sha256', Buffer.from(es256), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' });
+const eddsaSignature = sign(null, Buffer.from(eddsa), ed.privateKey);
+/** Order of Ed25519's group, little-endian: S + L verifies where nobody looks at its range (RFC 8032 §5.1.7). */
+const ED_ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+
+function malleated(signature: Buffer): Buffer {
+  const s = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + ED_ORDER;
+  const bytes = Buffer.from(s.toString(16).padStart(64, '0'), 'hex').reverse();
+  return Buffer.concat([signature.subarray(0, 32), bytes]);
+}
 
 function tokens(): Map<string, string> {
   const [head, body, signature] = good().split('.') as [string, string, string];
@@ -76,19 +94,50 @@ function tokens(): Map<string, string> {
     )
     .set('x5c of the attacker', signed({ ...rs256, x5c: ['AAAA'] }, claims(), 'RSA-SHA256', other.privateKey));
   all
-    .set('ES256 with r = s = 0', `${es256}.${Buffer.alloc(64).toString('base64url')}`)
+    .set('ES256 with r = s = 0', withSignature(es256, Buffer.alloc(64)))
     .set(
-      'ES256 with DER signature',
-      `${es256}.${sign('sha256', Buffer.from(es256), ec.privateKey).toString('base64url')}`,
+      'ES256 with r = s = 1',
+      withSignature(es256, Buffer.concat([Buffer.alloc(31), Buffer.from([1]), Buffer.alloc(31), Buffer.from([1])])),
     )
     .set(
+      'ES256 with r = s = order',
+      withSignature(
+        es256,
+        Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'.repeat(2), 'hex'),
+      ),
+    )
+    .set('ES256 with DER signature', withSignature(es256, sign('sha256', Buffer.from(es256), ec.privateKey)))
+    .set(
       'ES256 by an unknown key',
-      `${es256}.${sign('sha256', Buffer.from(es256), { key: ec.privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`,
+      withSignature(
+        es256,
+        sign('sha256', Buffer.from(es256), {
+          key: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+          dsaEncoding: 'ieee-p1363',
+        }),
+      ),
+    )
+    .set('ES256 signature longer', withSignature(es256, Buffer.concat([es256Signature, Buffer.alloc(1)])))
+    .set('ES256 signature of another token', withSignature(textOf('ES256', { org_id: 'org_globex' }), es256Signature))
+    .set('EdDSA, all zero', withSignature(eddsa, Buffer.alloc(64)))
+    .set('EdDSA, the neutral point', withSignature(eddsa, Buffer.concat([Buffer.from([1]), Buffer.alloc(63)])))
+    .set('EdDSA, S + L', withSignature(eddsa, malleated(eddsaSignature)))
+    .set('EdDSA signature of another token', withSignature(textOf('EdDSA', { org_id: 'org_globex' }), eddsaSignature))
+    .set('HS256 signature empty', `${hs256}.`)
+    .set(
+      'HS256 signature cut',
+      withSignature(hs256, createHmac('sha256', secret).update(hs256).digest().subarray(0, 16)),
+    )
+    .set(
+      'HS256 with an empty key, where HS256 is allowed',
+      withSignature(hs256, createHmac('sha256', '').update(hs256).digest()),
+    )
+    .set(
+      'HS256 with a public key, where HS256 is allowed',
+      withSignature(hs256, createHmac('sha256', pem).update(hs256).digest()),
     );
-  all.set(
-    'EdDSA, not allowed',
-    `${base64url({ alg: 'EdDSA' })}.${base64url(claims())}.${sign(null, Buffer.from(`${base64url({ alg: 'EdDSA' })}.${base64url(claims())}`), ed.privateKey).toString('base64url')}`,
-  );
+  const eddsaElsewhere = `${base64url({ alg: 'EdDSA' })}.${base64url(claims())}`;
+  all.set('EdDSA, not allowed', withSignature(eddsaElsewhere, sign(null, Buffer.from(eddsaElsewhere), ed.privateKey)));
   all
     .set('RS512, not allowed', signed({ ...rs256, alg: 'RS512' }, claims(), 'RSA-SHA512'))
     .set('PS256, not allowed', signed({ ...rs256, alg: 'PS256' }, claims()))
@@ -143,6 +192,8 @@ function tokens(): Map<string, string> {
   all
     .set('claim twice', signed(rs256, raw.replace('"org_id"', '"org_id":"org_globex","org_id"')))
     .set('claim twice by escape', signed(rs256, raw.replace('"org_id"', '"org\\u005fid":"org_globex","org_id"')))
+    .set('nested claim twice', signed(rs256, raw.replace('{', '{"app":{"org":"org_acme","org":"org_globex"},')))
+    .set('claim twice in a list', signed(rs256, raw.replace('{', '{"list":[{"a":1,"a":2}],')))
     .set('alg twice', signed('{"alg":"none","alg":"RS256","kid":"k1"}', claims()));
   all
     .set('payload a list', signed(rs256, '[1]'))
@@ -189,7 +240,16 @@ t.test('no hostile token is accepted, and the control is', async (t) => {
     'tenants.yaml':
       tenant('acme', { identity: { claims: ['org_acme'] } }) +
       tenant('globex', { identity: { claims: ['org_globex'], hosts: ['globex.test'] } }),
-    'es.yaml': provider('es', { issuer: 'https://es.test', algorithms: ['ES256'] }),
+    'others.json': JSON.stringify({
+      keys: [
+        ec.publicKey.export({ format: 'jwk' }),
+        ed.publicKey.export({ format: 'jwk' }),
+        { kty: 'oct', k: secret.toString('base64url') },
+      ],
+    }),
+    'others.yaml': Object.entries(OTHERS)
+      .map(([alg, issuer]) => provider(alg.toLowerCase(), { issuer, algorithms: [alg], jwks: { file: 'others.json' } }))
+      .join(''),
   });
   const sidecar = await sidecarForTest(t, upstream, {
     tenancy,
@@ -202,7 +262,13 @@ t.test('no hostile token is accepted, and the control is', async (t) => {
         waitMs: 1000,
       })
     ).responses[0]?.status ?? 0;
-  t.equal(await send(`Authorization: Bearer ${good()}`), 200, 'the control passes');
+  for (const control of [
+    good(),
+    withSignature(es256, es256Signature),
+    withSignature(eddsa, eddsaSignature),
+    withSignature(hs256, createHmac('sha256', secret).update(hs256).digest()),
+  ])
+    t.equal(await send(`Authorization: Bearer ${control}`), 200, 'the control passes');
   reached = 0;
   const all = tokens();
   for (const [name, token] of all) t.notOk([200, 0].includes(await send(`Authorization: Bearer ${token}`)), name);

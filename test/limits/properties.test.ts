@@ -1,39 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { Gcra } from '../../src/limits/gcra.ts';
 import { plan, tenant, world } from './world.ts';
 
 const SEED = 42;
-
-t.test('GCRA agrees with a token bucket, whatever arrives', async (t) => {
-  const arrival = fc.record({ gapMs: fc.integer({ min: 0, max: 400 }), cost: fc.constantFrom(1, 1, 2, 0.5) });
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 1, max: 50 }),
-      fc.integer({ min: 1, max: 20 }),
-      fc.array(arrival, { maxLength: 200 }),
-      (perSec, burst, arrivals) => {
-        const gcra = new Gcra(1);
-        let now = 0;
-        let tokens = burst;
-        for (const { gapMs, cost } of arrivals) {
-          now += gapMs;
-          tokens = Math.min(burst, tokens + (gapMs * perSec) / 1000);
-          const isOverBurst = cost > burst;
-          const fits = isOverBurst ? tokens >= burst - 1e-6 : tokens >= cost - 1e-6;
-          const conforms = gcra.waitMs(0, { perSec, burst }, cost, now) === 0;
-          if (conforms !== fits && Math.abs(tokens - cost) > 1e-4) return false;
-          if (!conforms) continue;
-          gcra.take(0, { perSec, burst }, cost, now, burst);
-          tokens -= cost;
-        }
-        return true;
-      },
-    ),
-    { seed: SEED, numRuns: 300 },
-  );
-  t.pass(`seed ${SEED}`);
-});
 
 t.test('over any time no more is admitted than the limit and the burst allow', async (t) => {
   const w = await world(plan('free', { rate: { requests: { limit: '20/s', burst: 10 } }, degrade: ['reject'] }));

@@ -26,6 +26,8 @@ export interface World {
   /** Asks and ends at once; the decision, or the code of the refusal. */
   one(name: string, path?: string): string;
   load(plans: string, tenants: string, routes?: string): Promise<void>;
+  /** The `RateLimit` field that an answer on the path would carry now; asks for nothing. */
+  told(name: string, path: string): string | undefined;
 }
 
 export async function snapshotOf(plans: string, tenants: string, routes = ''): Promise<Snapshot> {
@@ -77,6 +79,13 @@ export async function world(plans: string, tenants = tenant('acme') + tenant('gl
       const { x, verdict, done } = self.ask(name, { path });
       done();
       return verdict === undefined || verdict instanceof Promise ? (x.grant?.decision ?? 'none') : verdict.code;
+    },
+    told(name, path) {
+      const x = exchangeForTest({ snapshot: self.snapshot, path, route: routeOf(self.snapshot, 'GET', path) });
+      x.tenant = self.tenant(name);
+      const headers = new HeaderList([]);
+      limits.filter.onResponse?.(x as Admitted, { status: 200, headers });
+      return headers.first('ratelimit');
     },
     async load(nextPlans, nextTenants, nextRoutes = '') {
       const previous = self.snapshot;

@@ -28,8 +28,9 @@ export function apiKeySource({
     find(x: Exchange): Found {
       const key = keyOf(x, header);
       if (key === undefined) return NONE;
-      const separator = key?.indexOf('_', API_KEY_PREFIX.length) ?? -1;
-      if (key === null || pepper === undefined || key.length > KEY_CHARS_MAX || separator === -1) return INVALID;
+      if (key === null || pepper === undefined || key.length > KEY_CHARS_MAX) return INVALID;
+      const separator = key.indexOf('_', API_KEY_PREFIX.length);
+      if (separator === -1) return INVALID;
       const id = key.slice(API_KEY_PREFIX.length, separator);
       const known = x.snapshot.tenantByApiKeyId.get(id)?.apiKeys.find((each) => each.id === id);
       const isEqual = timingSafeEqual(createHmac('sha256', pepper).update(key).digest(), (known ?? NO_KEY).hash);
@@ -40,11 +41,13 @@ export function apiKeySource({
 }
 
 /** The key of the request, undefined without one, null when it is ambiguous. */
-function keyOf(x: Exchange, header: string): string | undefined | null {
-  const own = x.headers.all(header);
-  const bearer = bearerOf(x.headers);
+function keyOf({ headers }: Exchange, header: string): string | undefined | null {
+  const bearer = bearerOf(headers);
+  if (bearer === null) return null;
   const inBearer = bearer?.startsWith(API_KEY_PREFIX) === true ? bearer : undefined;
-  if (own.length === 0) return inBearer;
-  if (own.length > 1 || !(own[0] as string).startsWith(API_KEY_PREFIX)) return null;
-  return inBearer === undefined || inBearer === own[0] ? own[0] : null;
+  const at = headers.names.indexOf(header);
+  if (at === -1) return inBearer;
+  const own = headers.raw[2 * at + 1] as string;
+  if (headers.names.includes(header, at + 1) || !own.startsWith(API_KEY_PREFIX)) return null;
+  return inBearer === undefined || inBearer === own ? own : null;
 }

@@ -3,12 +3,23 @@
 import type { HeaderList } from '../../wire/index.ts';
 
 /** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
-export function bearerOf(headers: HeaderList): string | undefined | null {
-  const value = headers.first('authorization');
-  if (value === undefined) return undefined;
-  if (headers.all('authorization').length > 1) return null;
-  if (value.length < 8 || value.slice(0, 7).toLowerCase() !== 'bearer ') return undefined;
-  return value.slice(7).trim();
+export function bearerOf({ names, raw }: HeaderList): string | undefined | null {
+  const at = names.indexOf('authorization');
+  if (at === -1) return undefined;
+  if (names.includes('authorization', at + 1)) return null;
+  const value = raw[2 * at + 1] as string;
+  return value.length > PREFIX_CHARS && isBearer(value) ? value.slice(PREFIX_CHARS).trim() : undefined;
+}
+
+const SCHEME = 'bearer';
+/** The scheme and a space. */
+const PREFIX_CHARS = 7;
+
+/** Schemes are case-insensitive (RFC 9110 §11.1). Compared in place: a slice in lower case would be two strings a request. */
+function isBearer(value: string): boolean {
+  // Only the two cases of a letter become that letter.
+  for (let i = 0; i < SCHEME.length; i++) if ((value.charCodeAt(i) | 32) !== SCHEME.charCodeAt(i)) return false;
+  return value.charCodeAt(SCHEME.length) === 32;
 }
 
 export const API_KEY_PREFIX = 'rk_';

@@ -2,12 +2,12 @@
 import { type CryptoKey, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '../../core/index.ts';
 import type { Exchange, Reply } from '../../pipeline/index.ts';
-import type { IdentityProvider } from '../../tenants/index.ts';
+import type { IdentityProvider, Snapshot } from '../../tenants/index.ts';
 import type { KeySet, VerificationKey } from '../key-set.ts';
 import type { KeyStore } from '../key-store.ts';
 import { replies } from '../replies.ts';
-import { claimAt, readForm, type TokenForm } from '../token.ts';
-import type { TokenCache } from '../token-cache.ts';
+import { claimAt, mediaType, readForm, TOKEN_CHARS_MAX, type TokenForm } from '../token.ts';
+import type { TokenCache, Verified } from '../token-cache.ts';
 import { API_KEY_PREFIX, bearerOf } from './credential.ts';
 import { type Found, NONE, type Source } from './source.ts';
 
@@ -20,7 +20,7 @@ export interface JwtOptions {
 
 type Checked = { readonly payload: JWTPayload; readonly keys: KeySet } | { readonly reply: Reply };
 
-/** Keys tried for one token without a kid. */
+/** Keys tried for one token. */
 const TRIES_MAX = 4;
 const TYPES_BY_DEFAULT: readonly (string | undefined)[] = [undefined, 'jwt', 'at+jwt'];
 const refused = (reply: Reply): Found => ({ kind: 'refused', reply });
@@ -34,13 +34,13 @@ export function jwtSource(options: JwtOptions): Source {
       const token = bearerOf(x.headers);
       if (token === null) return refused(replies.invalid);
       if (token === undefined || token.startsWith(API_KEY_PREFIX)) return NONE;
-      const wallMs = clock.wallMs();
-      const known = cache.verified(token, wallMs, x.snapshot.providers);
+      const now = clock.now();
+      const known = cache.verified(token, now, clock.wallMs(), x.snapshot.providers);
       if (known !== undefined) {
         count('hit');
         return { kind: 'named', by: 'claim', id: known.externalId };
       }
-      const reply = cache.refused(token, wallMs, x.snapshot.providers);
+      const reply = cache.refused(token, now, x.snapshot.providers);
       if (reply !== undefined) {
         count('refused_hit');
         return refused(reply);
@@ -52,35 +52,47 @@ export function jwtSource(options: JwtOptions): Source {
 }
 
 async function verify({ clock, cache, keys }: JwtOptions, token: string, x: Exchange): Promise<Found> {
-  const refuse = (reply: Reply): Found => {
-    cache.addRefused(token, reply, clock.wallMs(), x.snapshot.providers);
-    return refused(reply);
-  };
+  // Not remembered: 4,096 of them, each as long as a head may be, would be memory in a stranger's hands.
+  if (token.length > TOKEN_CHARS_MAX) return refused(replies.invalid);
+  const found = await verifyAnew(token, x.snapshot, keys, clock);
+  if ('verified' in found) {
+    cache.addVerified(token, found.verified, clock.now());
+    return { kind: 'named', by: 'claim', id: found.verified.externalId };
+  }
+  // Nobody knows yet whether it is good.
+  if (found.reply !== replies.unavailable) cache.addRefused(token, found.reply, clock.now(), x.snapshot.providers);
+  return refused(found.reply);
+}
+
+/** By each provider of the token's issuer: an issuer may have two, one for each kind of algorithm. */
+async function verifyAnew(
+  token: string,
+  { providers }: Snapshot,
+  keys: KeyStore,
+  clock: Clock,
+): Promise<{ verified: Verified } | { reply: Reply }> {
   const form = readForm(token);
-  if (form === undefined) return refuse(replies.invalid);
   let reply: Reply = replies.invalid;
-  for (const provider of x.snapshot.providers.values()) {
+  if (form === undefined) return { reply };
+  for (const provider of providers.values()) {
     if (provider.issuer !== form.issuer) continue;
     const checked = await check(provider, form, token, keys, clock);
     if ('reply' in checked) {
-      reply = checked.reply;
+      reply = moreTelling(reply, checked.reply);
       continue;
     }
     const externalId = claimAt(checked.payload, provider.tenantClaim);
-    if (externalId === undefined) return refuse(replies.unknown);
-    cache.addVerified(
-      token,
-      {
-        externalId,
-        expiresMs: (checked.payload.exp as number) * 1e3 + provider.clockSkewMs,
-        keys: checked.keys,
-        provider,
-      },
-      clock.wallMs(),
-    );
-    return { kind: 'named', by: 'claim', id: externalId };
+    if (externalId === undefined) return { reply: replies.unknown };
+    const expiresMs = (checked.payload.exp as number) * 1e3 + provider.clockSkewMs;
+    return { verified: { externalId, expiresMs, keys: checked.keys, provider } };
   }
-  return reply === replies.unavailable ? refused(reply) : refuse(reply);
+  return { reply };
+}
+
+/** Of two refusals the one that helps: come again, fetch a new one, or only that it is wrong. */
+function moreTelling(a: Reply, b: Reply): Reply {
+  if (a === replies.unavailable || b === replies.unavailable) return replies.unavailable;
+  return a === replies.expired ? a : b;
 }
 
 async function check(
@@ -91,11 +103,26 @@ async function check(
   clock: Clock,
 ): Promise<Checked> {
   const isTypeGood =
-    provider.tokenType === undefined ? TYPES_BY_DEFAULT.includes(form.type) : form.type === provider.tokenType;
+    provider.tokenType === undefined
+      ? TYPES_BY_DEFAULT.includes(form.type)
+      : form.type === mediaType(provider.tokenType);
   if (!provider.algorithms.includes(form.algorithm) || !isTypeGood) return { reply: replies.invalid };
-  let keys = store.current(provider);
-  if (keys === undefined || candidates(keys, form).length === 0) keys = await store.refreshed(provider);
-  if (keys === undefined) return { reply: replies.unavailable };
+  const keys = store.current(provider);
+  const checked: Checked =
+    keys === undefined ? { reply: replies.unavailable } : await tryKeys(provider, form, token, keys, clock);
+  if ('keys' in checked || checked.reply === replies.expired || isNamed(keys, form)) return checked;
+  // Its key may be one that we do not have yet.
+  const fresh = await store.refreshed(provider);
+  return fresh === undefined || fresh === keys ? checked : tryKeys(provider, form, token, fresh, clock);
+}
+
+async function tryKeys(
+  provider: IdentityProvider,
+  form: TokenForm,
+  token: string,
+  keys: KeySet,
+  clock: Clock,
+): Promise<Checked> {
   let reply: Reply = replies.invalid;
   for (const { key } of candidates(keys, form)) {
     const result = await verifyWith(provider, form, token, key, clock);
@@ -106,10 +133,17 @@ async function check(
   return { reply };
 }
 
-/** Keys for the token's algorithm with its kid; a token without one may be of any key, a key without one for any token. */
-function candidates(keys: KeySet, { algorithm, keyId }: TokenForm): readonly VerificationKey[] {
-  const all = keys.byAlgorithm.get(algorithm) ?? [];
-  return all.filter(({ kid }) => keyId === undefined || kid === undefined || kid === keyId).slice(0, TRIES_MAX);
+/** Whether the set holds the very key that the token names. */
+function isNamed(set: KeySet | undefined, { algorithm, keyId }: TokenForm): boolean {
+  return keyId !== undefined && set?.keys.some((key) => key.kid === keyId && key.algorithm === algorithm) === true;
+}
+
+/** Keys for the token's algorithm: with its kid, else those without one; a token without a kid may be of any. */
+function candidates(set: KeySet, { algorithm, keyId }: TokenForm): readonly VerificationKey[] {
+  const fit = set.keys.filter((key) => key.algorithm === algorithm);
+  if (keyId === undefined) return fit.slice(0, TRIES_MAX);
+  const named = fit.filter(({ kid }) => kid === keyId);
+  return (named.length > 0 ? named : fit.filter(({ kid }) => kid === undefined)).slice(0, TRIES_MAX);
 }
 
 async function verifyWith(
