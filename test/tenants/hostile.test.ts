@@ -294,6 +294,10 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
   );
   t.match(errors(sound, { 'identity.header': 'x-tenant-id' }), /is a protected name/);
   t.match(
+    errors(sound, { 'identity.apiKeyHeader': 'x-reeve-key' }),
+    /spec\.identity\.apiKeyHeader: x-reeve-key is a protected/,
+  );
+  t.match(
     bootSidecar(undefined, [], '/').findings.map(formatFinding).join('\n'),
     /set --upstream[\s\S]*spec\.tenancy|set spec\.tenancy/,
   );

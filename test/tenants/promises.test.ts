@@ -239,6 +239,13 @@ t.test('a flag supplies what the boot file leaves out, and the file is found fro
   t.match(errors(''), /expected one document, found 0/);
 });
 
+t.test('a broken plan is one finding, not one for each of its tenants', async (t) => {
+  const tenancy = await open(t, makeTenancy({ 'plans.yaml': plan('free', { concurrency: 0 }) }));
+  t.same(tenancy.snapshot.tenants.size, 0);
+  t.equal(tenancy.findings().length, 1);
+  t.match(texts(tenancy), /Plan "free" spec\.concurrency/);
+});
+
 t.test('of very many problems a thousand are shown, and the rest is a number', async (t) => {
   const many = Array.from({ length: 1300 }, (_, i) => tenant(`t${i}`, { plan: 'none' })).join('');
   const dir = makeTenancy({ 'tenants.yaml': many });

@@ -169,12 +169,14 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
         ),
       );
   }
-  const header = spec.identity?.header;
-  if (header !== undefined && /^(txn-token|x-tenant-|tenant-|x-reeve-|x-forwarded-client-cert)/.test(header)) {
+  for (const key of ['header', 'apiKeyHeader'] as const) {
+    const header = spec.identity?.[key];
+    if (header === undefined || !/^(txn-token|x-tenant-|tenant-|x-reeve-|x-forwarded-client-cert)/i.test(header))
+      continue;
     findings.push(
       bootFinding(
         file,
-        'spec.identity.header',
+        `spec.identity.${key}`,
         `${header} is a protected name: it is removed from every request`,
         'choose another name such as x-org',
       ),

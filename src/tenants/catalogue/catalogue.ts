@@ -115,7 +115,8 @@ export class Catalogue {
       const object = this.#objectOf(wanted, undefined);
       if (object === this.#live.get(key)) continue;
       if (object.plan === undefined || next.has(keyOf('Plan', object.plan))) changed.set(object.name, object);
-      else
+      // A broken plan has a finding of its own, which its tenants need not repeat.
+      else if (!settled.kept.has(keyOf('Plan', object.plan)))
         complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, (known ??= knownPlans(next)));
     }
     const movers = new Map<string, readonly string[]>();
