@@ -112,7 +112,7 @@ function outcome(
   if (!passesState(tenant, method))
     return refused(`tenant-${tenant.state}` as keyof typeof rescues, `the tenant is ${tenant.state}`);
   const forwarded = { status: null, code: null, because, waitMs, rung: wouldGet.rung ?? null };
-  if (wouldGet.over === undefined || wouldGet.decision === 'credit')
+  if (wouldGet.over === 'nothing' || wouldGet.decision === 'credit')
     return { ...forwarded, decision: wouldGet.decision };
   if (shadow)
     return { ...forwarded, decision: 'pass', waitMs: 0, rung: null, because: `${because}, but its plan is in shadow` };

@@ -31,7 +31,7 @@ export interface LimitsExplanation {
     readonly decision: string;
     readonly because: string;
     readonly waitMs: number;
-    readonly over: Over | undefined;
+    readonly over: Over | 'nothing';
     readonly rung: string | undefined;
   };
 }
@@ -76,7 +76,7 @@ export function explain(
       decision: decided.kind,
       because: because(decided.over, tenant, route),
       waitMs: round(decided.waitMs),
-      over: decided.over,
+      over: decided.over ?? 'nothing',
       rung: decided.rung && rungText(decided.rung),
     },
   };

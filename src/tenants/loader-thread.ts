@@ -39,7 +39,7 @@ export class LoaderThread {
   #looks = 0;
   #isClosing = false;
   #cause: unknown;
-  #onStarted = (): void => {};
+  readonly #started = Promise.withResolvers<boolean>();
 
   /** Starts the thread, which reads at once; what it finds waits for `connect`. */
   constructor({ dir, stateDir, allowShrink, removeGraceMs, timers, loaderHeapMb }: LoaderThreadOptions) {
@@ -53,10 +53,8 @@ export class LoaderThread {
       heapMb: loaderHeapMb ?? HEAP_MB,
     });
     this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
-    this.started = new Promise((resolve) => {
-      this.#onStarted = () => resolve(true);
-      void this.#ended.then(() => resolve(false));
-    });
+    this.started = this.#started.promise;
+    void this.#ended.then(() => this.#started.resolve(false));
     this.#worker.on('message', (message: FromLoader) => this.#receive(message));
     this.#worker.on('error', (cause) => {
       this.#cause = cause;
@@ -96,7 +94,7 @@ export class LoaderThread {
     else if (message.is === 'found')
       void listener.found(message.look, this.#fetch(message.parts)).then(() => this.#send({ do: 'published' }));
     else {
-      if (message.is === 'started') this.#onStarted();
+      if (message.is === 'started') this.#started.resolve(true);
       else this.#answer(message.id);
       // From here on the thread alone does not keep the process alive.
       if (this.#waiting.size === 0 && !this.#isClosing) this.#worker.unref();

@@ -1,8 +1,10 @@
 /** The thread that reads the files: what becomes of it, and of those who wait for it. */
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createLog, createMetrics } from '../../src/telemetry/index.ts';
-import { openTenancy } from '../../src/tenants/index.ts';
+import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
@@ -55,6 +57,29 @@ t.test('a thread that cannot run at all is an error with a remedy', async (t) =>
     }),
     { code: 'config-loader-failed' },
   );
+});
+
+t.test('a thread that was started before anybody listens keeps what it found until then', async (t) => {
+  const dir = makeTenancy();
+  const cache = join(dir.stateDir, 'cache');
+  // As the command does: compiled code is kept, and threads use it too.
+  enableCompileCache(cache);
+  const loader = new LoaderThread({ ...facts(dir.dir), timers: systemTimers });
+  t.teardown(async () => {
+    await loader.close();
+    dir.cleanUp();
+  });
+  // Nothing tells that it has found the files: that is the point.
+  await systemTimers.sleep(2500);
+  await using tenancy = await openTenancy({
+    ...facts(dir.dir),
+    loader,
+    clock: systemClock,
+    timers: systemTimers,
+    log: silentLog,
+    metrics: createMetrics({ timers: systemTimers }),
+  });
+  t.equal(tenancy.snapshot.tenants.size, 2);
 });
 
 t.test('a loader looks once more for all who ask during a look, and not after it is closed', async (t) => {
