@@ -14,7 +14,7 @@ export interface LoaderThreadOptions extends LoaderOptions {
 
 /** Who hears of the thread. */
 export interface LoaderListener {
-  /** Resolves when what was found is in force: the thread waits for it. `parts` are read back as they are asked for. */
+  /** Resolves when what was found is in force: the thread waits for it. When it rejects, the thread is ended. `parts` are read back as they are asked for. */
   found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void>;
   warn(event: string, facts: Readonly<Record<string, unknown>>): void;
   ended(cause: unknown): void;
@@ -92,7 +92,14 @@ export class LoaderThread {
     if (listener === undefined) this.#early.push(message);
     else if (message.is === 'warning') listener.warn(message.event, message.facts);
     else if (message.is === 'found')
-      void listener.found(message.look, this.#fetch(message.parts)).then(() => this.#send({ do: 'published' }));
+      listener.found(message.look, this.#fetch(message.parts)).then(
+        () => this.#send({ do: 'published' }),
+        // A defect of ours: what the thread believes is in force is not, so it begins anew.
+        (cause: unknown) => {
+          this.#cause = cause;
+          void this.#worker.terminate();
+        },
+      );
     else {
       if (message.is === 'started') this.#started.resolve(true);
       else this.#answer(message.id);

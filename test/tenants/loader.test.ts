@@ -43,6 +43,29 @@ t.test('a thread that runs out of memory costs no tenant: it is started again, a
   t.match(text, /^reeve_config_loader_restarts_total [1-9]/m);
 });
 
+t.test('a change that cannot be put in force is tried again by a new thread, and ends nothing', async (t) => {
+  const dir = makeTenancy();
+  const lines: string[] = [];
+  let failures = 1;
+  const tenancy = await openTenancy({
+    ...facts(dir.dir),
+    clock: systemClock,
+    timers: { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 1000 ? 20 : ms, run) },
+    log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
+    metrics: createMetrics({ timers: systemTimers }),
+    prepare: async ({ generation }) => {
+      if (generation > 1 && failures-- > 0) throw new Error('a defect');
+    },
+  });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  dir.write('tenants.yaml', tenant('acme', { state: 'suspended' }) + tenant('globex'));
+  while (tenancy.snapshot.tenants.get('acme')?.state !== 'suspended') await systemTimers.sleep(10);
+  t.match(lines.join(''), /config\.loader_ended.*a defect/);
+});
+
 t.test('a thread that cannot run at all is an error with a remedy', async (t) => {
   const dir = makeTenancy({ 'many.yaml': MANY });
   t.teardown(() => dir.cleanUp());
