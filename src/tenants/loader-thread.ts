@@ -42,11 +42,17 @@ export class LoaderThread {
   readonly #started = Promise.withResolvers<boolean>();
 
   /** Starts the thread, which reads at once; what it finds waits for `connect`. */
-  constructor({ dir, stateDir, allowShrink, removeGraceMs, timers, loaderHeapMb }: LoaderThreadOptions) {
+  constructor({ dir, stateDir, allowShrink, removeGraceMs, inForce, timers, loaderHeapMb }: LoaderThreadOptions) {
     this.#timers = timers;
     const { port1, port2 } = new MessageChannel();
     this.#parts = port1;
-    const options: LoaderOptions = { dir, stateDir, allowShrink, removeGraceMs };
+    const options: LoaderOptions = {
+      dir,
+      stateDir,
+      allowShrink,
+      removeGraceMs,
+      ...(inForce === undefined ? {} : { inForce }),
+    };
     this.#worker = startThread(new URL('./loader-worker.ts', import.meta.url), {
       data: { options, parts: port2 } satisfies LoaderData,
       transfer: [port2],
@@ -77,6 +83,8 @@ export class LoaderThread {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#worker.ref();
+    // While nobody listens, it waits for its first look to be in force, and has nothing to write.
+    if (this.#listener === undefined) void this.#worker.terminate();
     this.#send({ do: 'close' });
     const late = this.#timers.after(CLOSE_MS_MAX, () => void this.#worker.terminate());
     await this.#ended;
@@ -115,7 +123,11 @@ export class LoaderThread {
 
   /** Read back one by one, when they are asked for: a message handler would be given all of them in one turn. */
   *#fetch(count: number): Generator<ChangePart> {
-    for (let at = 0; at < count; at++) yield (receiveMessageOnPort(this.#parts) as { message: ChangePart }).message;
+    for (let at = 0; at < count; at++) {
+      const received = receiveMessageOnPort(this.#parts) as { message: ChangePart } | undefined;
+      if (received === undefined) throw new Error('the loader ended in the middle of a change');
+      yield received.message;
+    }
   }
 
   #end(listener: LoaderListener): void {

@@ -8,6 +8,7 @@ import type { Clock, MonotonicMs, Timer, Timers } from '../core/index.ts';
 import { Catalogue, type Moment, type Update } from './catalogue/catalogue.ts';
 import { plainFinding } from './catalogue/complaints.ts';
 import { readLastGood, writeLastGood } from './catalogue/last-good.ts';
+import type { LiveObject } from './catalogue/live-object.ts';
 import { DOCUMENTS_MAX, type LoadedFile, loadFiles } from './documents/load.ts';
 import type { ParsedDocument } from './documents/parse.ts';
 import { type DirectoryText, readDirectory } from './documents/read-directory.ts';
@@ -20,6 +21,8 @@ export interface LoaderOptions {
   readonly stateDir: string | undefined;
   readonly allowShrink: boolean;
   readonly removeGraceMs: number;
+  /** What a loader before this one put in force. */
+  readonly inForce?: readonly LiveObject[];
 }
 
 export interface FileFacts {
@@ -30,7 +33,7 @@ export interface FileFacts {
 /** What one look at the directory found. */
 export interface Look extends Pick<Update, 'parts' | 'changed' | 'findings' | 'errors'> {
   readonly files: readonly FileFacts[];
-  /** No document was read since the start; what is in force is from the state directory. */
+  /** No good document was read since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
   readonly durationMs: number;
 }
@@ -71,8 +74,9 @@ export class Loader {
 
   /** Resolves when the directory's state, or the last good one, is in force. Never rejects for what the files say. */
   async start(): Promise<void> {
-    const { stateDir, dir } = this.#options;
+    const { stateDir, dir, inForce } = this.#options;
     if (stateDir !== undefined) await this.#restore(stateDir);
+    if (inForce !== undefined) this.#catalogue.takeOver(inForce);
     this.#watching = watchDirectory(dir, this.#world, () => void this.look());
     await this.look();
     this.#remembered = new Map();
@@ -134,10 +138,10 @@ export class Loader {
     const problems = this.#problemsOf(read, files);
     if (!this.#isNews(files, problems)) return;
     this.#files = new Map(files.map((file) => [file.path, file]));
-    if (files.some((file) => file.documents.length > 0)) this.#isFromLastGood = false;
+    if (files.some((file) => file.documents.some((each) => each.parsed.isGood))) this.#isFromLastGood = false;
     const moment: Moment = {
       files,
-      unread: 'unreadable' in read ? 'everything' : read.problems.map((each) => each.path),
+      unread: 'unreadable' in read || read.isCut ? 'everything' : read.problems.map((each) => each.path),
     };
     const { allowShrink, removeGraceMs } = this.#options;
     const update = this.#catalogue.update(moment, { allowShrink, removeGraceMs, now: clock.now() });

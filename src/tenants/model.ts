@@ -57,6 +57,7 @@ export interface Plan {
   readonly weight: number;
   readonly allowance: Allowance;
   readonly ladder: readonly Rung[];
+  readonly source: string;
 }
 
 export interface ApiKey {
@@ -79,7 +80,7 @@ export interface Tenant {
   readonly claims: readonly string[];
   readonly hosts: readonly string[];
   readonly apiKeys: readonly ApiKey[];
-  /** The file its document stands in, relative to the tenancy directory. */
+  /** The file its document stands in, relative to the tenancy directory. So has every object. */
   readonly source: string;
 }
 
@@ -98,6 +99,7 @@ export interface IdentityProvider {
   /** Exact `typ`, lower case; undefined: `jwt`, `at+jwt` or none. */
   readonly tokenType: string | undefined;
   readonly clockSkewMs: number;
+  readonly source: string;
 }
 
 export interface Route {
@@ -114,6 +116,7 @@ export interface Route {
   readonly degradedUpstream: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly bodyBytesMax: number | undefined;
+  readonly source: string;
 }
 
 /** One generation of the tenancy. Immutable. */

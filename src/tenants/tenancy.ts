@@ -6,6 +6,7 @@
  */
 import { type Clock, ReeveError, type Timer } from '../core/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
+import { inForceOf } from './catalogue/live-object.ts';
 import type { ChangePart } from './change.ts';
 import { configMetrics } from './config-metrics.ts';
 import { formatFinding } from './findings.ts';
@@ -140,14 +141,14 @@ export class Tenancy {
     });
   }
 
-  /** What is in force stays; the files are read again by a new thread, which adds and changes but cannot know what is gone. */
+  /** What is in force stays, and is handed to a new thread, which reads the files again. */
   #loaderEnded(cause: unknown): void {
     this.#loader = undefined;
     if (this.#isClosed) return;
     this.#options.log.error('config.loader_ended', { cause, restart_ms: this.#restartMs });
     this.#restart = this.#options.timers.after(this.#restartMs, () => {
       this.#restarts++;
-      this.#connect(new LoaderThread(this.#options));
+      this.#connect(new LoaderThread({ ...this.#options, inForce: inForceOf(this.#snapshot) }));
     });
     this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MS_MAX);
   }
@@ -161,9 +162,18 @@ export class Tenancy {
       await prepare?.(next);
       const previous = this.#snapshot;
       this.#snapshot = next;
-      for (const listener of this.#listeners) listener(next, previous);
+      for (const listener of this.#listeners) this.#tell(listener, next, previous);
     }
     this.#report(look, look.durationMs + clock.now() - began);
+  }
+
+  /** One that throws is a defect; the others hear all the same. */
+  #tell(listener: SwapListener, next: Snapshot, previous: Snapshot): void {
+    try {
+      listener(next, previous);
+    } catch (cause) {
+      this.#options.log.error('config.listener_failed', { cause });
+    }
   }
 
   #report(look: Omit<Look, 'parts'>, durationMs: number): void {
@@ -175,11 +185,18 @@ export class Tenancy {
       log[finding.severity === 'error' ? 'error' : 'warn']('config.finding', { finding: formatFinding(finding) });
     const result: ReloadResult =
       errors === 0 ? (changed > 0 ? 'applied' : 'unchanged') : changed > 0 ? 'partial' : 'rejected';
+    const hadErrors = this.#last.errors > 0;
     this.#last = look;
     this.#lastReload = { result, atWallMs: clock.wallMs(), durationMs, changed };
     this.#countReload(this.#lastReload);
-    if (result === 'unchanged') return;
+    if (result === 'unchanged' && !hadErrors) return;
     const { generation } = this.#snapshot;
-    log.info('config.reloaded', { result, changed, errors, generation, duration_ms: Math.round(durationMs) });
+    log[errors > 0 ? 'warn' : 'info']('config.reloaded', {
+      result,
+      changed,
+      errors,
+      generation,
+      duration_ms: Math.round(durationMs),
+    });
   }
 }

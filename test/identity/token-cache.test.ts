@@ -13,6 +13,7 @@ const provider = (name = 'p'): IdentityProvider => ({
   jwks: { file: 'f', text: '' },
   tenantClaim: 'c',
   tokenType: undefined,
+  source: 'p.yaml',
   clockSkewMs: 0,
 });
 const keySet = (): KeySet => ({ isCurrent: true, keys: [], ignored: [] });

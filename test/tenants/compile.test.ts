@@ -16,7 +16,7 @@ import { Slots } from '../../src/tenants/snapshot/slots.ts';
 import { provider } from '../helpers/tenancy.ts';
 
 const planOf = (spec: PlanDocument['spec']) =>
-  compilePlan({ apiVersion: 'reeve.dev/v1', kind: 'Plan', metadata: { name: 'p' }, spec });
+  compilePlan({ apiVersion: 'reeve.dev/v1', kind: 'Plan', metadata: { name: 'p' }, spec }, 'p.yaml');
 
 const tenantDocument = (spec: Omit<TenantDocument['spec'], 'plan'>): TenantDocument => ({
   apiVersion: 'reeve.dev/v1',
@@ -99,10 +99,14 @@ t.test(
 
 t.test('a provider is compiled: defaults, and the type of token as it is compared', async (t) => {
   const providerOf = (more: object) =>
-    compileProvider((JSON.parse(provider('main', more).split('\n')[0] as string) ?? {}) as IdentityProviderDocument, {
-      file: 'keys.json',
-      text: '',
-    });
+    compileProvider(
+      (JSON.parse(provider('main', more).split('\n')[0] as string) ?? {}) as IdentityProviderDocument,
+      {
+        file: 'keys.json',
+        text: '',
+      },
+      'i.yaml',
+    );
   t.match(providerOf({}), { tokenType: undefined, clockSkewMs: 5000, algorithms: ['RS256'] });
   t.match(providerOf({ tokenType: 'AT+JWT', clockSkew: '0s' }), { tokenType: 'at+jwt', clockSkewMs: 0 });
   const zoned = (timezone: string) => objectionsTo('Tenant', tenantDocument({ timezone }));
@@ -112,12 +116,15 @@ t.test('a provider is compiled: defaults, and the type of token as it is compare
 
 t.test('the most specific route wins: exact, then longer, then with methods', async (t) => {
   const route = (name: string, path: string, more: object = {}, methods?: string[]) => ({
-    ...compileRoute({
-      apiVersion: 'reeve.dev/v1',
-      kind: 'Route',
-      metadata: { name },
-      spec: { match: { path, ...(methods === undefined ? {} : { methods }) }, ...more },
-    } as RouteDocument),
+    ...compileRoute(
+      {
+        apiVersion: 'reeve.dev/v1',
+        kind: 'Route',
+        metadata: { name },
+        spec: { match: { path, ...(methods === undefined ? {} : { methods }) }, ...more },
+      } as RouteDocument,
+      'r.yaml',
+    ),
     index: 0,
   });
   const sorted = sortRoutes([

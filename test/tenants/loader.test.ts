@@ -2,7 +2,7 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
 import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
@@ -35,9 +35,19 @@ t.test('a thread that runs out of memory costs no tenant: it is started again, a
   while (!lines.some((line) => line.includes('config.loader_ended'))) await systemTimers.sleep(10);
   t.equal(tenancy.snapshot.tenants.size, 2, 'what is in force stays');
   dir.remove('many.yaml');
-  dir.write('tenants.yaml', tenant('acme', { state: 'suspended' }) + tenant('globex'));
+  dir.write('plans.yaml', plan('free', { concurrency: 0 }));
+  dir.write('tenants.yaml', tenant('acme', { state: 'suspended' }) + tenant('globex', { plan: 5 }));
   while (tenancy.snapshot.tenants.get('acme')?.state !== 'suspended') await systemTimers.sleep(10);
-  t.equal(tenancy.snapshot.tenants.get('globex')?.index, index, 'indices are stable');
+  t.equal(
+    tenancy.snapshot.tenants.get('globex')?.index,
+    index,
+    'a broken document keeps its object, and indices are stable',
+  );
+  t.ok(tenancy.snapshot.plans.has('free'), 'so does a broken plan');
+  dir.write('plans.yaml', plan('free', { concurrency: 3 }));
+  dir.write('tenants.yaml', tenant('acme'));
+  while (tenancy.snapshot.tenants.size > 1) await systemTimers.sleep(10);
+  t.equal(tenancy.snapshot.tenants.get('acme')?.allowance.concurrency, 3, 'what was removed is removed');
   let text = '';
   for await (const chunk of metrics.exposition()) text += chunk;
   t.match(text, /^reeve_config_loader_restarts_total [1-9]/m);
@@ -80,6 +90,64 @@ t.test('a thread that cannot run at all is an error with a remedy', async (t) =>
     }),
     { code: 'config-loader-failed' },
   );
+});
+
+t.test('a thread that nobody ever listened to ends at once', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const loader = new LoaderThread({ ...facts(dir.dir), timers: systemTimers });
+  const began = performance.now();
+  await loader.close();
+  t.ok(performance.now() - began < 2500, 'not after the time it is given to write');
+});
+
+t.test('a thread that ends in the middle of a change fails that change, and nothing else', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const timers: Timers = { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 5000 ? 10 : ms, run) };
+  const loader = new LoaderThread({ ...facts(dir.dir), timers });
+  const failed = new Promise((resolve) => {
+    loader.connect({
+      async found(_, parts) {
+        await loader.close();
+        await systemTimers.sleep(20);
+        try {
+          for (const part of parts) t.fail(`a part of a thread that is gone: ${part.kind}`);
+        } catch (cause) {
+          resolve(cause);
+          throw cause;
+        }
+      },
+      warn: () => {},
+      ended: () => {},
+    });
+  });
+  t.match(await failed, { message: 'the loader ended in the middle of a change' });
+});
+
+t.test('a listener that throws is a line in the log; the others hear all the same', async (t) => {
+  const dir = makeTenancy();
+  const lines: string[] = [];
+  const tenancy = await openTenancy({
+    ...facts(dir.dir),
+    clock: systemClock,
+    timers: systemTimers,
+    log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
+    metrics: createMetrics({ timers: systemTimers }),
+  });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  let heard = 0;
+  tenancy.onSwap(() => {
+    throw new Error('deaf');
+  });
+  tenancy.onSwap(() => heard++);
+  dir.write('plans.yaml', plan('free', { weight: 3 }));
+  await tenancy.refresh();
+  t.equal(heard, 1);
+  t.match(lines.join(''), /config\.listener_failed.*deaf/);
 });
 
 t.test('a thread that was started before anybody listens keeps what it found until then', async (t) => {

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { splitDocuments } from '../../src/tenants/documents/split.ts';
 import {
@@ -71,8 +71,8 @@ t.test('a plan never leaves while tenants that stay are on it', async (t) => {
   const all = Array.from({ length: 10 }, (_, i) => limited(`t${i}`, '5/s'));
   const dir = makeTenancy({ 'tenants.yaml': all.join('') });
   const tenancy = await open(t, dir);
-  dir.write('plans.yaml', '');
-  dir.write('tenants.yaml', '');
+  dir.write('plans.yaml', plan('other'));
+  dir.write('tenants.yaml', plan('another'));
   await tenancy.refresh();
   t.equal(tenancy.snapshot.tenants.size, 10, 'the guard holds the tenants');
   t.ok(tenancy.snapshot.plans.has('free'), 'and so their plan');
@@ -204,6 +204,8 @@ t.test('small print of documents: directives, line ends, dates, keys, stars', as
   t.match(problem(wide), /kind is missing/);
   t.ok(performance.now() - began < 1500, 'keys are compared once over, not each with each');
   t.match(problem(`${wide}  k5: 2\n`), /Map keys must be unique/);
+  t.match(problem('{ 1: a, "1": b }\n'), /Map keys must be unique/);
+  t.match(problem('{ &n name: a, *n : b }\n'), /Map keys must be unique/);
 });
 
 t.test('a flag supplies what the boot file leaves out, and the file is found from the given folder', async (t) => {
@@ -279,6 +281,81 @@ t.test('a folder that cannot be listed, or swapped by an absolute link, keeps it
   symlinkSync(join(versions.dir, '..v1'), join(versions.dir, '..data'));
   const { snapshot } = await inspectTenancy(versions.dir);
   t.same([...snapshot.plans.keys()], ['swapped'], 'what is behind an absolute link is what counts');
+});
+
+t.test('a file that is emptied and written again loses nothing in between', async (t) => {
+  const dir = makeTenancy({ 'extra.yaml': tenant('extra') });
+  const tenancy = await open(t, dir, { removeGraceMs: 400 });
+  const index = tenancy.snapshot.tenants.get('extra')?.index;
+  writeFileSync(join(dir.dir, 'extra.yaml'), '');
+  await tenancy.refresh();
+  t.ok(names(tenancy).includes('extra'), 'it has its grace');
+  writeFileSync(join(dir.dir, 'extra.yaml'), tenant('extra'));
+  await tenancy.refresh();
+  t.equal(tenancy.snapshot.tenants.get('extra')?.index, index);
+});
+
+t.test('links in circles are named and lead nowhere', async (t) => {
+  const dir = makeTenancy({ 'sub/x.yaml': tenant('deep') });
+  t.teardown(() => dir.cleanUp());
+  for (let i = 0; i < 6; i++) symlinkSync('.', join(dir.dir, `loop${i}`));
+  symlinkSync('..', join(dir.dir, 'sub', 'up'));
+  const { snapshot, findings } = await inspectTenancy(dir.dir);
+  t.ok(snapshot.tenants.has('deep'));
+  t.equal(findings.length, 7);
+  t.match(findings.map(formatFinding).join(), /sub\/up: is a link to a folder that it stands in/);
+});
+
+t.test('a start on which every file is broken says that it runs on the last good copy', async (t) => {
+  const dir = makeTenancy();
+  await (await open(t, dir, { stateDir: dir.stateDir })).close();
+  for (const name of ['plans.yaml', 'providers.yaml', 'tenants.yaml']) dir.write(name, 'a: [');
+  const second = await open(t, dir, { stateDir: dir.stateDir });
+  t.same(names(second), ['acme', 'globex']);
+  t.ok(second.status.isFromLastGood);
+});
+
+t.test('a directory without documents, and keys that fit no algorithm, are findings', async (t) => {
+  const dir = makeTenancy({ 'plans.yaml': '', 'providers.yaml': '', 'tenants.yaml': '' });
+  const tenancy = await open(t, dir);
+  t.match(texts(tenancy), /^tenancy: holds no document: every request is refused/);
+  dir.write(
+    'providers.yaml',
+    provider('main', { algorithms: ['ES256'] }) +
+      provider('short', { jwks: { file: 'k.json' }, algorithms: ['HS256'] }),
+  );
+  dir.write('k.json', '{"keys":[null,{"kty":"oct","k":"c2hvcnQ"},{"kty":"oct"}]}');
+  await tenancy.refresh();
+  t.equal(tenancy.snapshot.providers.size, 2, 'they are taken all the same: an emptied set revokes');
+  t.match(
+    texts(tenancy),
+    /warning: IdentityProvider "main" spec\.jwks\.file: no key of the file fits ES256[\s\S]*"short" .*no key of the file fits HS256/,
+  );
+});
+
+t.test('what was wrong and is mended is said', async (t) => {
+  const lines: string[] = [];
+  const dir = makeTenancy();
+  const tenancy = await openTenancy({
+    dir: dir.dir,
+    stateDir: undefined,
+    allowShrink: false,
+    removeGraceMs: 30,
+    clock: systemClock,
+    timers: systemTimers,
+    log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
+    metrics: createMetrics({ timers: systemTimers }),
+  });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  dir.write('bad.yaml', 'a: [');
+  await tenancy.refresh();
+  t.match(lines.at(-1), /"severity":"warn.*config\.reloaded.*"result":"rejected"/);
+  dir.write('bad.yaml', '# mended\n');
+  await tenancy.refresh();
+  t.match(lines.at(-1), /"severity":"info.*config\.reloaded.*"result":"unchanged"/);
 });
 
 t.test('a label called index is a difference like any other', async (t) => {

@@ -86,7 +86,7 @@ t.test('a broken plan keeps its last good version for all who use it, a changed 
   await tenancy.refresh();
   t.equal(limitOf(tenancy, 'acme'), '20/s');
   t.equal(limitOf(tenancy, 'globex'), '20/s', 'although its own document is broken');
-  dir.write('plans.yaml', '');
+  dir.write('plans.yaml', plan('other'));
   await tenancy.refresh();
   t.match(texts(tenancy).join('\n'), /Plan "free": was removed while tenants use it/);
   t.equal(limitOf(tenancy, 'acme'), '20/s');
@@ -217,7 +217,7 @@ t.test('routes, providers and their keys are hot too', async (t) => {
       provider('other', { algorithms: ['HS256', 'RS256'] }) +
       provider('third', { jwks: { file: './none.json' } }),
   );
-  dir.write('routes.yaml', '');
+  dir.write('routes.yaml', plan('other'));
   await tenancy.refresh();
   t.match(tenancy.snapshot.providers.get('main')?.jwks, { url: 'https://id.test/jwks', allowPrivate: false });
   t.equal(tenancy.snapshot.providers.size, 1);
@@ -225,7 +225,7 @@ t.test('routes, providers and their keys are hot too', async (t) => {
   t.equal(tenancy.snapshot.routes.length, 0);
   dir.write('providers.yaml', provider('main', { jwks: { url: 'https://id.test/jwks' } }));
   await tenancy.refresh();
-  dir.write('providers.yaml', '');
+  dir.write('providers.yaml', plan('another'));
   await tenancy.refresh();
   t.equal(tenancy.snapshot.providers.size, 0);
 });

@@ -12,7 +12,7 @@ import type { Kind } from '../schema.ts';
 import { compilePlan, compileProvider, compileRoute, compileTenant } from './compile.ts';
 import { Complaints } from './complaints.ts';
 import { Holdings } from './holdings.ts';
-import { documentOf, keyOf, type LiveObject, liveObject } from './live-object.ts';
+import { documentOf, keyOf, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
 import { type RemovalRules, Removals } from './removals.ts';
 import { type Settled, settle, type Wanted } from './settle.ts';
 
@@ -56,13 +56,26 @@ export class Catalogue {
       if (kind === 'Tenant' || kind === 'Route') this.#holdings[kind].hold(name, holds);
   }
 
+  /**
+   * What is in force on the other side, as far as it can be told from there: without documents. In front of a first update, when another
+   * catalogue made it so and is lost. It is replaced, kept or removed by the rules for all live objects.
+   */
+  takeOver(inForce: readonly LiveObject[]): void {
+    const live = new Map(inForce.map((object) => [keyOf(object.kind, object.name), object]));
+    this.#published = live;
+    this.restore([...new Map([...live, ...this.#live]).values()]);
+  }
+
   update({ files, unread }: Moment, rules: RemovalRules): Update {
     const documents = files.filter((file) => isTenancyFile(file.path));
     const keyFiles = new Map(files.filter((file) => !isTenancyFile(file.path)).map((file) => [file.path, file.text]));
     const complaints = new Complaints();
     const settled = settle(documents, this.#live, complaints);
-    const present = new Set(documents.map((file) => file.path));
+    // A file that is emptied is most often one that is being written: its objects have the grace of one that vanished.
+    const present = new Set(documents.filter((file) => file.documents.length > 0).map((file) => file.path));
     const { removed, nextAt } = this.#removals.judge(this.#live, settled, present, unread, rules, complaints);
+    if (documents.every((file) => file.documents.length === 0) && this.#live.size === 0)
+      complaints.plain('tenancy', 'holds no document: every request is refused', 'check that the directory is mounted');
     const next = new Map(this.#live);
     for (const [key, wanted] of ofKind(settled, 'Plan')) next.set(key, this.#objectOf(wanted, undefined));
     this.#providers(next, settled, keyFiles, complaints);
@@ -87,11 +100,20 @@ export class Catalogue {
     complaints: Complaints,
   ): void {
     for (const [key, wanted] of ofKind(settled, 'IdentityProvider')) {
-      const { jwks } = documentOf<'IdentityProvider'>(wanted.document).spec;
+      const { jwks, algorithms } = documentOf<'IdentityProvider'>(wanted.document).spec;
       const keys = 'file' in jwks ? keyFiles.get(keyFileOf(jwks.file)) : undefined;
       const message = 'file' in jwks ? objectToKeySet(jwks.file, keys) : undefined;
-      if (message === undefined) next.set(key, this.#objectOf(wanted, keys));
-      else
+      if (message === undefined) {
+        next.set(key, this.#objectOf(wanted, keys));
+        if (keys !== undefined && !hasUsableKey(keys, algorithms))
+          complaints.found(
+            wanted,
+            ['spec', 'jwks', 'file'],
+            `no key of the file fits ${algorithms.join(', ')}: every token is refused`,
+            "put the provider's current keys there",
+            'warning',
+          );
+      } else
         complaints.found(
           wanted,
           ['spec', 'jwks', 'file'],
@@ -148,9 +170,10 @@ export class Catalogue {
     };
     const newPlans = new Set<string>();
     for (const { kind, name } of live.values()) if (kind === 'Plan' && isPlanNew(name)) newPlans.add(name);
-    for (const [key, object] of live)
-      if (object !== published.get(key) || (object.plan !== undefined && newPlans.has(object.plan)))
-        put[object.kind as RowKind].push(object);
+    for (const [key, object] of live) {
+      const isNew = object !== published.get(key) || (object.plan !== undefined && newPlans.has(object.plan));
+      if (isNew && object.json !== NO_DOCUMENT) put[object.kind as RowKind].push(object);
+    }
     for (const [key, { kind, name }] of published) if (!live.has(key)) drop[kind as RowKind].push(name);
     this.#published = live;
     const rowOf = rowMaker(live);
@@ -203,16 +226,17 @@ function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
 function rowMaker(live: ReadonlyMap<string, LiveObject>): <K extends RowKind>(kind: K, object: LiveObject) => Rows[K] {
   const plans = new Map<string, PlanRow>();
   const planOf = (name: string): PlanRow => {
-    const plan = plans.get(name) ?? compilePlan(documentOf<'Plan'>(live.get(keyOf('Plan', name)) as LiveObject));
+    const object = live.get(keyOf('Plan', name)) as LiveObject;
+    const plan = plans.get(name) ?? object.row ?? compilePlan(documentOf<'Plan'>(object), object.file);
     plans.set(name, plan);
     return plan;
   };
   const make: { readonly [K in RowKind]: (object: LiveObject) => Rows[K] } = {
     Plan: (object) => planOf(object.name),
-    Route: (object) => compileRoute(documentOf<'Route'>(object)),
+    Route: (object) => compileRoute(documentOf<'Route'>(object), object.file),
     IdentityProvider: (object) => {
       const document = documentOf<'IdentityProvider'>(object);
-      return compileProvider(document, keySource(document.spec.jwks, object.keys));
+      return compileProvider(document, keySource(document.spec.jwks, object.keys), object.file);
     },
     Tenant: (object) => compileTenant(documentOf<'Tenant'>(object), planOf(object.plan as string), object.file),
   };
@@ -244,6 +268,21 @@ function keySource(jwks: JwksDocument, keys: string | undefined): IdentityProvid
 function keyFileOf(path: string): string {
   return path.replace(/^\.\//, '');
 }
+
+const KEY_TYPES: Readonly<Record<string, string>> = { RS: 'RSA', PS: 'RSA', ES: 'EC', Ed: 'OKP', HS: 'oct' };
+
+/** Whether some key is of the kind that some algorithm needs; a secret of 32 bytes at least. Whether it verifies is for who uses it. */
+function hasUsableKey(text: string, algorithms: readonly string[]): boolean {
+  const { keys } = JSON.parse(text) as { keys: readonly ({ kty?: unknown; k?: unknown } | null)[] };
+  const types = algorithms.map((each) => KEY_TYPES[each.slice(0, 2)]);
+  return keys.some((key) => {
+    const isLong = key?.kty !== 'oct' || (typeof key.k === 'string' && key.k.length >= SECRET_CHARS_MIN);
+    return types.includes(key?.kty as string) && isLong;
+  });
+}
+
+/** 32 bytes in base64url (RFC 7518 §3.2). */
+const SECRET_CHARS_MIN = 43;
 
 /** What is wrong with a key set's text, or undefined. The keys themselves are judged by who uses them. */
 function objectToKeySet(file: string, text: string | undefined): string | undefined {

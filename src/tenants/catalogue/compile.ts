@@ -16,7 +16,7 @@ type RequestsDocument = NonNullable<RatesDocument['requests']>;
 const NO_ALLOWANCE: Allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false };
 const DEFAULT_LADDER: readonly Rung[] = [{ kind: 'credit' }, { kind: 'reject' }];
 
-export function compilePlan(document: PlanDocument): PlanRow {
+export function compilePlan(document: PlanDocument, source: string): PlanRow {
   const { spec } = document;
   const allowance = allow(NO_ALLOWANCE, spec);
   return {
@@ -24,6 +24,7 @@ export function compilePlan(document: PlanDocument): PlanRow {
     weight: spec.weight ?? 1,
     allowance,
     ladder: spec.degrade === undefined ? DEFAULT_LADDER : ladder(spec.degrade),
+    source,
   };
 }
 
@@ -72,7 +73,7 @@ function ladder(rungs: NonNullable<PlanDocument['spec']['degrade']>): Rung[] {
   });
 }
 
-export function compileTenant({ metadata, spec }: TenantDocument, plan: PlanRow, file: string): TenantRow {
+export function compileTenant({ metadata, spec }: TenantDocument, plan: PlanRow, source: string): TenantRow {
   return {
     name: metadata.name,
     state: spec.state ?? 'active',
@@ -83,7 +84,7 @@ export function compileTenant({ metadata, spec }: TenantDocument, plan: PlanRow,
     claims: claimsOf(metadata.name, spec.identity?.claims),
     hosts: hostsOf(spec.identity?.hosts),
     apiKeys: (spec.identity?.apiKeys ?? []).map(apiKey),
-    source: file,
+    source,
   };
 }
 
@@ -104,7 +105,11 @@ function apiKey({ id, hash, expires }: { id: string; hash: string; expires?: str
   };
 }
 
-export function compileProvider(document: IdentityProviderDocument, jwks: IdentityProvider['jwks']): IdentityProvider {
+export function compileProvider(
+  document: IdentityProviderDocument,
+  jwks: IdentityProvider['jwks'],
+  source: string,
+): IdentityProvider {
   const { spec, metadata } = document;
   return {
     name: metadata.name,
@@ -115,10 +120,11 @@ export function compileProvider(document: IdentityProviderDocument, jwks: Identi
     tenantClaim: spec.tenantClaim,
     tokenType: spec.tokenType?.toLowerCase(),
     clockSkewMs: parseDurationMs(spec.clockSkew ?? '5s') as number,
+    source,
   };
 }
 
-export function compileRoute(document: RouteDocument): RouteRow {
+export function compileRoute(document: RouteDocument, source: string): RouteRow {
   const { spec, metadata } = document;
   const isPrefix = spec.match.path.endsWith('/*');
   return {
@@ -131,5 +137,6 @@ export function compileRoute(document: RouteDocument): RouteRow {
     degradedUpstream: spec.degraded?.upstream,
     timeoutMs: spec.timeout === undefined ? undefined : parseDurationMs(spec.timeout),
     bodyBytesMax: spec.bodyMax === undefined ? undefined : parseSizeBytes(spec.bodyMax),
+    source,
   };
 }

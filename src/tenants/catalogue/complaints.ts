@@ -43,9 +43,15 @@ export class Complaints {
   }
 
   /** About a document that is good by itself: its place is found when it is shown. */
-  found(standing: Standing, path: Problem['path'], message: string, remedy: string): void {
-    if (this.#list.length >= FINDINGS_MAX) this.#add('error', () => plainFinding('', '', ''));
-    else this.placed(standing, placeOnce(standing.loaded, { path, isKey: false, message, remedy }));
+  found(
+    standing: Standing,
+    path: Problem['path'],
+    message: string,
+    remedy: string,
+    severity: Finding['severity'] = 'error',
+  ): void {
+    if (this.#list.length >= FINDINGS_MAX) this.#add(severity, () => plainFinding('', '', ''));
+    else this.placed(standing, placeOnce(standing.loaded, { path, isKey: false, message, remedy }), severity);
   }
 
   #add(severity: Finding['severity'], make: () => Finding): void {

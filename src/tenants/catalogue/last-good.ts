@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { type LoadedDocument, type LoadedFile, textHash } from '../documents/load.ts';
 import type { ParsedDocument, PlacedProblem } from '../documents/parse.ts';
 import { schemaId } from '../generated/settings.ts';
-import { keyOf, type LiveObject } from './live-object.ts';
+import { keyOf, type LiveObject, NO_DOCUMENT } from './live-object.ts';
 
 export interface LastGood {
   /** Good documents by the hash of their text. */
@@ -109,6 +109,7 @@ function* linesOf(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveOb
       if (live.get(key)?.json === parsed.json) sources.set(key, loaded);
     }
   for (const [key, object] of live) {
+    if (object.json === NO_DOCUMENT) continue;
     const source = sources.get(key);
     const warnings = source?.parsed.isGood && source.parsed.warnings.length > 0 ? source.parsed.warnings : undefined;
     const hash = source === undefined ? undefined : textHash(source.text);

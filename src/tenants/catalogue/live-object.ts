@@ -1,19 +1,26 @@
 /** An object as it is in force: the document it was made of, where that stood, and what it alone may hold. */
+import type { PlanRow } from '../change.ts';
+import type { Snapshot } from '../model.ts';
 import type { IdentityProviderDocument, Kind, PlanDocument, RouteDocument, TenantDocument } from '../schema.ts';
 import { claimsOf, hostsOf } from './compile.ts';
 
 export interface LiveObject {
   readonly kind: Kind;
   readonly name: string;
+  /** `NO_DOCUMENT` when it is in force and its document is not known any more. */
   readonly json: string;
   readonly file: string;
   /** The text of the key file that an IdentityProvider names: keys and documents change together. */
   readonly keys: string | undefined;
   /** Of a Tenant. */
   readonly plan: string | undefined;
+  /** Of a Plan without its document: tenants on it are compiled with this. */
+  readonly row?: PlanRow;
   /** What no other object of the kind may have: `claim "org_1"`, `host "a.example"`, `match "/x" of GET`. */
   readonly holds: readonly string[];
 }
+
+export const NO_DOCUMENT = '';
 
 export interface Documents {
   readonly Plan: PlanDocument;
@@ -43,14 +50,57 @@ export function liveObject(record: Omit<LiveObject, 'plan' | 'holds'>): LiveObje
 }
 
 function heldBy(name: string, identity: TenantDocument['spec']['identity']): string[] {
+  return identitiesOf({
+    claims: claimsOf(name, identity?.claims),
+    hosts: hostsOf(identity?.hosts),
+    apiKeys: identity?.apiKeys ?? [],
+  });
+}
+
+interface Identities {
+  readonly claims: readonly string[];
+  readonly hosts: readonly string[];
+  readonly apiKeys: readonly { readonly id: string }[];
+}
+
+function identitiesOf({ claims, hosts, apiKeys }: Identities): string[] {
   return [
-    ...claimsOf(name, identity?.claims).map((each) => `claim "${each}"`),
-    ...hostsOf(identity?.hosts).map((each) => `host "${each}"`),
-    ...(identity?.apiKeys ?? []).map((each) => `API key id "${each.id}"`),
+    ...claims.map((each) => `claim "${each}"`),
+    ...hosts.map((each) => `host "${each}"`),
+    ...apiKeys.map((each) => `API key id "${each.id}"`),
   ];
 }
 
 function matchOf({ spec: { match } }: RouteDocument): string {
-  const methods = match.methods === undefined ? 'every method' : [...new Set(match.methods)].sort().join(',');
-  return `match "${match.path}" of ${methods}`;
+  return matchText(match.path, match.methods);
+}
+
+function matchText(path: string, methods: Iterable<string> | undefined): string {
+  return `match "${path}" of ${methods === undefined ? 'every method' : [...new Set(methods)].sort().join(',')}`;
+}
+
+/** What is in force, told from the snapshot itself. */
+export function inForceOf({ plans, providers, routes, tenants }: Snapshot): LiveObject[] {
+  const object = (kind: Kind, name: string, file: string, more: Partial<LiveObject> = {}): LiveObject => ({
+    kind,
+    name,
+    json: NO_DOCUMENT,
+    file,
+    keys: undefined,
+    plan: undefined,
+    holds: NOTHING,
+    ...more,
+  });
+  return [
+    ...[...plans.values()].map((plan) => object('Plan', plan.name, plan.source, { row: plan })),
+    ...[...providers.values()].map(({ name, source }) => object('IdentityProvider', name, source)),
+    ...routes.map(({ name, source, path, methods }) =>
+      object('Route', name, source, {
+        holds: [matchText(path.kind === 'exact' ? path.text : `${path.text}*`, methods)],
+      }),
+    ),
+    ...[...tenants.values()].map((tenant) =>
+      object('Tenant', tenant.id, tenant.source, { plan: tenant.plan.name, holds: identitiesOf(tenant) }),
+    ),
+  ];
 }

@@ -3,6 +3,7 @@
  * bound is checked before the work it bounds.
  */
 import {
+  isAlias,
   isMap,
   isScalar,
   LineCounter,
@@ -206,7 +207,9 @@ function duplicateKey(parsed: YamlDocument.Parsed): number | undefined {
     Map(_, { items }) {
       const seen = new Set<unknown>();
       for (const { key } of items) {
-        const value = isScalar(key) ? key.value : key;
+        const scalar = isAlias(key) ? key.resolve(parsed) : key;
+        // As JavaScript will know them: `1` and `"1"` are one key.
+        const value = isScalar(scalar) ? String(scalar.value) : key;
         if (seen.has(value)) {
           found = (key as ParsedNode).range[0];
           return visit.BREAK;

@@ -3,6 +3,7 @@
  * files: the link is resolved once, everything is read behind it, and when it points elsewhere afterwards all is read again.
  */
 import { isUtf8 } from 'node:buffer';
+import type { Dirent } from 'node:fs';
 import { constants, open, readdir, readlink, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 
@@ -22,6 +23,8 @@ export interface ReadProblem {
 export interface DirectoryText {
   readonly files: readonly FileText[];
   readonly problems: readonly ReadProblem[];
+  /** There is more than was read. */
+  readonly isCut: boolean;
 }
 
 const FILE_BYTES_MAX = 64 * 2 ** 20;
@@ -51,23 +54,23 @@ export async function dataLink(dir: string): Promise<string | undefined> {
 }
 
 async function readAll(base: string): Promise<DirectoryText | { readonly unreadable: string }> {
-  const problems: ReadProblem[] = [];
-  const paths = await list(base, base, 0, problems).catch((cause: NodeJS.ErrnoException) => cause);
-  if (paths instanceof Error) return { unreadable: paths.message };
-  paths.sort();
-  for (const path of paths.slice(FILES_MAX))
-    problems.push({ path, message: `more than ${FILES_MAX} files`, remedy: 'put several documents in a file' });
+  const walk: Walk = { base, paths: [], problems: [], folders: 0, isCut: false };
+  const { problems } = walk;
+  try {
+    await list(walk, base, [await identityOf(base)]);
+  } catch (cause) {
+    return { unreadable: (cause as Error).message };
+  }
   const files: FileText[] = [];
   let total = 0;
-  const chosen = paths.slice(0, FILES_MAX);
-  for (let at = 0; at < chosen.length; at += READ_AT_ONCE) {
-    const read = await Promise.all(chosen.slice(at, at + READ_AT_ONCE).map((path) => readOne(base, path)));
+  for (let at = 0; at < walk.paths.length; at += READ_AT_ONCE) {
+    const read = await Promise.all(walk.paths.slice(at, at + READ_AT_ONCE).map((path) => readOne(base, path)));
     for (const each of read) {
       if ('message' in each) {
         problems.push(each);
         continue;
       }
-      total += each.text.length;
+      total += Buffer.byteLength(each.text);
       if (total > TOTAL_BYTES_MAX)
         problems.push({
           path: each.path,
@@ -77,33 +80,65 @@ async function readAll(base: string): Promise<DirectoryText | { readonly unreada
       else files.push(each);
     }
   }
-  return { files, problems };
+  return { files, problems, isCut: walk.isCut };
 }
 
-/** `*.yaml`, `*.yml` and key sets `*.json`; names that begin with a dot are Kubernetes' own, or nobody's. */
-async function list(base: string, dir: string, depth: number, problems: ReadProblem[]): Promise<string[]> {
-  const paths: string[] = [];
+interface Walk {
+  readonly base: string;
+  readonly paths: string[];
+  readonly problems: ReadProblem[];
+  folders: number;
+  isCut: boolean;
+}
+
+/**
+ * `*.yaml`, `*.yml` and key sets `*.json`, in the order of their names; names that begin with a dot are Kubernetes' own, or nobody's.
+ * `inside`: the folders on the way here and this one, by device and inode: links may lead in circles.
+ */
+async function list(walk: Walk, dir: string, inside: readonly string[]): Promise<void> {
   const entries = await readdir(dir, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
-    if (depth === 0) throw cause;
-    problems.push(unreadable(relative(base, dir), cause));
+    if (inside.length === 1) throw cause;
+    walk.problems.push(unreadable(relative(walk.base, dir), cause));
     return [];
   });
-  for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue;
+  walk.folders++;
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (entry.name.startsWith('.') || walk.isCut) continue;
     const path = join(dir, entry.name);
-    const isDirectory =
-      entry.isDirectory() ||
-      (entry.isSymbolicLink() && ((await stat(path).catch(() => undefined))?.isDirectory() ?? false));
-    if (isDirectory && depth < DEPTH_MAX) paths.push(...(await list(base, path, depth + 1, problems)));
-    else if (isDirectory)
-      problems.push({
-        path: relative(base, path),
-        message: `folders nested deeper than ${DEPTH_MAX}`,
-        remedy: 'flatten them',
-      });
-    else if (/\.(ya?ml|json)$/.test(entry.name)) paths.push(relative(base, path).replaceAll('\\', '/'));
+    const name = relative(walk.base, path).replaceAll('\\', '/');
+    if (await isFolder(entry, path)) await enter(walk, path, name, inside);
+    else if (/\.(ya?ml|json)$/.test(entry.name)) walk.paths.push(name);
+    if (walk.paths.length <= FILES_MAX && walk.folders <= FILES_MAX) continue;
+    walk.isCut = true;
+    walk.paths.length = Math.min(walk.paths.length, FILES_MAX);
+    walk.problems.push({
+      path: name,
+      message: `more than ${FILES_MAX} files or folders; the rest is not read, and nothing is removed`,
+      remedy: 'put several documents in a file',
+    });
   }
-  return paths;
+}
+
+async function isFolder(entry: Dirent, path: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  return stat(path).then(
+    (facts) => facts.isDirectory(),
+    () => false,
+  );
+}
+
+async function enter(walk: Walk, path: string, name: string, inside: readonly string[]): Promise<void> {
+  const identity = await identityOf(path);
+  if (inside.includes(identity))
+    walk.problems.push({ path: name, message: 'is a link to a folder that it stands in', remedy: 'remove it' });
+  else if (inside.length > DEPTH_MAX)
+    walk.problems.push({ path: name, message: `folders nested deeper than ${DEPTH_MAX}`, remedy: 'flatten them' });
+  else await list(walk, path, [...inside, identity]);
+}
+
+async function identityOf(dir: string): Promise<string> {
+  const { dev, ino } = await stat(dir);
+  return `${dev}:${ino}`;
 }
 
 async function readOne(base: string, path: string): Promise<FileText | ReadProblem> {

@@ -152,8 +152,8 @@ function keysOf(tenant: Tenant | undefined, keys: Keys): readonly string[] {
   return keys === 'apiKeys' ? tenant.apiKeys.map((each) => each.id) : tenant[keys];
 }
 
-function planOf({ name, weight, allowance, ladder }: PlanRow, index: number): Plan {
-  return { name, index, weight, allowance, ladder };
+function planOf({ name, weight, allowance, ladder, source }: PlanRow, index: number): Plan {
+  return { name, index, weight, allowance, ladder, source };
 }
 
 function routeOf(row: RouteRow, index: number): Route {
