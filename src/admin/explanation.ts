@@ -3,7 +3,7 @@
  * what it would get now. For `/v1/explain` and `reeve limits check`; spends nothing and shows no secret.
  */
 import type { LimitsExplanation } from '../limits/index.ts';
-import { rescues } from '../proxy/index.ts';
+import { APPLICATION, rescues } from '../proxy/index.ts';
 import { routeOf, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
 
 /** How the sidecar finds out who a tenant is: its boot configuration, without the secret. */
@@ -60,8 +60,6 @@ export interface ExplainView {
   explainLimits(tenant: Tenant, asked: Asked): LimitsExplanation;
 }
 
-/** The upstream that every sidecar has. */
-const APPLICATION = 'application';
 /** What a tenant that may only read may still send. */
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 

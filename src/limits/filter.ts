@@ -79,15 +79,17 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       tellApplication(x, decided);
       return decided.kind === 'shape' ? wait(x, decided.waitMs) : undefined;
     },
-    onResponse(x, head) {
+    onResponse(x, { headers }) {
       const { tenant } = x;
       // A slot that changed hands says nothing of its new owner.
       if (tenant === undefined || !state.isOwner(tenant)) return;
       if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
       const policy = policyOf(tenant.allowance, x.route?.rate);
       if (policy === '') return;
-      head.headers.append('RateLimit-Policy', policy);
-      head.headers.append('RateLimit', remainingOf(state, tenant, x.route, clock.now()));
+      // An application's own would be read as parts of ours: both are lists (RFC 9651 §3.1).
+      if (headers.has('ratelimit') || headers.has('ratelimit-policy')) headers.removeWhere(isRateLimit);
+      headers.append('RateLimit-Policy', policy);
+      headers.append('RateLimit', remainingOf(state, tenant, x.route, clock.now()));
     },
     onDone(x) {
       if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
@@ -95,6 +97,10 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       debitEgress(state, x.tenant, x.responseBytes, clock.now());
     },
   };
+}
+
+function isRateLimit(name: string): boolean {
+  return name === 'ratelimit' || name === 'ratelimit-policy';
 }
 
 /**

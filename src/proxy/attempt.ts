@@ -14,6 +14,15 @@ export interface Outgoing {
   readonly trailers: (() => string[]) | undefined;
 }
 
+/** How far a failed attempt got, for whoever would send the request again. */
+export type Reach =
+  /** Nothing of it was sent: the idle connection it was given had died. */
+  | 'unsent'
+  /** On a connection that had carried requests before, and died without a byte of the answer: closed as idle, most likely, when this came. */
+  | 'unanswered'
+  /** All else: the application may have acted on it, or cannot be reached at all. */
+  | 'final';
+
 /** What an attempt tells. After `onEnd` or `onFail` nothing more comes. */
 export interface Answering {
   onContinue(): void;
@@ -21,7 +30,7 @@ export interface Answering {
   onHead(status: number, headers: string[]): void;
   onData(chunk: Buffer): void;
   onEnd(trailers: string[]): void;
-  onFail(error: UpstreamError, cause: Error): void;
+  onFail(error: UpstreamError, cause: Error, reach: Reach): void;
 }
 
 export interface Attempt {

@@ -103,7 +103,8 @@ export class AloneAttempt implements Attempt, Waiting {
   }
 
   #fail(cause: Error): void {
-    if (this.#finish()) this.#answering.onFail(cause instanceof TimedOut ? 'timeout' : reasonOf(cause), cause);
+    // Its connection was never another's, so nothing tells a connection that died idle from an application that died of the request.
+    if (this.#finish()) this.#answering.onFail(cause instanceof TimedOut ? 'timeout' : reasonOf(cause), cause, 'final');
   }
 
   /** Closes the connection and gives the turn back. False when that was done before. */

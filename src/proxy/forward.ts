@@ -4,10 +4,11 @@
  * everything; node:http on a connection of its own for what undici cannot say (forward-alone.ts).
  */
 import type { Dispatcher } from 'undici';
-import type { Answering, Attempt, Outgoing } from './attempt.ts';
+import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
 import { AloneAttempt } from './forward-alone.ts';
 import type { Waiting } from './turns.ts';
-import { reasonOf, type Upstream } from './upstreams.ts';
+import type { Carried, Carrier, Lane } from './upstream-pool.ts';
+import { reasonOf, type Upstream, type UpstreamError } from './upstreams.ts';
 
 /** Takes a turn and goes when it comes. */
 export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answering): Attempt {
@@ -19,11 +20,15 @@ export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answe
   return attempt;
 }
 
-class PooledAttempt implements Attempt, Waiting, Dispatcher.DispatchHandler {
+class PooledAttempt implements Attempt, Waiting, Carried {
   readonly #upstream: Upstream;
   readonly #outgoing: Outgoing;
   readonly #answering: Answering;
   #controller: Dispatcher.DispatchController | undefined;
+  #lane: Lane | undefined;
+  /** The connection it was written to, and what that had received before. */
+  #carrier: Carrier | undefined;
+  #bytesBefore = 0;
   /** It is with undici, which ends it by onResponseEnd or onResponseError. */
   #isDispatched = false;
   #isAborted = false;
@@ -59,10 +64,17 @@ class PooledAttempt implements Attempt, Waiting, Dispatcher.DispatchHandler {
     else this.#upstream.turns.leave(this);
   }
 
+  takenBy(lane: Lane): void {
+    this.#lane = lane;
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#isAborted) controller.abort(new Error('the client is gone'));
-    else this.#upstream.succeeded();
+    if (this.#isAborted) return controller.abort(new Error('the client is gone'));
+    this.#carrier = (this.#lane as Lane).carrier as Carrier;
+    this.#carrier.requests++;
+    this.#bytesBefore = this.#carrier.socket.bytesRead;
+    this.#upstream.succeeded();
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
@@ -83,8 +95,22 @@ class PooledAttempt implements Attempt, Waiting, Dispatcher.DispatchHandler {
   onResponseError(_controller: Dispatcher.DispatchController, cause: Error): void {
     this.#upstream.turns.leave(this);
     if (this.#isAborted) return;
-    // Before a connection took the request, only connecting can have failed.
-    this.#answering.onFail(this.#controller === undefined ? 'connect' : reasonOf(cause), cause);
+    const error = this.#errorOf(cause);
+    this.#answering.onFail(error, cause, this.#reach(error));
+  }
+
+  #errorOf(cause: Error): UpstreamError {
+    // Nothing was written, and there is no connection: it could not be made.
+    const isUnreached = this.#controller === undefined && this.#lane?.carrier === undefined;
+    return isUnreached ? 'connect' : reasonOf(cause);
+  }
+
+  #reach(error: UpstreamError): Reach {
+    if (error !== 'reset') return 'final';
+    // A fresh connection that dies is no accident of idleness: what happened once would happen again.
+    if (this.#carrier === undefined) return (this.#lane?.carrier?.requests ?? 0) > 0 ? 'unsent' : 'final';
+    const { requests, socket } = this.#carrier;
+    return requests > 1 && socket.bytesRead === this.#bytesBefore ? 'unanswered' : 'final';
   }
 }
 

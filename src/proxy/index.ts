@@ -5,6 +5,7 @@ export { createObserver } from './observe.ts';
 export type { Proxy } from './proxy.ts';
 export { openProxy } from './proxy.ts';
 export { rescues } from './rescue.ts';
+export { addressOf } from './upstream-address.ts';
 export type { Upstreams } from './upstreams.ts';
-export { openUpstreams } from './upstreams.ts';
+export { APPLICATION, openUpstreams } from './upstreams.ts';
 export type { ProxyOptions } from './world.ts';

@@ -11,19 +11,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Endpoint, Exchange, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
-import type { Answering, Attempt, Outgoing } from './attempt.ts';
+import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
 import { ClientResponse } from './client-response.ts';
 import { defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
+import { mayRetry } from './retry.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
-/** Methods that may be sent a second time (RFC 9110 §9.2.2), here only without content. */
-const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
-/** A restarted application closes many idle connections at once; each retry may meet another of them. */
-const RETRIES_MAX = 2;
 /** A refused request's body up to this size is read to its end, so that the connection can be kept. */
 const DRAIN_BYTES_MAX = 64 * 1024;
 const HEADERS_OF_RESPONSE_MAX = 500;
@@ -202,18 +199,13 @@ export class Passage implements Answering {
     this.#end({ kind: 'forwarded', status: this.#status as number });
   }
 
-  onFail(error: UpstreamError, cause: Error): void {
+  onFail(error: UpstreamError, cause: Error, reach: Reach): void {
     if (this.#isDone) return;
     if (this.#body?.errored instanceof BodyTooLarge)
       return this.#fail({ code: 'body-too-large', detail: 'The body is larger than this route allows.' });
     if (cause instanceof ClientGone || this.#body?.errored instanceof ClientGone) return this.#onClientClose();
     this.#upstream?.failed(error);
-    const mayRetry =
-      error === 'reset' &&
-      this.#status === undefined &&
-      this.#body === undefined &&
-      IDEMPOTENT.has((this.#exchange as Exchange).method);
-    if (mayRetry && this.#attempts <= RETRIES_MAX) return this.#try();
+    if (mayRetry(reach, this.#outgoing as Outgoing, this.#attempts)) return this.#try();
     this.#fail(upstreamReplies[error]);
   }
 

@@ -1,20 +1,18 @@
-/**
- * Where requests go: one pool of connections an upstream, its health, and the bound on who may wait for a connection.
- * Of undici only `Pool.dispatch` is used: no fetch, cache, cookies or decompression.
- */
-import { type Dispatcher, Pool } from 'undici';
+/** Where requests go: one pool of connections an upstream, its health, and the bound on who may wait for a connection. */
 import type { Clock } from '../core/index.ts';
 import type { Metrics } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
 import { Turns } from './turns.ts';
+import { addressOf, type UpstreamAddress } from './upstream-address.ts';
+import { openPool, type UpstreamPool } from './upstream-pool.ts';
 
 export type UpstreamError = 'connect' | 'reset' | 'timeout' | 'malformed';
 
 export interface Upstream {
   readonly name: string;
   /** How to dial it, for the paths that need a connection of their own. */
-  readonly address: { readonly host: string; readonly port: number } | { readonly socketPath: string };
-  readonly pool: Dispatcher;
+  readonly address: UpstreamAddress;
+  readonly pool: UpstreamPool;
   /** Every request takes one, on whichever connection it goes; tunnels do not: they last, and the client's connection bounds them. */
   readonly turns: Turns;
   /** 0 when it may be tried, else ms until it is tried again. */
@@ -89,8 +87,8 @@ export function openUpstreams({ config, clock, metrics }: UpstreamOptions): Upst
 
 class PooledUpstream implements Upstream {
   readonly name: string;
-  readonly address: Upstream['address'];
-  readonly pool: Pool;
+  readonly address: UpstreamAddress;
+  readonly pool: UpstreamPool;
   readonly turns: Turns;
   readonly errors = new Map<UpstreamError, number>();
   readonly #clock: Clock;
@@ -101,16 +99,11 @@ class PooledUpstream implements Upstream {
     this.name = name;
     this.#clock = clock;
     this.turns = new Turns(wire.upstreamConnectionsMax, wire.upstreamConnectionsMax * WAITING_PER_CONNECTION);
-    const socketPath = url.startsWith('unix:') ? url.slice('unix:'.length) : undefined;
-    const { hostname, port } = new URL(socketPath === undefined ? url : 'http://localhost');
-    this.address =
-      socketPath === undefined
-        ? { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? 80 : Number(port) }
-        : { socketPath };
-    this.pool = new Pool(socketPath === undefined ? new URL(url).origin : 'http://localhost', {
-      ...(socketPath === undefined ? {} : { socketPath }),
+    this.address = addressOf(url);
+    const isSocket = 'socketPath' in this.address;
+    this.pool = openPool(isSocket ? 'http://localhost' : new URL(url).origin, {
+      ...(isSocket ? this.address : {}),
       connections: wire.upstreamConnectionsMax,
-      pipelining: 1,
       keepAliveTimeout: IDLE_MS,
       headersTimeout: wire.responseTimeoutMs,
       bodyTimeout: wire.idleTimeoutMs,

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { reeve } from '../helpers/command.ts';
@@ -204,4 +206,32 @@ t.test('a sidecar whose log nobody reads any more goes on serving', async (t) =>
   t.equal(sidecar.child.exitCode, null);
   sidecar.child.kill('SIGTERM');
   t.equal(await sidecar.exited, 0);
+});
+
+t.test('check dials an upstream where the sidecar would: IPv4, IPv6, a socket file', async (t) => {
+  const tenancy = makeTenancy();
+  t.teardown(() => tenancy.cleanUp());
+  const hear = async (on: { host: string; port: number } | { path: string }): Promise<number> => {
+    const server = createServer().listen(on);
+    t.teardown(() => server.close());
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const path = join(tenancy.dir, '../application.sock');
+  await hear({ path });
+  const rows = [
+    `http://127.0.0.1:${await hear({ host: '127.0.0.1', port: 0 })}`,
+    `http://[::1]:${await hear({ host: '::1', port: 0 })}`,
+    `unix:${path}`,
+  ];
+  for (const upstream of rows)
+    t.match(
+      reeve(['check'], { REEVE_UPSTREAM: upstream, REEVE_TENANCY_DIR: tenancy.dir }).stdout,
+      /√ application accepts connections/,
+      upstream,
+    );
+  t.match(
+    reeve(['check'], { REEVE_UPSTREAM: 'http://[::1]:1', REEVE_TENANCY_DIR: tenancy.dir }).stdout,
+    /‼ application accepts connections\n {4}nothing listens at http:\/\/\[::1\]:1/,
+  );
 });

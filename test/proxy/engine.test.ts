@@ -114,11 +114,28 @@ t.test('a request cannot be repeated when something of it may have been done', a
     status: 502,
     body: /upstream-reset/,
   });
-  t.equal(connections, 3, 'a GET is tried three times');
+  t.equal(connections, 1, 'a connection that was new says nothing of idleness');
   connections = 0;
   await exchangeRaw(sidecar.port, `POST / HTTP/1.1${NL}Host: a${NL}${AUTH}${NL}Content-Length: 0${NL}${NL}`, {
     responses: 1,
     waitMs: 1000,
   });
   t.equal(connections, 1, 'a POST once');
+});
+
+t.test('what an application says of rate limits gives way to ours, and stays where we say nothing', async (t) => {
+  const own = { ratelimit: '"app";r=1;t=9', 'RATELIMIT-POLICY': ['"app";q=1;w=9', '"more";q=2;w=9'] };
+  const upstream = await httpBackend(t, (_req, res) => res.writeHead(200, { ...own, 'X-RateLimit-Limit': '1' }).end());
+  const told = async (spec: object): Promise<Readonly<Record<string, string>> | undefined> => {
+    const sidecar = await sidecarForTest(t, upstream, {
+      tenancy: makeTenancy({ 'plans.yaml': plan('free', spec) + plan('pro', spec) }),
+    });
+    return (await exchangeRaw(sidecar.port, get('/'), { responses: 1 })).responses[0]?.headers;
+  };
+  t.match(await told({ rate: { requests: { limit: '10/s', burst: 10 } }, degrade: ['reject'] }), {
+    ratelimit: /^"requests";r=9;t=\d$/,
+    'ratelimit-policy': '"requests";q=10;w=1',
+    'x-ratelimit-limit': '1',
+  });
+  t.match(await told({}), { ratelimit: own.ratelimit, 'ratelimit-policy': own['RATELIMIT-POLICY'].join(', ') });
 });

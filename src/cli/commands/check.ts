@@ -2,6 +2,7 @@
 import { access, constants } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { ReeveError } from '../../core/index.ts';
+import { APPLICATION, addressOf } from '../../proxy/index.ts';
 import {
   type Finding,
   formatFinding,
@@ -104,7 +105,7 @@ async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Ch
         'mount a volume that the user may write',
       ),
     );
-  for (const [name, url] of [['application', upstream], ...config.upstreams] as const)
+  for (const [name, url] of [[APPLICATION, upstream], ...config.upstreams] as const)
     checks.push(
       (await canConnect(url))
         ? good(`${name} accepts connections`)
@@ -147,11 +148,10 @@ async function canAccess(path: string, mode: number, description: string, hint: 
 }
 
 function canConnect(upstream: string): Promise<boolean> {
-  const target = upstream.startsWith('unix:')
-    ? { path: upstream.slice(5) }
-    : { host: new URL(upstream).hostname, port: Number(new URL(upstream).port || 80) };
+  const address = addressOf(upstream);
+  const target = 'socketPath' in address ? { path: address.socketPath } : address;
   return new Promise((resolve) => {
-    const socket = connect({ ...target, timeout: 1000 } as never, () => end(true));
+    const socket = connect({ ...target, timeout: 1000 }, () => end(true));
     const end = (is: boolean): void => {
       socket.destroy();
       resolve(is);
