@@ -70,7 +70,7 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
   const cost = route?.cost ?? 1;
   // What costs nothing is over nothing, in whatever debt the tenant is.
   waits.requests = requests === undefined || cost === 0 ? 0 : state.requests.waitMs(index, requests, cost, now);
-  waits.route = route?.rate === undefined ? 0 : state.route(route.index).waitMs(index, route.rate, 1, now);
+  waits.route = route?.rate === undefined ? 0 : state.routes.waitMs(route.index, index, route.rate, now);
   // Debited when it is known: here only a debt counts.
   waits.egress = egress === undefined ? 0 : state.egress.waitMs(index, egressRate(egress), 0, now);
 }
@@ -116,7 +116,7 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   const { allowance, index } = tenant;
   const { requests } = allowance;
   const cost = route?.cost ?? 1;
-  if (route?.rate !== undefined) state.route(route.index).take(index, route.rate, 1, now, WAITING_MAX);
+  if (route?.rate !== undefined) state.routes.take(route.index, index, route.rate, now, WAITING_MAX);
   if (requests === undefined) return;
   if (decided.kind === 'credit') state.spendCredit(index, cost);
   else if (decided.kind === 'degrade') state.degraded.take(index, requests, cost, now, 0);

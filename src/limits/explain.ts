@@ -70,7 +70,7 @@ export function explain(
       cost: route.cost,
       critical: route.isCritical,
       limit: route.rate?.text,
-      left: route.rate && round(state.route(route.index).left(index, route.rate, now)),
+      left: route.rate && round(state.routes.left(route.index, index, route.rate, now)),
     },
     wouldGet: {
       decision: decided.kind,

@@ -20,6 +20,11 @@ export interface Rate {
   readonly burst: number;
 }
 
+/** Rates are made anew with every reload: they are the same when their numbers are. */
+export function isSameRate(a: Rate, b: Rate): boolean {
+  return a.perSec === b.perSec && a.burst === b.burst;
+}
+
 export class Gcra {
   #spent: Float64Array;
   #at: Float64Array;

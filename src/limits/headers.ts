@@ -68,7 +68,7 @@ export function remainingOf(state: LimitState, tenant: Tenant, route: Route | un
     text = joined(text, remaining('egress', state.egress.left(index, rate, now), rate));
   }
   if (route?.rate === undefined) return text;
-  return joined(text, remaining('route', state.route(route.index).left(index, route.rate, now), route.rate));
+  return joined(text, remaining('route', state.routes.left(route.index, index, route.rate, now), route.rate));
 }
 
 function remaining(name: string, left: number, { perSec, burst }: Rate): string {

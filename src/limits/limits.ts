@@ -6,6 +6,7 @@ import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
+import { isSameRate } from './gcra.ts';
 import { LimitState } from './state.ts';
 
 export interface LimitsOptions {
@@ -46,11 +47,12 @@ export function createLimits({ clock, timers, metrics }: LimitsOptions): Limits 
 }
 
 /** By name: an index that is free goes to the next route, even within one swap. */
-function useRoutes(state: LimitState, next: Snapshot, previous: Snapshot, now: number): void {
+function useRoutes({ routes }: LimitState, next: Snapshot, previous: Snapshot, now: number): void {
   const rates = new Map(next.routes.map(({ name, rate }) => [name, rate]));
   for (const { name, index, rate } of previous.routes) {
     const after = rates.get(name);
-    if (after === undefined) state.forgetRoute(index);
-    else if (rate !== undefined && rate !== after) state.settleRoute(index, rate, after, now);
+    if (after === undefined) routes.forgetRoute(index);
+    else if (rate !== undefined && !isSameRate(rate, after)) routes.settle(index, rate, after, now);
   }
+  routes.turn(now);
 }

@@ -5,7 +5,8 @@
  * late, for a life that ended, changes nothing, even when the same tenant came back.
  */
 import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
-import { enlarged, Gcra, type Rate } from './gcra.ts';
+import { enlarged, Gcra, isSameRate, type Rate } from './gcra.ts';
+import { RouteCounts } from './route-counts.ts';
 
 /** A tenant is over its limit persistently after this long, ms. */
 const UP_MS = 1000;
@@ -17,8 +18,8 @@ export class LimitState {
   readonly egress: Gcra = new Gcra(0);
   /** Degraded admissions: a second allowance of the same rate, so that a flood is not served degraded without end. */
   readonly degraded: Gcra = new Gcra(0);
-  /** Route limits by route index. */
-  readonly #routes = new Map<number, Gcra>();
+  /** By route index and tenant index. */
+  readonly routes: RouteCounts = new RouteCounts();
   readonly #owners: (string | undefined)[] = [];
   #slots = 0;
   #lives = 0;
@@ -64,7 +65,7 @@ export class LimitState {
     this.requests.forget(slot);
     this.egress.forget(slot);
     this.degraded.forget(slot);
-    for (const gcra of this.#routes.values()) gcra.forget(slot);
+    this.routes.forget(slot);
     this.#life[slot] = 0;
     this.#inFlight[slot] = 0;
     this.#waiting[slot] = 0;
@@ -72,19 +73,6 @@ export class LimitState {
     this.#creditAt[slot] = 0;
     this.#overSince[slot] = 0;
     this.#overLast[slot] = 0;
-  }
-
-  route(index: number): Gcra {
-    const known = this.#routes.get(index);
-    if (known !== undefined) return known;
-    const fresh = new Gcra(this.#slots);
-    this.#routes.set(index, fresh);
-    return fresh;
-  }
-
-  /** A route's index may mean another route now; its counts are not that one's. */
-  forgetRoute(index: number): void {
-    this.#routes.delete(index);
   }
 
   /** A tenant's limits change with the generation that comes now. */
@@ -99,11 +87,6 @@ export class LimitState {
     settle(this.requests, index, was.requests, is.requests, now);
     settle(this.degraded, index, was.requests, is.requests, now);
     settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
-  }
-
-  settleRoute(index: number, before: Rate, after: Rate, now: number): void {
-    const gcra = this.route(index);
-    for (let slot = 0; slot < this.#slots; slot++) settle(gcra, slot, before, after, now);
   }
 
   inFlight(slot: number): number {
@@ -167,7 +150,7 @@ export class LimitState {
     this.requests.grow(this.#slots);
     this.egress.grow(this.#slots);
     this.degraded.grow(this.#slots);
-    for (const gcra of this.#routes.values()) gcra.grow(this.#slots);
+    this.routes.reserve(this.#slots);
     this.#life = enlarged(this.#life, this.#slots);
     this.#generation = enlarged(this.#generation, this.#slots);
     this.#inFlight = enlarged(this.#inFlight, this.#slots);
@@ -181,8 +164,7 @@ export class LimitState {
 
 function settle(gcra: Gcra, slot: number, before: Rate | undefined, after: Rate | undefined, now: number): void {
   if (after === undefined) gcra.forget(slot);
-  else if (before !== undefined && (before.perSec !== after.perSec || before.burst !== after.burst))
-    gcra.settle(slot, before, after, now);
+  else if (before !== undefined && !isSameRate(before, after)) gcra.settle(slot, before, after, now);
 }
 
 /** Response bytes that may go at once, in seconds of the egress rate. */

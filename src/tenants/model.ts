@@ -119,6 +119,10 @@ export interface Route {
   readonly source: string;
 }
 
+export interface RouteLookup {
+  find(method: string, path: string): Route | undefined;
+}
+
 /** One generation of the tenancy. Immutable. */
 export interface Snapshot {
   /** 1, 2, 3 …; 0 is the empty snapshot before the first load. */
@@ -128,6 +132,8 @@ export interface Snapshot {
   readonly providers: ReadonlyMap<string, IdentityProvider>;
   /** Most specific first: the first match wins. */
   readonly routes: readonly Route[];
+  /** The same routes, found without looking at each. */
+  readonly routeIndex: RouteLookup;
   /** By any external id, the tenant's own name included. */
   readonly tenantByClaim: ReadonlyMap<string, Tenant>;
   /** By lower-case host name without port and trailing dot. */
@@ -144,6 +150,7 @@ export const emptySnapshot: Snapshot = {
   plans: new Map(),
   providers: new Map(),
   routes: [],
+  routeIndex: { find: () => undefined },
   tenantByClaim: new Map(),
   tenantByHost: new Map(),
   tenantByApiKeyId: new Map(),
@@ -164,12 +171,7 @@ export interface Finding {
   readonly remedy: string | undefined;
 }
 
-/** The first route whose path and method match; undefined when none does. */
+/** The most specific route whose path and method match; undefined when none does. */
 export function routeOf(snapshot: Snapshot, method: string, path: string): Route | undefined {
-  for (const route of snapshot.routes) {
-    if (route.methods !== undefined && !route.methods.has(method)) continue;
-    const matches = route.path.kind === 'exact' ? path === route.path.text : path.startsWith(route.path.text);
-    if (matches) return route;
-  }
-  return undefined;
+  return snapshot.routeIndex.find(method, path);
 }

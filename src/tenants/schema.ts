@@ -368,7 +368,7 @@ export const RouteSchema = document(
     },
     'What the route costs and where it may go. The most specific match wins: exact before prefix, longer before shorter, with methods before without.',
   ),
-  'A class of requests.',
+  'A class of requests. At most 1,000 are in force.',
 );
 
 const upstreamUrl = (description: string) =>

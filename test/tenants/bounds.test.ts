@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { ROUTES_MAX } from '../../src/tenants/catalogue/catalogue.ts';
 import { DOCUMENTS_MAX, loadFiles, textHash } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { parseMany } from '../../src/tenants/documents/parse-many.ts';
@@ -157,3 +158,40 @@ t.test('a directory of very many, very large or ever moving files is read within
   }
   isMoving = false;
 });
+
+t.test(
+  'routes beyond the bound are refused: those in force stay, newcomers come in the order of their names',
+  async (t) => {
+    const name = (at: number): string => `r${String(at).padStart(4, '0')}`;
+    const routes = (from: number, to: number): string =>
+      Array.from({ length: to - from }, (_, at) =>
+        document('Route', name(from + at), { match: { path: `/${from + at}` } }),
+      ).join('');
+    const dir = makeTenancy({ 'b.yaml': routes(1, ROUTES_MAX), 'a.yaml': routes(ROUTES_MAX, ROUTES_MAX + 2) });
+    const tenancy = await openTenancy({
+      dir: dir.dir,
+      stateDir: undefined,
+      allowShrink: true,
+      removeGraceMs: 0,
+      clock: systemClock,
+      timers: systemTimers,
+      log: silentLog,
+      metrics: createMetrics({ timers: systemTimers }),
+    });
+    t.teardown(() => tenancy.close().then(() => dir.cleanUp()));
+    const names = (): string[] => tenancy.snapshot.routes.map((each) => each.name).sort();
+    t.equal(names().length, ROUTES_MAX);
+    t.equal(names().at(-1), name(ROUTES_MAX));
+    t.match(tenancy.findings().map(formatFinding), [
+      /^a\.yaml:\d+:\d+ Route "r1001" metadata\.name: more than 1000 routes \(join routes/,
+    ]);
+    dir.write('b.yaml', routes(0, ROUTES_MAX));
+    await tenancy.refresh();
+    t.notOk(names().includes(name(0)), 'a newcomer drives nobody out');
+    dir.write('b.yaml', routes(3, ROUTES_MAX));
+    await tenancy.refresh();
+    t.equal(names().length, ROUTES_MAX - 1);
+    t.ok(names().includes(name(ROUTES_MAX + 1)), 'what goes makes room in the same change');
+    t.same(tenancy.findings(), []);
+  },
+);

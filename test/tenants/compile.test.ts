@@ -12,6 +12,7 @@ import type {
   TenantDocument,
 } from '../../src/tenants/schema.ts';
 import { sortRoutes } from '../../src/tenants/snapshot/builder.ts';
+import { RouteIndex } from '../../src/tenants/snapshot/route-index.ts';
 import { Slots } from '../../src/tenants/snapshot/slots.ts';
 import { provider } from '../helpers/tenancy.ts';
 
@@ -139,7 +140,7 @@ t.test('the most specific route wins: exact, then longer, then with methods', as
     ['exact', 'post', 'a-twin', 'b-twin', 'all'],
   );
   t.same(sortRoutes(sorted.toReversed()), sorted, 'in whatever order they come');
-  const snapshot: Snapshot = { ...emptySnapshot, routes: sorted };
+  const snapshot: Snapshot = { ...emptySnapshot, routes: sorted, routeIndex: new RouteIndex(sorted) };
   for (const [method, path, name] of [
     ['GET', '/a', 'exact'],
     ['GET', '/a/', 'all'],

@@ -35,6 +35,8 @@ export interface Update {
   readonly nextRemovalAt: MonotonicMs | undefined;
 }
 
+/** Route documents in force. 1,000: each is judged on the loop with every swap, and a request finds its own among them. */
+export const ROUTES_MAX = 1000;
 /** Rows in a part: read back on the loop in a few tenths of a millisecond. */
 const PART_ROWS = 32;
 
@@ -141,6 +143,7 @@ export class Catalogue {
       else if (!settled.kept.has(keyOf('Plan', object.plan)))
         complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, (known ??= knownPlans(next)));
     }
+    if (kind === 'Route') refuseTooMany(changed, next, settled, removed, complaints);
     const movers = new Map<string, readonly string[]>();
     for (const key of removed) if (key.startsWith(`${kind}/`)) movers.set(key.slice(kind.length + 1), []);
     for (const [name, { holds }] of changed)
@@ -179,6 +182,25 @@ export class Catalogue {
     const rowOf = rowMaker(live);
     const changed = PUT_ORDER.reduce((sum, kind) => sum + put[kind].length + drop[kind].length, 0);
     return { parts: partsOf(put, drop, rowOf), changed };
+  }
+}
+
+/** Routes beyond the bound: whoever is in force stays, newcomers are taken in the order of their names. */
+function refuseTooMany(
+  changed: Map<string, LiveObject>,
+  next: ReadonlyMap<string, LiveObject>,
+  { wanted }: Settled,
+  removed: ReadonlySet<string>,
+  complaints: Complaints,
+): void {
+  let room = ROUTES_MAX;
+  for (const [key, { kind }] of next) if (kind === 'Route' && !removed.has(key)) room--;
+  for (const name of [...changed.keys()].sort()) {
+    const key = keyOf('Route', name);
+    if (next.has(key) || room-- > 0) continue;
+    changed.delete(name);
+    const message = `more than ${ROUTES_MAX} routes`;
+    complaints.found(wanted.get(key) as Wanted, ['metadata', 'name'], message, 'join routes that cost the same');
   }
 }
 

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'e2c27b7440402403';
+export const schemaId = '7b43270e599416d3';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -5,6 +5,7 @@
 import type { TenantId, TenantIndex } from '../../core/index.ts';
 import type { ChangePart, PlanRow, RouteRow, TenantRow } from '../change.ts';
 import { emptySnapshot, type IdentityProvider, type Plan, type Route, type Snapshot, type Tenant } from '../model.ts';
+import { RouteIndex } from './route-index.ts';
 import { Slots } from './slots.ts';
 import { TenantView } from './tenant-view.ts';
 
@@ -38,12 +39,15 @@ export class SnapshotBuilder {
     this.#indexes = draft.indexes;
     draft.releaseSlots();
     const view = (keys: Indexed): TenantView => new TenantView(draft.indexes[keys], draft.tenants);
+    const before = this.#snapshot;
+    const routes = draft.routes === draft.previousRoutes ? before.routes : sortRoutes(draft.routes.values());
     this.#snapshot = {
-      generation: this.#snapshot.generation + 1,
+      generation: before.generation + 1,
       tenants: view('names'),
       plans: draft.plans,
       providers: draft.providers,
-      routes: draft.routes === draft.previousRoutes ? this.#snapshot.routes : sortRoutes(draft.routes.values()),
+      routes,
+      routeIndex: routes === before.routes ? before.routeIndex : new RouteIndex(routes),
       tenantByClaim: view('claims'),
       tenantByHost: view('hosts'),
       tenantByApiKeyId: view('apiKeys'),

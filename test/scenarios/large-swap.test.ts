@@ -1,0 +1,96 @@
+/** A tenancy of 10,000 tenants and 500 rated routes is edited: what the limits do with it, on the loop that moves requests. */
+import t from 'tap';
+import { createLimits } from '../../src/limits/index.ts';
+import type { Admitted, Identified } from '../../src/pipeline/index.ts';
+import { createMetrics } from '../../src/telemetry/index.ts';
+import type { Route, Snapshot, Tenant } from '../../src/tenants/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
+import { plan, route, snapshotOf, tenant } from '../limits/world.ts';
+import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
+
+const TENANTS = 10_000;
+const ROUTES = 500;
+
+/** As the builder makes it: what is edited is made anew, with equal numbers. */
+async function large(): Promise<{ first: Snapshot; edited: (change: Partial<Route>) => Snapshot; retiered: Snapshot }> {
+  const small = await snapshotOf(
+    plan('free', { rate: { requests: { limit: '100/s' }, egress: { limit: '1MiB/s' } } }),
+    tenant('acme'),
+    route('r', { match: { path: '/r' }, rate: { requests: { limit: '1/h', burst: 50 } } }),
+  );
+  const [acme] = [...small.tenants.values()] as [Tenant];
+  const [only] = small.routes as [Route];
+  const of = (change: (each: Tenant) => Tenant): ReadonlyMap<string, Tenant> =>
+    new Map(
+      Array.from({ length: TENANTS }, (_, index) => [
+        `t${index}`,
+        change({ ...acme, id: `t${index}`, index } as unknown as Tenant),
+      ]),
+    );
+  const routes = (change: Partial<Route>): Route[] =>
+    Array.from({ length: ROUTES }, (_, index) => ({
+      ...only,
+      rate: { ...(only.rate as NonNullable<Route['rate']>) },
+      ...change,
+      name: `r${index}`,
+      index,
+    }));
+  const first: Snapshot = { ...small, tenants: of((each) => each), tenantSlots: TENANTS, routes: routes({}) };
+  const twice = (each: Tenant): Tenant => ({
+    ...each,
+    allowance: {
+      ...each.allowance,
+      requests: each.allowance.requests && { ...each.allowance.requests, perSec: 200, burst: 200 },
+      egress: each.allowance.egress && { ...each.allowance.egress, bytesPerSec: 2e6 },
+    },
+  });
+  return {
+    first,
+    edited: (change) => ({ ...first, generation: first.generation + 1, routes: routes(change) }),
+    retiered: { ...first, generation: first.generation + 1, tenants: of(twice) },
+  };
+}
+
+t.test('no swap holds the loop for long, or allocates by tenants times routes', async (t) => {
+  const { first, edited, retiered } = await large();
+  const clock = new ManualClock();
+  const limits = createLimits({ clock, timers: clock, metrics: createMetrics({ timers: clock }) });
+  limits.use(first, { ...first, tenants: new Map(), routes: [] });
+  let at = 0;
+  let refused = 0;
+  for (const one of first.tenants.values()) {
+    for (let i = 0; i < 10; i++) {
+      const x = exchangeForTest({ snapshot: first, route: first.routes[at++ % ROUTES] as Route });
+      x.tenant = one;
+      if (limits.filter.onRequest?.(x as Identified) !== undefined) refused++;
+      limits.filter.onDone?.(x as Admitted, { kind: 'forwarded', status: 200 });
+    }
+  }
+  t.equal(refused, 0);
+  const rate = { ...(first.routes[0]?.rate as NonNullable<Route['rate']>), perSec: 1, burst: 60 };
+  const gone: Snapshot = { ...first, generation: 9, tenants: new Map(), routes: [] };
+  for (const [what, next] of [
+    ['a cost of every route', edited({ cost: 2 })],
+    ['the rate of every route', edited({ rate })],
+    ['the rates of every tenant', retiered],
+    ['every tenant and route gone', gone],
+  ] as const) {
+    const bytes = process.memoryUsage().arrayBuffers;
+    // Each is measured thrice, there and back, by the thread's own time: a pause of the machine is not ours.
+    const took = [0, 1, 2].map(() => {
+      const began = process.threadCpuUsage();
+      limits.use(next, first);
+      const { user, system } = process.threadCpuUsage(began);
+      const ms = (user + system) / 1000;
+      if (next !== gone) limits.use(first, next);
+      return ms;
+    });
+    const grown = (process.memoryUsage().arrayBuffers - bytes) / 2 ** 20;
+    const ms = Math.min(...took);
+    t.ok(ms < 10, `${what}: ${took.map((each) => each.toFixed(1)).join(', ')} ms`);
+    t.ok(grown < 4, `${what}: ${grown.toFixed(1)} MiB`);
+    t.comment(
+      `figure limits.use, ${TENANTS} tenants, ${ROUTES} rated routes, ${what}: ${ms.toFixed(1)} ms, ${grown.toFixed(1)} MiB`,
+    );
+  }
+});
