@@ -1,5 +1,6 @@
 export type { Fields, Level, Log } from './log.ts';
 export { createLog, silentLog } from './log.ts';
+export { LogOutput } from './log-output.ts';
 export type { Emit, HotCounters, HotHistogram, MetricRow, Metrics } from './metrics.ts';
 export { createMetrics } from './metrics.ts';
 export type { TraceContext } from './trace.ts';
