@@ -9,7 +9,7 @@ import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
-import { createLog, createMetrics, type Log, type Metrics } from '../telemetry/index.ts';
+import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import { type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
 import { version } from './version.ts';
 
@@ -24,8 +24,10 @@ export interface RunningSidecar {
 }
 
 export interface SidecarOptions {
-  /** Where log lines go; default: standard output at the configured level. */
+  /** Default: lines on standard output at the configured level. */
   readonly log?: Log;
+  /** What stands before each line there. */
+  readonly linePrefix?: string;
   /** A thread that reads the tenancy already; it is closed with the sidecar, or when the start fails. */
   readonly loader?: LoaderThread;
 }
@@ -42,14 +44,18 @@ export async function startSidecar(config: SidecarConfig, options: SidecarOption
 }
 
 async function open(config: SidecarConfig, options: SidecarOptions, closer: Closer): Promise<RunningSidecar> {
-  const { loader } = options;
+  const { loader, linePrefix = '' } = options;
   if (loader !== undefined) closer.add(() => loader.close());
-  const log =
+  const output = new LogOutput({
+    stream: process.stdout,
+    onReaderBack: (dropped) => log.warn('log.lines_dropped', { dropped }),
+  });
+  const log: Log =
     options.log ??
     createLog({
       clock: systemClock,
       level: config.log.level,
-      write: (line) => void process.stdout.write(line),
+      write: (line) => output.write(`${linePrefix}${line}`),
       base: { 'service.name': config.name },
     });
   const world = {
@@ -59,6 +65,13 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     log,
     metrics: createMetrics({ timers: systemTimers }),
   };
+  world.metrics.collected({
+    name: 'reeve_log_lines_dropped_total',
+    help: 'Log lines that were dropped because their reader stalled or is gone.',
+    type: 'counter',
+    labels: [],
+    collect: (emit) => emit([], output.dropped),
+  });
   const pepper = await readPepper(config);
   const identity = createIdentity({
     ...world,

@@ -1,5 +1,5 @@
 /** Decisions by plan, in typed arrays, read at scrape. */
-import type { Metrics } from '../telemetry/index.ts';
+import { type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
 import type { Plan } from '../tenants/index.ts';
 
 export const DECISIONS = [
@@ -15,10 +15,6 @@ export const DECISIONS = [
   'shadow_refused',
 ] as const;
 export type CountedDecision = (typeof DECISIONS)[number];
-
-/** Plans with rows of their own; further ones share `__other__`. Keeps the family within 330 series. */
-const PLANS_MAX = 32;
-const OTHER = '__other__';
 
 export class DecisionCounts {
   /** By plan name; a plan that is gone keeps its counts, so that sums never fall. */

@@ -1,10 +1,8 @@
 // hot path
-/** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most 16 plans have rows of their own. */
+/** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most PLANS_MAX plans have rows of their own. */
 import type { Exchange } from '../pipeline/index.ts';
-import type { Metrics } from '../telemetry/index.ts';
+import { type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
 
-const PLANS_MAX = 16;
-const OTHER = '__other__';
 const NOBODY = '-';
 const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'degrade', 'refused', 'none'] as const;
 const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
@@ -25,6 +23,7 @@ export class PlanCounts {
   readonly #rows = new Map<string, Row>();
 
   constructor(metrics: Metrics) {
+    this.#open(NOBODY);
     const each = (collect: (plan: string, row: Row) => void) => () =>
       this.#rows.forEach((row, plan) => collect(plan, row));
     metrics.collected({
@@ -32,6 +31,8 @@ export class PlanCounts {
       help: 'Requests by plan, decision of the limits and class of the status.',
       type: 'counter',
       labels: ['plan', 'decision', 'code_class'],
+      // The named plans, nobody's and the others.
+      rowsMax: (PLANS_MAX + 2) * DECISIONS.length * CLASSES.length,
       collect: (emit) =>
         each((plan, { requests }) =>
           requests.forEach(
@@ -82,7 +83,8 @@ export class PlanCounts {
   }
 
   #open(name: string): Row {
-    const key = this.#rows.size < PLANS_MAX ? name : OTHER;
+    // One of the rows is nobody's.
+    const key = this.#rows.size <= PLANS_MAX ? name : OTHER;
     const known = this.#rows.get(key);
     if (known !== undefined) return known;
     const row: Row = {

@@ -6,13 +6,11 @@
  * Accuracy: a tenant's own series counts from when it entered the view. The whole truth is in the access log.
  */
 import type { Clock } from '../core/index.ts';
-import type { Metrics } from '../telemetry/index.ts';
+import { type Metrics, OTHER, TENANTS_SHOWN_MAX } from '../telemetry/index.ts';
 
-const SHOWN_MAX = 50;
 /** Tenants counted in one minute to find the busiest; the rest of a larger crowd is `__other__` until the next. */
 const COUNTED_MAX = 20_000;
 const ROUND_MS = 60_000;
-const OTHER = '__other__';
 
 interface Cell {
   passed: number;
@@ -60,7 +58,7 @@ export class TopTenants {
     if (this.#clock.now() >= this.#roundEndsAt) this.#turn();
     const count = this.#round.get(tenant);
     if (count !== undefined || this.#round.size < COUNTED_MAX) this.#round.set(tenant, (count ?? 0) + 1);
-    const cell = this.#shown.get(tenant) ?? (this.#shown.size < SHOWN_MAX ? this.#show(tenant) : this.#other);
+    const cell = this.#shown.get(tenant) ?? (this.#shown.size < TENANTS_SHOWN_MAX ? this.#show(tenant) : this.#other);
     if (isRefused) cell.refused++;
     else cell.passed++;
   }
@@ -73,9 +71,9 @@ export class TopTenants {
 
   /** Who was not among the busiest twice the view's size goes; their counts stay in the sum. */
   #turn(): void {
-    const busiest = [...this.#round].sort((a, b) => b[1] - a[1]).slice(0, SHOWN_MAX * 2);
+    const busiest = [...this.#round].sort((a, b) => b[1] - a[1]).slice(0, TENANTS_SHOWN_MAX * 2);
     const ranks = new Map(busiest.map(([tenant], rank) => [tenant, rank]));
-    const isCrowded = this.#round.size > SHOWN_MAX;
+    const isCrowded = this.#round.size > TENANTS_SHOWN_MAX;
     for (const [tenant, cell] of this.#shown) {
       if (ranks.has(tenant) || !isCrowded) continue;
       this.#shown.delete(tenant);
@@ -83,8 +81,8 @@ export class TopTenants {
       this.#other.refused += cell.refused;
       this.#left++;
     }
-    for (const [tenant] of busiest.slice(0, SHOWN_MAX))
-      if (this.#shown.size < SHOWN_MAX && !this.#shown.has(tenant)) this.#show(tenant);
+    for (const [tenant] of busiest.slice(0, TENANTS_SHOWN_MAX))
+      if (this.#shown.size < TENANTS_SHOWN_MAX && !this.#shown.has(tenant)) this.#show(tenant);
     this.#round = new Map();
     this.#roundEndsAt = this.#clock.now() + ROUND_MS;
   }

@@ -1,6 +1,6 @@
 /** Where requests go: one pool of connections an upstream, its health, and the bound on who may wait for a connection. */
 import type { Clock } from '../core/index.ts';
-import type { Metrics } from '../telemetry/index.ts';
+import { type Metrics, OTHER, UPSTREAMS_SHOWN_MAX } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
 import { Turns } from './turns.ts';
 import { addressOf, type UpstreamAddress } from './upstream-address.ts';
@@ -62,19 +62,29 @@ export function openUpstreams({ config, clock, metrics }: UpstreamOptions): Upst
   const addresses = new Map([[APPLICATION, config.upstream], ...config.upstreams]);
   for (const [name, url] of addresses) byName.set(name, new PooledUpstream(name, url, config.wire, clock));
   const all = [...byName.values()];
+  const [shown, others] = [all.slice(0, UPSTREAMS_SHOWN_MAX), all.slice(UPSTREAMS_SHOWN_MAX)];
   metrics.collected({
     name: 'reeve_upstream_errors_total',
     help: 'Failed attempts by upstream and reason.',
     type: 'counter',
     labels: ['upstream', 'reason'],
-    collect: (emit) => all.forEach((each) => each.errors.forEach((count, reason) => emit([each.name, reason], count))),
+    collect(emit) {
+      for (const each of shown) each.errors.forEach((count, reason) => emit([each.name, reason], count));
+      const rest = new Map<UpstreamError, number>();
+      for (const { errors } of others)
+        errors.forEach((count, reason) => rest.set(reason, (rest.get(reason) ?? 0) + count));
+      rest.forEach((count, reason) => emit([OTHER, reason], count));
+    },
   });
   metrics.collected({
     name: 'reeve_upstream_up',
     help: '0 while an upstream is left alone after failed connections.',
     type: 'gauge',
     labels: ['upstream'],
-    collect: (emit) => all.forEach((each) => emit([each.name], each.closedMs() > 0 ? 0 : 1)),
+    collect(emit) {
+      for (const each of shown) emit([each.name], Number(each.closedMs() <= 0));
+      if (others.length > 0) emit([OTHER], Number(others.every((each) => each.closedMs() <= 0)));
+    },
   });
   return {
     names: new Set(byName.keys()),

@@ -7,6 +7,7 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Timers } from '../core/index.ts';
+import { labelSetsMax } from './series.ts';
 
 export type Labels = Readonly<Record<string, readonly string[]>>;
 
@@ -33,6 +34,8 @@ export interface MetricRow {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
+  /** Lines of the exposition at worst, whatever happens. */
+  readonly seriesMax: number;
 }
 
 export interface Metrics {
@@ -41,12 +44,13 @@ export interface Metrics {
   counters(o: { name: string; help: string; labels: Labels }): HotCounters;
   histogram(o: { name: string; help: string; buckets: readonly number[]; labels?: Labels }): HotHistogram;
   gauge(o: { name: string; help: string; read: () => number }): void;
-  /** A family whose rows are pulled at scrape. The owner bounds how many it emits. */
+  /** A family whose rows are pulled at scrape. The owner emits at most `rowsMax`; default: every value of each label (series.ts). */
   collected(o: {
     name: string;
     help: string;
     type: 'counter' | 'gauge';
     labels: readonly string[];
+    rowsMax?: number;
     collect: (emit: Emit) => void;
   }): void;
   /** The same for a histogram: counts of each bucket, not cumulative, +Inf last, and the sum. */
@@ -88,7 +92,7 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
     contentType: CONTENT_TYPE,
     counter({ name, help }) {
       let total = 0;
-      add({ name, help, type: 'counter', labels: [], write: (line) => line('', '', total) });
+      add({ name, help, type: 'counter', labels: [], seriesMax: 1, write: (line) => line('', '', total) });
       return {
         add(amount = 1) {
           total += amount;
@@ -103,6 +107,7 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
         help,
         type: 'counter',
         labels: Object.keys(labels),
+        seriesMax: cells.count,
         write: (line) => {
           for (let at = 0; at < values.length; at++)
             if ((values[at] as number) > 0) line('', cells.text(at), values[at] as number);
@@ -117,21 +122,24 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
       };
     },
     histogram({ name, help, buckets, labels = {} }) {
-      const histogram = new Histogram(buckets, new Cells(labels));
-      add({ name, help, type: 'histogram', labels: Object.keys(labels), write: (line) => histogram.write(line) });
+      const cells = new Cells(labels);
+      const histogram = new Histogram(buckets, cells);
+      const seriesMax = cells.count * linesOf(buckets);
+      const write: Family['write'] = (line) => histogram.write(line);
+      add({ name, help, type: 'histogram', labels: Object.keys(labels), seriesMax, write });
       return histogram;
     },
     gauge({ name, help, read }) {
-      add({ name, help, type: 'gauge', labels: [], write: (line) => line('', '', read()) });
+      add({ name, help, type: 'gauge', labels: [], seriesMax: 1, write: (line) => line('', '', read()) });
     },
-    collected({ name, help, type, labels, collect }) {
+    collected({ name, help, type, labels, rowsMax = labelSetsMax(labels), collect }) {
       const write: Family['write'] = (line) => collect((values, value) => line('', labelText(labels, values), value));
-      add({ name, help, type, labels, write });
+      add({ name, help, type, labels, seriesMax: rowsMax, write });
     },
     collectedHistogram({ name, help, labels, buckets, collect }) {
       const write: Family['write'] = (line) =>
         collect((values, counts, sum) => writeHistogram(line, labelText(labels, values), buckets, counts, sum));
-      add({ name, help, type: 'histogram', labels, write });
+      add({ name, help, type: 'histogram', labels, seriesMax: labelSetsMax(labels) * linesOf(buckets), write });
     },
     async *exposition() {
       for (const family of families.values()) {
@@ -142,7 +150,7 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
       }
       yield await own.metrics();
     },
-    rows: () => [...families.values()].map(({ name, type, help, labels }) => ({ name, type, help, labels })),
+    rows: () => [...families.values()].map(({ write: _write, ...row }) => row),
   };
 }
 
@@ -238,6 +246,11 @@ class Histogram implements HotHistogram {
       writeHistogram(line, labels, this.#buckets, counts, row[this.#width - 1] as number);
     }
   }
+}
+
+/** A line a bucket, +Inf, sum and count. */
+function linesOf(buckets: readonly number[]): number {
+  return buckets.length + 3;
 }
 
 function writeHistogram(

@@ -3,8 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
-import { ReeveError, systemClock } from '../../core/index.ts';
-import { createLog } from '../../telemetry/index.ts';
+import { ReeveError } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
 import { paint } from '../output.ts';
@@ -23,12 +22,7 @@ export async function run([program, ...args]: string[], options: RunOptions): Pr
   const config = bootFrom(options.config, settingsOf(options), process.env);
   // A sidecar waits for its mount; who types a command wants to know of the slip.
   requireDirectory(config.tenancy.dir);
-  const log = createLog({
-    clock: systemClock,
-    level: config.log.level,
-    write: (line) => void process.stdout.write(`${mark('reeve')}${line}`),
-  });
-  const sidecar = await startSidecar(config, { log });
+  const sidecar = await startSidecar(config, { linePrefix: mark('reeve') });
   process.stdout.write(`${mark('reeve')}${welcome(sidecar, config)}\n`);
   const app = spawn(program as string, args, { stdio: ['inherit', 'pipe', 'pipe'] });
   const printed = [copyLines(app.stdout, process.stdout), copyLines(app.stderr, process.stderr)];
