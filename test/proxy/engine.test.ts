@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import t from 'tap';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
@@ -121,4 +122,21 @@ t.test('a request cannot be repeated when something of it may have been done', a
     waitMs: 1000,
   });
   t.equal(connections, 1, 'a POST once');
+});
+
+t.test('without a configuration nobody is told that their credential is bad', async (t) => {
+  const tenancy = makeTenancy();
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const empty = await sidecarForTest(t, upstream, {
+    tenancy,
+    settings: { 'tenancy.dir': join(tenancy.dir, 'not-mounted-yet') },
+  });
+  t.equal(empty.tenancy.snapshot.generation, 0);
+  const upgrade = `Connection: Upgrade${NL}Upgrade: websocket${NL}`;
+  for (const fields of ['', upgrade])
+    t.match((await exchangeRaw(empty.port, get('/', fields), { responses: 1 })).responses[0], {
+      status: 503,
+      headers: { 'retry-after': '1' },
+      body: /"code":"not-ready"/,
+    });
 });
