@@ -13,7 +13,7 @@ import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing } from './attempt.ts';
 import { ClientResponse } from './client-response.ts';
-import { defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
+import { bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
@@ -77,14 +77,16 @@ export class Passage implements Answering {
     if (passed.isRefused) return this.#refuse({ code: passed.code, detail: passed.detail });
     this.#passed = passed;
     this.#exchange = arrive(this.#world, this.#req, passed, headers);
-    const bytesMax = this.#bodyBytesMax(this.#exchange);
-    if (passed.framing.kind === 'length' && passed.framing.bytes > bytesMax)
-      return this.#reply({ code: 'body-too-large', detail: `The body is larger than ${bytesMax} bytes.` }, 'engine');
     this.#decide();
   }
 
   #bodyBytesMax(x: Exchange): number {
     return x.route?.bodyBytesMax ?? this.#world.config.wire.bodyBytesMax;
+  }
+
+  #isBodyTooLong(x: Exchange): boolean {
+    const { framing } = this.#passed as Passed;
+    return framing.kind === 'length' && framing.bytes > this.#bodyBytesMax(x);
   }
 
   #decide(): void {
@@ -104,6 +106,8 @@ export class Passage implements Answering {
 
   #send(): void {
     const x = this.#exchange as Exchange;
+    // Behind the chain: a stranger must not learn a route's bound, and the refusal is counted as the tenant's.
+    if (this.#isBodyTooLong(x)) return this.#reply(bodyTooLarge, 'engine');
     // The routing stage names none that is not there.
     const upstream = this.#world.upstreams.get((x.endpoint as Endpoint).name) as Upstream;
     const refusal = whyNot(upstream);
@@ -204,8 +208,7 @@ export class Passage implements Answering {
 
   onFail(error: UpstreamError, cause: Error): void {
     if (this.#isDone) return;
-    if (this.#body?.errored instanceof BodyTooLarge)
-      return this.#fail({ code: 'body-too-large', detail: 'The body is larger than this route allows.' });
+    if (this.#body?.errored instanceof BodyTooLarge) return this.#fail(bodyTooLarge);
     if (cause instanceof ClientGone || this.#body?.errored instanceof ClientGone) return this.#onClientClose();
     this.#upstream?.failed(error);
     const mayRetry =

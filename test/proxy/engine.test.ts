@@ -140,3 +140,32 @@ t.test('without a configuration nobody is told that their credential is bad', as
       body: /"code":"not-ready"/,
     });
 });
+
+t.test('a body declared too large is judged behind identity, and the refusal is counted and logged', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
+  };
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const tenancy = makeTenancy({ 'routes.yaml': document('Route', 's', { match: { path: '/small' }, bodyMax: '10B' }) });
+  const sidecar = await sidecarForTest(t, upstream, { tenancy, log });
+  const post = (bytes: number, fields: string): string =>
+    `POST /small HTTP/1.1${NL}Host: a${NL}${fields}Content-Length: ${bytes}${NL}${NL}`;
+  const ask = (bytes: string, responses = 1) => exchangeRaw(sidecar.port, bytes, { responses, waitMs: 2000 });
+  t.match((await ask(post(11, ''))).responses[0], { status: 401 }, 'a stranger learns no bound');
+  const kept = await ask(`${post(11, `${AUTH}${NL}`)}12345678901${get('/small')}`, 2);
+  t.match(
+    kept.responses.map((each) => each.status),
+    [413, 200],
+    'a short body is read to its end and the connection kept',
+  );
+  t.match((await ask(post(100_000, `${AUTH}${NL}`))).responses[0]?.headers, { connection: 'close' });
+  t.match(lines.slice(1), [
+    { 'http.response.status_code': 413, 'tenant.id': 'acme', 'reeve.code': 'body-too-large' },
+    { 'http.response.status_code': 413 },
+  ]);
+  let text = '';
+  for await (const chunk of sidecar.metrics.exposition()) text += chunk;
+  t.match(text, /reeve_replies_total\{code="body-too-large"\} 2/);
+});
