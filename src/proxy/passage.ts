@@ -244,7 +244,8 @@ export class Passage implements Answering {
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */
   #refuse(reply: Reply): void {
-    this.#world.onRefused(reply.code);
+    const { method, url: target, socket } = this.#req;
+    this.#world.onRefused({ code: reply.code, method, target, peer: socket.remoteAddress });
     this.#response.isLast();
     this.#reply(reply, 'gate');
   }

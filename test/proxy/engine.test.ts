@@ -161,11 +161,48 @@ t.test('a body declared too large is judged behind identity, and the refusal is 
     'a short body is read to its end and the connection kept',
   );
   t.match((await ask(post(100_000, `${AUTH}${NL}`))).responses[0]?.headers, { connection: 'close' });
-  t.match(lines.slice(1), [
-    { 'http.response.status_code': 413, 'tenant.id': 'acme', 'reeve.code': 'body-too-large' },
-    { 'http.response.status_code': 413 },
-  ]);
+  t.match(
+    lines.filter((each) => each['reeve.code'] === 'body-too-large'),
+    [{ 'http.response.status_code': 413, 'tenant.id': 'acme' }, { 'http.response.status_code': 413 }],
+  );
   let text = '';
   for await (const chunk of sidecar.metrics.exposition()) text += chunk;
   t.match(text, /reeve_replies_total\{code="body-too-large"\} 2/);
+});
+
+t.test('what is refused before the chain is in the access log with what is known of it', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
+  };
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const refused: readonly (readonly [string, object])[] = [
+    [
+      `TRACE /x?canary HTTP/1.1${NL}Host: a${NL}${NL}`,
+      { 'http.request.method': 'TRACE', 'url.path': '/x', 'reeve.code': 'method-not-supported' },
+    ],
+    [get('/y', `Connection: x-tenant-id${NL}`), { 'url.path': '/y', 'reeve.code': 'hop-by-hop-nomination' }],
+    [get(`/${'z'.repeat(9000)}`), { 'url.path': /^\/z{255}…$/, 'http.response.status_code': 414 }],
+    [
+      get('/u', `Connection: upgrade, host${NL}Upgrade: x${NL}`),
+      { 'url.path': '/u', 'reeve.code': 'hop-by-hop-nomination' },
+    ],
+    [get('http://user:canary@'), { 'url.path': undefined, 'http.response.status_code': 400 }],
+    [`CONNECT a:80 HTTP/1.1${NL}Host: a${NL}${NL}`, { 'http.request.method': 'CONNECT', 'url.path': undefined }],
+    [`no HTTP at all${NL}${NL}`, { 'http.request.method': undefined, 'reeve.code': 'malformed-request' }],
+  ];
+  for (const [access, expected] of [
+    ['all', refused.length],
+    ['errors', refused.length],
+    ['off', 0],
+  ] as const) {
+    lines.length = 0;
+    const sidecar = await sidecarForTest(t, upstream, { log, settings: { 'log.access': access } });
+    for (const [bytes] of refused) await exchangeRaw(sidecar.port, bytes, { responses: 1 });
+    t.equal(lines.length, expected, access);
+    for (const [at, line] of lines.entries())
+      t.match(line, { 'client.address': '127.0.0.1', 'reeve.outcome': 'refused', ...refused[at]?.[1] });
+    t.notMatch(JSON.stringify(lines), /canary/);
+  }
 });
