@@ -5,6 +5,7 @@
 import type { Identity } from '../identity/index.ts';
 import type { Limits } from '../limits/index.ts';
 import { chain, type Exchange, type Filter, type OnStageThrow, type Pipeline } from '../pipeline/index.ts';
+import { readiness } from './readiness.ts';
 import { routing } from './routing.ts';
 
 export interface Stages {
@@ -21,6 +22,8 @@ export function buildChain(stages: Stages): Pipeline {
     chain(stages.onStageThrow)
       // Outermost, so that whatever becomes of a request is counted and logged, refusals included.
       .use(stages.observe)
+      // A credential that nobody can judge yet is not a bad one.
+      .use(readiness)
       // Before anything that could look at a header: what clients forge must be gone first.
       .use(stages.identity.sanitise)
       // Limits are per verified tenant; who is not verified must not spend a tenant's allowance.

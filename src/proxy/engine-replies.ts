@@ -13,6 +13,8 @@ export const upstreamReplies: Readonly<Record<UpstreamError, Reply>> = {
   malformed: { code: 'upstream-malformed', detail: 'The application did not answer in sound HTTP.' },
 };
 
+export const bodyTooLarge: Reply = { code: 'body-too-large', detail: 'The body is larger than this route allows.' };
+
 export const defectReply: Reply = { code: 'stage-failed', detail: 'The sidecar failed to handle the request.' };
 
 const FULL: Reply = {

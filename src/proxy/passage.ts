@@ -13,7 +13,7 @@ import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
 import { ClientResponse } from './client-response.ts';
-import { defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
+import { bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
@@ -74,14 +74,16 @@ export class Passage implements Answering {
     if (passed.isRefused) return this.#refuse({ code: passed.code, detail: passed.detail });
     this.#passed = passed;
     this.#exchange = arrive(this.#world, this.#req, passed, headers);
-    const bytesMax = this.#bodyBytesMax(this.#exchange);
-    if (passed.framing.kind === 'length' && passed.framing.bytes > bytesMax)
-      return this.#reply({ code: 'body-too-large', detail: `The body is larger than ${bytesMax} bytes.` }, 'engine');
     this.#decide();
   }
 
   #bodyBytesMax(x: Exchange): number {
     return x.route?.bodyBytesMax ?? this.#world.config.wire.bodyBytesMax;
+  }
+
+  #isBodyTooLong(x: Exchange): boolean {
+    const { framing } = this.#passed as Passed;
+    return framing.kind === 'length' && framing.bytes > this.#bodyBytesMax(x);
   }
 
   #decide(): void {
@@ -101,6 +103,8 @@ export class Passage implements Answering {
 
   #send(): void {
     const x = this.#exchange as Exchange;
+    // Behind the chain: a stranger must not learn a route's bound, and the refusal is counted as the tenant's.
+    if (this.#isBodyTooLong(x)) return this.#reply(bodyTooLarge, 'engine');
     // The routing stage names none that is not there.
     const upstream = this.#world.upstreams.get((x.endpoint as Endpoint).name) as Upstream;
     const refusal = whyNot(upstream);
@@ -201,8 +205,7 @@ export class Passage implements Answering {
 
   onFail(error: UpstreamError, cause: Error, reach: Reach): void {
     if (this.#isDone) return;
-    if (this.#body?.errored instanceof BodyTooLarge)
-      return this.#fail({ code: 'body-too-large', detail: 'The body is larger than this route allows.' });
+    if (this.#body?.errored instanceof BodyTooLarge) return this.#fail(bodyTooLarge);
     if (cause instanceof ClientGone || this.#body?.errored instanceof ClientGone) return this.#onClientClose();
     this.#upstream?.failed(error);
     if (mayRetry(reach, this.#outgoing as Outgoing, this.#attempts)) return this.#try();
@@ -233,7 +236,8 @@ export class Passage implements Answering {
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */
   #refuse(reply: Reply): void {
-    this.#world.onRefused(reply.code);
+    const { method, url: target, socket } = this.#req;
+    this.#world.onRefused({ code: reply.code, method, target, peer: socket.remoteAddress });
     this.#response.isLast();
     this.#reply(reply, 'gate');
   }

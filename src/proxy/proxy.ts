@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
+import { AccessLog, type Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
 import { Passage } from './passage.ts';
 import { isTunnel, Tunnel } from './tunnel.ts';
@@ -123,7 +124,8 @@ class Listener implements Proxy {
   }
 
   #wire(): void {
-    const { metrics, log } = this.#options;
+    const { metrics, log, random, config } = this.#options;
+    const access = new AccessLog({ log, random, access: config.log });
     const replies = metrics.counters({
       name: 'reeve_gate_refusals_total',
       help: 'Requests that were refused before the chain, by code.',
@@ -159,7 +161,10 @@ class Listener implements Proxy {
     const world: ProxyWorld = {
       ...this.#options,
       isDraining: () => this.#isDraining,
-      onRefused: (code) => replies.add(replies.index(code)),
+      onRefused(refused) {
+        replies.add(replies.index(refused.code));
+        access.refusal(refused);
+      },
       onDefect(where, cause) {
         defects.add();
         log.error('engine.defect', { where, cause });
@@ -191,13 +196,13 @@ class Listener implements Proxy {
       socket.on('error', () => socket.destroy());
       connectionOf(socket).handOver(() => this.#openTunnel(new Tunnel(world, req, socket as Socket, head), socket));
     });
-    const refuse = (socket: Duplex, reply: Reply): void => {
-      world.onRefused(reply.code);
+    const refuse = (socket: Duplex, reply: Reply, known: Partial<Unadmitted> = {}): void => {
+      world.onRefused({ ...known, code: reply.code, peer: (socket as Socket).remoteAddress });
       connectionOf(socket).refuse(reply);
     };
-    server.on('connect', (_req, socket) => {
+    server.on('connect', ({ method }, socket) => {
       socket.on('error', () => socket.destroy());
-      refuse(socket, { code: 'method-not-supported', detail: 'CONNECT is not supported.' });
+      refuse(socket, { code: 'method-not-supported', detail: 'CONNECT is not supported.' }, { method });
     });
     server.on('clientError', (cause: NodeJS.ErrnoException, socket) => {
       if (cause.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();

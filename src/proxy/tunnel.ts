@@ -208,7 +208,8 @@ export class Tunnel {
     this.#hangUp(`${headText(answer.status, '', [...headers.raw, 'Connection', 'close'])}${answer.body}`);
     if (x === undefined) {
       this.#isDone = true;
-      this.#world.onRefused(reply.code);
+      const { method, url: target } = this.#req;
+      this.#world.onRefused({ code: reply.code, method, target, peer: this.#client.remoteAddress });
     } else this.#end({ kind: 'replied', by: 'tunnel', reply, status: answer.status });
   }
 

@@ -1,8 +1,9 @@
 /** What the engine is given, and what a passage may use of its listener. */
 import type { Clock, Random, Timers } from '../core/index.ts';
-import type { Pipeline, ReplyCode } from '../pipeline/index.ts';
+import type { Pipeline } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { SidecarConfig, Snapshot } from '../tenants/index.ts';
+import type { Unadmitted } from './access-log.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface ProxyOptions {
@@ -23,7 +24,8 @@ export interface ProxyOptions {
 /** What a passage may use of its listener. */
 export interface ProxyWorld extends ProxyOptions {
   isDraining(): boolean;
-  onRefused(code: ReplyCode): void;
+  /** Refused before there was an exchange: counted and logged here, for no stage sees it. */
+  onRefused(refused: Unadmitted): void;
   /** Something of ours threw: the request is refused, the process lives. */
   onDefect(where: string, cause: unknown): void;
 }

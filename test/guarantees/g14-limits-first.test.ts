@@ -1,6 +1,6 @@
 /**
- * G14: what is too large is refused before any work: at once, without a credential being looked at, without a byte to the application, and
- * without being kept. The sidecar is a process of its own; each row is sent many times on new connections.
+ * G14: what is too large is refused before any work: at once, without a byte to the application, and without being kept; a head that is too
+ * large without a credential being looked at, a body that is too large only for who proved a tenant. The sidecar is a process of its own; each row is sent many times on new connections.
  */
 import t from 'tap';
 import { mib, quantile, rssOf, SMALL_YOUNG_GENERATION } from '../helpers/processes.ts';
@@ -8,6 +8,7 @@ import { exchangeRaw } from '../helpers/raw-client.ts';
 import { scaled } from '../helpers/scale.ts';
 import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
+import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
 const TIMES = scaled(100);
@@ -16,7 +17,8 @@ const ANSWER_MS_MAX = 5;
 /** Research: 1 KiB kept of each; 10 MB of a collector that has not run yet. */
 const RSS_GROWTH_MAX = TIMES * 9 * 1024 + 10 * 2 ** 20;
 
-// No row has a credential: an answer other than 401 was given before identity.
+// Heads have no credential: an answer other than 401 was given before identity. Bodies have one: strangers learn no bound of a route.
+const AUTH = `Authorization: Bearer ${tokenFor('org_acme')}${NL}`;
 const head = (line: string, fields = ''): string => `${line} HTTP/1.1${NL}Host: a${NL}${fields}${NL}`;
 const ROWS: readonly (readonly [string, string, number])[] = [
   ['a head of 33 KiB', head('GET /', `X: ${'y'.repeat(33 * 1024)}${NL}`), 431],
@@ -25,8 +27,8 @@ const ROWS: readonly (readonly [string, string, number])[] = [
   ['101 fields', head('GET /', `a: b${NL}`.repeat(100)), 431],
   ['1,100 fields', head('GET /', `a: b${NL}`.repeat(1100)), 431],
   ['a target of 9 KiB', head(`GET /${'x'.repeat(9 * 1024)}`), 414],
-  ['a body by length', head('POST /', `Content-Length: 1025${NL}`), 413],
-  ["a body over its route's bound", head('POST /small', `Content-Length: 11${NL}`), 413],
+  ['a body by length', head('POST /', `${AUTH}Content-Length: 1025${NL}`), 413],
+  ["a body over its route's bound", head('POST /small', `${AUTH}Content-Length: 11${NL}`), 413],
   [
     'an upgrade with 101 fields',
     head('GET /', `Connection: Upgrade${NL}Upgrade: x${NL}${`a: b${NL}`.repeat(100)}`),
@@ -37,6 +39,8 @@ const PASSES: readonly (readonly [string, string])[] = [
   ['a head of 16 KiB', head('GET /', `X: ${'y'.repeat(16 * 1024)}${NL}`)],
   ['99 fields', head('GET /', `a: b${NL}`.repeat(98))],
   ['a target of 8,000 bytes', head(`GET /${'x'.repeat(7999)}`)],
+  ['a body by length of a stranger', head('POST /', `Content-Length: 1025${NL}`)],
+  ["a stranger's body over its route's bound", head('POST /small', `Content-Length: 11${NL}`)],
   ['a body at its bound', `${head('POST /', `Content-Length: 1024${NL}`)}${'x'.repeat(1024)}`],
 ];
 

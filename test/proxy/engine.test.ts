@@ -1,4 +1,5 @@
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import t from 'tap';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
@@ -138,4 +139,87 @@ t.test('what an application says of rate limits gives way to ours, and stays whe
     'x-ratelimit-limit': '1',
   });
   t.match(await told({}), { ratelimit: own.ratelimit, 'ratelimit-policy': own['RATELIMIT-POLICY'].join(', ') });
+});
+
+t.test('without a configuration nobody is told that their credential is bad', async (t) => {
+  const tenancy = makeTenancy();
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const empty = await sidecarForTest(t, upstream, {
+    tenancy,
+    settings: { 'tenancy.dir': join(tenancy.dir, 'not-mounted-yet') },
+  });
+  t.equal(empty.tenancy.snapshot.generation, 0);
+  const upgrade = `Connection: Upgrade${NL}Upgrade: websocket${NL}`;
+  for (const fields of ['', upgrade])
+    t.match((await exchangeRaw(empty.port, get('/', fields), { responses: 1 })).responses[0], {
+      status: 503,
+      headers: { 'retry-after': '1' },
+      body: /"code":"not-ready"/,
+    });
+});
+
+t.test('a body declared too large is judged behind identity, and the refusal is counted and logged', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
+  };
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const tenancy = makeTenancy({ 'routes.yaml': document('Route', 's', { match: { path: '/small' }, bodyMax: '10B' }) });
+  const sidecar = await sidecarForTest(t, upstream, { tenancy, log });
+  const post = (bytes: number, fields: string): string =>
+    `POST /small HTTP/1.1${NL}Host: a${NL}${fields}Content-Length: ${bytes}${NL}${NL}`;
+  const ask = (bytes: string, responses = 1) => exchangeRaw(sidecar.port, bytes, { responses, waitMs: 2000 });
+  t.match((await ask(post(11, ''))).responses[0], { status: 401 }, 'a stranger learns no bound');
+  const kept = await ask(`${post(11, `${AUTH}${NL}`)}12345678901${get('/small')}`, 2);
+  t.match(
+    kept.responses.map((each) => each.status),
+    [413, 200],
+    'a short body is read to its end and the connection kept',
+  );
+  t.match((await ask(post(100_000, `${AUTH}${NL}`))).responses[0]?.headers, { connection: 'close' });
+  t.match(
+    lines.filter((each) => each['reeve.code'] === 'body-too-large'),
+    [{ 'http.response.status_code': 413, 'tenant.id': 'acme' }, { 'http.response.status_code': 413 }],
+  );
+  let text = '';
+  for await (const chunk of sidecar.metrics.exposition()) text += chunk;
+  t.match(text, /reeve_replies_total\{code="body-too-large"\} 2/);
+});
+
+t.test('what is refused before the chain is in the access log with what is known of it', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log: Log = {
+    ...silentLog,
+    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
+  };
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const refused: readonly (readonly [string, object])[] = [
+    [
+      `TRACE /x?canary HTTP/1.1${NL}Host: a${NL}${NL}`,
+      { 'http.request.method': 'TRACE', 'url.path': '/x', 'reeve.code': 'method-not-supported' },
+    ],
+    [get('/y', `Connection: x-tenant-id${NL}`), { 'url.path': '/y', 'reeve.code': 'hop-by-hop-nomination' }],
+    [get(`/${'z'.repeat(9000)}`), { 'url.path': /^\/z{255}…$/, 'http.response.status_code': 414 }],
+    [
+      get('/u', `Connection: upgrade, host${NL}Upgrade: x${NL}`),
+      { 'url.path': '/u', 'reeve.code': 'hop-by-hop-nomination' },
+    ],
+    [get('http://user:canary@'), { 'url.path': undefined, 'http.response.status_code': 400 }],
+    [`CONNECT a:80 HTTP/1.1${NL}Host: a${NL}${NL}`, { 'http.request.method': 'CONNECT', 'url.path': undefined }],
+    [`no HTTP at all${NL}${NL}`, { 'http.request.method': undefined, 'reeve.code': 'malformed-request' }],
+  ];
+  for (const [access, expected] of [
+    ['all', refused.length],
+    ['errors', refused.length],
+    ['off', 0],
+  ] as const) {
+    lines.length = 0;
+    const sidecar = await sidecarForTest(t, upstream, { log, settings: { 'log.access': access } });
+    for (const [bytes] of refused) await exchangeRaw(sidecar.port, bytes, { responses: 1 });
+    t.equal(lines.length, expected, access);
+    for (const [at, line] of lines.entries())
+      t.match(line, { 'client.address': '127.0.0.1', 'reeve.outcome': 'refused', ...refused[at]?.[1] });
+    t.notMatch(JSON.stringify(lines), /canary/);
+  }
 });
