@@ -17,6 +17,7 @@ const routeFor = (name: string, kind: 'exact' | 'prefix', text: string, methods?
   degradedUpstream: undefined,
   timeoutMs: undefined,
   bodyBytesMax: undefined,
+  source: 'r.yaml',
 });
 
 /** What the index must answer: the first of the sorted routes that matches. */
