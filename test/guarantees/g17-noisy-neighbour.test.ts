@@ -4,8 +4,8 @@
  * machine is as busy in both, and what differs is what sharing a sidecar and an application costs. The order turns pair by pair. A few
  * rounds without any flood say what the neighbour has quite alone: that is printed, not judged, for the flood takes its share of the cores.
  *
- * Both must hold: the p99 of all flooded rounds against all others, and the median of the pairs. When one does not, and the rounds of one kind
- * differ among themselves by more than what is allowed, the machine was too noisy to tell: measured again, three times at most, and said.
+ * Both must hold: the p99 of all flooded rounds against all others, and the median of the pairs. Where rounds of one kind differ among
+ * themselves by more than what is allowed, the machine is too noisy to tell either way: measured again, three times at most, and said.
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
-const PAIRS = 8;
+const PAIRS = 6;
 const ROUND_MS = 1500;
 const LIMIT = 20;
 /** What passes at once must not be a queue at the application: that would be the limit that was granted, not the flood. */
@@ -153,7 +153,7 @@ t.test('a flood at 20 times the limit is not felt next door', { timeout: 300_000
   await round('here');
   let measured = await measure();
   let tries = 1;
-  for (; isFelt(measured) && measured.noise > P99_RATIO_MAX && tries < TRIES_MAX; tries++) {
+  for (; measured.noise > P99_RATIO_MAX && tries < TRIES_MAX; tries++) {
     t.comment(`G17 try ${tries}: this machine is too noisy to tell: ${textOf(measured)}`);
     measured = await measure();
   }
