@@ -13,15 +13,20 @@ export interface Timers {
   yieldLoop(): Promise<void>;
 }
 
+/** 2^31 - 1: setTimeout fires after 1 ms when it is asked for more. 25 days early is late enough. */
+const DELAY_MS_MAX = 2 ** 31 - 1;
+
+const bounded = (delayMs: number): number => Math.min(delayMs, DELAY_MS_MAX);
+
 export const systemTimers: Timers = {
   after(delayMs, run) {
-    const handle = setTimeout(run, delayMs).unref();
+    const handle = setTimeout(run, bounded(delayMs)).unref();
     return { cancel: () => clearTimeout(handle) };
   },
   every(periodMs, run) {
-    const handle = setInterval(run, periodMs).unref();
+    const handle = setInterval(run, bounded(periodMs)).unref();
     return { cancel: () => clearInterval(handle) };
   },
-  sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, delayMs)),
+  sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, bounded(delayMs))),
   yieldLoop: () => new Promise((resolve) => setImmediate(resolve)),
 };

@@ -8,6 +8,9 @@ import { NAME } from './name.ts';
 
 const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
 
+/** RFC 1035 §2.3.1, RFC 1123 §2.1. */
+const LABEL = '[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?';
+
 const strict = <P extends TProperties>(properties: P, description: string): TObject<P> =>
   Type.Object(properties, { additionalProperties: false, description });
 const text = (title: string, pattern: string, examples: string[], description: string, more: object = {}) =>
@@ -41,8 +44,8 @@ const requestRate = strict(
     credits: Type.Optional(
       strict(
         {
-          earn: percent('Share of the unused allowance that is banked.'),
-          cap: duration('The bank holds at most this long of the limit.'),
+          earn: percent('Share of the unused allowance that is banked, at most 100%.'),
+          cap: duration('The bank holds at most this long of the limit; at most 30d.'),
         },
         'Banked burst: what a quiet tenant saves, it may spend before anything else is degraded.',
       ),
@@ -71,7 +74,7 @@ const rung = Type.Union(
     Type.Literal('credit'),
     Type.Literal('deprioritize'),
     Type.Literal('reject'),
-    strict({ shape: duration('Longest delay.') }, 'Delay the request until the limit allows it.'),
+    strict({ shape: duration('Longest delay, 1ms to 10s.') }, 'Delay the request until the limit allows it.'),
     strict(
       { stale: duration('Oldest answer.') },
       'Answer from a stale copy. Accepted; takes effect in a later version.',
@@ -194,13 +197,7 @@ export const TenantSchema = document(
             ),
             hosts: Type.Optional(
               Type.Array(
-                text(
-                  'host name',
-                  '^[A-Za-z0-9]([-A-Za-z0-9.]{0,251}[A-Za-z0-9])?$',
-                  ['acme.app.example'],
-                  'A host name.',
-                  { maxLength: 253 },
-                ),
+                text('host name', `^${LABEL}(\\.${LABEL})*$`, ['acme.app.example'], 'A host name.', { maxLength: 253 }),
                 { maxItems: 64, description: 'Host names that mean this tenant.' },
               ),
             ),
@@ -322,7 +319,7 @@ export const IdentityProviderSchema = document(
           description: 'The exact `typ` a token must carry, case-insensitive. Default: JWT, at+jwt or none.',
         }),
       ),
-      clockSkew: Type.Optional(duration('Tolerated between clocks.', { default: '5s' })),
+      clockSkew: Type.Optional(duration('Tolerated between clocks, at most 10min.', { default: '5s' })),
     },
     'How its tokens are verified.',
   ),
@@ -335,9 +332,14 @@ export const RouteSchema = document(
     {
       match: strict(
         {
-          path: text('path pattern', '^/[!-~]*$', ['/exports/*'], 'An exact path, or a prefix that ends in `/*`.', {
-            maxLength: 1024,
-          }),
+          path: text(
+            'path pattern',
+            // A request's path never holds `?` or `#`: they begin its query and its fragment.
+            '^/[!"$->@-~]*$',
+            ['/exports/*'],
+            'An exact path, or a prefix that ends in `/*`. Without a query.',
+            { maxLength: 1024 },
+          ),
           methods: Type.Optional(
             Type.Array(text('method', '^[A-Z]{1,20}$', ['POST'], 'An HTTP method.'), {
               minItems: 1,
@@ -363,7 +365,7 @@ export const RouteSchema = document(
       degraded: Type.Optional(
         strict({ upstream: name('A name in the sidecar’s `upstreams`.') }, 'Where degraded requests go.'),
       ),
-      timeout: Type.Optional(duration('From the end of the request to the first byte of the response.')),
+      timeout: Type.Optional(duration('From the end of the request to the first byte of the response, 1ms to 1h.')),
       bodyMax: Type.Optional(size('Largest request body.')),
     },
     'What the route costs and where it may go. The most specific match wins: exact before prefix, longer before shorter, with methods before without.',
@@ -395,7 +397,7 @@ export const SidecarSchema = document(
           dir: Type.String({ minLength: 1, description: 'Directory of tenancy documents. Hot.' }),
           allowShrink: Type.Optional(flag('Allow one change to remove more than 20 % of the tenants.', false)),
           removeGrace: Type.Optional(
-            duration('How long the objects of a file that vanished live on.', { default: '2s' }),
+            duration('How long the objects of a file that vanished live on, at most 1d.', { default: '2s' }),
           ),
         },
         'Where the tenancy is.',
@@ -513,17 +515,17 @@ export const SidecarSchema = document(
       wire: Type.Optional(
         strict(
           {
-            headBytesMax: Type.Optional(size('Request line and headers.', { default: '32KiB' })),
+            headBytesMax: Type.Optional(size('Request line and headers, 1KiB to 16MiB.', { default: '32KiB' })),
             headersMax: Type.Optional(
               Type.Integer({ minimum: 8, maximum: 1000, default: 100, description: 'Header fields of a request.' }),
             ),
-            targetBytesMax: Type.Optional(size('Request target.', { default: '8KiB' })),
+            targetBytesMax: Type.Optional(size('Request target, 1KiB to 16MiB.', { default: '8KiB' })),
             bodyBytesMax: Type.Optional(size('Request body, where the route says nothing.', { default: '64MiB' })),
-            headTimeout: Type.Optional(duration('For a whole request head to arrive.', { default: '10s' })),
-            idleTimeout: Type.Optional(duration('Without a byte in either direction.', { default: '60s' })),
-            connectTimeout: Type.Optional(duration('To connect to an upstream.', { default: '2s' })),
+            headTimeout: Type.Optional(duration('For a whole request head to arrive, 1ms to 1h.', { default: '10s' })),
+            idleTimeout: Type.Optional(duration('Without a byte in either direction, 1ms to 1h.', { default: '60s' })),
+            connectTimeout: Type.Optional(duration('To connect to an upstream, 1ms to 1h.', { default: '2s' })),
             responseTimeout: Type.Optional(
-              duration('For the head of a response, where the route says nothing.', { default: '30s' }),
+              duration('For the head of a response, where the route says nothing, 1ms to 1h.', { default: '30s' }),
             ),
             connectionsMax: Type.Optional(
               Type.Integer({
@@ -568,7 +570,11 @@ export const SidecarSchema = document(
       ),
       drain: Type.Optional(
         strict(
-          { grace: Type.Optional(duration('From SIGTERM to the end of the last request.', { default: '25s' })) },
+          {
+            grace: Type.Optional(
+              duration('From SIGTERM to the end of the last request, at most 1h.', { default: '25s' }),
+            ),
+          },
           'How it stops.',
         ),
       ),

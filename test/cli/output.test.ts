@@ -137,8 +137,8 @@ t.test('a request is explained: who decides, which route, what is left, what it 
     ...sample,
     'more.yaml':
       plan('open') +
-      plan('tiny', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: [{ shape: '2min' }], shadow: true }) +
-      plan('shaped', { rate: { requests: { limit: '30/min', burst: 1 } }, degrade: [{ shape: '1min' }] }) +
+      plan('tiny', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: [{ shape: '10s' }], shadow: true }) +
+      plan('shaped', { rate: { requests: { limit: '30/min', burst: 1 } }, degrade: [{ shape: '10s' }] }) +
       plan('closed', { rate: { requests: { limit: '1/min', burst: 1 } }, degrade: ['reject'] }) +
       tenant('free-of-limits', { plan: 'open' }) +
       tenant('quiet', { plan: 'tiny', identity: { hosts: ['quiet.test'] } }) +
@@ -173,7 +173,7 @@ POST /exports/1 would get: √ pass, route exports is critical; goes to applicat
     await exchangeRaw(sidecar.ports.inbound, `GET / HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`, { responses: 1 });
   t.match(
     check('slow').stdout,
-    /√ shape \(shape: 60000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
+    /√ shape \(shape: 10000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
   );
   t.match(
     check('quiet').stdout,

@@ -99,3 +99,10 @@ t.test('timers run, repeat, cancel and yield', async (t) => {
   });
   t.equal(ticks, 3);
 });
+
+t.test('a timer that is asked for more than setTimeout can bear does not fire at once', async (t) => {
+  const early = (): void => void t.fail('fired');
+  const timers = [systemTimers.after(365 * 86_400e3, early), systemTimers.every(2 ** 40, early)];
+  await systemTimers.sleep(20);
+  for (const each of timers) each.cancel();
+});

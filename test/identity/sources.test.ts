@@ -236,6 +236,50 @@ t.test('a path that another server would resolve to another names nobody', async
     t.equal(await w.who(acme, { path }), 'acme', path);
 });
 
+t.test('a path that is spelled so that only a server behind reads the prefix in it names nobody', async (t) => {
+  const acme = bearer('org_acme');
+  const w = await identityWorld({}, all);
+  const proof = await identityWorld({}, trusting);
+  for (const path of [
+    '//t/globex/o',
+    '/t//globex/o',
+    '///t/globex/o',
+    '//any.host/t/globex/o',
+    '/T/globex/o',
+    '/%74/globex/o',
+    '/%54/globex/o',
+    '/%2574/globex/o',
+    '/t%2Fglobex/o',
+    '/%2Ft/globex/o',
+    '/\\t/globex/o',
+    '/t\\globex/o',
+    '/t;x=1/globex/o',
+    '/;x/t/globex/o',
+    '/t/%67lobex/o',
+    '/t/acme;x/o',
+    '/t/globex\\o',
+    '/t//',
+  ]) {
+    t.equal(await w.who(acme, { path }), 'tenant-mismatch', path);
+    t.equal(await proof.who([], { path }), 'tenant-mismatch', path);
+  }
+  for (const path of [
+    '/t/acme//o',
+    '/t/acme/%74',
+    '/t',
+    '/ta/globex',
+    '/x/t/globex',
+    '/files/a%20b;v=1',
+    '/x//y',
+    '/%c3%a9/t/',
+  ])
+    t.equal(await w.who(acme, { path }), 'acme', path);
+  const root = await identityWorld({}, { ...all, 'identity.pathPrefix': '/' });
+  for (const path of ['//globex/o', '/%67lobex/o', '/globex;x/o', '/globex/o'])
+    t.equal(await root.who(acme, { path }), 'tenant-mismatch', path);
+  for (const path of ['/', '/acme/o', '/orders/%20']) t.equal(await root.who(acme, { path }), 'acme', path);
+});
+
 t.test('a header that an application may read as the one counts as a second', async (t) => {
   const w = await identityWorld({}, trusting);
   t.equal(await w.who(['X-Org', 'acme']), 'acme');

@@ -211,7 +211,8 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
   };
   const text = (path: string) => value(path) as string;
   const ms = (path: string) => parseDurationMs(text(path)) as number;
-  const bytes = (path: string) => parseSizeBytes(text(path)) as number;
+  // `1.0001KiB` is no whole number, and Node refuses it.
+  const bytes = (path: string) => Math.floor(parseSizeBytes(text(path)) as number);
   const number = (path: string) => value(path) as number;
   const isOn = (path: string) => value(path) as boolean;
   return {

@@ -1,5 +1,5 @@
 /** What a schema cannot say of a document: dates that exist, rates that admit somebody, words that do nothing yet. */
-import { parseRatePerSec } from '../../core/index.ts';
+import { parseByteRatePerSec, parseRatePerSec } from '../../core/index.ts';
 import type { Problem } from '../findings.ts';
 import type {
   IdentityProviderDocument,
@@ -9,6 +9,21 @@ import type {
   SidecarDocument,
   TenantDocument,
 } from '../schema.ts';
+import {
+  BANK,
+  BODY,
+  BYTE_RATE,
+  DELAY,
+  DRAIN,
+  HEAD,
+  outside,
+  PERCENT,
+  RATE,
+  type Range,
+  REMOVAL,
+  SKEW,
+  TIMEOUT,
+} from './ranges.ts';
 
 /** A problem that only the meaning shows; `path` in the document. */
 export interface Objection extends Problem {
@@ -24,11 +39,17 @@ export function objectionsTo(kind: Kind, document: AnyDocument): Objection[] {
   if (kind === 'Plan') return toPlan(document as PlanDocument);
   if (kind === 'Tenant') return toTenant(document as TenantDocument);
   if (kind === 'IdentityProvider') return toProvider(document as IdentityProviderDocument);
-  return kind === 'Route' ? toRoute(document as RouteDocument) : [];
+  return kind === 'Route' ? toRoute(document as RouteDocument) : toSidecar(document as SidecarDocument);
 }
 
 function error(path: Path, message: string, remedy: string | undefined): Objection {
   return { severity: 'error', path, isKey: false, message, remedy };
+}
+
+/** At most one: a value that is there is in its range. */
+function inRange(path: Path, text: string | undefined, range: Range): Objection[] {
+  const found = text === undefined ? undefined : outside(range, text);
+  return found === undefined ? [] : [error(path, found.message, found.remedy)];
 }
 
 function toPlan({ spec }: PlanDocument): Objection[] {
@@ -45,20 +66,32 @@ function toPlan({ spec }: PlanDocument): Objection[] {
   return [
     ...(spec.quotas === undefined ? [] : [later(['quotas'])]),
     ...rungs.map(([at]) => later(['degrade', at])),
+    ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) =>
+      typeof rung === 'object' && 'shape' in rung ? inRange(['spec', 'degrade', at, 'shape'], rung.shape, DELAY) : [],
+    ),
     ...toRates(['spec'], spec.rate),
   ];
 }
 
 function toRates(path: Path, rates: Rates | undefined): Objection[] {
-  const requests = rates?.requests;
-  if (requests === undefined) return [];
-  const at = [...path, 'rate', 'requests'];
+  const { requests, egress } = rates ?? {};
+  const at = [...path, 'rate'];
   const objections: Objection[] = [];
-  if (parseRatePerSec(requests.limit) === 0)
-    objections.push(error([...at, 'limit'], 'a rate of zero admits nobody', 'use state: suspended to refuse a tenant'));
+  if (egress !== undefined)
+    objections.push(...toLimit([...at, 'egress', 'limit'], egress.limit, parseByteRatePerSec, BYTE_RATE));
+  if (requests === undefined) return objections;
+  const of = [...at, 'requests'];
+  objections.push(...toLimit([...of, 'limit'], requests.limit, parseRatePerSec, RATE));
   if (requests.burst !== undefined && requests.burst < 1)
-    objections.push(error([...at, 'burst'], 'a burst under 1 admits nobody', 'use at least 1'));
+    objections.push(error([...of, 'burst'], 'a burst under 1 admits nobody', 'use at least 1'));
+  objections.push(...inRange([...of, 'credits', 'earn'], requests.credits?.earn, PERCENT));
+  objections.push(...inRange([...of, 'credits', 'cap'], requests.credits?.cap, BANK));
   return objections;
+}
+
+function toLimit(path: Path, text: string, parse: Range['parse'], range: Range): Objection[] {
+  if (parse(text) !== 0) return inRange(path, text, range);
+  return [error(path, 'a rate of zero admits nobody', 'use state: suspended to refuse a tenant')];
 }
 
 function toTenant({ spec }: TenantDocument): Objection[] {
@@ -110,8 +143,10 @@ function isZone(zone: string): boolean {
 function toProvider({ spec }: IdentityProviderDocument): Objection[] {
   const algorithms: readonly string[] = spec.algorithms;
   const symmetric = algorithms.filter((each) => each.startsWith('HS')).length;
-  if (symmetric === 0 || symmetric === algorithms.length) return [];
+  const skew = inRange(['spec', 'clockSkew'], spec.clockSkew, SKEW);
+  if (symmetric === 0 || symmetric === algorithms.length) return skew;
   return [
+    ...skew,
     error(
       ['spec', 'algorithms'],
       'HS* together with public-key algorithms lets a public key be used as a secret',
@@ -128,6 +163,25 @@ function toRoute({ spec }: RouteDocument): Objection[] {
     ...(isMisread
       ? [error(['spec', 'match', 'path'], '* means a prefix only as the last segment', 'end the path in /*')]
       : []),
-    ...(spec.rate === undefined ? [] : toRates(['spec'], { requests: spec.rate.requests })),
+    ...toRates(['spec'], spec.rate),
+    ...inRange(['spec', 'timeout'], spec.timeout, TIMEOUT),
+    ...inRange(['spec', 'bodyMax'], spec.bodyMax, BODY),
+  ];
+}
+
+function toSidecar({ spec }: SidecarDocument): Objection[] {
+  const { wire } = spec;
+  return [
+    ...inRange(['spec', 'tenancy', 'removeGrace'], spec.tenancy.removeGrace, REMOVAL),
+    ...inRange(['spec', 'anonymous', 'limit'], spec.anonymous?.limit, RATE),
+    ...inRange(['spec', 'wire', 'headBytesMax'], wire?.headBytesMax, HEAD),
+    ...inRange(['spec', 'wire', 'targetBytesMax'], wire?.targetBytesMax, HEAD),
+    ...inRange(['spec', 'wire', 'bodyBytesMax'], wire?.bodyBytesMax, BODY),
+    ...inRange(['spec', 'wire', 'headTimeout'], wire?.headTimeout, TIMEOUT),
+    ...inRange(['spec', 'wire', 'idleTimeout'], wire?.idleTimeout, TIMEOUT),
+    ...inRange(['spec', 'wire', 'connectTimeout'], wire?.connectTimeout, TIMEOUT),
+    ...inRange(['spec', 'wire', 'responseTimeout'], wire?.responseTimeout, TIMEOUT),
+    ...inRange(['spec', 'drain', 'grace'], spec.drain?.grace, DRAIN),
+    ...inRange(['spec', 'log', 'sample'], spec.log?.sample, PERCENT),
   ];
 }

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '7b43270e599416d3';
+export const schemaId = '9db918cfe7e44360';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -50,7 +50,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--tenancy-remove-grace",
     "env": "REEVE_TENANCY_REMOVE_GRACE",
     "type": "text",
-    "description": "How long the objects of a file that vanished live on.",
+    "description": "How long the objects of a file that vanished live on, at most 1d.",
     "default": "2s"
   },
   {
@@ -179,7 +179,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-head-bytes-max",
     "env": "REEVE_WIRE_HEAD_BYTES_MAX",
     "type": "text",
-    "description": "Request line and headers.",
+    "description": "Request line and headers, 1KiB to 16MiB.",
     "default": "32KiB"
   },
   {
@@ -195,7 +195,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-target-bytes-max",
     "env": "REEVE_WIRE_TARGET_BYTES_MAX",
     "type": "text",
-    "description": "Request target.",
+    "description": "Request target, 1KiB to 16MiB.",
     "default": "8KiB"
   },
   {
@@ -211,7 +211,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-head-timeout",
     "env": "REEVE_WIRE_HEAD_TIMEOUT",
     "type": "text",
-    "description": "For a whole request head to arrive.",
+    "description": "For a whole request head to arrive, 1ms to 1h.",
     "default": "10s"
   },
   {
@@ -219,7 +219,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-idle-timeout",
     "env": "REEVE_WIRE_IDLE_TIMEOUT",
     "type": "text",
-    "description": "Without a byte in either direction.",
+    "description": "Without a byte in either direction, 1ms to 1h.",
     "default": "60s"
   },
   {
@@ -227,7 +227,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-connect-timeout",
     "env": "REEVE_WIRE_CONNECT_TIMEOUT",
     "type": "text",
-    "description": "To connect to an upstream.",
+    "description": "To connect to an upstream, 1ms to 1h.",
     "default": "2s"
   },
   {
@@ -235,7 +235,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--wire-response-timeout",
     "env": "REEVE_WIRE_RESPONSE_TIMEOUT",
     "type": "text",
-    "description": "For the head of a response, where the route says nothing.",
+    "description": "For the head of a response, where the route says nothing, 1ms to 1h.",
     "default": "30s"
   },
   {
@@ -299,7 +299,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--drain-grace",
     "env": "REEVE_DRAIN_GRACE",
     "type": "text",
-    "description": "From SIGTERM to the end of the last request.",
+    "description": "From SIGTERM to the end of the last request, at most 1h.",
     "default": "25s"
   },
   {
