@@ -1,7 +1,8 @@
 /** Limits as a request meets them: what is told to whom, what a reload keeps, and what a shadow shows. */
 import fc from 'fast-check';
 import t from 'tap';
-import type { Reply } from '../../src/pipeline/index.ts';
+import type { Admitted, Reply } from '../../src/pipeline/index.ts';
+import { HeaderList } from '../../src/wire/index.ts';
 import { plan, route, tenant, type World, world } from './world.ts';
 
 const rate = (limit: string, burst: number, more: object = {}) => ({ rate: { requests: { limit, burst, ...more } } });
@@ -66,6 +67,15 @@ t.test('a client that waits exactly Retry-After is admitted, whatever the limits
   t.ok(refused > 500, `${refused} refusals, seed 42`);
 });
 
+t.test('what an application says of rate limits gives way to what we say', async (t) => {
+  const w = await world(plan('free', rate('10/s', 10)));
+  const { x } = w.ask('acme');
+  const headers = new HeaderList(['RateLimit', '"app";r=1', 'RATELIMIT-POLICY', '"app";q=1', 'X-RateLimit-Limit', '1']);
+  w.limits.filter.onResponse?.(x as Admitted, { status: 200, headers });
+  t.same(headers.names, ['x-ratelimit-limit', 'ratelimit-policy', 'ratelimit']);
+  t.match(headers.first('ratelimit'), /^"requests";r=9/);
+});
+
 t.test('the policy names every limit in whole numbers, and is the rate', async (t) => {
   const policy = async (limit: string): Promise<string> => {
     const w = await world(plan('free', rate(limit, 1)));
@@ -75,7 +85,7 @@ t.test('the policy names every limit in whole numbers, and is the rate', async (
   t.equal(await policy('1/d'), '"requests";q=1;w=86400');
   t.equal(await policy('0.5/s'), '"requests";q=1;w=2');
   t.equal(await policy('1.5/s'), '"requests";q=3;w=2');
-  t.equal(await policy('0.001/d'), '"requests";q=1;w=86400000');
+  t.equal(await policy('0.1/d'), '"requests";q=1;w=864000');
   t.equal(await policy('0.0001234/s'), '"requests";q=1;w=8104');
   t.equal(await policy('3.14159265/s'), '"requests";q=3;w=1');
   t.equal(await policy('1_000_000_000/s'), '"requests";q=1000000000;w=1');

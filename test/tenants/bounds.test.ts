@@ -114,9 +114,9 @@ t.test('a document that costs too much is refused by itself, and its neighbours 
 
 t.test('a directory of very many, very large or ever moving files is read within bounds', async (t) => {
   const crowded = folder(t);
-  for (let i = 0; i <= 10_000; i++) writeFileSync(join(crowded, `f${i}.yaml`), '');
+  for (let i = 0; i <= 10_003; i++) writeFileSync(join(crowded, `f${i}.yaml`), '');
   const many = await readDirectory(crowded);
-  t.match(many, { isCut: true, problems: [{ path: 'f9999.yaml', message: /more than 10000 files or folders/ }] });
+  t.match(many, { isCut: true, problems: [{ path: 'f9997.yaml', message: /more than 10000 files and folders/ }] });
   t.equal('files' in many ? many.files.length : 0, 10_000);
 
   const heavy = folder(t);

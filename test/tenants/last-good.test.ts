@@ -7,7 +7,7 @@ import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { readLastGood, writeLastGood } from '../../src/tenants/catalogue/last-good.ts';
-import { type LiveObject, liveObject } from '../../src/tenants/catalogue/live-object.ts';
+import { type LiveObject, liveObject, NO_DOCUMENT } from '../../src/tenants/catalogue/live-object.ts';
 import type { LoadedFile } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { openTenancy } from '../../src/tenants/index.ts';
@@ -39,6 +39,7 @@ t.test('the last good copy: whole, and of this schema only', async (t) => {
     ]),
   );
   live.set('Tenant/gone', record('Tenant', 'gone', '{"spec":{"plan":"p1"}}'));
+  live.set('Plan/unknown', record('Plan', 'unknown', NO_DOCUMENT));
   live.set('Plan/p1', record('Plan', 'p1', '{"older":true}'));
   t.equal(await readLastGood(dir), undefined, 'none yet');
   await writeLastGood(dir, files, live);

@@ -6,7 +6,7 @@ import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts'
 import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
-import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 /** Small on disk; its documents and their problems do not fit into 40 MB. */
 const MANY = 'a\n---\n'.repeat(60_000);
@@ -14,7 +14,8 @@ const MANY = 'a\n---\n'.repeat(60_000);
 const facts = (dir: string) => ({ dir, stateDir: undefined, allowShrink: false, removeGraceMs: 20 });
 
 t.test('a thread that runs out of memory costs no tenant: it is started again, and said so', async (t) => {
-  const dir = makeTenancy();
+  const route = (name: string, path: string) => document('Route', name, { match: { path } });
+  const dir = makeTenancy({ 'r.yaml': route('exact', '/a') + route('prefix', '/b/*') });
   const lines: string[] = [];
   const metrics = createMetrics({ timers: systemTimers });
   const tenancy = await openTenancy({
@@ -44,6 +45,7 @@ t.test('a thread that runs out of memory costs no tenant: it is started again, a
     'a broken document keeps its object, and indices are stable',
   );
   t.ok(tenancy.snapshot.plans.has('free'), 'so does a broken plan');
+  t.equal(tenancy.snapshot.routes.length, 2);
   dir.write('plans.yaml', plan('free', { concurrency: 3 }));
   dir.write('tenants.yaml', tenant('acme'));
   while (tenancy.snapshot.tenants.size > 1) await systemTimers.sleep(10);

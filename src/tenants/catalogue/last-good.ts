@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LoadedDocument, type LoadedFile, textHash } from '../documents/load.ts';
+import { type LoadedFile, textHash } from '../documents/load.ts';
 import type { ParsedDocument, PlacedProblem } from '../documents/parse.ts';
 import { schemaId } from '../generated/settings.ts';
 import { keyOf, type LiveObject, NO_DOCUMENT } from './live-object.ts';
@@ -56,8 +56,8 @@ function fromLines(lines: readonly string[]): LastGood {
   const remembered = new Map<string, ParsedDocument>();
   const objects: LiveObject[] = [];
   for (const line of lines) {
-    const { hash, warnings, kind, name, json, file, keys, plan, holds } = JSON.parse(line) as Line;
-    if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, json, warnings: warnings ?? [] });
+    const { hash, warnings = [], kind, name, json, file, keys, plan, holds } = JSON.parse(line) as Line;
+    if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, json, warnings });
     objects.push({ kind, name, json, file, keys, plan, holds });
   }
   return { remembered, objects };
@@ -100,19 +100,17 @@ function* chunks(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveObj
 }
 
 function* linesOf(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveObject>): Generator<string> {
-  const sources = new Map<string, LoadedDocument>();
+  const sources = new Map<string, { readonly text: string; readonly warnings: readonly PlacedProblem[] }>();
   for (const file of files)
-    for (const loaded of file.documents) {
-      const { parsed } = loaded;
+    for (const { text, parsed } of file.documents) {
       if (!parsed.isGood) continue;
       const key = keyOf(parsed.kind, parsed.name);
-      if (live.get(key)?.json === parsed.json) sources.set(key, loaded);
+      if (live.get(key)?.json === parsed.json) sources.set(key, { text, warnings: parsed.warnings });
     }
   for (const [key, object] of live) {
     if (object.json === NO_DOCUMENT) continue;
     const source = sources.get(key);
-    const warnings = source?.parsed.isGood && source.parsed.warnings.length > 0 ? source.parsed.warnings : undefined;
-    const hash = source === undefined ? undefined : textHash(source.text);
-    yield JSON.stringify({ hash, ...object, warnings });
+    if (source === undefined) yield JSON.stringify(object);
+    else yield JSON.stringify({ hash: textHash(source.text), ...object, warnings: source.warnings });
   }
 }

@@ -101,19 +101,18 @@ async function list(walk: Walk, dir: string, inside: readonly string[]): Promise
     walk.problems.push(unreadable(relative(walk.base, dir), cause));
     return [];
   });
-  walk.folders++;
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.') || walk.isCut) continue;
     const path = join(dir, entry.name);
     const name = relative(walk.base, path).replaceAll('\\', '/');
     if (await isFolder(entry, path)) await enter(walk, path, name, inside);
     else if (/\.(ya?ml|json)$/.test(entry.name)) walk.paths.push(name);
-    if (walk.paths.length <= FILES_MAX && walk.folders <= FILES_MAX) continue;
+    if (walk.paths.length + walk.folders <= FILES_MAX) continue;
     walk.isCut = true;
-    walk.paths.length = Math.min(walk.paths.length, FILES_MAX);
+    walk.paths.length = FILES_MAX - walk.folders;
     walk.problems.push({
       path: name,
-      message: `more than ${FILES_MAX} files or folders; the rest is not read, and nothing is removed`,
+      message: `more than ${FILES_MAX} files and folders; the rest is not read, and nothing is removed`,
       remedy: 'put several documents in a file',
     });
   }
@@ -133,7 +132,10 @@ async function enter(walk: Walk, path: string, name: string, inside: readonly st
     walk.problems.push({ path: name, message: 'is a link to a folder that it stands in', remedy: 'remove it' });
   else if (inside.length > DEPTH_MAX)
     walk.problems.push({ path: name, message: `folders nested deeper than ${DEPTH_MAX}`, remedy: 'flatten them' });
-  else await list(walk, path, [...inside, identity]);
+  else {
+    walk.folders++;
+    await list(walk, path, [...inside, identity]);
+  }
 }
 
 async function identityOf(dir: string): Promise<string> {
