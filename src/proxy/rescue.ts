@@ -71,7 +71,7 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     401,
     16,
     'Credential invalid',
-    'The credential does not verify. Operators: `reeve_identity_failures_total` and the log line `identity.refused`.',
+    'The credential does not verify. Operators: `detail` of the log line `identity.refused` says why, `reeve_identity_failures_total` how often.',
   ),
   'credential-expired': row(401, 16, 'Credential expired', 'Fetch a new one.'),
   'identity-unavailable': row(
@@ -86,7 +86,12 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     'Tenant mismatch',
     'Two sources name different tenants, such as a token of one and the host of another.',
   ),
-  'tenant-unknown': row(403, 7, 'Tenant unknown', 'The credential is good, but names no tenant of the tenancy.'),
+  'tenant-unknown': row(
+    403,
+    7,
+    'Tenant unknown',
+    'The credential is good, but names no tenant of the tenancy. Operators: `detail` and `external_id` of the log line `identity.refused`.',
+  ),
   'tenant-pending': row(403, 7, 'Tenant pending', 'The tenant is not open yet.'),
   'tenant-readonly': row(403, 7, 'Tenant read-only', 'Only GET, HEAD and OPTIONS pass.'),
   'tenant-suspended': row(403, 7, 'Tenant suspended', 'The operator has suspended the tenant.'),
