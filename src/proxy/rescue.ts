@@ -166,13 +166,23 @@ export interface Answer {
   readonly body: string;
 }
 
-export function rescue(reply: Reply, isGrpc: boolean): Answer {
+/** What an answer says of its exchange. */
+export interface About {
+  /** For the Date field. */
+  readonly date: string;
+  /** Undefined where there is no exchange: the request did not pass the gate. */
+  readonly requestId?: string | undefined;
+}
+
+export function rescue(reply: Reply, isGrpc: boolean, { date, requestId }: About): Answer {
   const { status, grpcStatus, title } = rescues[reply.code];
+  const about = requestId === undefined ? ['Date', date] : ['Date', date, 'X-Request-Id', requestId];
   if (isGrpc) {
     const message = encodeURIComponent(`${title}: ${reply.detail}`);
     return {
       status: 200,
       headers: [
+        ...about,
         'Content-Type',
         'application/grpc',
         'grpc-status',
@@ -185,8 +195,11 @@ export function rescue(reply: Reply, isGrpc: boolean): Answer {
       body: '',
     };
   }
-  const body = `${JSON.stringify({ type: typeOf(reply.code), title, status, detail: reply.detail, code: reply.code, ...reply.members })}\n`;
+  // A client's own id is a token, which may hold what no URI may.
+  const instance = requestId === undefined ? undefined : `urn:request:${encodeURIComponent(requestId)}`;
+  const body = `${JSON.stringify({ type: typeOf(reply.code), title, status, detail: reply.detail, instance, code: reply.code, ...reply.members })}\n`;
   const headers = [
+    ...about,
     'Content-Type',
     'application/problem+json',
     'Content-Length',
