@@ -11,7 +11,8 @@ export async function outputs(): Promise<Map<string, string>> {
 Generated from \`src/proxy/rescue.ts\` by \`npm run generate\`.
 
 An answer of the sidecar's own is \`application/problem+json\` (RFC 9457) with a stable \`code\`, the last part of its \`type\`. gRPC callers (\`content-type: application/grpc\`) get status 200 with
-\`grpc-status\` instead. \`Retry-After\` is there where a retry helps. A code that is retired is never used again.
+\`grpc-status\` instead. \`Retry-After\` is there where a retry helps. Behind the gate an answer carries \`x-request-id\`, and \`instance\` is
+\`urn:request:<id>\`: the id of the log lines. A code that is retired is never used again.
 
 | code | status | gRPC | title | when, and what to do |
 |---|---|---|---|---|

@@ -10,7 +10,16 @@ import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
-import { type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
+import {
+  type Finding,
+  formatFinding,
+  type LoaderThread,
+  openTenancy,
+  type SidecarConfig,
+  type Snapshot,
+  type Tenancy,
+  unknownUpstreams,
+} from '../tenants/index.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
@@ -91,6 +100,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
 
   const upstreams = openUpstreams({ ...world, config });
   closer.add(() => upstreams.close());
+  const unknown = watchUpstreams(tenancy, config.tenancy.dir, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
     name: 'reeve_stage_failures_total',
@@ -131,7 +141,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       upstreams: upstreams.names,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
-      findings: () => tenancy.findings(),
+      findings: () => [...tenancy.findings(), ...unknown()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },
@@ -174,6 +184,22 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     close: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),
   };
+}
+
+/** What routes name and this sidecar does not have, looked for in each generation; said in the log once. */
+function watchUpstreams(tenancy: Tenancy, dir: string, names: ReadonlySet<string>, log: Log): () => readonly Finding[] {
+  let found: readonly Finding[] = [];
+  const look = async (snapshot: Snapshot): Promise<void> => {
+    const now = await unknownUpstreams(dir, snapshot, names);
+    // A later generation is looked at by a later look.
+    if (snapshot !== tenancy.snapshot) return;
+    const known = new Set(found.map(formatFinding));
+    found = now;
+    for (const finding of now.map(formatFinding)) if (!known.has(finding)) log.warn('config.finding', { finding });
+  };
+  tenancy.onSwap((next) => void look(next));
+  void look(tenancy.snapshot);
+  return () => found;
 }
 
 async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefined> {

@@ -3,6 +3,7 @@
 import type { Exchange, Filter, IdentitySource, Reply, Sanitised, Verdict } from '../pipeline/index.ts';
 import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { isForgedByTrusted, isProtectedName } from './protected-names.ts';
+import type { Detail } from './refusals.ts';
 import { replies } from './replies.ts';
 import type { Found, Source } from './sources/source.ts';
 
@@ -41,12 +42,19 @@ function isAnyProtected(names: readonly string[]): boolean {
   return false;
 }
 
+/** For the operator alone. */
+export interface Why {
+  readonly detail: Detail;
+  /** What a verified credential names and nobody is known by. */
+  readonly externalId?: string;
+}
+
 export interface IdentifyOptions {
   readonly sources: readonly Source[];
   /** Header names that carry credentials, removed towards the application when it must not see them. */
   readonly credentialHeaders: readonly string[];
   /** Turns a refusal into the answer: counted, audited, and for who proved no tenant limited by peer. */
-  readonly onRefusal: (x: Exchange, reply: Reply, proven: Tenant | undefined) => Reply;
+  readonly onRefusal: (x: Exchange, reply: Reply, proven: Tenant | undefined, why?: Why) => Reply;
 }
 
 type Identity = { tenant: Tenant; source: IdentitySource };
@@ -90,9 +98,10 @@ function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]):
     const each = found[i] as Found;
     const source = options.sources[i] as Source;
     if (each.kind === 'none' || !source.isProof) continue;
-    if (each.kind === 'refused') return options.onRefusal(x, each.reply, undefined);
+    if (each.kind === 'refused') return options.onRefusal(x, each.reply, undefined, each);
     const named = lookUp(x.snapshot, each.by, each.id);
-    if (named === undefined) return options.onRefusal(x, replies.unknown, undefined);
+    if (named === undefined)
+      return options.onRefusal(x, replies.unknown, undefined, { detail: 'tenant unknown', externalId: each.id });
     if (tenant !== undefined && tenant !== named) return options.onRefusal(x, replies.mismatch, undefined);
     tenant = named;
     proof ??= source.name;

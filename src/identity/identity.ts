@@ -1,11 +1,11 @@
 /** Wires sources, keys, cache and table into the two stages of the chain. */
 import { BlockList, isIPv6 } from 'node:net';
 import type { Clock, Timers } from '../core/index.ts';
-import type { Exchange, Filter, IdentitySource, Reply, Sanitised } from '../pipeline/index.ts';
+import type { Exchange, Filter, IdentitySource, Sanitised } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import { emptySnapshot, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
 import { AnonymousTable } from './anonymous.ts';
-import { identifyFilter, sanitiseFilter } from './filter.ts';
+import { type IdentifyOptions, identifyFilter, sanitiseFilter } from './filter.ts';
 import { KeyStore } from './key-store.ts';
 import { apiKeySource } from './sources/api-key.ts';
 import { headerSource, hostSource, pathSource } from './sources/hints.ts';
@@ -34,6 +34,9 @@ export interface Identity {
   /** Whether a peer's forwarding headers are believed. */
   isTrustedProxy(peer: string): boolean;
 }
+
+/** As long as a claim may be. */
+const EXTERNAL_ID_CHARS_MAX = 256;
 
 const REASONS = [
   'credential-missing',
@@ -77,7 +80,7 @@ export function createIdentity(options: IdentityOptions): Identity {
     read: () => anonymous.size,
   });
 
-  const onRefusal = (x: Exchange, reply: Reply, proven: Tenant | undefined): Reply => {
+  const onRefusal: IdentifyOptions['onRefusal'] = (x, reply, proven, why) => {
     failures.add(failures.index(reply.code));
     const waitMs = proven === undefined ? anonymous.charge(x.peer) : 0;
     if (waitMs > 0)
@@ -89,6 +92,8 @@ export function createIdentity(options: IdentityOptions): Identity {
     if (proven === undefined || noted.charge(x.peer) === 0)
       log.warn('identity.refused', {
         reason: reply.code,
+        detail: why?.detail,
+        external_id: why?.externalId?.slice(0, EXTERNAL_ID_CHARS_MAX),
         request_id: x.id,
         tenant: proven?.id,
         peer: x.peer,

@@ -10,9 +10,9 @@
  * clock that is set back cannot keep a verdict alive.
  */
 import type { MonotonicMs } from '../core/index.ts';
-import type { Reply } from '../pipeline/index.ts';
 import type { IdentityProvider } from '../tenants/index.ts';
 import type { KeySet } from './key-set.ts';
+import type { Refusal } from './refusals.ts';
 
 export interface Verified {
   readonly externalId: string;
@@ -39,7 +39,10 @@ interface Kept<V> {
 
 export class TokenCache {
   readonly #verified = new TokenMap<Verified>(VERIFIED_MAX, VERIFIED_CHARS_MAX);
-  readonly #refused = new TokenMap<{ readonly reply: Reply; readonly epoch: object }>(REFUSED_MAX, REFUSED_CHARS_MAX);
+  readonly #refused = new TokenMap<{ readonly refusal: Refusal; readonly epoch: object }>(
+    REFUSED_MAX,
+    REFUSED_CHARS_MAX,
+  );
 
   get size(): number {
     return this.#verified.size;
@@ -76,13 +79,13 @@ export class TokenCache {
   }
 
   /** `epoch`: the provider set the refusal was made under. */
-  refused(token: string, now: MonotonicMs, epoch: object): Reply | undefined {
+  refused(token: string, now: MonotonicMs, epoch: object): Refusal | undefined {
     const entry = this.#refused.get(token);
-    return entry !== undefined && now < entry.until && entry.value.epoch === epoch ? entry.value.reply : undefined;
+    return entry !== undefined && now < entry.until && entry.value.epoch === epoch ? entry.value.refusal : undefined;
   }
 
-  addRefused(token: string, reply: Reply, now: MonotonicMs, epoch: object): void {
-    this.#refused.set({ token, value: { reply, epoch }, until: now + REFUSED_MS });
+  addRefused(token: string, refusal: Refusal, now: MonotonicMs, epoch: object): void {
+    this.#refused.set({ token, value: { refusal, epoch }, until: now + REFUSED_MS });
   }
 }
 

@@ -18,14 +18,16 @@ const FAREWELL_MS = 1000;
 
 export class Connection {
   readonly #socket: Socket;
+  readonly #date: () => string;
   readonly #line: (() => void)[] = [];
   #serving: ServerResponse | undefined;
   /** The answer to what could not be parsed, when all before it is answered. */
   #farewell: Reply | undefined;
   #isOver = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, date: () => string) {
     this.#socket = socket;
+    this.#date = date;
   }
 
   /** Runs `start` when everything before this response is over. Never, when the connection ends before. */
@@ -77,7 +79,7 @@ export class Connection {
 
   #sayFarewell(): void {
     this.#isOver = true;
-    const { status, headers, body } = rescue(this.#farewell as Reply, false);
+    const { status, headers, body } = rescue(this.#farewell as Reply, false, { date: this.#date() });
     let head = `HTTP/1.1 ${status} \r\n`;
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
     this.#socket.end(`${head}Connection: close\r\n\r\n${body}`);

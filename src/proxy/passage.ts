@@ -225,7 +225,7 @@ export class Passage implements Answering {
     this.#attempt?.abort();
     const x = this.#exchange;
     const isGrpc = x?.headers.first('content-type')?.startsWith('application/grpc') ?? false;
-    const answer = rescue(reply, isGrpc);
+    const answer = rescue(reply, isGrpc, { date: this.#world.date(), requestId: x?.id });
     const headers = new HeaderList(answer.headers);
     if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
     if (this.#isConnectionOver()) this.#response.isLast();

@@ -6,6 +6,7 @@ import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import { AccessLog, type Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
+import { httpDate } from './http-date.ts';
 import { Passage } from './passage.ts';
 import { isTunnel, Tunnel } from './tunnel.ts';
 import type { ProxyOptions, ProxyWorld } from './world.ts';
@@ -124,7 +125,7 @@ class Listener implements Proxy {
   }
 
   #wire(): void {
-    const { metrics, log, random, config } = this.#options;
+    const { metrics, log, random, config, clock } = this.#options;
     const access = new AccessLog({ log, random, access: config.log });
     const replies = metrics.counters({
       name: 'reeve_gate_refusals_total',
@@ -161,6 +162,7 @@ class Listener implements Proxy {
     const world: ProxyWorld = {
       ...this.#options,
       isDraining: () => this.#isDraining,
+      date: httpDate(clock),
       onRefused(refused) {
         replies.add(replies.index(refused.code));
         access.refusal(refused);
@@ -177,7 +179,7 @@ class Listener implements Proxy {
     const server = this.#server;
     const connectionOf = (socket: Duplex): Connection => this.#connections.get(socket as Socket) as Connection;
     server.on('connection', (socket) => {
-      this.#connections.set(socket, new Connection(socket));
+      this.#connections.set(socket, new Connection(socket, world.date));
       socket.on('close', () => this.#connections.delete(socket));
       socket.on('error', () => socket.destroy());
     });

@@ -71,7 +71,7 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     401,
     16,
     'Credential invalid',
-    'The credential does not verify. Operators: `reeve_identity_failures_total` and the log line `identity.refused`.',
+    'The credential does not verify. Operators: `detail` of the log line `identity.refused` says why, `reeve_identity_failures_total` how often.',
   ),
   'credential-expired': row(401, 16, 'Credential expired', 'Fetch a new one.'),
   'identity-unavailable': row(
@@ -86,7 +86,12 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     'Tenant mismatch',
     'Two sources name different tenants, such as a token of one and the host of another.',
   ),
-  'tenant-unknown': row(403, 7, 'Tenant unknown', 'The credential is good, but names no tenant of the tenancy.'),
+  'tenant-unknown': row(
+    403,
+    7,
+    'Tenant unknown',
+    'The credential is good, but names no tenant of the tenancy. Operators: `detail` and `external_id` of the log line `identity.refused`.',
+  ),
   'tenant-pending': row(403, 7, 'Tenant pending', 'The tenant is not open yet.'),
   'tenant-readonly': row(403, 7, 'Tenant read-only', 'Only GET, HEAD and OPTIONS pass.'),
   'tenant-suspended': row(403, 7, 'Tenant suspended', 'The operator has suspended the tenant.'),
@@ -161,13 +166,23 @@ export interface Answer {
   readonly body: string;
 }
 
-export function rescue(reply: Reply, isGrpc: boolean): Answer {
+/** What an answer says of its exchange. */
+export interface About {
+  /** For the Date field. */
+  readonly date: string;
+  /** Undefined where there is no exchange: the request did not pass the gate. */
+  readonly requestId?: string | undefined;
+}
+
+export function rescue(reply: Reply, isGrpc: boolean, { date, requestId }: About): Answer {
   const { status, grpcStatus, title } = rescues[reply.code];
+  const about = requestId === undefined ? ['Date', date] : ['Date', date, 'X-Request-Id', requestId];
   if (isGrpc) {
     const message = encodeURIComponent(`${title}: ${reply.detail}`);
     return {
       status: 200,
       headers: [
+        ...about,
         'Content-Type',
         'application/grpc',
         'grpc-status',
@@ -180,8 +195,11 @@ export function rescue(reply: Reply, isGrpc: boolean): Answer {
       body: '',
     };
   }
-  const body = `${JSON.stringify({ type: typeOf(reply.code), title, status, detail: reply.detail, code: reply.code, ...reply.members })}\n`;
+  // A client's own id is a token, which may hold what no URI may.
+  const instance = requestId === undefined ? undefined : `urn:request:${encodeURIComponent(requestId)}`;
+  const body = `${JSON.stringify({ type: typeOf(reply.code), title, status, detail: reply.detail, instance, code: reply.code, ...reply.members })}\n`;
   const headers = [
+    ...about,
     'Content-Type',
     'application/problem+json',
     'Content-Length',

@@ -201,9 +201,9 @@ export class Tunnel {
 
   #reply(reply: Reply): void {
     if (this.#isDone) return;
-    const answer = rescue(reply, false);
-    const headers = new HeaderList(answer.headers);
     const x = this.#exchange;
+    const answer = rescue(reply, false, { date: this.#world.date(), requestId: x?.id });
+    const headers = new HeaderList(answer.headers);
     if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
     this.#hangUp(`${headText(answer.status, '', [...headers.raw, 'Connection', 'close'])}${answer.body}`);
     if (x === undefined) {

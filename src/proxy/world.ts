@@ -24,6 +24,8 @@ export interface ProxyOptions {
 /** What a passage may use of its listener. */
 export interface ProxyWorld extends ProxyOptions {
   isDraining(): boolean;
+  /** For the Date field of an answer of ours. */
+  date(): string;
   /** Refused before there was an exchange: counted and logged here, for no stage sees it. */
   onRefused(refused: Unadmitted): void;
   /** Something of ours threw: the request is refused, the process lives. */

@@ -25,3 +25,4 @@ export { emptySnapshot, routeOf } from './model.ts';
 export type { Reload } from './reload.ts';
 export type { Tenancy, TenancyOptions, TenancyStatus } from './tenancy.ts';
 export { openTenancy } from './tenancy.ts';
+export { unknownUpstreams } from './unknown-upstreams.ts';

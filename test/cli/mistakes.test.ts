@@ -5,8 +5,9 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 import { reeve } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
 import { childSidecar, httpBackend, listening, settings } from '../helpers/sidecar.ts';
-import { makeTenancy, tenant } from '../helpers/tenancy.ts';
+import { document, makeTenancy, tenant } from '../helpers/tenancy.ts';
 
 t.test('commands, flags and names: one line each, with what was meant', async (t) => {
   const rows: readonly [string, number, RegExp][] = [
@@ -119,3 +120,29 @@ t.test('a pepper that is empty is refused', async (t) => {
     { status: 1, stderr: /pepper the pepper is empty \(write a secret/ },
   );
 });
+
+t.test(
+  'a slip in the name of a degraded upstream is found before traffic degrades: validate, check, live',
+  async (t) => {
+    const upstream = await httpBackend(t, (_req, res) => res.end());
+    const route = document('Route', 'exports', { match: { path: '/x' }, degraded: { upstream: 'exports-lit' } });
+    const dir = makeTenancy({ 'routes.yaml': route });
+    t.teardown(() => dir.cleanUp());
+    const boot = join(dir.dir, '../boot.yaml');
+    const spec = { upstream, upstreams: { 'exports-lite': upstream }, tenancy: { dir: 'tenancy' } };
+    writeFileSync(boot, document('Sidecar', 's', spec).replace('\n---', ''));
+    const found =
+      /routes\.yaml:1:\d+ warning: Route "exports" spec\.degraded\.upstream: .*"exports-lit".*did you mean exports-lite\?/;
+    t.match(reeve(['config', 'validate', boot, dir.dir]), { status: 0, stdout: found });
+    t.notMatch(reeve(['config', 'validate', dir.dir]).stdout, /exports-lit/, 'without the boot file nobody knows');
+    t.match(reeve(['check', '--config', boot]).stdout, found);
+    const sidecar = await childSidecar(t, settings(upstream, dir, { upstreams: `exports-lite=${upstream}` }));
+    const admin = `http://127.0.0.1:${sidecar.ports.admin}`;
+    t.match(reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
+    t.ok(
+      await becomes(() =>
+        sidecar.lines.some((line) => line.includes('config.finding') && line.includes('exports-lit')),
+      ),
+    );
+  },
+);

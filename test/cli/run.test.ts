@@ -1,11 +1,16 @@
 /** `reeve run` as it is used beside an editor: the application's code is ours, signals reach it once, settings are what was said. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { hasTerminal, REEVE, reeve } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
 import { root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
+import { tokenFor } from '../helpers/tokens.ts';
 
 const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0' };
 
@@ -79,3 +84,58 @@ t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (
   child.stdout.on('data', (chunk: Buffer) => chunk.includes('ready') && child.stdin.write('\u0003'));
   t.equal(await new Promise((resolve) => child.once('close', resolve)), 1);
 });
+
+/** Answers `/slow` after a moment and `/never` not at all; a SIGTERM ends it at once with 5. */
+const SERVING =
+  'process.on("SIGTERM",()=>process.exit(5));require("http").createServer((q,s)=>{console.log("got "+q.url);if(q.url==="/slow")setTimeout(()=>s.end("whole"),700)}).listen(process.argv[1],"127.0.0.1",()=>console.log("ready"))';
+
+t.test(
+  'what is in flight at a SIGTERM is finished before the application hears of it; a second does not wait',
+  async (t) => {
+    const dir = makeTenancy();
+    t.teardown(() => dir.cleanUp());
+    for (const [path, signals] of [
+      ['/slow', 1],
+      ['/never', 2],
+    ] as const) {
+      const appPort = await freePort();
+      const child = spawn(
+        process.execPath,
+        [
+          ...[REEVE, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
+          ...[process.execPath, '-e', SERVING, String(appPort)],
+        ],
+        { cwd: root, env: { ...process.env, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+      );
+      t.teardown(() => child.kill('SIGKILL'));
+      let printed = '';
+      child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+      const exited = new Promise((resolve) => child.once('close', resolve));
+      t.ok(await becomes(() => printed.includes('│ ready'), 20_000), 'the application runs');
+      const port = Number(/http:\/\/localhost:(\d+)/.exec(printed)?.[1]);
+      const answer = exchangeRaw(
+        port,
+        `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`,
+        { responses: 1, waitMs: 10_000 },
+      );
+      t.ok(await becomes(() => printed.includes(`got ${path}`)), 'a request is in flight');
+      const began = performance.now();
+      child.kill('SIGTERM');
+      t.ok(await becomes(() => printed.includes('sidecar.draining')));
+      if (signals === 2) child.kill('SIGTERM');
+      const { responses } = await answer;
+      t.equal(await exited, 5, `${path}: the code of the application`);
+      if (path === '/slow') t.match(responses[0], { status: 200, body: 'whole', headers: { connection: 'close' } });
+      else t.ok(performance.now() - began < 8000, 'long before the grace is over');
+    }
+  },
+);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -300,3 +300,62 @@ t.test('where the network is trusted all that prove must agree', async (t) => {
   t.equal(await w.who([], { path: '/t/nobody' }), 'tenant-unknown');
   t.equal(await w.who(bearer('org_acme'), { host: 'globex.test' }), 'tenant-mismatch');
 });
+
+t.test('the log tells the operator why, out of a bounded set; the client is told nothing of it', async (t) => {
+  const secret = 'canary-of-a-claim';
+  const { key, hash } = apiKeyFor('k1');
+  const old = apiKeyFor('k2');
+  const files = {
+    'providers.yaml': provider('main', { algorithms: ['RS256', 'ES256'] }),
+    'tenants.yaml': tenant('acme', {
+      identity: {
+        claims: ['org_acme'],
+        apiKeys: [
+          { id: 'k1', hash },
+          { id: 'k2', hash: old.hash, expires: '2020-01-01' },
+        ],
+      },
+    }),
+  };
+  const w = await identityWorld(files, { 'anonymous.burst': '1000' });
+  const now = Math.floor(w.clock.wallMs() / 1000);
+  const good = tokenFor('org_acme', { sub: secret });
+  const apiKey = (text: string): string[] => ['X-Api-Key', text];
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ['signature', ['Authorization', `Bearer ${good.slice(0, -6)}AAAAAA`]],
+    ['audience', bearer('org_acme', { aud: secret })],
+    ['issuer unknown', bearer('org_acme', { iss: secret })],
+    ['algorithm', bearer('org_acme', {}, { alg: 'PS256' })],
+    ['type', bearer('org_acme', {}, { typ: 'logout+jwt' })],
+    ['expired', bearer('org_acme', { exp: now - 60, sub: secret })],
+    ['not yet valid', bearer('org_acme', { nbf: now + 60 })],
+    ['not yet valid', bearer('org_acme', { iat: now + 60 })],
+    ['no tenant claim', bearer('org_acme', { org_id: undefined, sub: secret })],
+    ['tenant unknown', bearer('org_nobody', { sub: secret })],
+    ['no usable key', bearer('org_acme', {}, { kid: 'rotated-away' })],
+    ['no usable key', bearer('org_acme', {}, { alg: 'ES256' })],
+    ['malformed', ['Authorization', `Bearer ${secret}`]],
+    ['malformed', bearer('org_acme', { exp: undefined })],
+    ['malformed', bearer('org_acme', { nbf: 'soon' })],
+    ['malformed', ['Authorization', `Bearer ${good}`, 'Authorization', `Bearer ${good}`]],
+    ['malformed', bearer('org_acme', { sub: secret.repeat(600) })],
+    ['signature', apiKey(`${key}x`)],
+    ['no usable key', apiKey('rk_k9_secret')],
+    ['expired', apiKey(old.key)],
+    ['malformed', apiKey('rk_k1')],
+  ];
+  const answers = new Set<string>();
+  for (const [detail, fields] of rows) {
+    w.lines.length = 0;
+    const { reply } = await w.ask(fields);
+    t.match(w.lines, [new RegExp(`^identity.refused .*"detail":"${detail}"`)], `${detail}: ${fields[1]?.slice(0, 40)}`);
+    t.notMatch(w.lines.join(), new RegExp(`${secret}|eyJ|secret-of`));
+    answers.add(JSON.stringify(reply));
+    if (detail === 'tenant unknown') t.match(w.lines, [/"external_id":"org_nobody"/]);
+    else t.notMatch(w.lines.join(), /external_id/);
+  }
+  t.equal(answers.size, 3, 'invalid, expired, unknown: no more than before');
+  const bare = await identityWorld(files, {}, null);
+  await bare.ask(apiKey(key));
+  t.match(bare.lines, [/"detail":"no usable key"/], 'without a pepper');
+});

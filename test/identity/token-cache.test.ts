@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { MonotonicMs } from '../../src/core/index.ts';
 import type { KeySet } from '../../src/identity/key-set.ts';
+import { refusals } from '../../src/identity/refusals.ts';
 import { TokenCache } from '../../src/identity/token-cache.ts';
 import type { IdentityProvider } from '../../src/tenants/index.ts';
 
@@ -19,7 +20,7 @@ const provider = (name = 'p'): IdentityProvider => ({
 const keySet = (): KeySet => ({ isCurrent: true, keys: [], ignored: [] });
 const p = provider();
 const providers = new Map([['p', p]]);
-const reply = { code: 'credential-invalid', detail: '' } as const;
+const refusal = refusals.signature;
 
 t.test('a verdict lives no longer than its token and a minute', async (t) => {
   const cache = new TokenCache();
@@ -38,7 +39,7 @@ t.test('a wall clock that is set back keeps no verdict alive', async (t) => {
   cache.addVerified('a', { externalId: 'x', expiresMs: 7_200_000, keys: keySet(), provider: p }, at(0));
   t.equal(cache.verified('a', at(30_000), -3_600_000, providers)?.externalId, 'x');
   t.equal(cache.verified('a', at(60_000), -3_600_000, providers), undefined);
-  cache.addRefused('b', reply, at(0), providers);
+  cache.addRefused('b', refusal, at(0), providers);
   t.equal(cache.refused('b', at(1000), providers), undefined);
 });
 
@@ -58,8 +59,8 @@ t.test('a verdict falls with its provider and its keys', async (t) => {
 
 t.test('a refusal lives a second, and no longer than the providers it was made under', async (t) => {
   const cache = new TokenCache();
-  cache.addRefused('d', reply, at(0), providers);
-  t.equal(cache.refused('d', at(999), providers), reply);
+  cache.addRefused('d', refusal, at(0), providers);
+  t.equal(cache.refused('d', at(999), providers), refusal);
   t.equal(cache.refused('d', at(999), new Map(providers)), undefined);
   t.equal(cache.refused('d', at(1000), providers), undefined);
   t.equal(cache.refused('e', at(1), providers), undefined);
@@ -74,7 +75,7 @@ t.test('it is bounded in entries and in characters, and strangers push out no te
   t.equal(cache.size, 50_000);
   t.equal(cache.verified('t9', at(1), 1, providers), undefined, 'the oldest left');
   t.ok(cache.verified('t10', at(1), 1, providers));
-  for (let i = 0; i < 5000; i++) cache.addRefused(`${i}`.padStart(8192, 'x'), reply, at(0), providers);
+  for (let i = 0; i < 5000; i++) cache.addRefused(`${i}`.padStart(8192, 'x'), refusal, at(0), providers);
   t.ok(cache.verified('t10', at(1), 1, providers));
   t.ok(cache.chars < 10 * 2 ** 20, `${cache.chars} characters`);
   for (let i = 0; i < 10_000; i++) add(`${i}`.padStart(8192, 'y'));
@@ -96,7 +97,7 @@ t.test('two tokens with one end are two: neither speaks for the other', async (t
   t.equal(cache.verified(`b.${end}`, at(1), 1, providers)?.externalId, 'b');
   t.equal(cache.size, 1);
   t.equal(cache.chars, end.length + 2);
-  cache.addRefused(`c.${end}`, reply, at(0), providers);
+  cache.addRefused(`c.${end}`, refusal, at(0), providers);
   t.equal(cache.refused(`b.${end}`, at(1), providers), undefined);
   t.equal(cache.verified(`b.${end}`, at(1), 1, providers)?.externalId, 'b', 'a stranger’s refusal pushes out nobody');
 });

@@ -1,8 +1,10 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
+import { httpDate } from '../../src/proxy/http-date.ts';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
@@ -222,4 +224,35 @@ t.test('what is refused before the chain is in the access log with what is known
       t.match(line, { 'client.address': '127.0.0.1', 'reeve.outcome': 'refused', ...refused[at]?.[1] });
     t.notMatch(JSON.stringify(lines), /canary/);
   }
+});
+
+t.test('our own answers carry a date, and the id of their exchange where there is one', async (t) => {
+  const sidecar = await sidecarForTest(t, 'http://127.0.0.1:1');
+  const ask = async (bytes: string) => (await exchangeRaw(sidecar.port, bytes, { responses: 1 })).responses[0];
+  const stranger = `GET / HTTP/1.1${NL}Host: a${NL}X-Request-Id: a^b${NL}`;
+  const isNow = (date: string | undefined): boolean => Math.abs(Date.parse(date ?? '') - Date.now()) < 5000;
+  for (const fields of ['', `Connection: Upgrade${NL}Upgrade: x${NL}`, `Content-Type: application/grpc${NL}`]) {
+    const answer = await ask(`${stranger}${fields}${NL}`);
+    t.ok(isNow(answer?.headers['date']));
+    t.equal(answer?.headers['x-request-id'], 'a^b');
+    if (!fields.includes('grpc')) t.equal(JSON.parse(answer?.body ?? '{}').instance, 'urn:request:a%5Eb');
+  }
+  const made = await ask(get('/'));
+  t.match(made?.headers['x-request-id'], /^[0-9a-f]{32}$/);
+  t.equal(JSON.parse(made?.body ?? '{}').instance, `urn:request:${made?.headers['x-request-id']}`);
+  for (const bytes of [`TRACE / HTTP/1.1${NL}Host: a${NL}${NL}`, `no HTTP${NL}${NL}`]) {
+    const answer = await ask(bytes);
+    t.ok(isNow(answer?.headers['date']));
+    t.equal(answer?.headers['x-request-id'], undefined);
+    t.notMatch(answer?.body, /instance/);
+  }
+});
+
+t.test('a date is written once a second', async (t) => {
+  const clock = new ManualClock();
+  const date = httpDate(clock);
+  const first = date();
+  clock.advance(3000);
+  t.equal(Date.parse(date()) - Date.parse(first), 3000);
+  t.match(first, /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/);
 });

@@ -9,6 +9,7 @@ import {
   inspectTenancy,
   type SidecarConfig,
   sidecarSettings,
+  unknownUpstreams,
 } from '../../tenants/index.ts';
 import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
@@ -164,7 +165,12 @@ function canConnect(upstream: string): Promise<boolean> {
 const FINDINGS_MAX = 20;
 
 async function tenancyChecks(dir: string, config: SidecarConfig | undefined): Promise<Check[]> {
-  const { findings, snapshot } = await inspectTenancy(dir);
+  const { findings: own, snapshot } = await inspectTenancy(dir);
+  const unknown =
+    config === undefined
+      ? []
+      : await unknownUpstreams(dir, snapshot, new Set([APPLICATION, ...config.upstreams.keys()]));
+  const findings = [...own, ...unknown];
   const toCheck = (finding: Finding): Check =>
     bad('document is sound', formatFinding(finding), finding.remedy ?? 'see docs/config.md', finding.severity);
   const checks = findings.slice(0, FINDINGS_MAX).map(toCheck);
@@ -238,5 +244,9 @@ function checksOf(config: LiveConfig): Check[] {
             .join('\n    '),
           'mend the files; the last good version of each object is live',
         ),
+    ...config.findings
+      .filter((each) => each.severity === 'warning')
+      .slice(0, 5)
+      .map((each) => bad('files hold no warnings', each.text, 'mend it before it matters', 'warning')),
   ];
 }

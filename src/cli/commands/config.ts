@@ -8,12 +8,16 @@ import {
   type Finding,
   formatFinding,
   inspectTenancy,
+  type SidecarConfig,
   type Snapshot,
+  unknownUpstreams,
 } from '../../tenants/index.ts';
 import { EXIT } from '../exit.ts';
 import { type Form, paint, printJson } from '../output.ts';
 
 const SCHEMAS = join(import.meta.dirname, '../../../config/schema');
+/** The upstream that every sidecar has. */
+export const APPLICATION = 'application';
 const KINDS = ['Sidecar', 'Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
 interface Printing {
@@ -23,15 +27,21 @@ interface Printing {
 export async function validate(paths: string[], { output }: Printing): Promise<void> {
   const findings: Finding[] = [];
   const counts = { files: 0, tenants: 0 };
+  const boots = new Map(
+    paths.filter((path) => !isDirectory(path)).map((path) => [path, bootSidecar(path, [], process.cwd())]),
+  );
+  // Without a boot file nobody knows which upstreams there are.
+  const upstreams = [...boots.values()].map(({ config }) => config).find((config) => config !== undefined)?.upstreams;
   for (const path of paths) {
-    if (isDirectory(path)) {
-      const inspection = await inspect(path);
+    const boot = boots.get(path);
+    if (boot === undefined) {
+      const inspection = await inspect(path, upstreams);
       counts.files += inspection.files;
       counts.tenants += inspection.snapshot.tenants.size;
       findings.push(...inspection.findings);
     } else {
       counts.files++;
-      findings.push(...bootSidecar(path, [], process.cwd()).findings);
+      findings.push(...boot.findings);
     }
   }
   const errors = findings.filter((each) => each.severity === 'error').length;
@@ -61,9 +71,17 @@ function count(number: number, noun: string): string {
 }
 
 /** The directory with findings that name the place as the caller would: from where the command runs. */
-async function inspect(dir: string): Promise<{ snapshot: Snapshot; findings: Finding[]; files: number }> {
+async function inspect(
+  dir: string,
+  upstreams?: SidecarConfig['upstreams'],
+): Promise<{ snapshot: Snapshot; findings: Finding[]; files: number }> {
   const { snapshot, findings, files } = await inspectTenancy(dir);
-  const placed = findings.map((each) => ({ ...each, file: each.file === '' ? dir : join(dir, each.file) }));
+  const unknown =
+    upstreams === undefined ? [] : await unknownUpstreams(dir, snapshot, new Set([APPLICATION, ...upstreams.keys()]));
+  const placed = [...findings, ...unknown].map((each) => ({
+    ...each,
+    file: each.file === '' ? dir : join(dir, each.file),
+  }));
   return { snapshot, findings: placed, files };
 }
 

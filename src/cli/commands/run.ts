@@ -26,6 +26,7 @@ export async function run([program, ...args]: string[], options: RunOptions): Pr
   process.stdout.write(`${mark('reeve')}${welcome(sidecar, config)}\n`);
   const app = spawn(program as string, args, { stdio: ['inherit', 'pipe', 'pipe'] });
   const printed = [copyLines(app.stdout, process.stdout), copyLines(app.stderr, process.stderr)];
+  passSignalsOn(app, sidecar);
   try {
     process.exitCode = await ended(app, program as string);
     await Promise.all(printed);
@@ -64,11 +65,35 @@ async function copyLines(from: NodeJS.ReadableStream, to: NodeJS.WritableStream)
     if (!to.write(`${mark('app')}${line}\n`)) await once(to, 'drain');
 }
 
-/** Signals go to the application; when it ends, we do. A Ctrl-C at a terminal has reached it already. */
+/**
+ * The first signal drains the sidecar, which goes on forwarding to the application, and only then reaches the application, so that no
+ * request in flight fails. A second one reaches it at once; one more kills it.
+ */
+function passSignalsOn(app: ChildProcess, sidecar: RunningSidecar): void {
+  let isDraining = false;
+  let isPassedOn = false;
+  const passOn = (signal: NodeJS.Signals): void => {
+    app.kill(isPassedOn ? 'SIGKILL' : signal);
+    isPassedOn = true;
+  };
+  const stop = (signal: NodeJS.Signals): void => {
+    if (isDraining) {
+      passOn(signal);
+      void sidecar.close().catch(() => {});
+      return;
+    }
+    isDraining = true;
+    // A Ctrl-C at a terminal has reached the application already.
+    isPassedOn = signal === 'SIGINT' && process.stdin.isTTY === true;
+    const after = (): void => void (isPassedOn || passOn(signal));
+    void sidecar.drain().then(after, after);
+  };
+  process.on('SIGTERM', stop).on('SIGINT', stop);
+}
+
+/** Resolves with the exit code of the application; when it ends, we do. */
 function ended(app: ChildProcess, program: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    process.on('SIGTERM', () => app.kill('SIGTERM'));
-    process.on('SIGINT', () => process.stdin.isTTY || app.kill('SIGINT'));
     app.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
         new ReeveError('usage', `the application cannot be started: ${cause.code}`, {

@@ -3,13 +3,16 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
-import { replies } from '../replies.ts';
+import { refusals } from '../refusals.ts';
 import { API_KEY_PREFIX, bearerOf } from './credential.ts';
 import { type Found, NONE, type Source } from './source.ts';
 
 const KEY_CHARS_MAX = 256;
-const INVALID: Found = { kind: 'refused', reply: replies.invalid };
-const EXPIRED: Found = { kind: 'refused', reply: replies.expired };
+const MALFORMED: Found = { kind: 'refused', ...refusals.malformed };
+/** No key of this id, or no pepper to prove one by. */
+const NO_KEY_FOUND: Found = { kind: 'refused', ...refusals.noKey };
+const WRONG: Found = { kind: 'refused', ...refusals.signature };
+const EXPIRED: Found = { kind: 'refused', ...refusals.expired };
 /** Compared with when the id is unknown, so that an unknown id takes as long as a known one. */
 const NO_KEY = { id: '', hash: Buffer.alloc(32), expiresMs: 0 };
 
@@ -28,13 +31,15 @@ export function apiKeySource({
     find(x: Exchange): Found {
       const key = keyOf(x, header);
       if (key === undefined) return NONE;
-      if (key === null || pepper === undefined || key.length > KEY_CHARS_MAX) return INVALID;
+      if (key === null || key.length > KEY_CHARS_MAX) return MALFORMED;
+      if (pepper === undefined) return NO_KEY_FOUND;
       const separator = key.indexOf('_', API_KEY_PREFIX.length);
-      if (separator === -1) return INVALID;
+      if (separator === -1) return MALFORMED;
       const id = key.slice(API_KEY_PREFIX.length, separator);
       const known = x.snapshot.tenantByApiKeyId.get(id)?.apiKeys.find((each) => each.id === id);
       const isEqual = timingSafeEqual(createHmac('sha256', pepper).update(key).digest(), (known ?? NO_KEY).hash);
-      if (known === undefined || !isEqual) return INVALID;
+      if (known === undefined) return NO_KEY_FOUND;
+      if (!isEqual) return WRONG;
       return clock.wallMs() < known.expiresMs ? { kind: 'named', by: 'keyId', id } : EXPIRED;
     },
   };

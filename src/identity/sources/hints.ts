@@ -5,7 +5,7 @@ import { isName } from '../protected-names.ts';
 import { replies } from '../replies.ts';
 import { type Found, NONE, type Source } from './source.ts';
 
-const AMBIGUOUS: Found = { kind: 'refused', reply: replies.mismatch };
+const AMBIGUOUS: Found = { kind: 'refused', reply: replies.mismatch, detail: 'malformed' };
 
 export function hostSource(isProof: boolean): Source {
   return {

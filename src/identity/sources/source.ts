@@ -1,5 +1,6 @@
 /** Where a tenant may be named. One implementation a file; later ones (mTLS, introspection, the signed context) stand beside these. */
 import type { Exchange, IdentitySource, Reply } from '../../pipeline/index.ts';
+import type { Detail } from '../refusals.ts';
 
 /**
  * - `none`: the request says nothing here. - `named`: it names a tenant by an id that the snapshot maps (claim, host, key id
@@ -8,7 +9,7 @@ import type { Exchange, IdentitySource, Reply } from '../../pipeline/index.ts';
 export type Found =
   | { readonly kind: 'none' }
   | { readonly kind: 'named'; readonly by: 'claim' | 'host' | 'keyId'; readonly id: string }
-  | { readonly kind: 'refused'; readonly reply: Reply };
+  | { readonly kind: 'refused'; readonly reply: Reply; readonly detail: Detail };
 
 export interface Source {
   readonly name: IdentitySource;
