@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest, ReeveError } from '../../core/index.ts';
+import { APPLICATION } from '../../proxy/index.ts';
 import {
   bootSidecar,
   diffSnapshots,
@@ -17,7 +18,6 @@ import { type Form, paint, printJson } from '../output.ts';
 
 const SCHEMAS = join(import.meta.dirname, '../../../config/schema');
 /** The upstream that every sidecar has. */
-export const APPLICATION = 'application';
 const KINDS = ['Sidecar', 'Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
 interface Printing {
