@@ -1,3 +1,4 @@
+export { ByteHeaders } from './byte-headers.ts';
 export { CHUNK_ROOM, frameChunk, LAST_CHUNK } from './chunk-writer.ts';
 export type { ChunkEvent } from './chunked-reader.ts';
 export { ChunkedReader } from './chunked-reader.ts';
@@ -7,6 +8,7 @@ export { gate } from './gate.ts';
 export { foldName, isToken, listMembers } from './grammar.ts';
 export { HeadWriter } from './head-writer.ts';
 export { HeaderList } from './header-list.ts';
+export type { Headers } from './headers.ts';
 export { mayTrail, stripHopByHop } from './hop-by-hop.ts';
 export type { KnownName } from './known-fields.ts';
 export { knownId, SUSPECT } from './known-fields.ts';

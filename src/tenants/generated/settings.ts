@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'e2c27b7440402403';
+export const schemaId = '09c349635e9343da';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -261,6 +261,14 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "flag",
     "description": "Add a Via header both ways.",
     "default": false
+  },
+  {
+    "path": "wire.fastPath",
+    "flag": "--wire-fast-path",
+    "env": "REEVE_WIRE_FAST_PATH",
+    "type": "flag",
+    "description": "Serve plain requests by the fast engine; false: everything by the general one.",
+    "default": true
   },
   {
     "path": "status.host",
