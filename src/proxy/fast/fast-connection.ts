@@ -57,10 +57,6 @@ export class FastConnection {
     socket.on('data', this.#onData).on('end', this.#onFin).on('drain', this.#onDrain).on('close', this.#onClose);
   }
 
-  get isServing(): boolean {
-    return this.#passage !== undefined;
-  }
-
   /** All that was written is with the kernel. */
   get isFlushed(): boolean {
     return this.#socket.writableLength === 0;
@@ -100,9 +96,9 @@ export class FastConnection {
     this.#socket.destroy();
   }
 
-  /** Closes it unless a request is on it. */
+  /** Closes it between two requests: who just connected, or has begun a head, is about to get an answer. */
   closeIdle(): void {
-    if (this.#passage === undefined && this.#slate === undefined && this.isFlushed && !this.#isOver) this.destroy();
+    if (this.#passage === undefined && this.#headSince === 0 && this.isFlushed && !this.#isOver) this.destroy();
   }
 
   /** The exchange is over, answered or not. */

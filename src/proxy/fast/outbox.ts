@@ -41,10 +41,13 @@ export class Outbox {
   flush(socket: Socket, end: Uint8Array | undefined): boolean {
     const from = this.#chunkFrom === -1 ? 0 : this.#endChunk();
     if (end !== undefined) this.#addEnd(end);
-    if (this.#length === from) return !socket.writableNeedDrain;
-    const mayGoOn = socket.write(this.#bytes.subarray(from, this.#length));
-    if (this.#bytes === this.#shared && socket.writableLength > 0) this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
-    this.#bytes = this.#shared;
+    const bytes = this.#bytes;
+    const length = this.#length;
+    this.begin(0, undefined, 0);
+    if (length === from) return !socket.writableNeedDrain;
+    const mayGoOn = socket.write(bytes.subarray(from, length));
+    if (bytes === this.#shared && socket.writableLength > 0)
+      this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
     return mayGoOn;
   }
 

@@ -130,8 +130,9 @@ export class UpstreamConnection {
   }
 
   #onEnd(): void {
-    if (this.#state === 'close') return this.#finish(0, 0);
-    this.#broke();
+    if (this.#state !== 'close') return this.#broke();
+    this.#answering?.onBegin(0);
+    this.#finish(0, 0);
   }
 
   /** By the other side, or by the network. */
