@@ -20,6 +20,8 @@ export interface Peer {
 }
 
 const HOST = knownId('host');
+/** RFC 9110 §8.6: a method that anticipates content says that there is none; so does undici. */
+const WITH_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 const FORWARDING = bits('forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip');
 const TRACE = bits('traceparent', 'tracestate', 'baggage');
 
@@ -55,6 +57,7 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
     continueTrace(headers, x.trustClass, random);
     forwardedFields(headers, { address: peer.address, isTrusted: peer.isTrusted, host: reader.authority() });
   }
+  if (reader.contentLength === -1 && WITH_CONTENT.has(reader.method)) reader.contentLength = 0;
   writer.request(reader, NO_BLOCK);
   reopenHead(writer);
   addText(writer, linesOf(headers.appended));
