@@ -7,13 +7,12 @@
  *              │                └─ what comes meanwhile: content of the request, then the stash (pipelined, bounded)
  *              └─ other ─▶ handed over, untouched
  */
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Reply } from '../../pipeline/index.ts';
 import { rescue } from '../rescue.ts';
 import { FastPassage } from './fast-passage.ts';
-import { linesOf } from './lines.ts';
 import { type Peer, peerOf } from './request-head.ts';
+import { answerOf } from './response-head.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
@@ -80,10 +79,6 @@ export class FastConnection {
   flush(end: Uint8Array | undefined): boolean {
     this.#since = this.#world.clock.now();
     return this.#world.outbox.flush(this.#socket, end);
-  }
-
-  reasonOf(status: number): string {
-    return STATUS_CODES[status] ?? 'unknown';
   }
 
   /** Breaks the connection, so that the client sees a failure even where its end would be the end of the content. */
@@ -272,8 +267,7 @@ export class FastConnection {
   #refuse(reply: Reply): void {
     this.#world.onRefused(reply.code);
     const { status, headers, body } = rescue(reply, false);
-    const head = `HTTP/1.1 ${status} ${this.reasonOf(status)}\r\n${linesOf(headers)}Connection: close\r\n\r\n`;
-    this.write(Buffer.from(head + body));
+    this.write(answerOf(status, headers, body, { isLast: true, isForHead: false }));
     if (this.#slate !== undefined) this.#world.slates.giveBack(this.#slate);
     this.#slate = undefined;
     this.#finish();

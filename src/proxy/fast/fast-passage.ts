@@ -7,14 +7,8 @@
  *     │        │        │         │           └─ from here on a failure cuts the response short: never a clean end
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
-import {
-  type Endpoint,
-  Exchange,
-  type Outcome,
-  type Pipeline,
-  type Reply,
-  type Verdict,
-} from '../../pipeline/index.ts';
+import type { Endpoint, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
+import { Exchange } from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
 import { ByteHeaders, type FieldTable, HeaderList, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
 import { defectReply, upstreamReplies, whyNot } from '../engine-replies.ts';
@@ -24,9 +18,8 @@ import type { Waiting } from '../turns.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
 import type { Answering } from './answering.ts';
 import type { FastConnection } from './fast-connection.ts';
-import { linesOf } from './lines.ts';
 import { dropFolds, writeHeadUp } from './request-head.ts';
-import { hintOf, lastChunkWith, writeHeadDown } from './response-head.ts';
+import { answerOf, hintOf, lastChunkWith, writeHeadDown } from './response-head.ts';
 import type { Slate } from './slate.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 import type { FastWorld } from './world.ts';
@@ -226,12 +219,11 @@ export class FastPassage implements Answering, Waiting {
   onEnd(trailers: FieldTable | undefined): void {
     this.#connection = undefined;
     if (this.#isDone) return;
-    this.#client.flush(this.#lastChunk(trailers));
+    this.#client.flush(this.#isChunked ? this.#lastChunk(trailers) : undefined);
     this.#end({ kind: 'forwarded', status: this.#status as number });
   }
 
-  #lastChunk(trailers: FieldTable | undefined): Uint8Array | undefined {
-    if (!this.#isChunked) return undefined;
+  #lastChunk(trailers: FieldTable | undefined): Uint8Array {
     if (trailers === undefined) return LAST_CHUNK;
     return lastChunkWith(new ByteHeaders(trailers), this.#world.isProtectedName);
   }
@@ -240,13 +232,8 @@ export class FastPassage implements Answering, Waiting {
     this.#connection = undefined;
     if (this.#isDone) return;
     this.#upstream?.failed(error);
-    const mayRetry =
-      error === 'reset' &&
-      isUntouched &&
-      this.#status === undefined &&
-      this.#contentLength === 0 &&
-      IDEMPOTENT.has(this.#exchange.method);
-    if (mayRetry && this.#attempts <= RETRIES_MAX) this.go();
+    const mayRepeat = isUntouched && this.#contentLength === 0 && IDEMPOTENT.has(this.#exchange.method);
+    if (error === 'reset' && mayRepeat && this.#attempts <= RETRIES_MAX) this.go();
     else this.#fail(upstreamReplies[error]);
   }
 
@@ -261,14 +248,12 @@ export class FastPassage implements Answering, Waiting {
   sweep(now: number, idleMs: number): void {
     const { responseTimeoutMs, idleTimeoutMs } = this.#world.config.wire;
     const timeoutMs = this.#exchange.route?.timeoutMs ?? responseTimeoutMs;
-    const connection = this.#connection;
-    if (this.#status !== undefined) {
-      if (idleMs > idleTimeoutMs) this.#client.destroy();
-      else if (connection !== undefined && !this.#isPaused && now - connection.since > idleTimeoutMs)
-        connection.timeOut();
-    } else if (connection !== undefined && now - connection.since > timeoutMs) connection.timeOut();
+    const isAnswering = this.#status !== undefined;
     // A client that has said everything and waits for a slow answer is not idle; one that stops in the middle is.
-    else if (idleMs > (this.#contentLeft > 0 ? idleTimeoutMs : timeoutMs + idleTimeoutMs)) this.#client.destroy();
+    const isWaiting = !isAnswering && this.#contentLeft === 0;
+    const upstreamMs = this.#connection === undefined || this.#isPaused ? 0 : now - this.#connection.since;
+    if (upstreamMs > (isAnswering ? idleTimeoutMs : timeoutMs)) this.#connection?.timeOut();
+    else if (idleMs > (isWaiting ? timeoutMs + idleTimeoutMs : idleTimeoutMs)) this.#client.destroy();
   }
 
   /** An answer while that is still possible; afterwards the response is cut, so that nobody takes it for whole. */
@@ -289,10 +274,9 @@ export class FastPassage implements Answering, Waiting {
     const headers = new HeaderList(answer.headers);
     this.#pipeline.response(x, { status: answer.status, headers });
     if (this.#isConnectionOver()) this.#client.isLast = true;
-    const line = `HTTP/1.1 ${answer.status} ${this.#client.reasonOf(answer.status)}\r\n`;
-    const close = this.#client.isLast ? 'Connection: close\r\n' : '';
-    const head = Buffer.from(`${line}${linesOf(headers.raw)}${close}\r\n`, 'latin1');
-    this.#client.write(x.method === 'HEAD' ? head : Buffer.concat([head, Buffer.from(answer.body)]));
+    const { isLast } = this.#client;
+    const isForHead = x.method === 'HEAD';
+    this.#client.write(answerOf(answer.status, headers.raw, answer.body, { isLast, isForHead }));
     this.#end({ kind: 'replied', by, reply, status: answer.status });
   }
 

@@ -1,5 +1,6 @@
 // hot path
 /** The head that goes to the client, and what an upstream's answer may not be. */
+import { STATUS_CODES } from 'node:http';
 import { type Headers, HeadWriter, mayTrail, type ResponseReader } from '../../wire/index.ts';
 import { addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 
@@ -13,6 +14,19 @@ export function writeHeadDown(reader: ResponseReader, isLast: boolean, appended:
   addText(writer, linesOf(appended));
   endHead(writer);
   return writer;
+}
+
+/** An answer of ours, whole. To HEAD it has no content. */
+export function answerOf(
+  status: number,
+  fields: readonly string[],
+  body: string,
+  o: { isLast: boolean; isForHead: boolean },
+): Buffer {
+  const close = o.isLast ? 'Connection: close\r\n' : '';
+  const text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${linesOf(fields)}${close}\r\n`;
+  const head = Buffer.from(text, 'latin1');
+  return o.isForHead ? head : Buffer.concat([head, Buffer.from(body)]);
 }
 
 /** As node:http's writeEarlyHints wants links. */
