@@ -117,7 +117,7 @@ function note(event: TapEvent, outcome: Outcome['outcome']): number {
 }
 
 function indented(value: unknown): string {
-  return JSON.stringify(value, null, 2).slice(0, 4000).replaceAll(/^/gm, '    ');
+  return JSON.stringify(value ?? null, null, 2).slice(0, 4000).replaceAll(/^/gm, '    ');
 }
 
 /** One outcome a room: is it covered by its own tests? */

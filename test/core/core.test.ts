@@ -99,3 +99,15 @@ t.test('timers run, repeat, cancel and yield', async (t) => {
   });
   t.equal(ticks, 3);
 });
+
+t.test('what waits for the poll runs once, behind what is due in this turn', async (t) => {
+  const order: string[] = [];
+  await new Promise<void>((resolve) => {
+    systemTimers.afterPoll(() => {
+      order.push('after the poll');
+      resolve();
+    });
+    process.nextTick(() => order.push('this turn'));
+  });
+  t.same(order, ['this turn', 'after the poll']);
+});
