@@ -10,6 +10,7 @@
 import type { Socket } from 'node:net';
 import type { Reply } from '../../pipeline/index.ts';
 import { rescue } from '../rescue.ts';
+import type { FastClient } from './fast-client.ts';
 import { FastPassage } from './fast-passage.ts';
 import { type Peer, peerOf } from './request-head.ts';
 import { answerOf } from './response-head.ts';
@@ -25,9 +26,8 @@ const LINGER_BYTES_MAX = 32 * 1024 * 1024;
 const HEAD_TIMEOUT: Reply = { code: 'head-timeout', detail: 'The request did not arrive in time.' };
 const UNSOUND: Reply = { code: 'malformed-request', detail: 'The request is not sound HTTP/1.1.' };
 
-export class FastConnection {
+export class FastConnection implements FastClient {
   readonly peer: Peer;
-  /** The connection ends behind the answer that is being given. */
   isLast = false;
   readonly #world: FastWorld;
   readonly #socket: Socket;
@@ -69,19 +69,16 @@ export class FastConnection {
     if (this.#stash === undefined || this.#stash.length < STASH_BYTES_MAX) this.#socket.resume();
   }
 
-  /** Whole messages of our own. */
   write(bytes: Buffer): void {
     this.#since = this.#world.clock.now();
     this.#socket.write(bytes);
   }
 
-  /** Writes the outbox. False when no more should come before `onClientDrain`. */
   flush(end: Uint8Array | undefined): boolean {
     this.#since = this.#world.clock.now();
     return this.#world.outbox.flush(this.#socket, end);
   }
 
-  /** Breaks the connection, so that the client sees a failure even where its end would be the end of the content. */
   cut(): void {
     this.#isOver = true;
     this.#socket.resetAndDestroy();
@@ -96,7 +93,6 @@ export class FastConnection {
     if (this.#passage === undefined && this.#headSince === 0 && this.isFlushed && !this.#isOver) this.destroy();
   }
 
-  /** The exchange is over, answered or not. */
   onEnd(): void {
     this.#passage = undefined;
     const slate = this.#slate as Slate;

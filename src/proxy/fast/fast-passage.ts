@@ -16,12 +16,11 @@ import { requestId } from '../forwarded.ts';
 import { rescue } from '../rescue.ts';
 import type { Waiting } from '../turns.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
-import type { Answering } from './answering.ts';
-import type { FastConnection } from './fast-connection.ts';
+import type { Answering, Carrier } from './carrier.ts';
+import type { FastClient } from './fast-client.ts';
 import { dropFolds, writeHeadUp } from './request-head.ts';
 import { answerOf, hintOf, lastChunkWith, writeHeadDown } from './response-head.ts';
 import type { Slate } from './slate.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
 import type { FastWorld } from './world.ts';
 
 /** Methods that may be sent a second time (RFC 9110 §9.2.2), here only without content. */
@@ -33,14 +32,14 @@ const HINTS_MAX = 8;
 
 export class FastPassage implements Answering, Waiting {
   readonly #world: FastWorld;
-  readonly #client: FastConnection;
+  readonly #client: FastClient;
   readonly #slate: Slate;
   readonly #pipeline: Pipeline;
   readonly #headers: ByteHeaders;
   readonly #exchange: Exchange;
   readonly #contentLength: number;
   #upstream: Upstream | undefined;
-  #connection: UpstreamConnection | undefined;
+  #connection: Carrier | undefined;
   /** Content that came before a connection did. */
   #early: Buffer | undefined;
   #contentLeft: number;
@@ -55,7 +54,7 @@ export class FastPassage implements Answering, Waiting {
   #isDone = false;
 
   /** The slate holds a whole head. */
-  constructor(world: FastWorld, client: FastConnection, slate: Slate) {
+  constructor(world: FastWorld, client: FastClient, slate: Slate) {
     const { reader } = slate;
     this.#world = world;
     this.#client = client;
@@ -140,7 +139,7 @@ export class FastPassage implements Answering, Waiting {
     this.#world.pools.of(this.#upstream as Upstream).want(this);
   }
 
-  onConnection(connection: UpstreamConnection): void {
+  onConnection(connection: Carrier): void {
     const { writer } = this.#slate;
     const early = this.#early;
     this.#early = undefined;

@@ -10,13 +10,12 @@
 import { connect, type Socket } from 'node:net';
 import { ChunkedReader, type ResponseReader } from '../../wire/index.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
-import type { Answering } from './answering.ts';
-import type { UpstreamPool } from './upstream-pool.ts';
+import type { Answering, Carrier, CarrierHome, Sending } from './carrier.ts';
 
 type State = 'connecting' | 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'over';
 
-export class UpstreamConnection {
-  readonly #pool: UpstreamPool;
+export class UpstreamConnection implements Carrier {
+  readonly #pool: CarrierHome;
   readonly #socket: Socket;
   #state: State = 'connecting';
   #answering: Answering | undefined;
@@ -30,10 +29,9 @@ export class UpstreamConnection {
   #isRequestWhole = false;
   #isKept = false;
   #isUntouched = true;
-  /** When it began to be what it is, or last moved. */
   since: number;
 
-  constructor(pool: UpstreamPool, answering: Answering) {
+  constructor(pool: CarrierHome, answering: Answering) {
     this.#pool = pool;
     this.#answering = answering;
     this.since = pool.now();
@@ -70,12 +68,7 @@ export class UpstreamConnection {
     return this.#socket.writableLength === 0;
   }
 
-  /** The first bytes of a request, its head in them. `onDrain`: more may be written. */
-  begin(
-    answering: Answering,
-    bytes: Buffer,
-    o: { isForHead: boolean; isWhole: boolean; onDrain: (() => void) | undefined },
-  ): void {
+  begin(answering: Answering, bytes: Buffer, o: Sending): void {
     this.#answering = answering;
     this.#isForHead = o.isForHead;
     this.#isRequestWhole = o.isWhole;
@@ -86,7 +79,6 @@ export class UpstreamConnection {
     this.#socket.write(bytes);
   }
 
-  /** More of the request; the bytes are the connection's from now on. False when no more should come before `onDrain`. */
   write(bytes: Buffer, isLast: boolean): boolean {
     if (isLast) this.#isRequestWhole = true;
     this.since = this.#pool.now();
@@ -102,12 +94,6 @@ export class UpstreamConnection {
     this.#socket.resume();
   }
 
-  /** Nobody wrote to it: it may serve another. */
-  giveBack(): void {
-    this.#release();
-  }
-
-  /** Ends it at once; nothing is told any more. */
   destroy(): void {
     this.#answering = undefined;
     this.#state = 'over';
@@ -116,7 +102,6 @@ export class UpstreamConnection {
     this.#socket.destroy();
   }
 
-  /** It took too long to connect, or to answer. */
   timeOut(): void {
     this.#fail(this.#state === 'connecting' ? 'connect' : 'timeout');
   }

@@ -12,7 +12,7 @@ import type { Clock, Timers } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { ResponseReader } from '../../wire/index.ts';
 import type { Upstream } from '../upstreams.ts';
-import type { Answering } from './answering.ts';
+import type { Answering, Carrier, CarrierHome } from './carrier.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 
 /** Idle connections are closed before most servers close theirs: as the general engine does. */
@@ -53,13 +53,12 @@ export class UpstreamPools {
   }
 }
 
-export class UpstreamPool {
+export class UpstreamPool implements CarrierHome {
   readonly address: Upstream['address'];
-  /** One for all: what was read is told, copied or written before anything else is read. */
   readonly buffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #options: PoolsOptions;
-  readonly #all = new Set<UpstreamConnection>();
-  readonly #idle: UpstreamConnection[] = [];
+  readonly #all = new Set<Carrier>();
+  readonly #idle: Carrier[] = [];
   readonly #readers: ResponseReader[] = [];
   #waiting: Answering[] = [];
   #isClosed = false;
@@ -95,12 +94,12 @@ export class UpstreamPool {
     }
   };
 
-  release(connection: UpstreamConnection): void {
+  release(connection: Carrier): void {
     if (this.#isClosed) connection.destroy();
     else this.#idle.push(connection);
   }
 
-  forget(connection: UpstreamConnection): void {
+  forget(connection: Carrier): void {
     this.#all.delete(connection);
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
