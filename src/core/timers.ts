@@ -9,6 +9,8 @@ export interface Timers {
   every(periodMs: number, run: () => void): Timer;
   /** Resolves after `delayMs`. */
   sleep(delayMs: number): Promise<void>;
+  /** Runs once what has arrived by now is read: behind the events of this turn of the loop. */
+  afterPoll(run: () => void): void;
   /** Lets sockets and timers that are due run first. For long work that must not hold the loop. */
   yieldLoop(): Promise<void>;
 }
@@ -28,5 +30,6 @@ export const systemTimers: Timers = {
     return { cancel: () => clearInterval(handle) };
   },
   sleep: (delayMs) => new Promise((resolve) => setTimeout(resolve, bounded(delayMs))),
+  afterPoll: (run) => void setImmediate(run),
   yieldLoop: () => new Promise((resolve) => setImmediate(resolve)),
 };

@@ -25,21 +25,16 @@ export function sanitiseFilter({
     onThrow: 'deny',
     onRequest(x) {
       x.sanitised = true;
-      if (!isAnyProtected(x.headers.names)) return undefined;
-      const removed = x.headers.removeWhere(isTrustedProxy(x.peer) ? isForgedByTrusted : isProtectedName);
+      if (!x.headers.hasSuspect) return undefined;
+      const removed = x.headers.removeSuspects(isTrustedProxy(x.peer) ? isForgedByTrusted : isProtectedName);
       if (removed === 0) return undefined;
       onSpoof(x, removed);
       return isStrict ? replies.spoofed : undefined;
     },
     onResponse(_x, head) {
-      if (isAnyProtected(head.headers.names)) head.headers.removeWhere(isProtectedName);
+      if (head.headers.hasSuspect) head.headers.removeSuspects(isProtectedName);
     },
   };
-}
-
-function isAnyProtected(names: readonly string[]): boolean {
-  for (let i = 0; i < names.length; i++) if (isProtectedName(names[i] as string)) return true;
-  return false;
 }
 
 /** For the operator alone. */

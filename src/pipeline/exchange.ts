@@ -8,7 +8,7 @@
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
-import type { HeaderList } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 
 /** The trust class of the listener a request came in by; nothing else decides trust. `edge`: clients. `mesh`: other sidecars. */
 export type TrustClass = 'edge' | 'mesh';
@@ -52,7 +52,7 @@ export interface Arrival {
   /** Host of the request (absolute-form wins), lower case, without port and trailing dot. */
   readonly host: string;
   /** The client's fields after the gate; hop-by-hop fields are gone. */
-  readonly headers: HeaderList;
+  readonly headers: Headers;
   /** Address of the peer's socket. */
   readonly peer: string;
   readonly route: Route | undefined;
@@ -67,7 +67,7 @@ export class Exchange implements Arrival {
   readonly target: string;
   readonly path: string;
   readonly host: string;
-  readonly headers: HeaderList;
+  readonly headers: Headers;
   readonly peer: string;
   readonly route: Route | undefined;
   /** True once protected names were removed from the request. */

@@ -1,4 +1,4 @@
-import type { HeaderList } from '../wire/index.ts';
+import type { Headers } from '../wire/index.ts';
 import type { Exchange } from './exchange.ts';
 import type { Reply } from './reply.ts';
 
@@ -9,7 +9,7 @@ export type Verdict = Reply | undefined;
 export interface ResponseHead {
   /** Status code of an upstream's answer; of our own replies, what rescue made of them. */
   readonly status: number;
-  readonly headers: HeaderList;
+  readonly headers: Headers;
 }
 
 /**

@@ -6,12 +6,12 @@
 import type { Random } from '../core/index.ts';
 import type { TrustClass } from '../pipeline/index.ts';
 import { childOf, formatTraceparent, newTrace, parseTraceparent, type TraceContext } from '../telemetry/index.ts';
-import { foldName, type HeaderList, isToken } from '../wire/index.ts';
+import { foldName, type Headers, isToken } from '../wire/index.ts';
 
 const REQUEST_ID_CHARS_MAX = 128;
 
 /** The client's own id when it is a sound token, else a new one. Written into the headers. */
-export function requestId(headers: HeaderList, random: Random): string {
+export function requestId(headers: Headers, random: Random): string {
   const given = headers.first('x-request-id');
   if (
     given !== undefined &&
@@ -27,7 +27,7 @@ export function requestId(headers: HeaderList, random: Random): string {
 }
 
 /** At an edge the trace is always new: clients choose trace ids, and two tenants could choose the same. */
-export function continueTrace(headers: HeaderList, trustClass: TrustClass, random: Random): TraceContext {
+export function continueTrace(headers: Headers, trustClass: TrustClass, random: Random): TraceContext {
   const given =
     trustClass === 'mesh' && headers.all('traceparent').length === 1
       ? parseTraceparent(headers.first('traceparent') as string)
@@ -40,7 +40,7 @@ export function continueTrace(headers: HeaderList, trustClass: TrustClass, rando
 }
 
 /** By folded name: servers that map headers to variables read `X_Forwarded_For` as ours. */
-function isForwarding(name: string): boolean {
+export function isForwarding(name: string): boolean {
   const folded = foldName(name);
   return folded === 'forwarded' || folded === 'x-real-ip' || folded.startsWith('x-forwarded-');
 }
@@ -53,7 +53,7 @@ export interface Peer {
 }
 
 /** `X-Forwarded-For`, `-Proto` and `-Host`; `Forwarded` (RFC 7239) only from trusted proxies, who know what they wrote. */
-export function forwardedFields(headers: HeaderList, { address, isTrusted, host }: Peer): void {
+export function forwardedFields(headers: Headers, { address, isTrusted, host }: Peer): void {
   if (!isTrusted) headers.removeWhere(isForwarding);
   const chain = headers.all('x-forwarded-for').join(', ');
   headers.remove('x-forwarded-for');

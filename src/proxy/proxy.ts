@@ -6,6 +6,7 @@ import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import { AccessLog, type Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
+import { FastEngine } from './fast/fast-engine.ts';
 import { httpDate } from './http-date.ts';
 import { Passage } from './passage.ts';
 import { isTunnel, Tunnel } from './tunnel.ts';
@@ -43,7 +44,10 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
 class Listener implements Proxy {
   readonly #options: ProxyOptions;
   readonly #server: Server;
-  readonly #connections = new Map<Socket, Connection>();
+  readonly #sockets = new Set<Socket>();
+  /** Of the general engine. */
+  readonly #connections = new WeakMap<Socket, Connection>();
+  #fast: FastEngine | undefined;
   readonly #tunnels = new Set<Tunnel>();
   #isDraining = false;
   #inFlight = 0;
@@ -76,7 +80,7 @@ class Listener implements Proxy {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#sockets.size;
   }
 
   get inFlight(): number {
@@ -108,20 +112,26 @@ class Listener implements Proxy {
     this.#isDraining = true;
     await timers.sleep(Math.min(LINGER_MS, graceMs));
     this.#server.close();
-    this.#server.closeIdleConnections();
-    while (this.#inFlight > 0 && clock.now() < until) {
+    this.#closeIdle();
+    while ((this.#inFlight > 0 || this.#fast?.isFlushing === true) && clock.now() < until) {
       await timers.sleep(DRAIN_STEP_MS);
-      this.#server.closeIdleConnections();
+      this.#closeIdle();
     }
     await this.close();
+  }
+
+  #closeIdle(): void {
+    this.#server.closeIdleConnections();
+    this.#fast?.closeIdle();
   }
 
   async close(): Promise<void> {
     this.#isDraining = true;
     this.#server.close();
     for (const tunnel of this.#tunnels) tunnel.destroy();
-    for (const socket of this.#connections.keys()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     while (this.#inFlight > 0) await this.#options.timers.yieldLoop();
+    this.#fast?.close();
   }
 
   #wire(): void {
@@ -152,7 +162,7 @@ class Listener implements Proxy {
     metrics.gauge({
       name: 'reeve_connections',
       help: 'Client connections open now.',
-      read: () => this.#connections.size,
+      read: () => this.#sockets.size,
     });
     metrics.gauge({
       name: 'reeve_inflight_requests',
@@ -175,20 +185,56 @@ class Listener implements Proxy {
     this.#serve(world);
   }
 
+  /**
+   * One server listens for both engines, so that it alone bounds and tracks connections: the fast engine stands before node:http's own
+   * listener, which takes over a socket when it is handed one.
+   */
+  #accept(world: ProxyWorld, countRequest: (engine: 'fast' | 'general') => void): void {
+    const server = this.#server;
+    const parse = server.listeners('connection') as ((this: Server, socket: Socket) => void)[];
+    server.removeAllListeners('connection');
+    const serveGenerally = (socket: Socket): void => {
+      this.#connections.set(socket, new Connection(socket, world.date));
+      for (const each of parse) each.call(server, socket);
+    };
+    if (world.config.wire.fastPath)
+      this.#fast = new FastEngine(world, {
+        handOver(socket, unread) {
+          socket.unshift(unread);
+          serveGenerally(socket);
+        },
+        onBegin: () => {
+          this.#inFlight++;
+          countRequest('fast');
+        },
+        onEnd: () => this.#inFlight--,
+      });
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => socket.destroy());
+      if (this.#fast === undefined) serveGenerally(socket);
+      else this.#fast.accept(socket);
+    });
+  }
+
   #serve(world: ProxyWorld): void {
     const server = this.#server;
-    const connectionOf = (socket: Duplex): Connection => this.#connections.get(socket as Socket) as Connection;
-    server.on('connection', (socket) => {
-      this.#connections.set(socket, new Connection(socket, world.date));
-      socket.on('close', () => this.#connections.delete(socket));
-      socket.on('error', () => socket.destroy());
+    const requests = world.metrics.counters({
+      name: 'reeve_requests_engine_total',
+      help: 'Requests by the engine that served them.',
+      labels: { engine: ['fast', 'general'] },
     });
+    const countRequest = (engine: 'fast' | 'general'): void => requests.add(requests.index(engine));
+    const connectionOf = (socket: Duplex): Connection => this.#connections.get(socket as Socket) as Connection;
+    this.#accept(world, countRequest);
     const serve = (req: IncomingMessage, res: ServerResponse): void => {
       res.sendDate = false;
       res.on('error', () => {});
       req.on('error', () => {});
       connectionOf(req.socket).serve(res, () => {
         this.#inFlight++;
+        countRequest('general');
         res.on('close', () => this.#inFlight--);
         new Passage(world, req, res).start();
       });
@@ -196,7 +242,10 @@ class Listener implements Proxy {
     server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);
     server.on('upgrade', (req, socket, head) => {
       socket.on('error', () => socket.destroy());
-      connectionOf(socket).handOver(() => this.#openTunnel(new Tunnel(world, req, socket as Socket, head), socket));
+      connectionOf(socket).handOver(() => {
+        countRequest('general');
+        this.#openTunnel(new Tunnel(world, req, socket as Socket, head), socket);
+      });
     });
     const refuse = (socket: Duplex, reply: Reply, known: Partial<Unadmitted> = {}): void => {
       world.onRefused({ ...known, code: reply.code, peer: (socket as Socket).remoteAddress });

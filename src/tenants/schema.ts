@@ -539,6 +539,9 @@ export const SidecarSchema = document(
               Type.Integer({ minimum: 1, maximum: 65_535, default: 256, description: 'Connections to each upstream.' }),
             ),
             via: Type.Optional(flag('Add a Via header both ways.', false)),
+            fastPath: Type.Optional(
+              flag('Serve plain requests by the fast engine; false: everything by the general one.', false),
+            ),
           },
           'Bounds of the wire.',
         ),

@@ -1,3 +1,5 @@
+import type { Headers } from './headers.ts';
+
 /**
  * The header fields of one message as they came: order, case and duplicates preserved.
  *
@@ -7,7 +9,7 @@
  * Looking up walks `names`: requests have few headers, and a walk keeps duplicates visible where a map would
  * join or drop them (a joined duplicate is how identities get forged).
  */
-export class HeaderList {
+export class HeaderList implements Headers {
   readonly raw: string[];
   readonly names: string[];
 
@@ -27,6 +29,21 @@ export class HeaderList {
   first(name: string): string | undefined {
     const at = this.names.indexOf(name);
     return at === -1 ? undefined : this.raw[2 * at + 1];
+  }
+
+  /** Every protected name begins with `x` or `t`, and folding changes no letter. */
+  get hasSuspect(): boolean {
+    for (let i = 0; i < this.names.length; i++) {
+      const letter = (this.names[i] as string).charCodeAt(0);
+      if (letter === 120 || letter === 116) return true;
+    }
+    return false;
+  }
+
+  only(name: string): string | undefined | null {
+    const at = this.names.indexOf(name);
+    if (at === -1) return undefined;
+    return this.names.includes(name, at + 1) ? null : this.raw[2 * at + 1];
   }
 
   /** Every value under this lower-case name, in order. */
@@ -51,6 +68,12 @@ export class HeaderList {
   /** Removes every field of this lower-case name; says how many went. */
   remove(name: string): number {
     return this.removeWhere((each) => each === name);
+  }
+
+  removeSuspects(doomed: (name: string) => boolean): number {
+    for (let i = 0; i < this.names.length; i++)
+      if (doomed(this.names[i] as string)) return this.removeWhere((name) => doomed(name));
+    return 0;
   }
 
   /** Removes the fields for which `doomed` is true of the lower-case name; says how many went. */

@@ -106,3 +106,15 @@ t.test('a timer that is asked for more than setTimeout can bear does not fire at
   await systemTimers.sleep(20);
   for (const each of timers) each.cancel();
 });
+
+t.test('what waits for the poll runs once, behind what is due in this turn', async (t) => {
+  const order: string[] = [];
+  await new Promise<void>((resolve) => {
+    systemTimers.afterPoll(() => {
+      order.push('after the poll');
+      resolve();
+    });
+    process.nextTick(() => order.push('this turn'));
+  });
+  t.same(order, ['this turn', 'after the poll']);
+});

@@ -39,6 +39,10 @@ export class ManualClock implements Clock, Timers {
     return new Promise((resolve) => this.after(delayMs, resolve));
   }
 
+  afterPoll(run: () => void): void {
+    setImmediate(run);
+  }
+
   yieldLoop(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));
   }

@@ -9,6 +9,9 @@ import { type Log, silentLog } from '../../src/telemetry/index.ts';
 import { bootSidecar, formatFinding, type SidecarConfig } from '../../src/tenants/index.ts';
 import { makeTenancy, type TenancyDir } from './tenancy.ts';
 
+/** `ENGINE=general npm test -- …` runs the same tests with the general engine alone. */
+export const engine: 'fast' | 'general' = process.env['ENGINE'] === 'general' ? 'general' : 'fast';
+
 /** What a test registers its endings with. */
 export interface Ending {
   teardown(end: () => unknown): void;
@@ -30,6 +33,7 @@ export function settings(
     'status.host': '127.0.0.1',
     'status.port': '0',
     'admin.port': '0',
+    'wire.fastPath': String(engine === 'fast'),
     ...more,
   };
 }

@@ -50,9 +50,8 @@ function keyOf({ headers }: Exchange, header: string): string | undefined | null
   const bearer = bearerOf(headers);
   if (bearer === null) return null;
   const inBearer = bearer?.startsWith(API_KEY_PREFIX) === true ? bearer : undefined;
-  const at = headers.names.indexOf(header);
-  if (at === -1) return inBearer;
-  const own = headers.raw[2 * at + 1] as string;
-  if (headers.names.includes(header, at + 1) || !own.startsWith(API_KEY_PREFIX)) return null;
+  const own = headers.only(header);
+  if (own === undefined) return inBearer;
+  if (own === null || !own.startsWith(API_KEY_PREFIX)) return null;
   return inBearer === undefined || inBearer === own ? own : null;
 }

@@ -1,13 +1,11 @@
 // hot path
 /** The bearer credential of a request: exactly one Authorization field, or none. */
-import type { HeaderList } from '../../wire/index.ts';
+import type { Headers } from '../../wire/index.ts';
 
 /** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
-export function bearerOf({ names, raw }: HeaderList): string | undefined | null {
-  const at = names.indexOf('authorization');
-  if (at === -1) return undefined;
-  if (names.includes('authorization', at + 1)) return null;
-  const value = raw[2 * at + 1] as string;
+export function bearerOf(headers: Headers): string | undefined | null {
+  const value = headers.only('authorization');
+  if (value === undefined || value === null) return value;
   return value.length > PREFIX_CHARS && isBearer(value) ? value.slice(PREFIX_CHARS).trim() : undefined;
 }
 

@@ -94,10 +94,11 @@ export function headerSource(isProof: boolean, header: string): Source {
     name: 'header',
     isProof,
     find({ headers }: Exchange): Found {
+      const { names } = headers;
       let at = -1;
-      for (let i = 0; i < headers.names.length; i++) {
-        if (!isName(headers.names[i] as string, header)) continue;
-        if (at !== -1 || headers.names[i] !== header) return AMBIGUOUS;
+      for (let i = 0; i < names.length; i++) {
+        if (!isName(names[i] as string, header)) continue;
+        if (at !== -1 || names[i] !== header) return AMBIGUOUS;
         at = i;
       }
       return at === -1 ? NONE : { kind: 'named', by: 'claim', id: headers.raw[2 * at + 1] as string };

@@ -254,6 +254,7 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       connectionsMax: number('wire.connectionsMax'),
       upstreamConnectionsMax: number('wire.upstreamConnectionsMax'),
       via: isOn('wire.via'),
+      fastPath: isOn('wire.fastPath'),
     },
     status: { host: text('status.host'), port: number('status.port') },
     admin: { host: text('admin.host'), port: number('admin.port') },

@@ -36,6 +36,7 @@ export interface SidecarConfig {
     readonly connectionsMax: number;
     readonly upstreamConnectionsMax: number;
     readonly via: boolean;
+    readonly fastPath: boolean;
   };
   readonly status: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number };

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '9db918cfe7e44360';
+export const schemaId = '2c300ab99333e319';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -260,6 +260,14 @@ export const sidecarSettings: readonly Setting[] = [
     "env": "REEVE_WIRE_VIA",
     "type": "flag",
     "description": "Add a Via header both ways.",
+    "default": false
+  },
+  {
+    "path": "wire.fastPath",
+    "flag": "--wire-fast-path",
+    "env": "REEVE_WIRE_FAST_PATH",
+    "type": "flag",
+    "description": "Serve plain requests by the fast engine; false: everything by the general one.",
     "default": false
   },
   {

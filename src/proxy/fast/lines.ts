@@ -1,0 +1,47 @@
+// hot path
+/** Field lines of our own, behind those a `HeadWriter` wrote. */
+import type { HeadWriter } from '../../wire/index.ts';
+
+/** Names and values alternating. Throws on a value that would be more than one line: nothing of ours has such a one. */
+export function linesOf(pairs: readonly string[]): string {
+  let text = '';
+  for (let i = 0; i < pairs.length; i += 2) {
+    const value = pairs[i + 1] as string;
+    if (value.includes('\n') || value.includes('\r')) throw new Error(`the value of ${pairs[i]} is not one line`);
+    text += `${pairs[i]}: ${value}\r\n`;
+  }
+  return text;
+}
+
+export const NO_BLOCK: Uint8Array = new Uint8Array(0);
+const EMPTY_LINE_BYTES = 2;
+
+/** Takes back the empty line that ends a head, so that more lines can follow; `endHead` writes it again. */
+export function reopenHead(writer: HeadWriter): void {
+  writer.length -= EMPTY_LINE_BYTES;
+}
+
+export function endHead(writer: HeadWriter): void {
+  makeRoom(writer, EMPTY_LINE_BYTES);
+  writer.bytes[writer.length++] = 13;
+  writer.bytes[writer.length++] = 10;
+}
+
+/** Latin-1, as header bytes are (RFC 9110 §5.5). */
+export function addText(writer: HeadWriter, text: string): void {
+  makeRoom(writer, text.length);
+  writer.length += writer.bytes.write(text, writer.length, 'latin1');
+}
+
+export function addBytes(writer: HeadWriter, bytes: Buffer, from: number, to: number): void {
+  makeRoom(writer, to - from);
+  writer.length += bytes.copy(writer.bytes, writer.length, from, to);
+}
+
+function makeRoom(writer: HeadWriter, bytes: number): void {
+  const { length } = writer;
+  if (length + bytes <= writer.bytes.length) return;
+  const larger = Buffer.allocUnsafeSlow(2 * (length + bytes));
+  writer.bytes.copy(larger, 0, 0, length);
+  writer.bytes = larger;
+}

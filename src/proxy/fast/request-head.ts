@@ -1,0 +1,83 @@
+// hot path
+/**
+ * The head that goes up: what the client sent and nobody removed, then our own lines in the order of the general engine (arrival.ts,
+ * forwarded.ts): request id, trace, forwarding, Via, what stages inject.
+ */
+import type { Exchange } from '../../pipeline/index.ts';
+import { formatTraceparent, newTrace } from '../../telemetry/index.ts';
+import { type ByteHeaders, type FieldTable, foldName, knownId, SUSPECT } from '../../wire/index.ts';
+import { continueTrace, forwardedFields, isForwarding } from '../forwarded.ts';
+import { addBytes, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
+import type { Slate } from './slate.ts';
+import type { FastWorld } from './world.ts';
+
+/** What is the same for every request of a connection. */
+export interface Peer {
+  readonly address: string;
+  readonly isTrusted: boolean;
+  /** X-Forwarded-For and -Proto, and the name of -Host. */
+  readonly forwarded: Buffer;
+}
+
+const HOST = knownId('host');
+/** RFC 9110 §8.6: a method that anticipates content says that there is none; so does undici. */
+const WITH_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+const FORWARDING = bits('forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip');
+const TRACE = bits('traceparent', 'tracestate', 'baggage');
+
+function bits(...names: Parameters<typeof knownId>[0][]): number {
+  return names.reduce((sum, name) => sum | (1 << knownId(name)), 0);
+}
+
+export function peerOf(world: FastWorld, address: string): Peer {
+  const isTrusted = world.isTrustedProxy(address);
+  const text = `${linesOf(['X-Forwarded-For', address, 'X-Forwarded-Proto', 'http'])}X-Forwarded-Host: `;
+  return { address, isTrusted, forwarded: Buffer.from(text, 'latin1') };
+}
+
+/** Names that some servers fold into those of framing: `Content_Length` is CONTENT_LENGTH to CGI and WSGI. */
+export function dropFolds(fields: FieldTable): void {
+  for (let i = 0; i < fields.count; i++) {
+    if (fields.kinds[i] !== SUSPECT) continue;
+    const folded = foldName(fields.name(i));
+    if (folded === 'content-length' || folded === 'transfer-encoding') fields.drop(i);
+  }
+}
+
+/** Writes the head on the slate; its content follows there or on its own. */
+export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers: ByteHeaders, peer: Peer): void {
+  const { config, random, injectLines } = world;
+  const { reader, writer } = slate;
+  const { fields } = reader;
+  const isPlain = x.trustClass === 'edge' && !peer.isTrusted;
+  if (isPlain) {
+    dropMarked(fields, FORWARDING | TRACE);
+    headers.append('traceparent', formatTraceparent(newTrace(random)));
+  } else {
+    continueTrace(headers, x.trustClass, random);
+    forwardedFields(headers, { address: peer.address, isTrusted: peer.isTrusted, host: reader.authority() });
+  }
+  if (reader.contentLength === -1 && WITH_CONTENT.has(reader.method)) reader.contentLength = 0;
+  writer.request(reader, NO_BLOCK);
+  reopenHead(writer);
+  addText(writer, linesOf(headers.appended));
+  if (isPlain) {
+    const host = fields.first(HOST);
+    addBytes(writer, peer.forwarded, 0, peer.forwarded.length);
+    addBytes(writer, fields.bytes, fields.valueFrom(host), fields.valueTo(host));
+    addText(writer, config.wire.via ? `\r\nVia: 1.1 ${config.name}\r\n` : '\r\n');
+  } else if (config.wire.via) addText(writer, `Via: 1.1 ${config.name}\r\n`);
+  const inject = injectLines.of(x);
+  addBytes(writer, inject, 0, inject.length);
+  endHead(writer);
+}
+
+/** Known names by their bits, and whatever folds to a forwarding one. */
+function dropMarked(fields: FieldTable, marked: number): void {
+  if ((fields.seen & marked) === 0 && !fields.hasSuspect) return;
+  for (let i = 0; i < fields.count; i++) {
+    const kind = fields.kinds[i] as number;
+    const isMarked = kind === SUSPECT ? isForwarding(fields.name(i).toLowerCase()) : (marked & (1 << kind)) !== 0;
+    if (kind !== 0 && isMarked) fields.drop(i);
+  }
+}

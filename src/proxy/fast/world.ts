@@ -1,0 +1,22 @@
+/** What the parts of the fast engine use of their listener and share with one another. */
+import type { Socket } from 'node:net';
+import type { ProxyWorld } from '../world.ts';
+import type { InjectLines } from './inject-lines.ts';
+import type { Outbox } from './outbox.ts';
+import type { Slate, Slates } from './slate.ts';
+import type { UpstreamPools } from './upstream-pool.ts';
+
+export interface FastWorld extends ProxyWorld {
+  readonly slates: Slates;
+  readonly pools: UpstreamPools;
+  /** One for all: it is filled and written within one read. */
+  readonly outbox: Outbox;
+  readonly injectLines: InjectLines;
+  /** The fast engine has no more to do with the socket; `unread` are the bytes from the beginning of the next request. */
+  handOver(socket: Socket, unread: Buffer): void;
+  /** A request is in flight from one to the other. */
+  onBegin(): void;
+  onEnd(): void;
+}
+
+export type { Slate };
