@@ -29,7 +29,7 @@ export async function measureAllocation(
   const place = await ground.place(system.name, job, tokens, { nodeFlags: FLAGS });
   await using running = await startSystem(system, place, ground.cores.system);
   const traffic = writeTraffic(ground.dir, job, tokens);
-  const load = (): Promise<Load> => wrk(place.port, ground.cores.load, traffic, countSeconds);
+  const load = (): Promise<Load> => wrk(place.port, ground.cores.load, traffic, countSeconds, system.name);
   await load();
   const all: Allocation[] = [];
   for (let at = 0; at < repeats; at++) {

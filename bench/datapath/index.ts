@@ -102,6 +102,7 @@ async function measureDirect(ground: Ground): Promise<number> {
     ground.cores.load,
     writeTraffic(ground.dir, job('W0'), await makeTokens('HS256', 1)),
     1,
+    'the application',
   );
   return requests / (tookUs / 1e6);
 }

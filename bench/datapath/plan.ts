@@ -50,7 +50,7 @@ export function quickPlan({ name }: System): Plan {
       { job: job('W4', 'RS256'), only: [name, 'nginx-njs', 'haproxy'], ...each },
       { job: job('W5'), only: [name, 'envoy'], ...each },
     ],
-    latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.8 },
+    latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6 },
     counted: [name],
     repeats: 1,
     countSeconds: 1,

@@ -8,6 +8,7 @@ import { type Running, type System, startSystem } from './system.ts';
 import type { Tokens } from './tokens.ts';
 import { type Traffic, writeTraffic } from './traffic.ts';
 import { measureWindow, type Window } from './window.ts';
+import { StoodStill } from './wrk.ts';
 
 export interface Stage extends AsyncDisposable {
   readonly job: Job;
@@ -49,10 +50,20 @@ export interface RoundOptions {
   readonly warmsNodeOnly?: boolean;
 }
 
+/** Of a window in which the machine stood still. */
+const TRIES_MAX = 3;
+
 /** Rounds in the order ABCD DCBA, so that a drift of the machine meets each system from both sides. */
 export async function playRounds(ground: Ground, stage: Stage, o: RoundOptions): Promise<Window[][]> {
-  const measure = (each: Running, seconds: number): Promise<Window> =>
-    measureWindow(each, ground.cores, stage.traffic, seconds);
+  const measure = async (each: Running, seconds: number): Promise<Window> => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return { ...(await measureWindow(each, ground.cores, stage.traffic, seconds)), tries };
+      } catch (cause) {
+        if (!(cause instanceof StoodStill) || tries === TRIES_MAX) throw cause;
+      }
+    }
+  };
   for (const each of stage.running)
     if (each.system.isNode || o.warmsNodeOnly !== true) await measure(each, o.warmSeconds);
   const rounds: Window[][] = [];

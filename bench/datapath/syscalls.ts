@@ -37,7 +37,7 @@ export async function countSyscalls(
   const ended = once(tracer, 'exit');
   try {
     await sleep(ATTACH_MS);
-    const { requests } = await wrk(place.port, ground.cores.load, stage.traffic, seconds);
+    const { requests } = await wrk(place.port, ground.cores.load, stage.traffic, seconds, running.system.name);
     running.sent += requests;
     tracer.kill('SIGINT');
     await ended;

@@ -18,6 +18,8 @@ export interface Window {
   /** Share of the core's time that the hypervisor took. */
   readonly stolen: number;
   readonly rssMb: number;
+  /** More than one when the machine stood still meanwhile. */
+  readonly tries: number;
 }
 
 /** Shares beyond which a window is called disturbed. /proc/stat counts in ticks of 10 ms, 1 % of the shortest window. */
@@ -30,7 +32,8 @@ const SETTLE_MS = 30;
 
 export const perCpuSec = ({ requests, cpuNs }: Window): number => requests / (cpuNs / 1e9);
 
-export const isDisturbed = ({ others, stolen }: Window): boolean => others > OTHERS_MAX || stolen > STOLEN_MAX;
+export const isDisturbed = ({ others, stolen, tries }: Window): boolean =>
+  others > OTHERS_MAX || stolen > STOLEN_MAX || tries > 1;
 
 /** The alarm of a comparison in one line; undefined when nothing disturbed it. */
 export function alarmOf(windows: readonly Window[]): string | undefined {
@@ -49,16 +52,14 @@ export async function measureWindow(
   cores: { readonly system: number; readonly load: number },
   traffic: Traffic,
   seconds: number,
-): Promise<Window> {
+): Promise<Omit<Window, 'tries'>> {
   const { system, place, tree } = running;
   tree.continue();
   try {
     await sleep(SETTLE_MS);
     const pids = tree.pids();
     const before = { ...tree.cost(pids), core: coreTimes(cores.system) };
-    const load = await wrk(place.port, cores.load, traffic, seconds).catch((cause: Error) => {
-      throw new Error(`${system.name}: ${cause.message}`, { cause });
-    });
+    const load = await wrk(place.port, cores.load, traffic, seconds, system.name);
     const { cpuNs, waitNs } = tree.cost(pids);
     running.sent += load.requests;
     const after = coreTimes(cores.system);

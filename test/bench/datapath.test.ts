@@ -172,6 +172,7 @@ const window = (system: string, requests: number): Window => ({
   others: 0,
   stolen: 0,
   rssMb: 50,
+  tries: 1,
 });
 
 t.test('figures are medians of ratios within a round; what was not measured has none', async (t) => {
