@@ -79,7 +79,8 @@ async function compare(
   if (alarm !== undefined) progress(`  ${alarm}`);
   const syscalls: Record<string, Syscalls> = {};
   if (straceMissing() === undefined)
-    for (const each of stage.running) syscalls[each.system.name] = await countSyscalls(ground, stage, each, 1);
+    for (const each of stage.running)
+      syscalls[each.system.name] = await countSyscalls(ground, stage, each, quick ? 2000 : 10_000);
   await checkRecords(stage);
   const contest = { job: stage.job, passed: stage.passed, rounds };
   progress(`raw rounds: ${keep({ contest, syscalls }, 'compare')}`);

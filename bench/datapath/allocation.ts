@@ -29,7 +29,8 @@ export async function measureAllocation(
   const place = await ground.place(system.name, job, tokens, { nodeFlags: FLAGS });
   await using running = await startSystem(system, place, ground.cores.system);
   const traffic = writeTraffic(ground.dir, job, tokens);
-  const load = (): Promise<Load> => wrk(place.port, ground.cores.load, traffic, countSeconds, system.name);
+  const load = (): Promise<Load> =>
+    wrk({ port: place.port, core: ground.cores.load, traffic, seconds: countSeconds, name: system.name });
   await load();
   const all: Allocation[] = [];
   for (let at = 0; at < repeats; at++) {

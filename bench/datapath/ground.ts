@@ -23,6 +23,8 @@ export interface Ground extends AsyncDisposable {
   readonly dir: string;
   readonly cores: Cores;
   readonly upstreamPort: number;
+  /** Requests the application has answered until now, this one not. */
+  answered(): Promise<number>;
   /** A place for one more system. */
   place(name: string, job: Job, tokens: Tokens, more?: Partial<Place>): Promise<Place>;
 }
@@ -50,6 +52,11 @@ export async function layGround(cores: Cores): Promise<Ground> {
     dir,
     cores,
     upstreamPort,
+    async answered() {
+      const text = await (await fetch(`http://127.0.0.1:${upstreamPort}/count`)).text();
+      // Connections accepted, connections handled, requests.
+      return Number(/\n \d+ \d+ (\d+)/.exec(text)?.[1]) - 1;
+    },
     async place(name, job, tokens, more = {}) {
       const [port, statusPort, sinkPort] = (await freePorts(3)) as [number, number, number];
       const sink = createSink(sinkPort);

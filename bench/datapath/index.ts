@@ -2,7 +2,7 @@
  * Reeve beside the proxies people use, at equal work, in one run: requests a CPU-second, then latency at a fixed rate, memory, system
  * calls and allocation. bench/datapath/README.md says how, and what makes a run void.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Figures, Suite, SuiteRun } from '../run.ts';
 import { measureAllocation } from './allocation.ts';
@@ -64,7 +64,7 @@ function emptyResults({ quick, options }: SuiteRun): Results {
   return {
     command: `npm run bench -- datapath${flags.join('')}`,
     startedAt: new Date().toISOString(),
-    commit: execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim(),
+    commit: currentCommit(),
     subject: subject.name,
     versions: Object.fromEntries(
       systems.filter((each) => each.missing() === undefined).map((each) => [each.name, each.version()]),
@@ -79,6 +79,14 @@ function emptyResults({ quick, options }: SuiteRun): Results {
     idleRssMb: {},
     fastShare: {},
   };
+}
+
+function currentCommit(): string {
+  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  });
+  return stdout?.trim() || 'unknown';
 }
 
 /** What is missing is named and left out. */
@@ -97,13 +105,13 @@ function presentSystems({ options, progress }: SuiteRun, { missing }: Results): 
 }
 
 async function measureDirect(ground: Ground): Promise<number> {
-  const { requests, tookUs } = await wrk(
-    ground.upstreamPort,
-    ground.cores.load,
-    writeTraffic(ground.dir, job('W0'), await makeTokens('HS256', 1)),
-    1,
-    'the application',
-  );
+  const { requests, tookUs } = await wrk({
+    port: ground.upstreamPort,
+    core: ground.cores.load,
+    traffic: writeTraffic(ground.dir, job('W0'), await makeTokens('HS256', 1)),
+    seconds: 1,
+    name: 'the application',
+  });
   return requests / (tookUs / 1e6);
 }
 
@@ -149,7 +157,7 @@ async function measureMore({ ground, plan, results, progress }: Run, stage: Stag
     if (straceMissing() !== undefined || !(plan.counted?.includes(system.name) ?? true)) continue;
     const counted = (results.syscalls[system.name] = [] as (typeof results.syscalls)[string]);
     for (let at = 0; at < plan.repeats; at++)
-      counted.push(await countSyscalls(ground, stage, running, plan.countSeconds));
+      counted.push(await countSyscalls(ground, stage, running, plan.tracedRequests));
   }
 }
 

@@ -23,7 +23,10 @@ export interface Plan {
   /** Systems whose system calls and allocation are counted; undefined: all. */
   readonly counted?: readonly string[];
   readonly repeats: number;
+  /** How long allocation is counted. */
   readonly countSeconds: number;
+  /** Over how many requests system calls are counted. */
+  readonly tracedRequests: number;
 }
 
 export function fullPlan(): Plan {
@@ -39,11 +42,12 @@ export function fullPlan(): Plan {
     latency: { perSec: [1000, 5000], rounds: 6, seconds: 5 },
     repeats: 3,
     countSeconds: 2,
+    tracedRequests: 10_000,
   };
 }
 
 export function quickPlan({ name }: System): Plan {
-  const each = { rounds: 2, seconds: 1, warmSeconds: 1, warmsNodeOnly: true };
+  const each = { rounds: 2, seconds: 0.7, warmSeconds: 1, warmsNodeOnly: true };
   return {
     contests: [
       { job: job('W4'), ...each },
@@ -52,7 +56,8 @@ export function quickPlan({ name }: System): Plan {
     ],
     latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6 },
     counted: [name],
-    repeats: 1,
-    countSeconds: 1,
+    repeats: 2,
+    countSeconds: 0.7,
+    tracedRequests: 2000,
   };
 }

@@ -51,6 +51,7 @@ function targetRow(name: string, { must, goal, isLargerBetter = false }: Target,
     return `| ${name} | not measured | | ${must} | ${goal} | |`;
   const reaches = (target: number): boolean => (isLargerBetter ? value >= target : value <= target);
   const word = reaches(goal) ? 'goal' : reaches(must) ? 'must' : 'missed';
-  const ends = interval.map((end) => end.toPrecision(3)).join(' … ');
-  return `| ${name} | ${value.toPrecision(3)} | ${ends} | ${must} | ${goal} | ${word} |`;
+  const written = (each: number): string => (Math.abs(each) < 1000 ? each.toPrecision(3) : each.toFixed(0));
+  const ends = interval.map(written).join(' … ');
+  return `| ${name} | ${written(value)} | ${ends} | ${must} | ${goal} | ${word} |`;
 }

@@ -59,7 +59,7 @@ export async function measureWindow(
     await sleep(SETTLE_MS);
     const pids = tree.pids();
     const before = { ...tree.cost(pids), core: coreTimes(cores.system) };
-    const load = await wrk(place.port, cores.load, traffic, seconds, system.name);
+    const load = await wrk({ port: place.port, core: cores.load, traffic, seconds, name: system.name });
     const { cpuNs, waitNs } = tree.cost(pids);
     running.sent += load.requests;
     const after = coreTimes(cores.system);

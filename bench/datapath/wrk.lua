@@ -11,6 +11,7 @@ function init(args)
     requests[#requests + 1] = wrk.format("GET", path, headers)
   end
   for line in io.lines(args[2]) do order[#order + 1] = tonumber(line) + 1 end
+  io.stderr:write("ready\n")
 end
 
 function request()
