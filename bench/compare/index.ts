@@ -1,0 +1,115 @@
+/**
+ * What a change did to the data path: `npm run bench -- compare OLD NEW`, two revisions of Git. Each is checked out to a temporary
+ * folder with this checkout's node_modules, both are loaded in turn at W4, and what is reported is NEW in terms of OLD.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { measureAllocation } from '../datapath/allocation.ts';
+import { chooseCores, moveSelfTo } from '../datapath/cores.ts';
+import { job } from '../datapath/figures.ts';
+import { type Ground, layGround } from '../datapath/ground.ts';
+import { keep, ratios, valuesOf } from '../datapath/results.ts';
+import { checkRecords, playRounds, setStage } from '../datapath/stage.ts';
+import { estimate } from '../datapath/statistics.ts';
+import { countSyscalls, type Syscalls, straceMissing } from '../datapath/syscalls.ts';
+import type { System } from '../datapath/system.ts';
+import { reeve } from '../datapath/systems/reeve.ts';
+import { makeTokens } from '../datapath/tokens.ts';
+import { alarmOf, perCpuSec } from '../datapath/window.ts';
+import type { Figures, Suite } from '../run.ts';
+
+const root: string = join(import.meta.dirname, '../..');
+
+export const suite: Suite = {
+  describe: 'Two revisions of Reeve on the data path, W4 HS256; ratios are NEW over OLD',
+  operands: ['OLD', 'NEW'],
+  targets: {},
+  async run({ quick, progress, operands }): Promise<Figures> {
+    const [oldRevision, newRevision] = operands as [string, string];
+    const cores = chooseCores();
+    moveSelfTo(cores.load);
+    await using stack = new AsyncDisposableStack();
+    const older = checkOut(stack, 'old', oldRevision, progress);
+    const newer = checkOut(stack, 'new', newRevision, progress);
+    const ground = stack.use(await layGround(cores));
+    return await compare(ground, [older, newer], quick, progress);
+  },
+};
+
+function checkOut(
+  stack: AsyncDisposableStack,
+  name: string,
+  revision: string,
+  progress: (text: string) => void,
+): System {
+  const git = (...args: readonly string[]): string =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+  const commit = git('rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`);
+  const folder = mkdtempSync(join(tmpdir(), 'reeve-compare-'));
+  const remove = (): void => {
+    rmSync(folder, { recursive: true, force: true });
+    git('worktree', 'prune');
+  };
+  process.once('exit', remove);
+  stack.defer(remove);
+  const checkout = join(folder, name);
+  git('worktree', 'add', '--detach', checkout, commit);
+  symlinkSync(join(root, 'node_modules'), join(checkout, 'node_modules'));
+  progress(`${name}: ${git('log', '-1', '--format=%h %s', commit)}`);
+  if (
+    readFileSync(join(root, 'package-lock.json'), 'utf8') !== readFileSync(join(checkout, 'package-lock.json'), 'utf8')
+  )
+    progress(`  its package-lock.json is another one; it runs with the packages of this checkout`);
+  return reeve({ name, root: checkout });
+}
+
+async function compare(
+  ground: Ground,
+  systems: readonly [System, System],
+  quick: boolean,
+  progress: (text: string) => void,
+): Promise<Figures> {
+  const tokens = await makeTokens('HS256', 1);
+  const length = quick ? { rounds: 5, seconds: 1, warmSeconds: 2 } : { rounds: 12, seconds: 4, warmSeconds: 6 };
+  await using stage = await setStage(ground, job('W4'), tokens, systems);
+  const rounds = await playRounds(ground, stage, length);
+  const alarm = alarmOf(rounds.flat());
+  if (alarm !== undefined) progress(`  ${alarm}`);
+  const syscalls: Record<string, Syscalls> = {};
+  if (straceMissing() === undefined)
+    for (const each of stage.running)
+      syscalls[each.system.name] = await countSyscalls(ground, stage, each, quick ? 2000 : 10_000);
+  await checkRecords(stage);
+  const contest = { job: stage.job, passed: stage.passed, rounds };
+  progress(`raw rounds: ${keep({ contest, syscalls }, 'compare')}`);
+  const figures: Record<string, number | readonly [number, number]> = {};
+  const add = (name: string, values: readonly number[]): void => {
+    const { median, low, high } = estimate(values);
+    figures[name] = median;
+    figures[`${name}_ci`] = [low, high];
+  };
+  add('new_vs_old', ratios(contest, 'new', 'old') as number[]);
+  for (const { name } of systems) {
+    add(
+      `${name}_cpu_us_per_request`,
+      valuesOf(contest, name, (window) => 1e6 / perCpuSec(window)),
+    );
+    add(
+      `${name}_rss_mb`,
+      valuesOf(contest, name, ({ rssMb }) => rssMb),
+    );
+    const counted = syscalls[name];
+    if (counted !== undefined) figures[`${name}_syscalls_per_request`] = counted.calls / counted.requests;
+  }
+  for (const system of systems) {
+    const lasts = { repeats: quick ? 1 : 3, countSeconds: 1 };
+    const all = await measureAllocation(ground, system, job('W4'), tokens, lasts);
+    add(
+      `${system.name}_alloc_bytes_per_request`,
+      all.map(({ bytes, requests }) => bytes / requests),
+    );
+  }
+  return figures;
+}

@@ -1,0 +1,103 @@
+/** Figures from raw rounds: each the median of its rounds, with the 95 % interval beside it. */
+import type { Figures, Target } from '../run.ts';
+import type { Algorithm, Job, Level } from './job.ts';
+import { DIRECT, type LatencyWindow } from './latency.ts';
+import { contestOf, type Results, ratios, valuesOf } from './results.ts';
+import { estimate } from './statistics.ts';
+import { perCpuSec } from './window.ts';
+
+const more = (must: number, goal: number): Target => ({ must, goal, isLargerBetter: true });
+
+/** The table of the design; where it was silent, the budget of a request. */
+export const targets: Readonly<Record<string, Target>> = {
+  vs_http_proxy: more(3, 4.5),
+  vs_undici: more(1.7, 2.4),
+  vs_nginx_njs: more(1, 1.4),
+  vs_nginx_njs_rs256: more(4, 6),
+  vs_haproxy: more(1, 1.4),
+  vs_haproxy_rs256: more(1.5, 2.2),
+  vs_envoy: more(1, 1.5),
+  vs_envoy_w5: more(1.2, 2),
+  vcpu_saturated: { must: 0.06, goal: 0.038 },
+  vcpu_open_1000: { must: 0.15, goal: 0.11 },
+  added_p50_vs_haproxy: { must: 1.3, goal: 1 },
+  added_p99_vs_haproxy: { must: 1.3, goal: 0.9 },
+  rss_idle_mb: { must: 80, goal: 60 },
+  rss_10k_tenants_mb: { must: 110, goal: 80 },
+  syscalls_per_request: { must: 4.3, goal: 4.3 },
+  alloc_bytes_per_request: { must: 512, goal: 512 },
+};
+
+/** What is added is not told apart from nothing below this, ms: a round in which HAProxy added less has no ratio to it. */
+const ADDED_MIN_MS = 0.01;
+
+export const job = (level: Level, algorithm: Algorithm = 'HS256', tokensPerTenant = 1): Job => ({
+  level,
+  algorithm,
+  tokensPerTenant,
+});
+
+export function figuresOf(results: Results): Figures {
+  const { subject } = results;
+  const main = contestOf(results, job('W4'));
+  const rs256 = contestOf(results, job('W4', 'RS256'));
+  const manyTokens = contestOf(results, job('W4', 'HS256', 4));
+  const microsPerRequest = valuesOf(main, subject, (window) => 1e6 / perCpuSec(window));
+  const latency = latencyFigures(results);
+  const rounds: Readonly<Record<string, readonly number[] | undefined>> = {
+    vs_http_proxy: ratios(main, subject, 'http-proxy'),
+    vs_undici: ratios(main, subject, 'undici'),
+    vs_nginx_njs: ratios(main, subject, 'nginx-njs'),
+    vs_nginx_njs_rs256: ratios(rs256, subject, 'nginx-njs'),
+    vs_haproxy: ratios(main, subject, 'haproxy'),
+    vs_haproxy_rs256: ratios(rs256, subject, 'haproxy'),
+    vs_envoy: ratios(main, subject, 'envoy'),
+    vs_envoy_w5: ratios(contestOf(results, job('W5')), subject, 'envoy'),
+    vs_haproxy_4_tokens: ratios(manyTokens, subject, 'haproxy'),
+    vs_envoy_4_tokens: ratios(manyTokens, subject, 'envoy'),
+    cpu_us_per_request: microsPerRequest,
+    vcpu_saturated: microsPerRequest.map((micros) => micros / 1000),
+    syscalls_per_request: results.syscalls[subject]?.map(({ calls, requests }) => calls / requests),
+    alloc_bytes_per_request: results.allocation[subject]?.map(({ bytes, requests }) => bytes / requests),
+    rss_idle_mb: results.idleRssMb[subject],
+    rss_10k_tenants_mb: valuesOf(main, subject, ({ rssMb }) => rssMb),
+    ...latency,
+  };
+  const figures: Record<string, number | readonly [number, number]> = {};
+  for (const [name, values] of Object.entries(rounds)) {
+    if (values === undefined || values.length === 0) continue;
+    const { median, low, high } = estimate(values);
+    figures[name] = median;
+    figures[`${name}_ci`] = [low, high];
+  }
+  const fastShare = results.fastShare[subject] ?? 0;
+  return { ...figures, fast_share: fastShare, fast_share_ci: [fastShare, fastShare] };
+}
+
+function latencyFigures({ latency, subject }: Results): Record<string, number[]> {
+  const rounds = latency.find(({ perSec }) => perSec === 1000)?.rounds ?? [];
+  const p50 = rounds.flatMap((windows) => addedMs(windows, subject, 'p50Us'));
+  const p99 = rounds.flatMap((windows) => addedMs(windows, subject, 'p99Us'));
+  const against = (ours: readonly number[], quantile: 'p50Us' | 'p99Us'): number[] =>
+    rounds.flatMap((windows, at) =>
+      addedMs(windows, 'haproxy', quantile)
+        .filter((theirs) => theirs >= ADDED_MIN_MS)
+        .map((theirs) => Math.max(ours[at] as number, ADDED_MIN_MS) / theirs),
+    );
+  return {
+    vcpu_open_1000: rounds.flatMap((windows) =>
+      windows.filter(({ system }) => system === subject).map(({ cpuNs, requests }) => (cpuNs / requests / 1e9) * 1000),
+    ),
+    added_p50_ms: p50,
+    added_p99_ms: p99,
+    added_p50_vs_haproxy: against(p50, 'p50Us'),
+    added_p99_vs_haproxy: against(p99, 'p99Us'),
+  };
+}
+
+/** Empty or one value. */
+export function addedMs(windows: readonly LatencyWindow[], system: string, quantile: 'p50Us' | 'p99Us'): number[] {
+  const direct = windows.find((window) => window.system === DIRECT);
+  const through = windows.find((window) => window.system === system);
+  return direct === undefined || through === undefined ? [] : [(through[quantile] - direct[quantile]) / 1000];
+}

@@ -1,0 +1,68 @@
+/** Latency that a system adds at a fixed rate: its quantiles less those of the direct way, in the same round. */
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Ground } from './ground.ts';
+import type { OpenLoopConfig, OpenLoopResult } from './open-loop.ts';
+import { inTurn, type Stage } from './stage.ts';
+import type { Running } from './system.ts';
+
+export interface LatencyWindow extends OpenLoopResult {
+  /** `direct`: no proxy between. */
+  readonly system: string;
+  readonly cpuNs: number;
+}
+
+export interface LatencyOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly perSec: number;
+}
+
+const CONNECTIONS = 16;
+
+/** A generator that was later than this disturbed its own measurement, µs: a tenth of what the best proxies add at p99. */
+export const LATE_MAX_US = 200;
+export const DIRECT = 'direct';
+
+export async function playLatency(ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow[][]> {
+  const rounds: LatencyWindow[][] = [];
+  for (let round = 0; round < o.rounds; round++) {
+    const windows: LatencyWindow[] = [];
+    for (const each of inTurn([undefined, ...stage.running], round))
+      windows.push(each === undefined ? await direct(ground, stage, o) : await through(each, ground, stage, o));
+    rounds.push(windows);
+  }
+  return rounds;
+}
+
+async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
+  // The application checks tenant headers, which nobody adds on the direct way.
+  const traffic = { ...stage.traffic, header: '-' };
+  return { system: DIRECT, cpuNs: 0, ...(await generate(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
+}
+
+async function through(running: Running, ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
+  const { system, place, tree } = running;
+  tree.continue();
+  try {
+    const before = tree.cost();
+    const result = await generate(ground, { ...o, ...stage.traffic, port: place.port });
+    running.sent += result.requests;
+    return { system: system.name, cpuNs: tree.cost().cpuNs - before.cpuNs, ...result };
+  } finally {
+    tree.stop();
+  }
+}
+
+async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
+  const file = join(ground.dir, 'open-loop.json');
+  writeFileSync(file, JSON.stringify({ ...config, connections: CONNECTIONS }));
+  const program = join(import.meta.dirname, 'open-loop.ts');
+  const args = ['-c', String(ground.cores.load), process.execPath, program, file];
+  const { stdout } = await promisify(execFile)('taskset', args, { timeout: (config.seconds + 60) * 1000 });
+  const result = JSON.parse(stdout) as OpenLoopResult;
+  if (result.wrong > 0) throw new Error(`void: ${result.wrong} wrong answers of ${result.requests} at a fixed rate`);
+  return result;
+}

@@ -1,0 +1,63 @@
+/** How long a run is: every comparison in full, or the figures alone in under a minute. */
+import { job } from './figures.ts';
+import { type Job, levels } from './job.ts';
+import type { System } from './system.ts';
+
+export interface Plan {
+  readonly contests: readonly {
+    readonly job: Job;
+    /** Names; undefined: every system that knows the level. */
+    readonly only?: readonly string[];
+    readonly rounds: number;
+    readonly seconds: number;
+    readonly warmSeconds: number;
+    /** Only what is compiled while it runs is warmed. */
+    readonly warmsNodeOnly?: boolean;
+  }[];
+  readonly latency: {
+    readonly only?: readonly string[];
+    readonly perSec: readonly number[];
+    readonly rounds: number;
+    readonly seconds: number;
+  };
+  /** Systems whose system calls and allocation are counted; undefined: all. */
+  readonly counted?: readonly string[];
+  readonly repeats: number;
+  /** How long allocation is counted. */
+  readonly countSeconds: number;
+  /** Over how many requests system calls are counted. */
+  readonly tracedRequests: number;
+}
+
+export function fullPlan(): Plan {
+  const each = { rounds: 6, seconds: 3, warmSeconds: 3 };
+  return {
+    contests: [
+      { job: job('W4'), rounds: 10, seconds: 5, warmSeconds: 5 },
+      { job: job('W4', 'RS256'), ...each },
+      { job: job('W5'), ...each },
+      { job: job('W4', 'HS256', 4), ...each },
+      ...levels.filter((level) => level < 'W4').map((level) => ({ job: job(level), ...each })),
+    ],
+    latency: { perSec: [1000, 5000], rounds: 6, seconds: 5 },
+    repeats: 3,
+    countSeconds: 2,
+    tracedRequests: 10_000,
+  };
+}
+
+export function quickPlan({ name }: System): Plan {
+  const each = { rounds: 2, seconds: 0.7, warmSeconds: 1, warmsNodeOnly: true };
+  return {
+    contests: [
+      { job: job('W4'), ...each },
+      { job: job('W4', 'RS256'), only: [name, 'nginx-njs', 'haproxy'], ...each },
+      { job: job('W5'), only: [name, 'envoy'], ...each },
+    ],
+    latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6 },
+    counted: [name],
+    repeats: 2,
+    countSeconds: 0.7,
+    tracedRequests: 2000,
+  };
+}

@@ -1,0 +1,214 @@
+/** The comparison's own parts: what it measures with, and that its checks void a proxy that does not do the work. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { checkCorrectness } from '../../bench/datapath/correctness.ts';
+import { figuresOf, job } from '../../bench/datapath/figures.ts';
+import { Histogram } from '../../bench/datapath/histogram.ts';
+import type { OpenLoopResult } from '../../bench/datapath/open-loop.ts';
+import type { Results } from '../../bench/datapath/results.ts';
+import { estimate, median } from '../../bench/datapath/statistics.ts';
+import type { Running } from '../../bench/datapath/system.ts';
+import { systems } from '../../bench/datapath/systems/index.ts';
+import { tableOf } from '../../bench/datapath/table.ts';
+import { render } from '../../bench/datapath/template.ts';
+import { drawRanks, linesOf, PROBES, TENANTS } from '../../bench/datapath/tenants.ts';
+import { AUDIENCE, ISSUER, makeTokens } from '../../bench/datapath/tokens.ts';
+import type { Window } from '../../bench/datapath/window.ts';
+import { createTenantWork } from '../../bench/peers/tenant-work.ts';
+import { type Ending, listening } from '../helpers/sidecar.ts';
+
+t.test('the histogram is within 0.8 % of the true quantile', async (t) => {
+  for (const scale of [1, 300, 40_000, 900_000]) {
+    const histogram = new Histogram();
+    for (let at = 1; at <= 1000; at++) histogram.add((at * scale) / 10);
+    for (const share of [0.5, 0.99, 1]) {
+      const wanted = share * 100 * scale;
+      const off = Math.abs(histogram.quantile(share) - wanted);
+      t.ok(off <= Math.max(1, wanted * 0.008), `${share} of ${scale}: off by ${off}`);
+    }
+    t.equal(histogram.total, 1000);
+  }
+  t.equal(new Histogram().quantile(0.5), 0);
+});
+
+t.test('the interval holds the median, is that of equal rounds, and narrows with more of them', async (t) => {
+  t.same(estimate([2, 2, 2, 2, 2]), { median: 2, low: 2, high: 2 });
+  const rounds = Array.from({ length: 9 }, (_, at) => 1 + ((at * 7) % 9) / 10);
+  const few = estimate(rounds);
+  const many = estimate(Array.from({ length: 10 }, () => rounds).flat());
+  t.equal(few.median, median(rounds));
+  t.ok(few.low < few.median && few.high > few.median);
+  t.ok(many.high - many.low < few.high - few.low);
+});
+
+t.test('a template keeps the lines of its level and algorithm', async (t) => {
+  const text = ['always @NAME@', 'from2  #: W2-', 'only2  #: W2', 'low  #: W0-W1', 'hs  #: W2- HS256', 'rs //: RS256'];
+  const kept = (level: 'W0' | 'W2' | 'W4', algorithm: 'HS256' | 'RS256'): string[] =>
+    render(text.join('\n'), job(level, algorithm), { NAME: 'x' }).split('\n');
+  t.same(kept('W0', 'HS256'), ['always x', 'low']);
+  t.same(kept('W2', 'HS256'), ['always x', 'from2', 'only2', 'hs']);
+  t.same(kept('W4', 'RS256'), ['always x', 'from2', 'rs']);
+  t.throws(() => render('@ABSENT@', job('W0'), {}), /ABSENT/);
+});
+
+t.test('requests come in the order of Zipf, and never from tenants that are kept for checks', async (t) => {
+  const ranks = drawRanks(100_000);
+  const counts = new Float64Array(TENANTS);
+  for (const rank of ranks) (counts[rank] as number)++;
+  t.ok(Math.abs((counts[0] as number) / 100_000 - 0.102) < 0.01);
+  t.ok(Math.abs((counts[0] as number) / (counts[9] as number) - 10) < 2);
+  t.same(Array.from(counts.slice(-PROBES)), [0, 0, 0]);
+});
+
+t.test('a request that waits behind a stall is charged for the wait', async (t) => {
+  let asked = 0;
+  const server = createServer((_, response) => {
+    // One answer of 400 takes 300 ms; with one connection, 60 requests are due meanwhile.
+    if (++asked === 200) setTimeout(() => response.end('late'), 300);
+    else response.end('soon');
+  });
+  const port = await listening(t, server);
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-open-loop-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'credentials'), 't0 token\n');
+  writeFileSync(join(dir, 'order'), '0\n');
+  const config = {
+    port,
+    perSec: 200,
+    seconds: 2,
+    connections: 1,
+    credentialsFile: join(dir, 'credentials'),
+    orderFile: join(dir, 'order'),
+    header: 'authorization',
+    prefix: 'Bearer',
+  };
+  writeFileSync(join(dir, 'config'), JSON.stringify(config));
+  const program = join(import.meta.dirname, '../../bench/datapath/open-loop.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, [program, join(dir, 'config')]);
+  const result = JSON.parse(stdout) as OpenLoopResult;
+  t.equal(result.requests, 400);
+  t.equal(result.wrong, 0);
+  // One of 320 counted answers alone is beyond p99; the wait of those behind it makes 6 % of them slow.
+  t.ok(result.p99Us > 200_000, `p99 ${result.p99Us} µs`);
+});
+
+const BODY = 'x'.repeat(1024);
+const limits = linesOf(TENANTS, (name, tier) => `${name} ${tier.name} ${tier.perSec}`)
+  .trimEnd()
+  .split('\n');
+
+interface Spoiling {
+  /** Before the tenant's work: true when the request is answered. */
+  readonly before?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** What reaches the application. */
+  readonly arrives?: (headers: IncomingHttpHeaders, path: string) => void;
+}
+
+/** A proxy with its application in one server. It does what the peers do, but for what is spoilt. */
+async function checked(t: Ending, { before, arrives }: Spoiling): Promise<string[]> {
+  const tokens = await makeTokens('HS256', 1);
+  const work = createTenantWork({
+    level: 'W3',
+    algorithm: 'HS256',
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    secret: tokens.secret,
+    publicPem: '',
+    recordFile: '',
+    limits,
+  });
+  const server = createServer(async (request, response) => {
+    if (before?.(request, response) === true) return;
+    const { headers, url } = request;
+    const { refused } = work.admit(headers);
+    if (refused !== 0) return void response.writeHead(refused).end();
+    arrives?.(headers, url ?? '');
+    const want = /^\/t\/(t\d+)\//.exec(url ?? '')?.[1];
+    if (want !== undefined && want !== headers['x-tenant-id']) return void response.writeHead(421).end();
+    if (url !== '/echo') return void response.end(BODY);
+    const chunks: Buffer[] = await request.toArray();
+    const rawHeaders = Object.entries(headers).flatMap(([name, value]) => [name, String(value)]);
+    response.end(JSON.stringify({ rawHeaders, body: Buffer.concat(chunks).toString() }));
+  });
+  const port = await listening(t, server);
+  const place = { port, job: job('W3'), tokens } as unknown as Running['place'];
+  return checkCorrectness({ system: systems[1], place } as unknown as Running);
+}
+
+t.test('a proxy that does the work passes', async (t) => {
+  t.equal((await checked(t, {})).length, 21);
+});
+
+t.test('a proxy that leaves out a part of the work is void', async (t) => {
+  const answered = (response: ServerResponse): boolean => {
+    response.end(BODY);
+    return true;
+  };
+  let served = 0;
+  const spoilt: readonly [RegExp, Spoiling][] = [
+    [/no token is refused/, { before: ({ headers }, response) => !headers.authorization && answered(response) }],
+    [
+      /what t00000 forged is gone/,
+      { arrives: (headers, path) => void (path === '/echo' && (headers['x-tenant-id'] += ', evil')) },
+    ],
+    [/no tier t00000 chose/, { arrives: (headers) => void (headers['x-tenant-tier'] = 'evil') }],
+    [/arrives as itself/, { arrives: (headers) => void (headers['x-tenant-id'] = 't00000') }],
+    [/over the limit/, { before: ({ url }, response) => url === '/items' && ++served > 6 && answered(response) }],
+  ];
+  for (const [why, how] of spoilt) await t.rejects(checked(t, how), why);
+});
+
+const window = (system: string, requests: number): Window => ({
+  system,
+  requests,
+  tookUs: 1e6,
+  cpuNs: 1e9,
+  waitNs: 0,
+  others: 0,
+  stolen: 0,
+  rssMb: 50,
+  tries: 1,
+});
+
+t.test('figures are medians of ratios within a round; what was not measured has none', async (t) => {
+  // The machine was twice as fast in the second round: ratios do not notice.
+  const rounds = [10, 20, 10].map((speed) => [
+    window('reeve-general', 30 * speed),
+    window('haproxy', 20 * speed),
+    window('undici', 60 * speed),
+  ]);
+  const results: Results = {
+    command: '',
+    startedAt: '',
+    commit: '',
+    subject: 'reeve-general',
+    versions: {},
+    notes: {},
+    missing: ['envoy: bench/peers/install.sh'],
+    directPerSec: 1e5,
+    contests: [{ job: job('W4'), passed: {}, rounds }],
+    latency: [],
+    syscalls: {},
+    allocation: {},
+    idleRssMb: {},
+    fastShare: {},
+  };
+  const figures = figuresOf(results);
+  t.match(figures, {
+    vs_haproxy: 1.5,
+    vs_haproxy_ci: [1.5, 1.5],
+    vs_undici: 0.5,
+    rss_10k_tenants_mb: 50,
+    fast_share: 0,
+  });
+  t.notOk('vs_envoy' in figures);
+  const table = tableOf(results);
+  t.match(table, '1.50× (1.50 … 1.50)');
+  t.match(table, '0.50× (0.50 … 0.50)');
+  t.match(table, 'Not installed, and so not here: envoy');
+});
