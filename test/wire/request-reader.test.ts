@@ -197,6 +197,11 @@ t.test('what cannot become boring any more is handed over at once', async (t) =>
   for (const text of ['A(', ' ', 'A\r', 'A: b\n', 'A: b\rx', '\n', '\rx'])
     t.equal(judge(`GET / HTTP/1.1\r\n${HOST}${text}`), 'other', text);
   t.equal(judge(`GET /${'x'.repeat(100)}`), 'other', 'a target that is too long before it ends');
+  const fields = ['Expect: 100-continue', 'Connection: x', 'Content-Length: x', 'Host: a b', `${HOST}Host: b`, 'A: b '];
+  for (const field of fields) {
+    t.equal(judge(`POST / HTTP/1.1\r\n${field}\r`), 'more', `${field}: not while its line may go on`);
+    t.equal(judge(`POST / HTTP/1.1\r\n${field}\r\n`), 'other', field);
+  }
 });
 
 t.test('a head beyond the bounds is for the general engine, before it has ended too', async (t) => {

@@ -81,6 +81,15 @@ t.test('where the body ends, and whether the connection goes on (RFC 9112 §6.3,
     },
     'another option': { text: head(`${CL}Connection: x\r\n`), is: ['length', 5, true] },
     'an empty Connection': { text: head(`${CL}Connection:\r\n`), is: ['length', 5, true] },
+    'Proxy-Connection that closes': { text: head(`${CL}Proxy-Connection: close\r\n`), is: ['length', 5, false] },
+    'Proxy-Connection beside keep-alive': {
+      text: head(`${CL}Proxy-Connection: x\r\nConnection: keep-alive\r\n`),
+      is: ['length', 5, false],
+    },
+    'Proxy-Connection in HTTP/1.0': {
+      text: head(`${CL}Proxy-Connection: keep-alive\r\n`, 'HTTP/1.0 200 OK'),
+      is: ['length', 5, false],
+    },
     'HTTP/1.0': { text: head(CL, 'HTTP/1.0 200 OK'), is: ['length', 5, false] },
     'HTTP/1.0 kept alive': {
       text: head(`${CL}Connection: keep-alive\r\n`, 'HTTP/1.0 200 OK'),
@@ -108,7 +117,7 @@ t.test('where the body ends, and whether the connection goes on (RFC 9112 §6.3,
 
 t.test('an interim response is told from the final one', async (t) => {
   for (const status of [100, 102, 103, 199]) {
-    const text = head('Link: </a>\r\n', `HTTP/1.1 ${status} x`);
+    const text = head('Link: </a>\r\nConnection: Keep-Alive\r\n', `HTTP/1.1 ${status} x`);
     judge(head('Connection: close\r\nContent-Length: 3\r\n'));
     t.equal(judge(`${text}HTTP/1.1 200 OK\r\n\r\n`), 'interim');
     t.same(
@@ -161,6 +170,7 @@ t.test('what is not sound is bad', async (t) => {
     ['101 that upgrades', head('Upgrade: x\r\nConnection: upgrade\r\n', 'HTTP/1.1 101 x')],
     ['1xx in HTTP/1.0', head('', 'HTTP/1.0 100 x')],
     ['1xx with a length', head('Content-Length: 0\r\n', 'HTTP/1.1 100 x')],
+    ['1xx that closes', head('Connection: close\r\n', 'HTTP/1.1 100 x')],
     ['1xx with chunks', head('Transfer-Encoding: chunked\r\n', 'HTTP/1.1 103 x')],
     ['too many fields', head('a:\r\n'.repeat(RESPONSE_FIELDS_MAX + 1))],
   ];
