@@ -142,6 +142,8 @@ export class ResponseReader {
     const length = fields.first(CONTENT_LENGTH);
     if (length !== -1) {
       this.framing = 'length';
+      // White space at an end is legal (RFC 9110 §5.5), but some parsers trim less of it than others.
+      if (!fields.isTight(length)) return false;
       this.contentLength = contentLengthOf(bytes, fields.valueFrom(length), fields.valueTo(length));
       if (this.contentLength === -1) return false;
     }
@@ -149,7 +151,7 @@ export class ResponseReader {
     if (coding !== -1) {
       this.framing = 'chunked';
       // RFC 9112 §6.1: faulty framing in HTTP/1.0. Any other coding would have to be undone before a length is known.
-      if (this.minorVersion === 0) return false;
+      if (this.minorVersion === 0 || !fields.isTight(coding)) return false;
       if (!equalsFolded(bytes, fields.valueFrom(coding), fields.valueTo(coding), CHUNKED)) return false;
     }
     this.#leaveOutBody();
@@ -172,6 +174,8 @@ export class ResponseReader {
     const field = fields.first(CONNECTION);
     this.keepAlive = this.minorVersion === 1;
     if (field !== -1) this.#readOptions(bytes, field);
+    // What we trim, llhttp takes for a part of the value.
+    if (field !== -1 && !fields.isTight(field)) this.keepAlive = false;
     // Of the time before RFC 7230. Some read it like Connection, llhttp among them; whatever it says, the connection is not used again.
     if ((fields.seen & (1 << PROXY_CONNECTION)) !== 0) this.keepAlive = false;
   }

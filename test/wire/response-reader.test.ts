@@ -40,7 +40,7 @@ t.test('where the body ends, and whether the connection goes on (RFC 9112 §6.3,
     length: { text: head(CL), is: ['length', 5, true] },
     'length 0': { text: head('Content-Length: 0\r\n'), is: ['length', 0, true] },
     'the largest length': { text: head('Content-Length: 999999999999999\r\n'), is: ['length', 999999999999999, true] },
-    'white space about a length': { text: head('Content-Length: \t 5 \t\r\n'), is: ['length', 5, true] },
+    'no space before a length': { text: head('Content-Length:5\r\nA:  b \r\n'), is: ['length', 5, true] },
     chunked: { text: head(TE), is: ['chunked', -1, true] },
     'chunked in capitals': { text: head('TRANSFER-ENCODING:CHUNKED\r\n'), is: ['chunked', -1, true] },
     neither: { text: head(''), is: ['close', -1, false] },
@@ -79,6 +79,8 @@ t.test('where the body ends, and whether the connection goes on (RFC 9112 §6.3,
       text: head(`${CL}Connection: keep-alive\r\nConnection: keep-alive\r\n`),
       is: ['length', 5, true],
     },
+    'keep-alive with white space': { text: head(`${CL}Connection: keep-alive \r\n`), is: ['length', 5, false] },
+    'an option with white space': { text: head(`${CL}Connection:  x\r\n`), is: ['length', 5, false] },
     'another option': { text: head(`${CL}Connection: x\r\n`), is: ['length', 5, true] },
     'an empty Connection': { text: head(`${CL}Connection:\r\n`), is: ['length', 5, true] },
     'Proxy-Connection that closes': { text: head(`${CL}Proxy-Connection: close\r\n`), is: ['length', 5, false] },
@@ -130,7 +132,7 @@ t.test('an interim response is told from the final one', async (t) => {
 
 t.test('what is not sound is bad', async (t) => {
   const rows: [string, string][] = [
-    ...['HTTP/1.2', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.', 'http/1.1', 'HTTP/1.10', 'HTTP/1/1', 'ICY', ''].map(
+    ...['HTTP/1.2', 'XTTP/1.1', 'HTTP/2.0', 'HTTP/0.9', 'HTTP/1.', 'http/1.1', 'HTTP/1.10', 'HTTP/1/1', 'ICY', ''].map(
       (each): [string, string] => [`version ${each}`, head('', `${each} 200 OK`)],
     ),
     ...['099', '000', '600', '999', '20', '2000', '20x', '2x0', 'x00', '+20', '/00', ':00', '2/0', '2:0', ''].map(
@@ -154,6 +156,11 @@ t.test('what is not sound is bad', async (t) => {
     ['a control in a value', head('A: \x01\r\n')],
     ['two lengths', head('Content-Length: 5\r\nContent-Length: 5\r\n')],
     ['a list of lengths', head('Content-Length: 5, 5\r\n')],
+    ['a space behind a length', head('Content-Length: 5 \r\n')],
+    ['a tab before a length', head('Content-Length:\t5\r\n')],
+    ['two spaces before a length', head('Content-Length:  5\r\n')],
+    ['a tab behind a coding', head('Transfer-Encoding: chunked\t\r\n')],
+    ['two spaces before a coding', head('Transfer-Encoding:  chunked\r\nA: b\r\n')],
     ['a signed length', head('Content-Length: +5\r\n')],
     ['no length', head('Content-Length:\r\n')],
     ['a huge length', head(`Content-Length: ${'1'.repeat(16)}\r\n`)],
@@ -212,6 +219,14 @@ t.test('a head beyond the bounds is bad, before it has ended too', async (t) => 
   t.equal(judge('HTTP/1.1 200 OK\r\nA: '.padEnd(RESPONSE_HEAD_BYTES_MAX - 1, 'x')), 'more');
   t.equal(judge('HTTP/1.1 200 OK\r\nA: '.padEnd(RESPONSE_HEAD_BYTES_MAX, 'x')), 'bad');
   t.equal(judge(head('a:\r\n'.repeat(RESPONSE_FIELDS_MAX))), 'final');
+  const behind = Buffer.concat([Buffer.alloc(70_000), wire(filled(900))]);
+  t.equal(
+    reader.read(behind, 70_000, 70_012, false),
+    'more',
+    'what stands before the head does not count: in the line',
+  );
+  t.equal(reader.resume(behind, 70_000, 70_500), 'more', 'nor in the fields');
+  t.equal(reader.resume(behind, 70_000, 70_900), 'final');
 });
 
 t.test('a head in single bytes is read, one in too many pieces is bad', async (t) => {
