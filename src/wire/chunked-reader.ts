@@ -97,7 +97,6 @@ export class ChunkedReader {
       case EXTENSION_VALUE:
         return this.#extension(byte);
       case SIZE_LF:
-        this.#length = 0;
         if (byte !== LF) return FAILED;
         return this.#size > 0 ? DATA : TRAILER;
       case DATA_CR:
@@ -158,7 +157,6 @@ export class ChunkedReader {
   #readTrailers(bytes: Buffer, length: number): number {
     const table = new FieldTable(TRAILER_FIELDS_MAX);
     table.moveTo(bytes, 0);
-    table.begin(0);
     if (table.scan(length) !== length || (table.seen & FRAMING_BITS) !== 0) return FAILED;
     this.trailers = table;
     return END;

@@ -52,6 +52,7 @@ t.test('where the body ends, and whether the connection goes on (RFC 9112 §6.3,
     204: { text: head('', 'HTTP/1.1 204 No Content'), is: ['none', -1, true] },
     '204 with length 0': { text: head('Content-Length: 0\r\n', 'HTTP/1.1 204'), is: ['none', 0, true] },
     '204 that announces a body': { text: head(CL, 'HTTP/1.1 204 x'), is: ['none', 5, false] },
+    '204 that announces a byte': { text: head('Content-Length: 1\r\n', 'HTTP/1.1 204 x'), is: ['none', 1, false] },
     '204 that announces chunks': { text: head(TE, 'HTTP/1.1 204 x'), is: ['none', -1, false] },
     '204 with a length to HEAD': { text: head(CL, 'HTTP/1.1 204 x'), isForHead: true, is: ['none', 5, true] },
     304: { text: head('', 'HTTP/1.1 304 x'), is: ['none', -1, true] },
@@ -176,6 +177,7 @@ t.test('what is not sound is bad', async (t) => {
     ['101', head('', 'HTTP/1.1 101 x')],
     ['101 that upgrades', head('Upgrade: x\r\nConnection: upgrade\r\n', 'HTTP/1.1 101 x')],
     ['1xx in HTTP/1.0', head('', 'HTTP/1.0 100 x')],
+    ['1xx in HTTP/1.0, kept alive', head('Connection: keep-alive\r\n', 'HTTP/1.0 100 x')],
     ['1xx with a length', head('Content-Length: 0\r\n', 'HTTP/1.1 100 x')],
     ['1xx that closes', head('Connection: close\r\n', 'HTTP/1.1 100 x')],
     ['1xx with chunks', head('Transfer-Encoding: chunked\r\n', 'HTTP/1.1 103 x')],
@@ -208,6 +210,8 @@ t.test('hop-by-hop and nominated fields are not kept, nor are the framing fields
     head('X-A: 1\r\nB: 2\r\nx-a: 3\r\nConnection: X-A, close\r\nC: 4\r\nDate: x\r\nConnection: date\r\nDates: y\r\n'),
   );
   t.same(reader.fields.pairs(true), ['B', '2', 'C', '4', 'Dates', 'y']);
+  judge(head('Connection: x, y\r\nA: b\r\nB: 1\r\nX: 2\r\nx: 3\r\nX: 4\r\n'));
+  t.same(reader.fields.pairs(true), ['A', 'b', 'B', '1'], 'only Connection nominates');
   judge(head('Close: 1\r\nKeep-Alive: 1\r\nConnection: close\r\n'));
   t.same(reader.fields.pairs(true), ['Close', '1'], 'the two options are no nominations');
 });
@@ -227,6 +231,15 @@ t.test('a head beyond the bounds is bad, before it has ended too', async (t) => 
   );
   t.equal(reader.resume(behind, 70_000, 70_500), 'more', 'nor in the fields');
   t.equal(reader.resume(behind, 70_000, 70_900), 'final');
+});
+
+t.test('lines that were complete are not read again', async (t) => {
+  const bytes = wire(head('A: b\r\nC: d\r\n'));
+  t.equal(reader.read(bytes, 0, bytes.indexOf('C: d') + 3, false), 'more');
+  // What already passed is not looked at any more: were it read again, it would not pass.
+  const broken = wire(bytes.toString('latin1').replace('A: b', 'A\nb ').replace('200', '999'));
+  t.equal(reader.resume(broken, 0, broken.length), 'final');
+  t.same([reader.status, reader.fields.count], [200, 2]);
 });
 
 t.test('a head in single bytes is read, one in too many pieces is bad', async (t) => {
