@@ -10,6 +10,7 @@
  */
 import { CLASS, CR, LF, TOKEN } from './bytes.ts';
 import { FieldTable } from './field-table.ts';
+import { knownId } from './known-fields.ts';
 
 /**
  * - `data`: `dataFrom` to `dataTo` is content. - `more`: nothing follows without more bytes.
@@ -23,6 +24,9 @@ const SIZE_DIGITS_MAX = 12;
 const EXTENSION_BYTES_MAX = 4096;
 const TRAILER_BYTES_MAX = 8192;
 const TRAILER_FIELDS_MAX = 64;
+
+/** RFC 9110 §6.5.1: framing cannot come afterwards. Who believes in it splits the connection elsewhere than we do. */
+const FRAMING_BITS = (1 << knownId('content-length')) | (1 << knownId('transfer-encoding'));
 
 const SEMICOLON = 59;
 const EQUALS = 61;
@@ -93,7 +97,6 @@ export class ChunkedReader {
       case EXTENSION_VALUE:
         return this.#extension(byte);
       case SIZE_LF:
-        this.#length = 0;
         if (byte !== LF) return FAILED;
         return this.#size > 0 ? DATA : TRAILER;
       case DATA_CR:
@@ -154,8 +157,7 @@ export class ChunkedReader {
   #readTrailers(bytes: Buffer, length: number): number {
     const table = new FieldTable(TRAILER_FIELDS_MAX);
     table.moveTo(bytes, 0);
-    table.begin(0);
-    if (table.scan(length) !== length) return FAILED;
+    if (table.scan(length) !== length || (table.seen & FRAMING_BITS) !== 0) return FAILED;
     this.trailers = table;
     return END;
   }

@@ -157,6 +157,13 @@ export class FieldTable {
     return (this.seen & (1 << known)) === 0 ? -1 : (this.#first[known] as number);
   }
 
+  /** Whether nothing stands about the value of field `i` but one space before it, or not even that. */
+  isTight(i: number): boolean {
+    const before = this.valueFrom(i) - this.nameTo(i);
+    const isLed = before === 1 || (before === 2 && this.bytes[this.valueFrom(i) - 1] === SPACE);
+    return isLed && this.nameFrom(i + 1) - this.valueTo(i) === 2;
+  }
+
   /** The first field from `from` on whose name is `lower` (lower-case bytes), or -1. For names that configuration chooses. */
   find(lower: Uint8Array, from = 0): number {
     for (let i = from; i < this.count; i++)

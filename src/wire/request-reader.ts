@@ -110,9 +110,14 @@ export class RequestReader {
       fields.begin(this.#lineBytes);
     }
     const headBytes = fields.scan(end);
-    if (headBytes < 0) return headBytes === MORE ? this.#incomplete(end - from) : 'other';
+    if (headBytes < 0 && headBytes !== MORE) return 'other';
+    // Looked at before the head is complete too: what llhttp refuses at once must not wait here for bytes that never come.
+    if (!this.#isPlain(bytes)) return 'other';
+    if (headBytes === MORE) return this.#incomplete(end - from);
     this.headBytes = headBytes;
-    return this.#isBoring(bytes) ? 'boring' : 'other';
+    // The gate counts a space in every line, also where there is none: one more a field is never less than it counts.
+    const isWithinBound = headBytes + fields.count <= this.#headBytesMax;
+    return isWithinBound && fields.first(HOST_FIELD) !== -1 ? 'boring' : 'other';
   }
 
   #incomplete(bytes: number): RequestVerdict {
@@ -147,20 +152,18 @@ export class RequestReader {
     return undefined;
   }
 
-  #isBoring(bytes: Buffer): boolean {
-    const { fields } = this;
-    const { seen, seenTwice } = fields;
-    if ((seen & OTHER_BITS) !== 0 || (seenTwice & ONCE_BITS) !== 0 || fields.hasOddSpace) return false;
-    // The gate counts a space in every line, also where there is none: one more a field is never less than it counts.
-    if (this.headBytes + fields.count > this.#headBytesMax) return false;
-    return this.#hasHost(bytes) && this.#hasFraming(bytes) && this.#hasConnection(bytes);
+  /** Whether the fields so far may be those of a boring request. */
+  #isPlain(bytes: Buffer): boolean {
+    const { seen, seenTwice, hasOddSpace } = this.fields;
+    if ((seen & OTHER_BITS) !== 0 || (seenTwice & ONCE_BITS) !== 0 || hasOddSpace) return false;
+    return this.#isHostPlain(bytes) && this.#isFramingPlain(bytes) && this.#isConnectionPlain(bytes);
   }
 
   /** RFC 9112 §3.2 and RFC 9110 §7.2: exactly one, a plain name or IPv4 address, with or without port. */
-  #hasHost(bytes: Buffer): boolean {
+  #isHostPlain(bytes: Buffer): boolean {
     const { fields } = this;
     const field = fields.first(HOST_FIELD);
-    if (field === -1) return false;
+    if (field === -1) return true;
     const from = fields.valueFrom(field);
     const to = fields.valueTo(field);
     if (to - from > HOST_BYTES_MAX) return false;
@@ -173,7 +176,7 @@ export class RequestReader {
   }
 
   /** RFC 9112 §6.3. A body that GET or HEAD bring along is one that many servers do not expect. */
-  #hasFraming(bytes: Buffer): boolean {
+  #isFramingPlain(bytes: Buffer): boolean {
     const { fields } = this;
     const field = fields.first(CONTENT_LENGTH);
     this.contentLength = -1;
@@ -184,7 +187,7 @@ export class RequestReader {
   }
 
   /** RFC 9112 §9.3. Nominations of fields (RFC 9110 §7.6.1) are for the gate to judge. */
-  #hasConnection(bytes: Buffer): boolean {
+  #isConnectionPlain(bytes: Buffer): boolean {
     const { fields } = this;
     const field = fields.first(CONNECTION);
     this.keepAlive = true;

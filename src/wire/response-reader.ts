@@ -36,6 +36,7 @@ const CHUNKED = Buffer.from('chunked');
 const STATUS_TO = 12;
 
 const CONNECTION = knownId('connection');
+const PROXY_CONNECTION = knownId('proxy-connection');
 const CONTENT_LENGTH = knownId('content-length');
 const TRANSFER_ENCODING = knownId('transfer-encoding');
 const FRAMING_BITS = (1 << CONTENT_LENGTH) | (1 << TRANSFER_ENCODING);
@@ -77,8 +78,8 @@ export class ResponseReader {
     const headBytes = fields.scan(end);
     if (headBytes < 0) return headBytes === MORE ? this.#incomplete(end - from) : 'bad';
     this.headBytes = headBytes;
-    if (this.status < 200) return this.#readInterim();
     this.#readConnection(bytes);
+    if (this.status < 200) return this.#readInterim();
     return this.#readFraming(bytes) ? 'final' : 'bad';
   }
 
@@ -122,13 +123,12 @@ export class ResponseReader {
 
   /**
    * RFC 9110 §15.2: no content, so no framing either (RFC 9112 §6.1). A 101 answers an Upgrade, which is not asked for on this path;
-   * HTTP/1.0 has no 1xx.
+   * HTTP/1.0 has no 1xx; and a connection that closes would take the final response with it.
    */
   #readInterim(): ResponseVerdict {
     this.framing = 'none';
     this.contentLength = -1;
-    this.keepAlive = true;
-    if (this.status === 101 || this.minorVersion === 0) return 'bad';
+    if (this.status === 101 || this.minorVersion === 0 || !this.keepAlive) return 'bad';
     return (this.fields.seen & FRAMING_BITS) === 0 ? 'interim' : 'bad';
   }
 
@@ -142,6 +142,8 @@ export class ResponseReader {
     const length = fields.first(CONTENT_LENGTH);
     if (length !== -1) {
       this.framing = 'length';
+      // White space at an end is legal (RFC 9110 §5.5), but some parsers trim less of it than others.
+      if (!fields.isTight(length)) return false;
       this.contentLength = contentLengthOf(bytes, fields.valueFrom(length), fields.valueTo(length));
       if (this.contentLength === -1) return false;
     }
@@ -149,7 +151,7 @@ export class ResponseReader {
     if (coding !== -1) {
       this.framing = 'chunked';
       // RFC 9112 §6.1: faulty framing in HTTP/1.0. Any other coding would have to be undone before a length is known.
-      if (this.minorVersion === 0) return false;
+      if (this.minorVersion === 0 || !fields.isTight(coding)) return false;
       if (!equalsFolded(bytes, fields.valueFrom(coding), fields.valueTo(coding), CHUNKED)) return false;
     }
     this.#leaveOutBody();
@@ -171,17 +173,25 @@ export class ResponseReader {
     const { fields } = this;
     const field = fields.first(CONNECTION);
     this.keepAlive = this.minorVersion === 1;
-    if (field === -1) return;
+    if (field !== -1) this.#readOptions(bytes, field);
+    // What we trim, llhttp takes for a part of the value.
+    if (field !== -1 && !fields.isTight(field)) this.keepAlive = false;
+    // Of the time before RFC 7230. Some read it like Connection, llhttp among them; whatever it says, the connection is not used again.
+    if ((fields.seen & (1 << PROXY_CONNECTION)) !== 0) this.keepAlive = false;
+  }
+
+  #readOptions(bytes: Buffer, field: number): void {
+    const { fields } = this;
     const isOnce = (fields.seenTwice & (1 << CONNECTION)) === 0;
     if (isOnce && equalsFolded(bytes, fields.valueFrom(field), fields.valueTo(field), KEEP_ALIVE))
       this.keepAlive = true;
     else if (isOnce && equalsFolded(bytes, fields.valueFrom(field), fields.valueTo(field), CLOSE))
       this.keepAlive = false;
-    else this.#readOptions();
+    else this.#readList();
   }
 
   /** The rare list: strings are made of it. */
-  #readOptions(): void {
+  #readList(): void {
     const { fields } = this;
     const values: string[] = [];
     for (let i = 0; i < fields.count; i++) if (fields.kinds[i] === CONNECTION) values.push(fields.value(i));

@@ -110,6 +110,8 @@ t.test('framing that is not exactly right is bad', async (t) => {
     ['a folded trailer', `0${L}a: b${L} c${L}${L}`],
     ['a trailer without a name', `0${L}: b${L}${L}`],
     ['a trailer that is none', `0${L}GET / HTTP/1.1${L}${L}`],
+    ['a length as a trailer', `0${L}A: b${L}content-Length: 1${L}${L}`],
+    ['a coding as a trailer', `0${L}Transfer-Encoding: chunked${L}${L}`],
     ['an end within a trailer line', `0${L}a${L}${L}`],
   ];
   for (const [name, body] of rows) {

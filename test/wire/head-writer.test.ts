@@ -95,7 +95,7 @@ t.test('a response goes on with its fields as they came, framing made anew, our 
 
 t.test('white space that others could read differently goes no further', async (t) => {
   t.equal(
-    answered('HTTP/1.1 200 OK\r\nA:\t 1 \t\r\nConnection: a\tb\r\nB:2\r\nC:  \r\nContent-Length: \t3 \r\n\r\n'),
+    answered('HTTP/1.1 200 OK\r\nA:\t 1 \t\r\nConnection: a\tb\r\nB:2\r\nC:  \r\nContent-Length: 3\r\n\r\n'),
     'HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: \r\nContent-Length: 3\r\n\r\n',
   );
 });
@@ -127,6 +127,22 @@ t.test('the buffer is used again, and grows for a head or a block that needs it'
   response.read(wire(text), 0, text.length, true);
   own.response(response, true, NONE);
   t.equal(own.bytes.toString('latin1', 0, own.length), `${text.slice(0, -2)}Connection: close\r\n\r\n`);
+});
+
+t.test('what is written beside a head and a block that just fit has room too', async (t) => {
+  for (let length = 3900; length <= 4100; length += 10) {
+    const own = new HeadWriter();
+    const field = `A: ${'z'.repeat(length)}\r\n`;
+    const text = `HTTP/1.1 404\r\n${field}\r\n`;
+    response.read(wire(text), 0, text.length, false);
+    own.response(response, true, NONE);
+    const expected = `HTTP/1.1 404 Not Found\r\n${field}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n`;
+    if (own.bytes.toString('latin1', 0, own.length) !== expected) t.fail(`${length} bytes`);
+  }
+  const [own, block] = [new HeadWriter(), `B: ${'y'.repeat(4090)}\r\n`];
+  response.read(wire('HTTP/1.1 200\r\n\r\n'), 0, 16, false);
+  own.response(response, false, wire(block));
+  t.equal(own.bytes.toString('latin1', 0, own.length), `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n${block}\r\n`);
 });
 
 t.test('whatever is dropped, the rest goes on as it came', async () => {

@@ -96,8 +96,23 @@ t.test('suspect is every unknown name that could be a protected one', async (t) 
   t.equal(tableOf(plain).hasSuspect, false);
 });
 
+t.test('a full table knows where its last line ends, and one line more is too many', async (t) => {
+  const table = new FieldTable(2);
+  const two = wire('a: 1\r\nb: 2\r\n\r\n');
+  table.moveTo(two, 0);
+  table.begin(0);
+  t.equal(table.scan(two.length), two.length);
+  t.same([table.count, table.nameFrom(2), table.isTight(1)], [2, two.length - 2, true]);
+  const three = wire('a: 1\r\nb: 2\r\nc: 3\r\n\r\n');
+  table.moveTo(three, 0);
+  table.begin(0);
+  t.equal(table.scan(three.length), -2);
+});
+
 t.test('a field that comes again is seen twice, and the first is the first', async (t) => {
   const table = tableOf(['Via', 'a', 'Host', 'via', 'Via', 'A']);
   t.same([table.seen, table.seenTwice], [(1 << knownId('via')) | (1 << knownId('host')), 1 << knownId('via')]);
+  const both = tableOf(['via', 'cookie', 'via', 'cookie']);
+  t.equal(both.seenTwice, (1 << knownId('via')) | (1 << knownId('cookie')), 'each of them');
   t.same([table.first(knownId('via')), table.first(knownId('host')), table.first(knownId('cookie'))], [0, 2, -1]);
 });

@@ -66,6 +66,18 @@ t.test('every field begins anew with the next head', async (t) => {
   t.same([count, seen, seenTwice, hasSuspect, hasOddSpace], [1, 1 << knownId('host'), 0, false, false]);
 });
 
+t.test('the connection goes on unless it is to close', async (t) => {
+  for (const [fields, keepAlive] of [
+    ['Connection: close\r\n', false],
+    ['', true],
+    ['Connection: CLOSE\r\n', false],
+    ['Connection: keep-Alive\r\n', true],
+  ] as const) {
+    t.equal(judge(head(`${HOST}${fields}`)), 'boring');
+    t.equal(reader.keepAlive, keepAlive, fields);
+  }
+});
+
 t.test('boring are', async (t) => {
   const rows: [string, string][] = [
     ...['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'].map((each): [string, string] => [
@@ -109,9 +121,23 @@ function legalBytes(): number[] {
 
 t.test('everything else is for the general engine', async (t) => {
   const rows: [string, string][] = [
-    ...['QUERY', 'CONNECT', 'TRACE', 'get', 'GETS', 'GE', '', 'PRI', 'GET\t', 'P', 'PUTT'].map(
-      (each): [string, string] => [`method ${each}`, head(HOST, `${each} / HTTP/1.1`)],
-    ),
+    ...[
+      'QUERY',
+      'XET',
+      'GXT',
+      'GEX',
+      'GETX',
+      'CONNECT',
+      'TRACE',
+      'get',
+      'GETS',
+      'GE',
+      '',
+      'PRI',
+      'GET\t',
+      'P',
+      'PUTT',
+    ].map((each): [string, string] => [`method ${each}`, head(HOST, `${each} / HTTP/1.1`)]),
     ['an empty line before', `\r\n${head(HOST)}`],
     ['two spaces', head(HOST, 'GET  / HTTP/1.1')],
     ['absolute-form', head(HOST, 'GET http://a.example/ HTTP/1.1')],
@@ -126,7 +152,7 @@ t.test('everything else is for the general engine', async (t) => {
     ['a space in the target', head(HOST, 'GET /a b HTTP/1.1')],
     ['a tab behind the target', head(HOST, 'GET /\tHTTP/1.1')],
     ['a long target', head(HOST, `GET /${'x'.repeat(100)} HTTP/1.1`)],
-    ...['HTTP/1.0', 'HTTP/2.0', 'HTTP/1.10', 'http/1.1', 'HTTP/1.1 ', 'HTTP/11', 'ICE/1.0'].map(
+    ...['HTTP/1.0', 'XTTP/1.1', 'HTTP/2.0', 'HTTP/1.10', 'http/1.1', 'HTTP/1.1 ', 'HTTP/11', 'ICE/1.0'].map(
       (each): [string, string] => [`version ${each}`, head(HOST, `GET / ${each}`)],
     ),
     ['a bare LF behind the line', head(HOST).replace('\r\n', '\n')],
@@ -197,6 +223,11 @@ t.test('what cannot become boring any more is handed over at once', async (t) =>
   for (const text of ['A(', ' ', 'A\r', 'A: b\n', 'A: b\rx', '\n', '\rx'])
     t.equal(judge(`GET / HTTP/1.1\r\n${HOST}${text}`), 'other', text);
   t.equal(judge(`GET /${'x'.repeat(100)}`), 'other', 'a target that is too long before it ends');
+  const fields = ['Expect: 100-continue', 'Connection: x', 'Content-Length: x', 'Host: a b', `${HOST}Host: b`, 'A: b '];
+  for (const field of fields) {
+    t.equal(judge(`POST / HTTP/1.1\r\n${field}\r`), 'more', `${field}: not while its line may go on`);
+    t.equal(judge(`POST / HTTP/1.1\r\n${field}\r\n`), 'other', field);
+  }
 });
 
 t.test('a head beyond the bounds is for the general engine, before it has ended too', async (t) => {
@@ -210,6 +241,10 @@ t.test('a head beyond the bounds is for the general engine, before it has ended 
   t.equal(judge(filled(2000).slice(0, 999)), 'more');
   t.equal(judge(filled(2000).slice(0, 1000)), 'other');
   t.equal(judge(filled(2000)), 'other');
+  const behind = Buffer.concat([Buffer.alloc(5000), wire(filled(900))]);
+  t.equal(reader.read(behind, 5000, 5012), 'more', 'what stands before the head does not count: in the line');
+  t.equal(reader.resume(behind, 5000, 5500), 'more', 'nor in the fields');
+  t.equal(reader.resume(behind, 5000, 5900), 'boring');
   const wide = new RequestReader({ headersMax: 1000, headBytesMax: 100_000, targetBytesMax: 10_000 });
   const many = (count: number) => wire(head(HOST + 'a:\r\n'.repeat(count)));
   t.equal(wide.read(many(99), 0, many(99).length), 'boring');

@@ -1,0 +1,94 @@
+/** What the parts of the data path cost by themselves: ns of the thread's CPU, median of rounds, and bytes allocated, each time. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { ChunkedReader, gate, HeaderList, HeadWriter, RequestReader, ResponseReader } from '../../src/wire/index.ts';
+import type { Suite } from '../run.ts';
+import { BLOCK, CHUNKED, REQUEST, RESPONSE } from './heads.ts';
+
+/** Enough that one round outlasts the clock's grain by far, and that the code is compiled after the first. */
+const TIMES = 100_000;
+const WARM_ROUNDS = 3;
+
+export const suite: Suite = {
+  describe: `The wire by itself: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks`,
+  targets: {
+    request_read_ns: { must: 2400, goal: 1200 },
+    response_read_ns: { must: 1500, goal: 700 },
+    request_write_ns: { must: 600, goal: 300 },
+    response_write_ns: { must: 600, goal: 300 },
+    chunked_read_ns: { must: 1000, goal: 400 },
+    request_read_bytes: { must: 0, goal: 0 },
+    response_read_bytes: { must: 0, goal: 0 },
+    request_write_bytes: { must: 0, goal: 0 },
+    response_write_bytes: { must: 0, goal: 0 },
+    chunked_read_bytes: { must: 0, goal: 0 },
+  },
+  async run({ quick, progress }) {
+    const figures: Record<string, number> = {};
+    for (const [name, work] of Object.entries(works())) {
+      progress(name);
+      figures[`${name}_ns`] = nanosecondsOf(work, quick ? 5 : 25);
+      if (name !== 'strings_and_gate') figures[`${name}_bytes`] = bytesOf(work);
+    }
+    return figures;
+  },
+};
+
+function works(): Record<string, () => void> {
+  const requests = new RequestReader({ headersMax: 100, headBytesMax: 32 * 1024, targetBytesMax: 8192 });
+  const responses = new ResponseReader();
+  const chunks = new ChunkedReader();
+  const writer = new HeadWriter();
+  const read = requests.read(REQUEST, 0, REQUEST.length);
+  const answered = responses.read(RESPONSE, 0, RESPONSE.length, false);
+  if (read !== 'boring' || answered !== 'final') throw new Error(`the messages are not sound: ${read}, ${answered}`);
+  const pairs = requests.fields.pairs(false);
+  return {
+    request_read: () => requests.read(REQUEST, 0, REQUEST.length),
+    response_read: () => responses.read(RESPONSE, 0, RESPONSE.length, false),
+    request_write: () => writer.request(requests, BLOCK),
+    response_write: () => writer.response(responses, false, BLOCK),
+    chunked_read: () => readChunks(chunks),
+    // For comparison: what the general engine does with the same head once llhttp has read it.
+    strings_and_gate: () => judge(pairs),
+  };
+}
+
+function readChunks(chunks: ChunkedReader): void {
+  chunks.begin();
+  chunks.at = 0;
+  while (chunks.next(CHUNKED, CHUNKED.length) === 'data');
+}
+
+function judge(pairs: readonly string[]): void {
+  const headers = new HeaderList([...pairs]);
+  const head = { method: 'GET', target: '/api/v1/orders/1234567?expand=lines', version: '1.1', headers };
+  gate(head, { headersMax: 100, headBytesMax: 32 * 1024, targetBytesMax: 8192, isProtectedName: () => false });
+}
+
+/** CPU of this thread, so that neighbours on the machine count only by the caches they empty. */
+function nanosecondsOf(work: () => void, rounds: number): number {
+  const measured: number[] = [];
+  for (let round = -WARM_ROUNDS; round < rounds; round++) {
+    const before = process.threadCpuUsage();
+    for (let i = 0; i < TIMES; i++) work();
+    const { user, system } = process.threadCpuUsage(before);
+    if (round >= 0) measured.push(((user + system) * 1000) / TIMES);
+  }
+  return measured.sort((a, b) => a - b)[rounds >> 1] as number;
+}
+
+/** Bytes a time leaves on the heap, garbage included. What the measurement itself leaves is that of doing nothing. */
+function bytesOf(work: () => void): number {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const grown = (each: () => void): number => {
+    for (let i = 0; i < TIMES; i++) each();
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < TIMES; i++) each();
+    return process.memoryUsage().heapUsed - before;
+  };
+  const nothing = grown(() => {});
+  return Math.max(0, Math.round((grown(work) - nothing) / TIMES));
+}

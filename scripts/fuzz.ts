@@ -1,0 +1,43 @@
+/**
+ * `npm run fuzz -- [--cases N] [--seed S]`: the differential fuzz of the byte readers (G2) for as long as one likes; half the cases
+ * are requests, half responses. Prints every disagreement, then one line; ends with 1 when there was any. A seed repeats a run.
+ */
+import { parseArgs } from 'node:util';
+import { fuzz, type Tally, tally } from '../test/helpers/differential.ts';
+
+const { values } = parseArgs({ options: { cases: { type: 'string' }, seed: { type: 'string' } } });
+const cases = number('cases', values.cases, 1_000_000);
+const seed = number('seed', values.seed, 20_261_125);
+const STEP = 25_000;
+const PRINTED_MAX = 50;
+
+function number(name: string, text: string | undefined, fallback: number): number {
+  const value = text === undefined ? fallback : Number(text.replaceAll('_', ''));
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  process.stderr.write(`--${name} takes a whole number above 0, not ${text}\n`);
+  process.exit(2);
+}
+
+const sums: Readonly<Record<string, Tally>> = { requests: tally(), responses: tally() };
+const began = performance.now();
+let done = 0;
+for (let from = 0; from < cases / 2; from += STEP) {
+  const to = Math.min(from + STEP, Math.ceil(cases / 2));
+  for (const [kind, sum] of Object.entries(sums)) {
+    const known = sum.disagreements.length;
+    await fuzz({ seed, from, to, isResponses: kind === 'responses' }, sum);
+    done += to - from;
+    for (const each of sum.disagreements.slice(known, PRINTED_MAX)) process.stdout.write(`${kind}: ${each}\n`);
+  }
+  const perSec = Math.round((1000 * done) / (performance.now() - began));
+  process.stderr.write(`${done} of ${cases} cases, ${perSec}/s\n`);
+}
+let disagreements = 0;
+for (const [kind, sum] of Object.entries(sums)) {
+  disagreements += sum.disagreements.length;
+  process.stdout.write(
+    `${kind}: ${sum.cases} cases, ${sum.sound} messages read alike, ${sum.others} handed over or bad (${sum.stricter} of them sound for node), ${sum.waits} incomplete for both\n`,
+  );
+}
+process.stdout.write(`G02 differential fuzz: ${disagreements} disagreements in ${done} cases, seed ${seed}\n`);
+process.exit(disagreements === 0 ? 0 : 1);
