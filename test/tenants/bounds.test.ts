@@ -116,7 +116,7 @@ t.test('a directory of very many, very large or ever moving files is read within
   const crowded = folder(t);
   for (let i = 0; i <= 10_003; i++) writeFileSync(join(crowded, `f${i}.yaml`), '');
   const many = await readDirectory(crowded);
-  t.match(many, { isCut: true, problems: [{ path: 'f9997.yaml', message: /more than 10000 files and folders/ }] });
+  t.match(many, { isCut: true, problems: [{ path: 'f9996.yaml', message: /more than 10000 files and folders/ }] });
   t.equal('files' in many ? many.files.length : 0, 10_000);
 
   const heavy = folder(t);

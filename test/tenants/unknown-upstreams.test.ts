@@ -12,6 +12,7 @@ t.test('a degraded upstream that the sidecar does not have is named at its place
     'other.yaml': '# exports-lit zzzzzz\n- 1\n',
     'broken.yaml': 'kind: Route # zzzzzz\n}',
     'empty.yaml': '# zzzzzz\n',
+    'null.yaml': '~ # zzzzzz\n',
     'routes.yaml': `# a comment\n---\n${route('good', 'exports-lite')}---\n${route('typo', 'exports-lit')}---\n${route('far', 'zzzzzz')}`,
     'more.yaml': document('Route', 'plain', { match: { path: '/plain' } }),
   });
