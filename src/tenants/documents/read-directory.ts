@@ -92,7 +92,7 @@ interface Walk {
 }
 
 /**
- * `*.yaml`, `*.yml` and key sets `*.json`, in the order of their names; names that begin with a dot are Kubernetes' own, or nobody's.
+ * `*.yaml`, `*.yml` and key sets `*.json`, in the order of their names (libuv lists a folder so); names that begin with a dot are Kubernetes' own, or nobody's.
  * `inside`: the folders on the way here and this one, by device and inode: links may lead in circles.
  */
 async function list(walk: Walk, dir: string, inside: readonly string[]): Promise<void> {
@@ -101,7 +101,7 @@ async function list(walk: Walk, dir: string, inside: readonly string[]): Promise
     walk.problems.push(unreadable(relative(walk.base, dir), cause));
     return [];
   });
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries) {
     if (entry.name.startsWith('.') || walk.isCut) continue;
     const path = join(dir, entry.name);
     const name = relative(walk.base, path).replaceAll('\\', '/');
