@@ -3,7 +3,7 @@
 import { foldName, isToken, listMembers } from './grammar.ts';
 import type { HeaderList } from './header-list.ts';
 
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+export const HOP_BY_HOP_NAMES = [
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -14,7 +14,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-]);
+] as const;
+
+const HOP_BY_HOP: ReadonlySet<string> = new Set(HOP_BY_HOP_NAMES);
 
 /**
  * Names a `Connection` field must not nominate: the next hop would delete what the message depends on. Framing, routing, tracing,

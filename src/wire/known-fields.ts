@@ -6,20 +6,12 @@
  *   "Content-Length" ─ (14, c, h) ─▶ slot ─▶ number ─ compare letters ─▶ 12
  */
 import { LOWER } from './bytes.ts';
+import { HOP_BY_HOP_NAMES } from './hop-by-hop.ts';
 
 /** By number. Numbers below `FRAMING_END` are about one connection or its framing and are never copied from one to the next. */
 const NAMES = [
   '',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
+  ...HOP_BY_HOP_NAMES,
   'expect',
   'host',
   'content-length',

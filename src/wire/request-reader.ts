@@ -11,6 +11,7 @@
  */
 import { CLASS, COLON, contentLengthOf, equalsFolded, HOST, PATH, SPACE, startsWith, TARGET } from './bytes.ts';
 import { FieldTable, MORE } from './field-table.ts';
+import { HOP_BY_HOP_NAMES } from './hop-by-hop.ts';
 import { knownId } from './known-fields.ts';
 
 /**
@@ -47,18 +48,7 @@ const HOST_FIELD = knownId('host');
 const CONTENT_LENGTH = knownId('content-length');
 const CONNECTION = knownId('connection');
 /** Fields whose meaning is about more than this head (RFC 9110 §7.6.1, §10.1.1): the general engine knows it. */
-const OTHER_BITS = bits(
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-  'expect',
-);
+const OTHER_BITS = bits(...HOP_BY_HOP_NAMES, 'expect') & ~(1 << CONNECTION);
 const ONCE_BITS = bits('host', 'content-length', 'connection');
 
 function bits(...names: Parameters<typeof knownId>[0][]): number {

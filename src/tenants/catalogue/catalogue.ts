@@ -7,11 +7,12 @@
 import type { MonotonicMs } from '../../core/index.ts';
 import { type ChangePart, type PlanRow, PUT_ORDER, type RowKind, type Rows } from '../change.ts';
 import { isTenancyFile, type LoadedFile } from '../documents/load.ts';
-import type { Finding, IdentityProvider } from '../model.ts';
+import type { Finding } from '../model.ts';
 import type { Kind } from '../schema.ts';
 import { compilePlan, compileProvider, compileRoute, compileTenant } from './compile.ts';
 import { Complaints } from './complaints.ts';
 import { Holdings } from './holdings.ts';
+import { hasUsableKey, keyFileOf, keySource, objectToKeySet } from './key-file.ts';
 import { documentOf, keyOf, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
 import { type RemovalRules, Removals } from './removals.ts';
 import { type Settled, settle, type Wanted } from './settle.ts';
@@ -277,42 +278,4 @@ function knownPlans(next: ReadonlyMap<string, LiveObject>): string {
 
 function isSameList(a: readonly string[], b: readonly string[] | undefined): boolean {
   return a.length === b?.length && a.every((each, at) => each === b[at]);
-}
-
-type JwksDocument = { readonly file: string } | { readonly url: string; readonly allowPrivate?: boolean };
-
-function keySource(jwks: JwksDocument, keys: string | undefined): IdentityProvider['jwks'] {
-  return 'file' in jwks
-    ? { file: keyFileOf(jwks.file), text: keys as string }
-    : { url: jwks.url, allowPrivate: jwks.allowPrivate ?? false };
-}
-
-function keyFileOf(path: string): string {
-  return path.replace(/^\.\//, '');
-}
-
-const KEY_TYPES: Readonly<Record<string, string>> = { RS: 'RSA', PS: 'RSA', ES: 'EC', Ed: 'OKP', HS: 'oct' };
-
-/** Whether some key is of the kind that some algorithm needs; a secret of 32 bytes at least. Whether it verifies is for who uses it. */
-function hasUsableKey(text: string, algorithms: readonly string[]): boolean {
-  const { keys } = JSON.parse(text) as { keys: readonly ({ kty?: unknown; k?: unknown } | null)[] };
-  const types = algorithms.map((each) => KEY_TYPES[each.slice(0, 2)]);
-  return keys.some((key) => {
-    const isLong = key?.kty !== 'oct' || (typeof key.k === 'string' && key.k.length >= SECRET_CHARS_MIN);
-    return types.includes(key?.kty as string) && isLong;
-  });
-}
-
-/** 32 bytes in base64url (RFC 7518 §3.2). */
-const SECRET_CHARS_MIN = 43;
-
-/** What is wrong with a key set's text, or undefined. The keys themselves are judged by who uses them. */
-function objectToKeySet(file: string, text: string | undefined): string | undefined {
-  if (text === undefined) return `there is no key file ${JSON.stringify(file)} in the tenancy directory`;
-  try {
-    const { keys } = JSON.parse(text) as { keys?: unknown };
-    return Array.isArray(keys) && keys.length <= 100 ? undefined : 'the key file is not a JWK set of at most 100 keys';
-  } catch {
-    return 'the key file is not JSON';
-  }
 }
