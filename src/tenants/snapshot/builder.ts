@@ -4,7 +4,15 @@
  */
 import type { TenantId, TenantIndex } from '../../core/index.ts';
 import type { ChangePart, PlanRow, RouteRow, TenantRow } from '../change.ts';
-import { emptySnapshot, type IdentityProvider, type Plan, type Route, type Snapshot, type Tenant } from '../model.ts';
+import {
+  type ApiKey,
+  emptySnapshot,
+  type IdentityProvider,
+  type Plan,
+  type Route,
+  type Snapshot,
+  type Tenant,
+} from '../model.ts';
 import { RouteIndex } from './route-index.ts';
 import { Slots } from './slots.ts';
 import { TenantView } from './tenant-view.ts';
@@ -116,7 +124,7 @@ class Draft {
   #putTenant(row: TenantRow): void {
     const slot = this.#slots.tenants.of(row.name);
     const before = this.tenants[slot];
-    const tenant = tenantOf(row, slot, this.plans.get(row.plan) as Plan);
+    const tenant = tenantOf(row, slot, this.plans.get(row.plan) as Plan, before);
     this.tenants[slot] = tenant;
     if (before === undefined) this.#write('names').set(row.name, slot);
     for (const keys of KEYS) this.#move(keys, slot, keysOf(before, keys), keysOf(tenant, keys));
@@ -133,7 +141,7 @@ class Draft {
 
   /** Another tenant may have taken over a key before this one let it go. */
   #move(keys: Keys, slot: number, before: readonly string[], after: readonly string[]): void {
-    if (before.length === after.length && before.every((each, at) => each === after[at])) return;
+    if (before === after || areSame(before, after)) return;
     const index = this.#write(keys);
     for (const each of before) if (index.get(each) === slot) index.delete(each);
     for (const each of after) index.set(each, slot);
@@ -164,20 +172,40 @@ function routeOf(row: RouteRow, index: number): Route {
   return { ...row, index };
 }
 
-function tenantOf(row: TenantRow, slot: number, plan: Plan): Tenant {
+/**
+ * What a change did not touch is the object there was before: a change of all tenants at once leaves the collector, which stops the loop,
+ * little to move.
+ */
+function tenantOf(row: TenantRow, slot: number, plan: Plan, before: Tenant | undefined): Tenant {
   return {
-    id: row.name as TenantId,
+    id: before?.id ?? (row.name as TenantId),
     index: slot as TenantIndex,
     state: row.state,
     plan,
     allowance: row.allowance ?? plan.allowance,
-    timezone: row.timezone,
-    labels: row.labels,
-    claims: row.claims,
-    hosts: row.hosts,
-    apiKeys: row.apiKeys,
-    source: row.source,
+    timezone: before?.timezone === row.timezone ? before.timezone : row.timezone,
+    labels: kept(before?.labels ?? NO_LABELS, row.labels, areSameLabels),
+    claims: kept(before?.claims ?? NONE, row.claims, areSame),
+    hosts: kept(before?.hosts ?? NONE, row.hosts, areSame),
+    apiKeys: row.apiKeys.length === 0 ? NO_KEYS : row.apiKeys,
+    source: before?.source === row.source ? before.source : row.source,
   };
+}
+
+const NO_LABELS: Readonly<Record<string, string>> = {};
+const NO_KEYS: readonly ApiKey[] = [];
+
+function kept<T>(before: T, now: T, areEqual: (a: T, b: T) => boolean): T {
+  return areEqual(before, now) ? before : now;
+}
+
+function areSame(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((each, at) => each === b[at]);
+}
+
+function areSameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys(a);
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }
 
 /** Most specific first: exact before prefix, longer before shorter, with methods before without, then by name. */
