@@ -15,8 +15,9 @@ import {
 } from '../../tenants/index.ts';
 import { EXIT } from '../exit.ts';
 import { type Form, paint, printJson } from '../output.ts';
+import { packageRoot } from '../root.ts';
 
-const SCHEMAS = join(import.meta.dirname, '../../../config/schema');
+const SCHEMAS = join(packageRoot(), 'config/schema');
 /** The upstream that every sidecar has. */
 const KINDS = ['Sidecar', 'Plan', 'Tenant', 'IdentityProvider', 'Route'];
 

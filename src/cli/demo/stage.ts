@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Closer, ReeveError } from '../../core/index.ts';
+import { packageRoot } from '../root.ts';
 import { type Credentials, makeCredentials } from './credentials.ts';
 
-const ROOT = join(import.meta.dirname, '../../..');
+const ROOT = packageRoot();
 const START_MS_MAX = 15_000;
 const END_MS_MAX = 5000;
 
