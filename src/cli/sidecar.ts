@@ -57,14 +57,23 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   if (loader !== undefined) closer.add(() => loader.close());
   const output = new LogOutput({
     stream: process.stdout,
+    timers: systemTimers,
+    prefix: linePrefix,
     onReaderBack: (dropped) => log.warn('log.lines_dropped', { dropped }),
+  });
+  // Whatever ends the process: the records of its last turn are written.
+  process.once('exit', output.flush);
+  closer.add(() => {
+    output.flush();
+    process.off('exit', output.flush);
   });
   const log: Log =
     options.log ??
     createLog({
       clock: systemClock,
       level: config.log.level,
-      write: (line) => output.write(`${linePrefix}${line}`),
+      write: (line) => output.write(line),
+      writeRecord: (bytes, length) => output.writeRecord(bytes, length),
       base: { 'service.name': config.name },
     });
   const world = {

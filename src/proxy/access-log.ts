@@ -2,7 +2,7 @@
 /** The access log: which requests are written down, and what of them. OpenTelemetry's names. No query: it may hold secrets. */
 import type { Random } from '../core/index.ts';
 import type { Exchange, Outcome, ReplyCode } from '../pipeline/index.ts';
-import { type Log, parseTraceparent } from '../telemetry/index.ts';
+import { FieldName, type Log, type LogRecord, traceIdOf } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
 import { rescues } from './rescue.ts';
 
@@ -23,16 +23,33 @@ export interface Unadmitted {
   readonly peer: string | undefined;
 }
 
+const METHOD = new FieldName('http.request.method');
+const PATH = new FieldName('url.path');
+const STATUS = new FieldName('http.response.status_code');
+const HOST = new FieldName('server.address');
+const PEER = new FieldName('client.address');
+const TENANT = new FieldName('tenant.id');
+const PLAN = new FieldName('tenant.plan');
+const DECISION = new FieldName('reeve.decision');
+const OUTCOME = new FieldName('reeve.outcome');
+const CODE = new FieldName('reeve.code');
+const ABORTED_BY = new FieldName('reeve.aborted_by');
+const REQUEST_ID = new FieldName('request_id');
+const TRACE_ID = new FieldName('trace_id');
+const BYTES_IN = new FieldName('bytes_in');
+const BYTES_OUT = new FieldName('bytes_out');
+const DURATION = new FieldName('duration_ms');
+
 /** Characters of a path that passed no gate: enough to recognise it. */
 const PATH_CHARS_MAX = 256;
 
 export class AccessLog {
-  readonly #log: Log;
+  readonly #record: LogRecord | undefined;
   readonly #random: Random;
   readonly #access: SidecarConfig['log'];
 
   constructor({ log, random, access }: AccessLogOptions) {
-    this.#log = log;
+    this.#record = log.record('info', 'http.request');
     this.#random = random;
     this.#access = access;
   }
@@ -42,20 +59,40 @@ export class AccessLog {
       outcome.kind === 'aborted' ||
       (outcome.status ?? 0) >= 500 ||
       (outcome.kind === 'replied' && outcome.status >= 400);
-    if (this.#isWritten(isError)) this.#log.info('http.request', fieldsOf(x, outcome, decision, durationMs));
+    const record = this.#record;
+    if (record === undefined || !this.#isWritten(isError)) return;
+    record.begin();
+    record.text(METHOD, x.method);
+    record.text(PATH, x.path);
+    record.number(STATUS, outcome.status);
+    record.text(HOST, x.host);
+    record.text(PEER, x.peer);
+    record.text(TENANT, x.tenant?.id);
+    record.text(PLAN, x.tenant?.plan.name);
+    record.text(DECISION, decision);
+    record.text(OUTCOME, outcome.kind);
+    if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
+    else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
+    record.text(REQUEST_ID, x.id);
+    record.text(TRACE_ID, traceIdOf(x.headers.first('traceparent')));
+    record.number(BYTES_IN, x.requestBytes);
+    record.number(BYTES_OUT, x.responseBytes);
+    record.number(DURATION, durationMs);
+    record.end();
   }
 
   refusal({ code, method, target, peer }: Unadmitted): void {
-    if (!this.#isWritten(true)) return;
-    this.#log.info('http.request', {
-      'http.request.method': method,
-      'url.path': target === undefined ? undefined : pathOf(target),
-      'http.response.status_code': rescues[code].status,
-      'client.address': peer,
-      'reeve.decision': 'refused',
-      'reeve.outcome': 'refused',
-      'reeve.code': code,
-    });
+    const record = this.#record;
+    if (record === undefined || !this.#isWritten(true)) return;
+    record.begin();
+    record.text(METHOD, method);
+    record.text(PATH, target === undefined ? undefined : pathOf(target));
+    record.number(STATUS, rescues[code].status);
+    record.text(PEER, peer);
+    record.text(DECISION, 'refused');
+    record.text(OUTCOME, 'refused');
+    record.text(CODE, code);
+    record.end();
   }
 
   #isWritten(isError: boolean): boolean {
@@ -71,25 +108,4 @@ function pathOf(target: string): string | undefined {
   const query = target.search(/[?#]/);
   const path = query === -1 ? target : target.slice(0, query);
   return path.length > PATH_CHARS_MAX ? `${path.slice(0, PATH_CHARS_MAX)}…` : path;
-}
-
-function fieldsOf(x: Exchange, outcome: Outcome, decision: string, durationMs: number): Record<string, unknown> {
-  return {
-    'http.request.method': x.method,
-    'url.path': x.path,
-    'http.response.status_code': outcome.status,
-    'server.address': x.host,
-    'client.address': x.peer,
-    'tenant.id': x.tenant?.id,
-    'tenant.plan': x.tenant?.plan.name,
-    'reeve.decision': decision,
-    'reeve.outcome': outcome.kind,
-    'reeve.code': outcome.kind === 'replied' ? outcome.reply.code : undefined,
-    'reeve.aborted_by': outcome.kind === 'aborted' ? outcome.side : undefined,
-    request_id: x.id,
-    trace_id: parseTraceparent(x.headers.first('traceparent') ?? '')?.traceId,
-    bytes_in: x.requestBytes,
-    bytes_out: x.responseBytes,
-    duration_ms: Math.round(durationMs * 100) / 100,
-  };
 }

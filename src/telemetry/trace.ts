@@ -10,23 +10,19 @@ export interface TraceContext {
   readonly flags: string;
 }
 
-const FORM = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const IDS = '(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}';
+/** All fields have a fixed width. A later version may have more of them, and is read by its first four; ff is none (§3.2). */
+const SOUND = new RegExp(`^(?:00-${IDS}|(?!00|ff)[0-9a-f]{2}-${IDS}(?:-.*)?)$`);
 
-/** undefined for what §3.2 calls invalid; a later version is read by its first four fields. */
+/** undefined for what §3.2 calls invalid. */
 export function parseTraceparent(value: string): TraceContext | undefined {
-  const match = FORM.exec(value);
-  if (match === null) return undefined;
-  const [, version, traceId, spanId, flags, rest] = match as unknown as [
-    string,
-    string,
-    string,
-    string,
-    string,
-    string | undefined,
-  ];
-  if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined;
-  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
-  return { traceId, spanId, flags };
+  if (!SOUND.test(value)) return undefined;
+  return { traceId: value.slice(3, 35), spanId: value.slice(36, 52), flags: value.slice(53, 55) };
+}
+
+/** The trace id alone. */
+export function traceIdOf(traceparent: string | undefined): string | undefined {
+  return traceparent !== undefined && SOUND.test(traceparent) ? traceparent.slice(3, 35) : undefined;
 }
 
 /** A trace of our own, not sampled: the sampling decision is the application's. */

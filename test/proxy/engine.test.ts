@@ -1,9 +1,10 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
+import { systemClock } from '../../src/core/index.ts';
 import { httpDate } from '../../src/proxy/http-date.ts';
 import type { Log } from '../../src/telemetry/index.ts';
-import { silentLog } from '../../src/telemetry/index.ts';
+import { createLog } from '../../src/telemetry/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
@@ -53,12 +54,21 @@ t.test('degraded requests go to the degraded upstream; one that is unknown is re
   t.match(await ask('/a'), { status: 429 }, 'the degraded allowance is spent as well');
 });
 
+/** What the lines of requests say. */
+function accessLogTo(lines: Record<string, unknown>[]): Log {
+  return createLog({
+    clock: systemClock,
+    level: 'info',
+    write(line) {
+      const fields = JSON.parse(line) as Record<string, unknown>;
+      if (fields['event'] === 'http.request') lines.push(fields);
+    },
+  });
+}
+
 t.test('the access log says what became of each request, and its errors always', async (t) => {
   const lines: Record<string, unknown>[] = [];
-  const log: Log = {
-    ...silentLog,
-    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
-  };
+  const log = accessLogTo(lines);
   const upstream = createServer((socket) =>
     socket
       .on('error', () => {})
@@ -162,10 +172,7 @@ t.test('without a configuration nobody is told that their credential is bad', as
 
 t.test('a body declared too large is judged behind identity, and the refusal is counted and logged', async (t) => {
   const lines: Record<string, unknown>[] = [];
-  const log: Log = {
-    ...silentLog,
-    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
-  };
+  const log = accessLogTo(lines);
   const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
   const tenancy = makeTenancy({ 'routes.yaml': document('Route', 's', { match: { path: '/small' }, bodyMax: '10B' }) });
   const sidecar = await sidecarForTest(t, upstream, { tenancy, log });
@@ -191,10 +198,7 @@ t.test('a body declared too large is judged behind identity, and the refusal is 
 
 t.test('what is refused before the chain is in the access log with what is known of it', async (t) => {
   const lines: Record<string, unknown>[] = [];
-  const log: Log = {
-    ...silentLog,
-    info: (event, fields = {}) => void (event === 'http.request' && lines.push(fields as Record<string, unknown>)),
-  };
+  const log = accessLogTo(lines);
   const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
   const refused: readonly (readonly [string, object])[] = [
     [

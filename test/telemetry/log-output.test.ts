@@ -1,7 +1,9 @@
 /** Lines wait for a reader that stalls, up to a bound; the rest is dropped, counted, and told of once the reader is back. */
 import { PassThrough, Writable } from 'node:stream';
+import { text as textOf } from 'node:stream/consumers';
 import t from 'tap';
-import { LogOutput } from '../../src/telemetry/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
+import { createLog, FieldName, LogOutput } from '../../src/telemetry/index.ts';
 
 const LINE = `${'x'.repeat(99)}\n`;
 const UNWRITTEN_MAX = 64 * 1024;
@@ -11,6 +13,7 @@ t.test('a stalled reader costs the bound and one word about the gap, each time',
   const gaps: number[] = [];
   const output = new LogOutput({
     stream,
+    timers: systemTimers,
     unwrittenMax: UNWRITTEN_MAX,
     onReaderBack(dropped) {
       gaps.push(dropped);
@@ -43,9 +46,68 @@ t.test('a stalled reader costs the bound and one word about the gap, each time',
 t.test('lines for a reader that is gone count as dropped', async (t) => {
   const stream = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
   stream.on('error', () => {});
-  const output = new LogOutput({ stream, onReaderBack: () => t.fail('nobody is back') });
+  const output = new LogOutput({ stream, timers: systemTimers, onReaderBack: () => t.fail('nobody is back') });
   output.write(LINE);
   output.write(LINE);
   await new Promise((resolve) => stream.once('close', resolve));
   t.equal(output.dropped, 2);
+});
+
+t.test('records of a turn are one write, in order with other lines, each behind the prefix', async (t) => {
+  const writes: string[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      writes.push(chunk.toString());
+      done();
+    },
+  });
+  const output = new LogOutput({
+    stream,
+    timers: systemTimers,
+    prefix: '> ',
+    onReaderBack: () => t.fail('nobody is back'),
+  });
+  const record = (line: string): void =>
+    output.writeRecord(Buffer.from(`${line}\n and what was there before`), line.length + 1);
+  for (const each of ['one', 'two']) record(each);
+  t.same(writes, [], 'they wait for the end of the turn');
+  await systemTimers.yieldLoop();
+  t.same(writes, ['> one\n> two\n']);
+  record('three');
+  output.write('four\n');
+  t.same(writes.splice(0), ['> one\n> two\n', '> three\n> four\n'], 'a line that is no record waits for nothing');
+  await systemTimers.yieldLoop();
+  t.same(writes, [], 'and nothing is written twice');
+  record('five');
+  output.flush();
+  t.same(writes.splice(0), ['> five\n'], 'the end of the process does not wait');
+  const long = 'x'.repeat(100_000);
+  for (const each of ['six', long, 'seven']) record(each);
+  output.flush();
+  t.equal(writes.join(''), `> six\n> ${long}\n> seven\n`);
+});
+
+t.test('bytes that the stream has not written yet are not overwritten', async (t) => {
+  const stream = new PassThrough({ highWaterMark: 1 });
+  const output = new LogOutput({ stream, timers: systemTimers, onReaderBack: () => t.fail('nobody is back') });
+  const log = createLog({
+    clock: { now: () => 0 as never, wallMs: () => 0 },
+    level: 'info',
+    write: (line) => output.write(line),
+    writeRecord: (bytes, length) => output.writeRecord(bytes, length),
+  });
+  const record = log.record('info', 'seen');
+  const AT = new FieldName('at');
+  for (let i = 0; i < 100; i++) {
+    record?.begin();
+    record?.number(AT, i);
+    record?.end();
+    if (i % 10 === 9) await systemTimers.yieldLoop();
+  }
+  stream.end();
+  const lines = (await textOf(stream)).trimEnd().split('\n');
+  t.same(
+    lines.map((line) => (JSON.parse(line) as { at: number }).at),
+    Array.from({ length: 100 }, (_, i) => i),
+  );
 });

@@ -4,10 +4,12 @@ import {
   childOf,
   createLog,
   createMetrics,
+  FieldName,
   formatTraceparent,
   newTrace,
   parseTraceparent,
   silentLog,
+  traceIdOf,
 } from '../../src/telemetry/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 
@@ -43,6 +45,54 @@ t.test('a log line is one JSON object, bounded, and holds no secret', async (t) 
   t.ok((lines[1] as string).length < 8000);
 });
 
+t.test('a record is the line that JSON.stringify would write, whatever its fields hold', (t) => {
+  const clock = new ManualClock();
+  const lines: string[] = [];
+  const log = createLog({
+    clock,
+    level: 'info',
+    write: (line) => void lines.push(line),
+    base: { 'service.name': 'ä"b' },
+  });
+  const record = log.record('warn', 'seen');
+  const [TEXT, NUMBER] = [new FieldName('a text'), new FieldName('number')];
+  const texts = [
+    '',
+    'plain',
+    'quote " backslash \\ slash /',
+    'line\nend\u0000\u001f\u007f',
+    'ünïcödé ☃ 🎉',
+    '\ud800 alone',
+    '"'.repeat(2048),
+    undefined,
+  ];
+  const numbers = [0, 7, 10, 999, 1000, 123_456_789, 2 ** 53, 1.5, 1.005, 0.004, 1e21, -3, undefined];
+  for (let i = 0; i < Math.max(texts.length, numbers.length); i++) {
+    clock.advance(i * 333);
+    const [text, number] = [texts[i], numbers[i]];
+    record?.begin();
+    record?.text(TEXT, text);
+    record?.number(NUMBER, number);
+    record?.end();
+    const expected = {
+      timestamp: new Date(clock.wallMs()).toISOString(),
+      severity: 'warn',
+      event: 'seen',
+      'service.name': 'ä"b',
+      'a text': text,
+      number: number === undefined ? undefined : Math.round(number * 100) / 100,
+    };
+    t.equal(lines.at(-1), `${JSON.stringify(expected)}\n`);
+  }
+  record?.begin();
+  record?.text(TEXT, 'x'.repeat(2049));
+  record?.end();
+  t.equal((JSON.parse(lines.at(-1) as string) as Record<string, string>)['a text'], `${'x'.repeat(2048)}…`);
+  t.equal(createLog({ clock, level: 'error', write: () => {} }).record('warn', 'seen'), undefined, 'not of this level');
+  t.equal(silentLog.record('error', 'seen'), undefined);
+  t.end();
+});
+
 t.test('trace context by the standard', async (t) => {
   const good = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
   t.match(parseTraceparent(good), { traceId: 'a'.repeat(32), flags: '01' });
@@ -55,7 +105,9 @@ t.test('trace context by the standard', async (t) => {
     `00-${'0'.repeat(32)}-${'b'.repeat(16)}-01`,
     `00-${'a'.repeat(32)}-${'0'.repeat(16)}-01`,
   ])
-    t.equal(parseTraceparent(bad), undefined, bad);
+    t.same([parseTraceparent(bad), traceIdOf(bad)], [undefined, undefined], bad);
+  t.equal(traceIdOf(good), 'a'.repeat(32));
+  t.equal(traceIdOf(undefined), undefined);
   const random = { hex: (bytes: number) => 'c'.repeat(bytes * 2), float: () => 0 };
   const trace = newTrace(random);
   t.equal(formatTraceparent(childOf({ ...trace, flags: '01' }, random)), `00-${'c'.repeat(32)}-${'c'.repeat(16)}-01`);
