@@ -17,10 +17,14 @@ await import(isBundleFresh() ? '../../dist/main.mjs' : './main.ts');
 
 /** Who edits a source runs the sources until the next `npm run build`; so do tests that count which lines ran. */
 function isBundleFresh() {
+  if (process.env.NODE_V8_COVERAGE !== undefined) return false;
   const { readdirSync, statSync } = process.getBuiltinModule('node:fs');
-  const at = (path) => new URL(`../../${path}`, import.meta.url);
-  const built = statSync(at('dist/main.mjs'), { throwIfNoEntry: false })?.mtimeMs;
-  if (built === undefined || process.env.NODE_V8_COVERAGE !== undefined) return false;
-  const sources = readdirSync(at('src'), { recursive: true }).map((name) => `src/${name}`);
-  return [...sources, 'package.json'].every((name) => statSync(at(name)).mtimeMs <= built);
+  const root = process.getBuiltinModule('node:path').join(import.meta.dirname, '../..');
+  const built = statSync(`${root}/dist/main.mjs`, { throwIfNoEntry: false })?.mtimeMs;
+  const isOlder = (path) => statSync(path).mtimeMs <= built;
+  return (
+    built !== undefined &&
+    isOlder(`${root}/package.json`) &&
+    readdirSync(`${root}/src`, { recursive: true }).every((name) => isOlder(`${root}/src/${name}`))
+  );
 }

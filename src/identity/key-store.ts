@@ -5,7 +5,6 @@
 import type { Clock, Timers } from '../core/index.ts';
 import type { Log } from '../telemetry/index.ts';
 import type { IdentityProvider, Snapshot } from '../tenants/index.ts';
-import { fetchKeys } from './fetch-keys.ts';
 import { type KeySet, readKeySet } from './key-set.ts';
 
 /** How long a new generation waits for keys it does not have yet. */
@@ -111,6 +110,8 @@ export class KeyStore {
 
   async #fetchOnce(slot: Slot, { url, allowPrivate }: Remote): Promise<void> {
     try {
+      // With an HTTP client of its own, which a sidecar with keys from files never loads.
+      const { fetchKeys } = await import('./fetch-keys.ts');
       await this.#replace(slot, await fetchKeys(url, allowPrivate));
       this.#options.countFetch('ok');
     } catch (cause) {
