@@ -2,177 +2,24 @@
  * Reeve beside the proxies people use, at equal work, in one run: requests a CPU-second, then latency at a fixed rate, memory, system
  * calls and allocation. bench/datapath/README.md says how, and what makes a run void.
  */
-import { spawnSync } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Figures, Suite, SuiteRun } from '../run.ts';
-import { measureAllocation } from './allocation.ts';
-import { checkAll } from './check.ts';
-import { chooseCores, moveSelfTo } from './cores.ts';
-import { figuresOf, job, targets } from './figures.ts';
-import { type Ground, layGround } from './ground.ts';
-import { jobName } from './job.ts';
-import { LATE_MAX_US, playLatency } from './latency.ts';
-import { fullPlan, type Plan, quickPlan } from './plan.ts';
+import type { Suite } from '../run.ts';
+import { figuresOf, targets } from './figures.ts';
+import { checkSystems, measure } from './measure.ts';
+import { fullPlan, quickPlan } from './plan.ts';
 import { publish } from './publish.ts';
-import { keep, type Results } from './results.ts';
-import { checkRecords, playRounds, type Stage, setStage } from './stage.ts';
-import { countSyscalls, straceMissing } from './syscalls.ts';
-import { type System, startSystem } from './system.ts';
-import { subject, systems } from './systems/index.ts';
+import { subject } from './systems/index.ts';
 import { tableOf } from './table.ts';
-import { makeTokens, type Tokens } from './tokens.ts';
-import { writeTraffic } from './traffic.ts';
-import { alarmOf } from './window.ts';
-import { wrk } from './wrk.ts';
-
-interface Run {
-  readonly ground: Ground;
-  readonly plan: Plan;
-  readonly systems: readonly System[];
-  readonly results: Results;
-  readonly progress: (text: string) => void;
-}
 
 export const suite: Suite = {
   describe: 'The data path: Reeve and its peers at equal work',
   targets,
   options: { check: true, publish: true, systems: 'NAME,NAME' },
-  async run(o): Promise<Figures> {
-    const cores = chooseCores();
-    // Signing uses all cores: it comes before this process is moved to one.
-    await makeTokens('RS256', 1);
-    moveSelfTo(cores.load);
-    const results = emptyResults(o);
-    const present = presentSystems(o, results);
-    await using ground = await layGround(cores);
-    if (o.options['check'] === true) return { checks_passed: await checkAll(ground, present, o.progress) };
-    const plan = o.quick ? quickPlan(subject) : fullPlan();
-    const run: Run = { ground, plan, systems: present, results, progress: o.progress };
-    results.directPerSec = await measureDirect(ground);
-    for (const contest of plan.contests) await compare(run, contest);
-    for (const system of present) await measureAlone(run, system);
-    o.progress(`raw rounds: ${keep(results, 'datapath')}`);
+  async run(o) {
+    if (o.options['check'] === true) return { checks_passed: await checkSystems(o) };
+    const results = await measure(o, o.quick ? quickPlan(subject) : fullPlan());
     const figures = figuresOf(results);
     o.progress(`\n${tableOf(results)}`);
     if (o.options['publish'] === true) publish(results, figures, targets);
     return figures;
   },
 };
-
-function emptyResults({ quick, options }: SuiteRun): Results {
-  const flags = [quick ? ' --quick' : '', options['systems'] === undefined ? '' : ` --systems ${options['systems']}`];
-  return {
-    command: `npm run bench -- datapath${flags.join('')}`,
-    startedAt: new Date().toISOString(),
-    commit: currentCommit(),
-    subject: subject.name,
-    versions: Object.fromEntries(
-      systems.filter((each) => each.missing() === undefined).map((each) => [each.name, each.version()]),
-    ),
-    notes: Object.fromEntries(systems.map(({ name, note }) => [name, note])),
-    missing: [],
-    directPerSec: 0,
-    contests: [],
-    latency: [],
-    syscalls: {},
-    allocation: {},
-    idleRssMb: {},
-    fastShare: {},
-  };
-}
-
-function currentCommit(): string {
-  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], {
-    cwd: import.meta.dirname,
-    encoding: 'utf8',
-  });
-  return stdout?.trim() || 'unknown';
-}
-
-/** What is missing is named and left out. */
-function presentSystems({ options, progress }: SuiteRun, { missing }: Results): System[] {
-  const only = typeof options['systems'] === 'string' ? options['systems'].split(',') : undefined;
-  const stray = only?.find((name) => !systems.some((system) => system.name === name));
-  if (stray !== undefined)
-    throw new Error(`no system ${stray}; there are ${systems.map(({ name }) => name).join(', ')}`);
-  const wanted = systems.filter(({ name }) => only === undefined || only.includes(name) || name === subject.name);
-  for (const lack of [...wanted.map((system) => system.missing()), straceMissing()]) {
-    if (lack === undefined) continue;
-    missing.push(lack);
-    progress(`MISSING ${lack}`);
-  }
-  return wanted.filter((system) => system.missing() === undefined);
-}
-
-async function measureDirect(ground: Ground): Promise<number> {
-  const { requests, tookUs } = await wrk({
-    port: ground.upstreamPort,
-    core: ground.cores.load,
-    traffic: writeTraffic(ground.dir, job('W0'), await makeTokens('HS256', 1)),
-    seconds: 1,
-    name: 'the application',
-  });
-  return requests / (tookUs / 1e6);
-}
-
-const pick = (all: readonly System[], only: readonly string[] | undefined): System[] =>
-  all.filter(({ name }) => only === undefined || only.includes(name));
-
-async function compare(run: Run, o: Plan['contests'][number]): Promise<void> {
-  const { ground, results, progress } = run;
-  const tokens = await makeTokens(o.job.algorithm, o.job.tokensPerTenant);
-  await using stage = await setStage(ground, o.job, tokens, pick(run.systems, o.only));
-  progress(`${jobName(o.job)}: ${stage.running.map(({ system }) => system.name).join(', ')} found correct`);
-  const rounds = await playRounds(ground, stage, o);
-  results.contests.push({ job: o.job, passed: stage.passed, rounds });
-  const alarm = alarmOf(rounds.flat());
-  if (alarm !== undefined) progress(`  ${alarm}`);
-  if (results.contests.length === 1) await measureMore(run, stage);
-  await checkRecords(stage);
-}
-
-/** With the systems of the first comparison, which are warm. */
-async function measureMore({ ground, plan, results, progress }: Run, stage: Stage): Promise<void> {
-  const some: Stage = {
-    ...stage,
-    running: stage.running.filter(({ system }) => plan.latency.only?.includes(system.name) ?? true),
-  };
-  for (const perSec of plan.latency.perSec) {
-    progress(`latency at ${perSec}/s`);
-    const rounds = await playLatency(ground, some, { ...plan.latency, perSec });
-    results.latency.push({ perSec, rounds });
-    const all = rounds.flat();
-    const late = all.filter(({ lateP99Us }) => lateP99Us > LATE_MAX_US).length;
-    if (late > 0)
-      progress(`  ALARM: the generator was late in ${late} of ${all.length} windows (p99 over ${LATE_MAX_US} µs)`);
-  }
-  for (const running of stage.running) {
-    const { system, place, tree } = running;
-    if (system.fastShare !== undefined) {
-      tree.continue();
-      const answer = await fetch(`http://127.0.0.1:${place.statusPort}${system.metricsPath}`);
-      results.fastShare[system.name] = system.fastShare(await answer.text());
-      tree.stop();
-    }
-    if (straceMissing() !== undefined || !(plan.counted?.includes(system.name) ?? true)) continue;
-    const counted = (results.syscalls[system.name] = [] as (typeof results.syscalls)[string]);
-    for (let at = 0; at < plan.repeats; at++)
-      counted.push(await countSyscalls(ground, stage, running, plan.tracedRequests));
-  }
-}
-
-/** What needs a start of its own: memory at rest, and allocation under V8's trace. */
-async function measureAlone({ ground, plan, results, progress }: Run, system: System): Promise<void> {
-  if (!(plan.counted?.includes(system.name) ?? true)) return;
-  progress(`${system.name} alone`);
-  const tokens: Tokens = await makeTokens('HS256', 1);
-  const idle = (results.idleRssMb[system.name] = [] as number[]);
-  for (let at = 0; at < plan.repeats; at++) {
-    const place = await ground.place(system.name, job('W4'), tokens, { tenants: 1 });
-    await using running = await startSystem(system, place, ground.cores.system);
-    await sleep(500);
-    idle.push(running.tree.rssMb());
-  }
-  if (!system.isNode) return;
-  results.allocation[system.name] = await measureAllocation(ground, system, job('W4'), tokens, plan);
-}

@@ -61,3 +61,15 @@ export function quickPlan({ name }: System): Plan {
     tracedRequests: 2000,
   };
 }
+
+/** What does not depend on the machine: the subject beside one peer of this repository, and what a request takes. */
+export function gatePlan({ name }: System, peer: string): Plan {
+  return {
+    contests: [{ job: job('W4'), only: [name, peer], rounds: 6, seconds: 1, warmSeconds: 2 }],
+    latency: { only: [], perSec: [], rounds: 0, seconds: 0 },
+    counted: [name],
+    repeats: 3,
+    countSeconds: 1,
+    tracedRequests: 5000,
+  };
+}

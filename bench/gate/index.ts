@@ -1,0 +1,26 @@
+/**
+ * The regression gate: figures of a request that do not depend on the machine, each against what was reached last. A change that makes
+ * one worse fails here; one that makes it better moves the bound in the same commit.
+ */
+import { figuresOf } from '../datapath/figures.ts';
+import { measure } from '../datapath/measure.ts';
+import { gatePlan } from '../datapath/plan.ts';
+import { subject } from '../datapath/systems/index.ts';
+import type { Suite } from '../run.ts';
+
+/** node:http and undici doing the same work in the same run. */
+const PEER = 'undici';
+
+export const suite: Suite = {
+  describe: `The gate: a request beside ${PEER}'s, its system calls and its bytes`,
+  // must: what was reached last and some room for noise; goal: that of the design.
+  targets: {
+    vs_undici: { must: 1.7, goal: 2.4, isLargerBetter: true },
+    syscalls_per_request: { must: 4.4, goal: 4.3 },
+    alloc_bytes_per_request: { must: 7000, goal: 512 },
+  },
+  async run(o) {
+    const only = { ...o, options: { ...o.options, systems: PEER } };
+    return figuresOf(await measure(only, gatePlan(subject, PEER)));
+  },
+};
