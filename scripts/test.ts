@@ -1,10 +1,10 @@
 /**
- * `npm test [-- files…]`: tap in two passes, the rooms' own tests with coverage and then, one file at a time,
- * the tests that measure (guarantees, scenarios). Writes test-results.json and ends with `N passed, N failed`.
+ * `npm test [-- files…]`: tap in passes: the rooms' own tests with coverage, then the guarantees and scenarios beside those that are run
+ * again with the other engine, and then, one file at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
@@ -43,8 +43,19 @@ const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   tenants: [100, 100],
   wire: [100, 99],
 };
-/** Each of these measures time or memory, so nothing else runs beside it. */
-const MEASURING = ['guarantees', 'scenarios'];
+/** Each of these holds a figure in milliseconds to a bound, so nothing else runs beside it. */
+const ALONE = [
+  'test/guarantees/g09-backpressure.test.ts',
+  'test/guarantees/g14-limits-first.test.ts',
+  'test/guarantees/g17-noisy-neighbour.test.ts',
+  'test/scenarios/demo.test.ts',
+  'test/scenarios/large-swap.test.ts',
+  'test/scenarios/metrics.test.ts',
+];
+/** These belong to no room, and cover none. */
+const WHOLE = ['guarantees', 'scenarios'];
+/** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
+const JOBS = availableParallelism() + 1;
 /** These promises of the wire hold for both engines: their files run a second time with the fast engine. */
 const OF_BOTH_ENGINES = [
   'test/proxy/connection.test.ts',
@@ -58,7 +69,7 @@ const OF_BOTH_ENGINES = [
   'test/guarantees/g07-truncation.test.ts',
   'test/guarantees/g30-never-dies.test.ts',
 ];
-const isMeasuring = (file: string): boolean => MEASURING.some((folder) => file.startsWith(`test/${folder}/`));
+const isWhole = (file: string): boolean => WHOLE.some((folder) => file.startsWith(`test/${folder}/`));
 
 const outcomes: Outcome[] = [];
 const figures: string[] = [];
@@ -69,7 +80,7 @@ async function runTap(
   coverage: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<void> {
-  const raw = join(tmpdir(), `reeve-test-${process.pid}.tap`);
+  const raw = join(tmpdir(), `reeve-test-${process.pid}${env['ENGINE'] ?? ''}.tap`);
   const args = ['-R', 'jsonstream', '-o', raw, `--jobs=${jobs}`, ...coverage, ...files];
   const tap = spawn('tap', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   await collect(tap, env['ENGINE'] === undefined ? '' : ` (${env['ENGINE']} engine)`);
@@ -122,6 +133,19 @@ function indented(value: unknown): string {
     .replaceAll(/^/gm, '    ');
 }
 
+/** As they took in the last run: a long one that begins last would be waited for alone. New files begin first. */
+function longestFirst(): (a: string, b: string) => number {
+  const took = new Map<string, number>();
+  if (existsSync('test-results.json'))
+    for (const { name, durationMs } of (JSON.parse(readFileSync('test-results.json', 'utf8')) as { tests: Outcome[] })
+      .tests) {
+      const file = name.split(' > ')[0] as string;
+      took.set(file, (took.get(file) ?? 0) + durationMs);
+    }
+  const of = (file: string): number => took.get(file) ?? Number.POSITIVE_INFINITY;
+  return (a, b) => (of(a) === of(b) ? 0 : of(b) - of(a));
+}
+
 /** One outcome a room: is it covered by its own tests? */
 function judgeCoverage(): void {
   const summary = JSON.parse(readFileSync('.tap/report/coverage-summary.json', 'utf8')) as Record<
@@ -163,25 +187,28 @@ function judgeCoverage(): void {
 }
 
 const asked = process.argv.slice(2);
-const files = asked.length > 0 ? asked : globSync('test/**/*.test.ts').sort();
+const files = (asked.length > 0 ? asked : globSync('test/**/*.test.ts').sort()).sort(longestFirst());
 const began = performance.now();
 // tap builds its test object from the plugins in .taprc; a fresh install has built the default one.
 const build = spawnSync('tap', ['build'], { encoding: 'utf8' });
 if (build.status !== 0) process.stdout.write(`${build.stdout}${build.stderr}`);
 
-const own = files.filter((file) => !isMeasuring(file));
-const measuring = files.filter(isMeasuring);
+const own = files.filter((file) => !isWhole(file));
+const whole = files.filter((file) => isWhole(file) && !ALONE.includes(file));
+const alone = files.filter((file) => ALONE.includes(file));
 if (own.length > 0)
   await runTap(
     own,
-    2,
+    JOBS,
     asked.length > 0 ? ['--disable-coverage'] : ['--coverage-report=json-summary', '--show-full-coverage'],
   );
 if (own.length > 0 && asked.length === 0) judgeCoverage();
-if (measuring.length > 0) await runTap(measuring, 1, ['--disable-coverage']);
-
 const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.includes(file));
-if (again.length > 0) await runTap(again, 2, ['--disable-coverage'], { ...process.env, ENGINE: 'fast' });
+await Promise.all([
+  whole.length > 0 && runTap(whole, JOBS - 1, ['--disable-coverage']),
+  again.length > 0 && runTap(again, 1, ['--disable-coverage'], { ...process.env, ENGINE: 'fast' }),
+]);
+if (alone.length > 0) await runTap(alone, 1, ['--disable-coverage']);
 
 const count = (outcome: Outcome['outcome']) => outcomes.filter((each) => each.outcome === outcome).length;
 const summary = {

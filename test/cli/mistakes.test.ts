@@ -160,11 +160,11 @@ t.test(
     t.match((await reeve(['check', '--config', boot])).stdout, found);
     const sidecar = await childSidecar(t, settings(upstream, dir, { upstreams: `exports-lite=${upstream}` }));
     const admin = `http://127.0.0.1:${sidecar.ports.admin}`;
-    t.match(await reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
     t.ok(
       await becomes(() =>
         sidecar.lines.some((line) => line.includes('config.finding') && line.includes('exports-lit')),
       ),
     );
+    t.match(await reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
   },
 );

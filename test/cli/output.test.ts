@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { hasTerminal, REEVE, reeve, reeveOnTerminal, reeveProcess } from '../helpers/command.ts';
+import { hasTerminal, reeve, reeveOnTerminal, reeveProcess } from '../helpers/command.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
+import { childSidecar, httpBackend, REEVE, root, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 /** The names of keys, as deep as they go: what a program that reads the output may count on. */

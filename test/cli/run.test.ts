@@ -5,18 +5,10 @@ import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import {
-  environment,
-  hasTerminal,
-  onTerminal,
-  REEVE,
-  reeve,
-  reeveProcess,
-  terminalEnvironment,
-} from '../helpers/command.ts';
+import { environment, hasTerminal, onTerminal, reeve, reeveProcess, terminalEnvironment } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { root } from '../helpers/sidecar.ts';
+import { REEVE, root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 

@@ -2,11 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { execute } from '../../src/cli/execute.ts';
-import { root } from './sidecar.ts';
-
-export const REEVE: string = join(root, 'src/cli/reeve.mjs');
+import { environmentOf, REEVE, root } from './sidecar.ts';
 
 /** Variables by which the test runner or a machine that builds says what colours a terminal has: node:tty's getColorDepth reads them. */
 const OF_THE_RUNNER =
@@ -14,7 +11,7 @@ const OF_THE_RUNNER =
 
 /** What a person's shell would give the command. */
 export const environment: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !OF_THE_RUNNER.test(name)),
+  Object.entries(environmentOf(process.env)).filter(([name]) => !OF_THE_RUNNER.test(name)),
 ) as Record<string, string>;
 
 export interface Ran {
