@@ -78,12 +78,16 @@ async function runTap(
   files: readonly string[],
   jobs: number,
   coverage: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  engine?: 'fast',
 ): Promise<void> {
-  const raw = join(tmpdir(), `reeve-test-${process.pid}${env['ENGINE'] ?? ''}.tap`);
+  const raw = join(tmpdir(), `reeve-test-${process.pid}${engine ?? ''}.tap`);
   const args = ['-R', 'jsonstream', '-o', raw, `--jobs=${jobs}`, ...coverage, ...files];
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  if (engine !== undefined) env['ENGINE'] = engine;
+  // A third less of a start. Not where lines are counted: of code from the cache V8 tells only roughly which branches ran.
+  if (coverage.includes('--disable-coverage')) env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
   const tap = spawn('tap', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  await collect(tap, env['ENGINE'] === undefined ? '' : ` (${env['ENGINE']} engine)`);
+  await collect(tap, engine === undefined ? '' : ` (${engine} engine)`);
   for (const line of readFileSync(raw, 'utf8').split('\n')) {
     const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(line)?.[1];
     if (figure !== undefined && !figures.includes(figure)) figures.push(figure);
@@ -206,7 +210,7 @@ if (own.length > 0 && asked.length === 0) judgeCoverage();
 const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.includes(file));
 await Promise.all([
   whole.length > 0 && runTap(whole, JOBS - 1, ['--disable-coverage']),
-  again.length > 0 && runTap(again, 1, ['--disable-coverage'], { ...process.env, ENGINE: 'fast' }),
+  again.length > 0 && runTap(again, 1, ['--disable-coverage'], 'fast'),
 ]);
 if (alone.length > 0) await runTap(alone, 1, ['--disable-coverage']);
 
