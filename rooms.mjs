@@ -59,5 +59,5 @@ export const rooms = {
   },
 };
 
-/** Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the admin client of `cli`. */
+/** Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the demo's traffic of `cli`. */
 export const sharedPackages = { undici: ['proxy', 'identity', 'cli'] };

@@ -49,10 +49,11 @@ export class KeyStore {
     this.#retire(new Set([...next.providers.values(), ...previous.providers.values()]));
     const fresh = [...next.providers.values()].filter((provider) => !this.#slots.has(provider));
     if (fresh.length === 0) return;
-    await Promise.race([
-      Promise.all(fresh.map((provider) => this.#open(provider))),
-      this.#options.timers.sleep(PREPARE_MS_MAX),
-    ]);
+    const late = Promise.withResolvers<void>();
+    // Cancelled: a timer that nobody waits for any more would keep a process that is done for 2 s.
+    const timer = this.#options.timers.after(PREPARE_MS_MAX, late.resolve);
+    await Promise.race([Promise.all(fresh.map((provider) => this.#open(provider))), late.promise]);
+    timer.cancel();
   }
 
   /** The keys now, or undefined when there were never any. */

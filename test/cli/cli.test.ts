@@ -4,15 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { reeve } from '../helpers/command.ts';
+import { reeve, reeveProcess } from '../helpers/command.ts';
 import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 t.test('help, version and completion; mistakes are named with what to do', async (t) => {
-  t.match(reeve(['--help']), { status: 0, stdout: /Examples:[\s\S]*reeve run/ });
-  t.match(reeve(['--version']), { status: 0, stdout: /^0\.1\.0/ });
-  t.match(reeve(['version']), { status: 0, stdout: /^reeve 0\.1\.0, node v24/ });
-  t.match(JSON.parse(reeve(['version', '-o', 'json']).stdout), { reeve: '0.1.0' });
+  t.match(await reeve(['--help']), { status: 0, stdout: /Examples:[\s\S]*reeve run/ });
+  t.match(await reeve(['--version']), { status: 0, stdout: /^0\.1\.0/ });
+  t.match(await reeve(['version']), { status: 0, stdout: /^reeve 0\.1\.0, node v24/ });
+  t.match(JSON.parse((await reeve(['version', '-o', 'json'])).stdout), { reeve: '0.1.0' });
   for (const command of [
     '',
     'config',
@@ -32,40 +32,49 @@ t.test('help, version and completion; mistakes are named with what to do', async
     'completion',
     'version',
   ]) {
-    const { stdout } = reeve([...command.split(' ').filter((word) => word !== ''), '--help']);
+    const { stdout } = await reeve([...command.split(' ').filter((word) => word !== ''), '--help']);
     t.ok((stdout.match(/^ {2}\$ reeve /gm) ?? []).length >= 2, `${command} --help has two examples`);
   }
-  t.match(reeve(['tenant']), { status: 2, stderr: /Did you mean tenants/ });
-  t.match(reeve(['version', '--outptu']), { status: 2, stderr: /unknown option/ });
+  t.match(await reeve(['tenant']), { status: 2, stderr: /Did you mean tenants/ });
+  t.match(await reeve(['version', '--outptu']), { status: 2, stderr: /unknown option/ });
 });
 
 t.test('configuration: validate, diff, schema, explain', async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
-  t.match(reeve(['config', 'validate', dir.dir]), { status: 0, stdout: /4 files, 2 tenants, 0 errors, 0 warnings/ });
-  t.match(reeve(['config', 'validate', 'config/tenancy', 'config/sidecar.yaml']), { status: 0, stdout: /12 tenants/ });
+  t.match(await reeve(['config', 'validate', dir.dir]), {
+    status: 0,
+    stdout: /4 files, 2 tenants, 0 errors, 0 warnings/,
+  });
+  t.match(await reeve(['config', 'validate', 'config/tenancy', 'config/sidecar.yaml']), {
+    status: 0,
+    stdout: /12 tenants/,
+  });
   const other = makeTenancy({
     'plans.yaml': plan('free', { quotas: { a: {} } }),
     'tenants.yaml': tenant('acme', { plan: 'none' }),
   });
   t.teardown(() => other.cleanUp());
-  const bad = reeve(['config', 'validate', other.dir]);
+  const bad = await reeve(['config', 'validate', other.dir]);
   t.match(bad, { status: 1, stdout: /tenants\.yaml:1:\d+ Tenant "acme" spec\.plan: there is no Plan "none"/ });
-  t.match(JSON.parse(reeve(['config', 'validate', other.dir, '-o', 'json']).stdout), {
+  t.match(JSON.parse((await reeve(['config', 'validate', other.dir, '-o', 'json'])).stdout), {
     valid: false,
     findings: [{ severity: 'warning' }, { severity: 'error' }],
   });
-  t.match(reeve(['config', 'validate', '/nowhere']), { status: 2, stderr: /there is no such file/ });
-  t.match(reeve(['config', 'diff', dir.dir, dir.dir]), { status: 0, stdout: /0 differences/ });
-  t.match(reeve(['config', 'diff', dir.dir, other.dir]), { status: 1, stdout: /- Tenant globex/ });
-  t.match(JSON.parse(reeve(['config', 'diff', dir.dir, other.dir, '-o', 'json']).stdout), {
+  t.match(await reeve(['config', 'validate', '/nowhere']), { status: 2, stderr: /there is no such file/ });
+  t.match(await reeve(['config', 'diff', dir.dir, dir.dir]), { status: 0, stdout: /0 differences/ });
+  t.match(await reeve(['config', 'diff', dir.dir, other.dir]), { status: 1, stdout: /- Tenant globex/ });
+  t.match(JSON.parse((await reeve(['config', 'diff', dir.dir, other.dir, '-o', 'json'])).stdout), {
     differences: [{ kind: 'Tenant' }, {}],
   });
-  t.match(JSON.parse(reeve(['config', 'schema', 'tenant']).stdout), { $schema: /draft-07/ });
-  t.match(reeve(['config', 'schema', 'Tennant']), { status: 2, stderr: /did you mean Tenant/ });
-  t.match(reeve(['config', 'explain', 'Plan.spec.rate.requests.limit']), { status: 0, stdout: /such as {2}200\/s/ });
-  t.match(reeve(['config', 'explain', 'Sidecar.spec.inbound']), { status: 0, stdout: /\.port/ });
-  t.match(reeve(['config', 'explain', 'Plan.spec.rat']), { status: 2, stderr: /did you mean rate/ });
+  t.match(JSON.parse((await reeve(['config', 'schema', 'tenant'])).stdout), { $schema: /draft-07/ });
+  t.match(await reeve(['config', 'schema', 'Tennant']), { status: 2, stderr: /did you mean Tenant/ });
+  t.match(await reeve(['config', 'explain', 'Plan.spec.rate.requests.limit']), {
+    status: 0,
+    stdout: /such as {2}200\/s/,
+  });
+  t.match(await reeve(['config', 'explain', 'Sidecar.spec.inbound']), { status: 0, stdout: /\.port/ });
+  t.match(await reeve(['config', 'explain', 'Plan.spec.rat']), { status: 2, stderr: /did you mean rate/ });
 });
 
 t.test('a sidecar is asked: tenants, limits, check', async (t) => {
@@ -79,53 +88,53 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
   t.teardown(() => dir.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, dir, { stateDir: dir.stateDir }));
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
-  t.match(reeve(['tenants', 'list', ...admin]), { status: 0, stdout: /^acme\tfree\tactive\n/ });
-  t.match(JSON.parse(reeve(['tenants', 'list', '--tenancy', dir.dir, '-o', 'json']).stdout), {
+  t.match(await reeve(['tenants', 'list', ...admin]), { status: 0, stdout: /^acme\tfree\tactive\n/ });
+  t.match(JSON.parse((await reeve(['tenants', 'list', '--tenancy', dir.dir, '-o', 'json'])).stdout), {
     tenants: [{ name: 'acme' }, { name: 'globex' }],
   });
-  t.match(reeve(['tenants', 'list', '--tenancy', '/nowhere']), { status: 2 });
-  t.match(reeve(['tenants', 'get', 'acme', ...admin]), { status: 0, stdout: /plan +free/ });
-  t.match(JSON.parse(reeve(['tenants', 'get', 'acme', '-o', 'json', ...admin]).stdout), { name: 'acme' });
-  t.match(reeve(['tenants', 'get', 'none', ...admin]), { status: 1, stderr: /there is no tenant "none"/ });
-  t.match(reeve(['limits', 'check', 'acme', ...admin]), {
+  t.match(await reeve(['tenants', 'list', '--tenancy', '/nowhere']), { status: 2 });
+  t.match(await reeve(['tenants', 'get', 'acme', ...admin]), { status: 0, stdout: /plan +free/ });
+  t.match(JSON.parse((await reeve(['tenants', 'get', 'acme', '-o', 'json', ...admin])).stdout), { name: 'acme' });
+  t.match(await reeve(['tenants', 'get', 'none', ...admin]), { status: 1, stderr: /there is no tenant "none"/ });
+  t.match(await reeve(['limits', 'check', 'acme', ...admin]), {
     status: 0,
     stdout: /requests +5\/s, 5 of 5 left[\s\S]*would get: √ pass, within every limit/,
   });
-  t.match(JSON.parse(reeve(['limits', 'check', 'acme', '-o', 'json', ...admin]).stdout), { tenant: 'acme' });
-  t.match(reeve(['limits', 'check', 'acme', '--admin', 'http://127.0.0.1:1']), {
+  t.match(JSON.parse((await reeve(['limits', 'check', 'acme', '-o', 'json', ...admin])).stdout), { tenant: 'acme' });
+  t.match(await reeve(['limits', 'check', 'acme', '--admin', 'http://127.0.0.1:1']), {
     status: 3,
     stderr: /no sidecar answers/,
   });
-  t.match(reeve(['check', '--live', '--tenancy', dir.dir, ...admin]), {
+  t.match(await reeve(['check', '--live', '--tenancy', dir.dir, ...admin]), {
     status: 0,
     stdout: /√ sidecar answers[\s\S]*Status check results are √/,
   });
-  t.match(reeve(['check', '--live', '--admin', 'http://127.0.0.1:1']), {
+  t.match(await reeve(['check', '--live', '--admin', 'http://127.0.0.1:1']), {
     status: 3,
     stdout: /× sidecar answers[\s\S]*hint:/,
   });
-  t.match(JSON.parse(reeve(['check', '--config', 'config/sidecar.yaml', '-o', 'json']).stdout), {
+  t.match(JSON.parse((await reeve(['check', '--config', 'config/sidecar.yaml', '-o', 'json'])).stdout), {
     success: true,
     categories: [{ categoryName: 'boot file' }, { categoryName: 'tenancy' }],
   });
-  t.match(reeve(['check', '--config', '/nowhere.yaml']), { status: 1, stdout: /× boot configuration is valid/ });
-  t.match(reeve(['check']), { status: 2, stderr: /nothing to check/ });
+  t.match(await reeve(['check', '--config', '/nowhere.yaml']), { status: 1, stdout: /× boot configuration is valid/ });
+  t.match(await reeve(['check']), { status: 2, stderr: /nothing to check/ });
   sidecar.child.kill('SIGTERM');
   t.equal(await sidecar.exited, 0, 'SIGTERM drains and exits 0');
 });
 
 t.test('a sidecar that cannot start says why in one line', async (t) => {
-  t.match(reeve(['sidecar']), { status: 2, stderr: /--upstream/ });
-  t.match(reeve(['sidecar', '--upstream', 'x', '--tenancy-dir', '/tmp']), {
+  t.match(await reeve(['sidecar']), { status: 2, stderr: /--upstream/ });
+  t.match(await reeve(['sidecar', '--upstream', 'x', '--tenancy-dir', '/tmp']), {
     status: 2,
     stderr: /spec\.upstream: expected an upstream such as http:\/\/127\.0\.0\.1:8080, got "x"/,
   });
-  t.match(reeve(['sidecar'], { REEVE_UPSTREM: 'x' }), {
+  t.match(await reeve(['sidecar'], { REEVE_UPSTREM: 'x' }), {
     status: 2,
     stderr: /REEVE_UPSTREM no setting has this variable/,
   });
   t.match(
-    reeve([
+    reeveProcess([
       'sidecar',
       '--upstream',
       'http://127.0.0.1:1',
@@ -139,7 +148,7 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const port = upstream.split(':')[2] as string;
   t.match(
-    reeve([
+    reeveProcess([
       'sidecar',
       '--upstream',
       upstream,
@@ -164,11 +173,11 @@ t.test('run: an application and its sidecar, ended with its code', async (t) => 
   const app = join(dir.dir, '..', 'app.mjs');
   writeFileSync(app, "console.log('hello'); setTimeout(() => process.exit(7), 500);");
   const env = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0' };
-  t.match(reeve(['run', '--tenancy', dir.dir, '--app-port', '1', '--', process.execPath, app], env), {
+  t.match(reeveProcess(['run', '--tenancy', dir.dir, '--app-port', '1', '--', process.execPath, app], env), {
     status: 7,
     stdout: /app {3}│ hello/,
   });
-  t.match(reeve(['run', '--tenancy', dir.dir, '--', '/nowhere'], env), {
+  t.match(reeveProcess(['run', '--tenancy', dir.dir, '--', '/nowhere'], env), {
     status: 2,
     stderr: /cannot be started: ENOENT/,
   });
@@ -226,12 +235,12 @@ t.test('check dials an upstream where the sidecar would: IPv4, IPv6, a socket fi
   ];
   for (const upstream of rows)
     t.match(
-      reeve(['check'], { REEVE_UPSTREAM: upstream, REEVE_TENANCY_DIR: tenancy.dir }).stdout,
+      (await reeve(['check'], { REEVE_UPSTREAM: upstream, REEVE_TENANCY_DIR: tenancy.dir })).stdout,
       /√ application accepts connections/,
       upstream,
     );
   t.match(
-    reeve(['check'], { REEVE_UPSTREAM: 'http://[::1]:1', REEVE_TENANCY_DIR: tenancy.dir }).stdout,
+    (await reeve(['check'], { REEVE_UPSTREAM: 'http://[::1]:1', REEVE_TENANCY_DIR: tenancy.dir })).stdout,
     /‼ application accepts connections\n {4}nothing listens at http:\/\/\[::1\]:1/,
   );
 });

@@ -27,7 +27,7 @@ const ASK: Readonly<Record<string, (script: string, line: string) => string>> = 
 for (const [shell, ask] of Object.entries(ASK)) {
   const path = ['/usr/bin', '/bin'].map((dir) => `${dir}/${shell}`).find((each) => existsSync(each));
   t.test(`completion in ${shell}`, { skip: path === undefined && `missing: ${shell} is not installed` }, async (t) => {
-    const { status, stdout: script } = reeve(['completion', shell]);
+    const { status, stdout: script } = await reeve(['completion', shell]);
     t.equal(status, 0);
     for (const [line, some, none] of EXPECTED) {
       const { stdout, stderr } = spawnSync(
@@ -45,5 +45,5 @@ for (const [shell, ask] of Object.entries(ASK)) {
 }
 
 t.test('every shell gets a script, with or without the shell', async (t) => {
-  for (const shell of Object.keys(ASK)) t.match(reeve(['completion', shell]), { status: 0, stdout: /validate/ });
+  for (const shell of Object.keys(ASK)) t.match(await reeve(['completion', shell]), { status: 0, stdout: /validate/ });
 });

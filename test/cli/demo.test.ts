@@ -4,8 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { judge, rowsOf, type Story } from '../../src/cli/demo/verdict.ts';
-import { REEVE } from '../helpers/command.ts';
-import { type Ending, root } from '../helpers/sidecar.ts';
+import { type Ending, environmentOf, REEVE, root } from '../helpers/sidecar.ts';
 
 /** A story in which every number checks: the flooder, the one over its plan, and a neighbour. */
 function goodStory(): Story {
@@ -141,6 +140,7 @@ function startDemo(t: Ending): { child: ChildProcess; text: () => string; until:
   const child = spawn(process.execPath, [REEVE, 'demo'], {
     cwd: root,
     detached: true,
+    env: environmentOf(process.env),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.teardown(() => {

@@ -4,13 +4,13 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { REEVE } from '../helpers/command.ts';
+import { root as project } from '../helpers/sidecar.ts';
 
 t.test('a bundle that is older than a source is not run', (t) => {
   const root = mkdtempSync(join(tmpdir(), 'reeve-launcher-'));
   t.teardown(() => rmSync(root, { recursive: true }));
   for (const dir of ['src/cli', 'src/wire', 'dist']) mkdirSync(join(root, dir), { recursive: true });
-  copyFileSync(REEVE, join(root, 'src/cli/reeve.mjs'));
+  copyFileSync(join(project, 'src/cli/reeve.mjs'), join(root, 'src/cli/reeve.mjs'));
   writeFileSync(join(root, 'package.json'), '{}');
   writeFileSync(join(root, 'src/cli/main.ts'), "const ran: string = 'sources'; console.log(ran);");
   writeFileSync(join(root, 'src/wire/gate.ts'), '');

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
-import { reeve } from '../helpers/command.ts';
+import { reeve, reeveProcess } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { childSidecar, httpBackend, listening, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy, tenant } from '../helpers/tenancy.ts';
@@ -41,18 +41,36 @@ t.test('commands, flags and names: one line each, with what was meant', async (t
     ['run --tenancy config/tenancy', 2, /missing required argument 'command'/],
   ];
   for (const [line, status, stderr] of rows) {
-    const ran = reeve(line.split(' ').filter((word) => word !== ''));
+    const ran = await reeve(line.split(' ').filter((word) => word !== ''));
     t.match(ran, { status, stderr }, `reeve ${line}`);
     t.notMatch(ran.stderr, /^\s+at /m, 'no stack');
     t.equal(ran.stdout, '', 'nothing on standard output');
   }
 });
 
+t.test('a process says the same and ends with that code', async (t) => {
+  for (const [line, status] of [
+    ['version', 0],
+    ['tenants get acne --tenancy config/tenancy', 1],
+    ['tenants list -o yaml', 2],
+    ['tenants list --admin http://127.0.0.1:1', 3],
+  ] as const) {
+    const ran = reeveProcess(line.split(' '));
+    t.equal(ran.status, status, line);
+    t.same(ran, await reeve(line.split(' ')));
+  }
+});
+
 t.test('a misspelt variable names the right one', async (t) => {
-  t.match(reeve(['sidecar'], { REEVE_UPSTREM: 'x' }), { status: 2, stderr: /did you mean REEVE_UPSTREAM\?/ });
-  t.match(reeve(['sidecar'], { REEVE_QQQQQQQQQQQQQQQQQ: 'x' }), { status: 2, stderr: /see `reeve sidecar --help`/ });
+  t.match(await reeve(['sidecar'], { REEVE_UPSTREM: 'x' }), { status: 2, stderr: /did you mean REEVE_UPSTREAM\?/ });
+  t.match(await reeve(['sidecar'], { REEVE_QQQQQQQQQQQQQQQQQ: 'x' }), {
+    status: 2,
+    stderr: /see `reeve sidecar --help`/,
+  });
   // What Kubernetes puts into the environment beside a Service named reeve is no slip.
-  t.match(reeve(['sidecar'], { REEVE_SERVICE_HOST: '10.0.0.1', REEVE_PORT_80_TCP: 'x' }), { stderr: /--upstream/ });
+  t.match(await reeve(['sidecar'], { REEVE_SERVICE_HOST: '10.0.0.1', REEVE_PORT_80_TCP: 'x' }), {
+    stderr: /--upstream/,
+  });
 });
 
 t.test('what listens there but is no sidecar is said so', async (t) => {
@@ -74,11 +92,11 @@ t.test('names that a running sidecar does not know, and its other port', async (
   t.teardown(() => dir.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, dir));
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
-  t.match(reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
-  t.match(reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
+  t.match(await reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
+  t.match(await reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
   const status = ['--admin', `http://127.0.0.1:${sidecar.ports.status}`];
-  t.match(reeve(['tenants', 'get', 'acme', ...status]), { status: 1, stderr: /Here are \/metrics/ });
-  t.match(reeve(['check', '--live', ...status]), { status: 1, stdout: /× sidecar answers/ });
+  t.match(await reeve(['tenants', 'get', 'acme', ...status]), { status: 1, stderr: /Here are \/metrics/ });
+  t.match(await reeve(['check', '--live', ...status]), { status: 1, stdout: /× sidecar answers/ });
 });
 
 t.test('broken documents are not left out without a word', async (t) => {
@@ -86,18 +104,18 @@ t.test('broken documents are not left out without a word', async (t) => {
   const broken = makeTenancy({ 'more.yaml': tenant('third', { plan: 'none' }), 'bad.yaml': 'kind: x\n' });
   t.teardown(() => good.cleanUp());
   t.teardown(() => broken.cleanUp());
-  t.match(reeve(['config', 'diff', good.dir, broken.dir]), {
+  t.match(await reeve(['config', 'diff', good.dir, broken.dir]), {
     status: 1,
     stdout: /^0 differences\n$/,
     stderr: /not compared: .*bad\.yaml[\s\S]*not compared: .*more\.yaml/,
   });
-  t.match(reeve(['tenants', 'list', '--tenancy', broken.dir]), {
+  t.match(await reeve(['tenants', 'list', '--tenancy', broken.dir]), {
     status: 0,
     stdout: 'acme\tfree\tactive\nglobex\tfree\tactive\n',
     stderr: /not read: .*more\.yaml/,
   });
   writeFileSync(join(good.dir, '../two.yaml'), 'kind: Sidecar\n---\nkind: Sidecar\n');
-  t.match(reeve(['config', 'validate', join(good.dir, '../two.yaml')]), {
+  t.match(await reeve(['config', 'validate', join(good.dir, '../two.yaml')]), {
     status: 1,
     stdout: /1 file, 0 tenants, 1 error,/,
   });
@@ -108,7 +126,7 @@ t.test('a pepper that is empty is refused', async (t) => {
   t.teardown(() => dir.cleanUp());
   writeFileSync(dir.pepperFile, '\n');
   t.match(
-    reeve([
+    reeveProcess([
       'sidecar',
       '--upstream',
       'http://127.0.0.1:1',
@@ -133,16 +151,20 @@ t.test(
     writeFileSync(boot, document('Sidecar', 's', spec).replace('\n---', ''));
     const found =
       /routes\.yaml:1:\d+ warning: Route "exports" spec\.degraded\.upstream: .*"exports-lit".*did you mean exports-lite\?/;
-    t.match(reeve(['config', 'validate', boot, dir.dir]), { status: 0, stdout: found });
-    t.notMatch(reeve(['config', 'validate', dir.dir]).stdout, /exports-lit/, 'without the boot file nobody knows');
-    t.match(reeve(['check', '--config', boot]).stdout, found);
+    t.match(await reeve(['config', 'validate', boot, dir.dir]), { status: 0, stdout: found });
+    t.notMatch(
+      (await reeve(['config', 'validate', dir.dir])).stdout,
+      /exports-lit/,
+      'without the boot file nobody knows',
+    );
+    t.match((await reeve(['check', '--config', boot])).stdout, found);
     const sidecar = await childSidecar(t, settings(upstream, dir, { upstreams: `exports-lite=${upstream}` }));
     const admin = `http://127.0.0.1:${sidecar.ports.admin}`;
-    t.match(reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
     t.ok(
       await becomes(() =>
         sidecar.lines.some((line) => line.includes('config.finding') && line.includes('exports-lit')),
       ),
     );
+    t.match(await reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
   },
 );

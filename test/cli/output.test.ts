@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { hasTerminal, REEVE, reeve, reeveOnTerminal } from '../helpers/command.ts';
+import { hasTerminal, reeve, reeveOnTerminal, reeveProcess } from '../helpers/command.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
+import { childSidecar, httpBackend, REEVE, root, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 /** The names of keys, as deep as they go: what a program that reads the output may count on. */
@@ -37,9 +37,10 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
   t.teardown(() => other.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, dir));
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
-  const shape = (...args: string[]): unknown => shapeOf(JSON.parse(reeve([...args, '-o', 'json']).stdout));
-  t.same(shape('version'), { reeve: 'string', node: 'string' });
-  t.same(shape('tenants', 'list', ...admin), { tenants: [{ name: 'string', plan: 'string', state: 'string' }] });
+  const shape = async (...args: string[]): Promise<unknown> =>
+    shapeOf(JSON.parse((await reeve([...args, '-o', 'json'])).stdout));
+  t.same(await shape('version'), { reeve: 'string', node: 'string' });
+  t.same(await shape('tenants', 'list', ...admin), { tenants: [{ name: 'string', plan: 'string', state: 'string' }] });
   const one = {
     name: 'string',
     state: 'string',
@@ -55,9 +56,9 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
     },
     identity: { claims: ['string'], hosts: ['string'], apiKeys: [{ id: 'string' }] },
   };
-  t.same(shape('tenants', 'get', 'acme', ...admin), one);
-  t.same(shape('tenants', 'get', 'acme', '--tenancy', dir.dir), one);
-  t.same(shape('limits', 'check', 'acme', '--path', '/exports/1', ...admin), {
+  t.same(await shape('tenants', 'get', 'acme', ...admin), one);
+  t.same(await shape('tenants', 'get', 'acme', '--tenancy', dir.dir), one);
+  t.same(await shape('limits', 'check', 'acme', '--path', '/exports/1', ...admin), {
     generation: 'number',
     tenant: 'string',
     method: 'string',
@@ -92,7 +93,7 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       rung: 'object',
     },
   });
-  t.same(shape('check', '--live', '--tenancy', other.dir, ...admin), {
+  t.same(await shape('check', '--live', '--tenancy', other.dir, ...admin), {
     success: 'boolean',
     categories: [
       {
@@ -101,7 +102,7 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       },
     ],
   });
-  t.same(shape('config', 'validate', other.dir), {
+  t.same(await shape('config', 'validate', other.dir), {
     valid: 'boolean',
     files: 'number',
     tenants: 'number',
@@ -120,15 +121,15 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       },
     ],
   });
-  t.same(shape('config', 'diff', dir.dir, other.dir), {
+  t.same(await shape('config', 'diff', dir.dir, other.dir), {
     differences: [{ kind: 'string', name: 'string', change: 'string', keys: ['string'] }],
   });
-  t.match(shape('config', 'explain', 'Plan.spec.rate'), {
+  t.match(await shape('config', 'explain', 'Plan.spec.rate'), {
     key: 'string',
     value: 'string',
     keys: { requests: 'string' },
   });
-  t.match(shape('config', 'schema', 'Plan'), { $schema: 'string' });
+  t.match(await shape('config', 'schema', 'Plan'), { $schema: 'string' });
 });
 
 t.test('a request is explained: who decides, which route, what is left, what it would get', async (t) => {
@@ -154,7 +155,7 @@ t.test('a request is explained: who decides, which route, what is left, what it 
   const check = (...args: string[]) =>
     reeve(['limits', 'check', ...args, '--admin', `http://127.0.0.1:${sidecar.ports.admin}`]);
   t.equal(
-    check('acme', '--path', '/exports/1', '--method', 'post').stdout.replace(/generation \d+/, 'generation N'),
+    (await check('acme', '--path', '/exports/1', '--method', 'post')).stdout.replace(/generation \d+/, 'generation N'),
     `tenant       acme, active, plan free
 config       generation N
 identity     host: Host: acme.test
@@ -166,32 +167,37 @@ ladder       credit → reject
 POST /exports/1 would get: √ pass, route exports is critical; goes to application
 `,
   );
-  t.match(check('free-of-limits').stdout, /identity +host: nothing here[\s\S]*requests +no limit\negress +no limit/);
-  t.match(check('gone'), { status: 0, stdout: /would get: × 403 tenant-suspended, the tenant is suspended\n/ });
-  t.match(check('quiet').stdout, /plan tiny in shadow/);
+  t.match(
+    (await check('free-of-limits')).stdout,
+    /identity +host: nothing here[\s\S]*requests +no limit\negress +no limit/,
+  );
+  t.match(await check('gone'), { status: 0, stdout: /would get: × 403 tenant-suspended, the tenant is suspended\n/ });
+  t.match((await check('quiet')).stdout, /plan tiny in shadow/);
   for (const name of ['over', 'slow', 'quiet'])
     await exchangeRaw(sidecar.ports.inbound, `GET / HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`, { responses: 1 });
   t.match(
-    check('slow').stdout,
+    (await check('slow')).stdout,
     /√ shape \(shape: 10000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
   );
   t.match(
-    check('quiet').stdout,
+    (await check('quiet')).stdout,
     /√ pass, over the request rate 1\/min, but its plan is in shadow; goes to application\n/,
   );
-  t.match(check('over').stdout, /× 429 quota-exceeded, over the request rate 1\/min \(retry after \d+\.?\d* ms\)/);
+  t.match(
+    (await check('over')).stdout,
+    /× 429 quota-exceeded, over the request rate 1\/min \(retry after \d+\.?\d* ms\)/,
+  );
 });
 
 t.test('a table only on a terminal, colours only where they are wanted', { skip: !hasTerminal }, async (t) => {
   const list = ['tenants', 'list', '--tenancy', 'config/tenancy'];
-  t.match(reeve(list).stdout, /^acme\tpro\tactive\n/);
+  t.match(reeveProcess(list).stdout, /^acme\tpro\tactive\n/);
   t.match(reeveOnTerminal(list, { NO_COLOR: '1' }).stdout, /^NAME +PLAN +STATE\nacme +pro +active\n/);
   const coloured = reeveOnTerminal(list).stdout;
   t.ok(coloured.startsWith('\u001b[1mNAME\u001b[22m       \u001b[1mPLAN'), 'colours are no width');
   for (const args of [list, ['config', 'validate', 'config/tenancy'], ['check', '--tenancy', 'config/tenancy']]) {
-    t.notOk(reeve(args).stdout.includes('\u001b'), 'no colour into a pipe');
-    t.notOk(reeveOnTerminal(args, { NO_COLOR: '1' }).stdout.includes('\u001b'), 'NO_COLOR');
-    t.ok(reeve(args, { FORCE_COLOR: '1' }).stdout.includes('\u001b') || args === list, 'FORCE_COLOR');
+    t.notOk((await reeve(args)).stdout.includes('\u001b'), 'no colour into a pipe');
+    t.ok((await reeve(args, { FORCE_COLOR: '1' })).stdout.includes('\u001b') || args === list, 'FORCE_COLOR');
   }
 });
 
@@ -219,19 +225,19 @@ t.test('the check of a machine names what is missing there', async (t) => {
     stateDir: 'nowhere',
     identity: { pepperFile: 'nowhere' },
   });
-  t.match(reeve(['check', '--config', boot]), {
+  t.match(await reeve(['check', '--config', boot]), {
     status: 1,
     stdout:
       /× pepper is readable\n.*ENOENT[\s\S]*× state directory is writable[\s\S]*√ application accepts[\s\S]*‼ lite accepts[\s\S]*‼ ports are free\n.*127\.0\.0\.1:\d+\n.*--live[\s\S]*√ API keys can be verified/,
   });
   write({ upstream, stateDir: 'state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
-  t.match(reeve(['check', '--config', boot]), {
+  t.match(await reeve(['check', '--config', boot]), {
     status: 0,
     stdout: /√ state directory is writable[\s\S]*√ ports are free[\s\S]*‼ API keys can be verified\n.*refused/,
   });
   const empty = makeTenancy({ 'tenants.yaml': '', 'bad.yaml': 'kind: x\n' });
   t.teardown(() => empty.cleanUp());
-  t.match(reeve(['check', '--tenancy', empty.dir]), {
+  t.match(await reeve(['check', '--tenancy', empty.dir]), {
     status: 1,
     stdout: /× document is sound[\s\S]*‼ there is a tenant[\s\S]*Status check results are ×/,
   });
@@ -244,11 +250,11 @@ t.test('a live check tells of a broken file and of a mount that is away', async 
   const given = settings(upstream, dir, { stateDir: dir.stateDir });
   const check = (ports: { admin: number }) => reeve(['check', '--live', '--admin', `http://127.0.0.1:${ports.admin}`]);
   const first = await childSidecar(t, given);
-  t.match(check(first.ports), { status: 1, stdout: /× files hold no errors\n.*bad\.yaml/ });
+  t.match(await check(first.ports), { status: 1, stdout: /× files hold no errors\n.*bad\.yaml/ });
   first.child.kill('SIGTERM');
   await first.exited;
   const second = await childSidecar(t, { ...given, 'tenancy.dir': '/nowhere' });
-  t.match(check(second.ports).stdout, /‼ configuration is from its files\n.*last known good/);
+  t.match((await check(second.ports)).stdout, /‼ configuration is from its files\n.*last known good/);
   const third = await childSidecar(t, settings(upstream, { ...dir, dir: '/nowhere' }));
-  t.match(check(third.ports), { status: 1, stdout: /× configuration is loaded\n.*generation 0/ });
+  t.match(await check(third.ports), { status: 1, stdout: /× configuration is loaded\n.*generation 0/ });
 });

@@ -5,10 +5,10 @@ import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { hasTerminal, REEVE, reeve } from '../helpers/command.ts';
+import { environment, hasTerminal, onTerminal, reeve, reeveProcess, terminalEnvironment } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { root } from '../helpers/sidecar.ts';
+import { REEVE, root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -18,7 +18,7 @@ t.test('the code of the application, also when a signal ended it', async (t) => 
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const run = (script: string) =>
-    reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS).status;
+    reeveProcess(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS).status;
   t.equal(run('process.exit(7)'), 7);
   t.equal(run("process.kill(process.pid, 'SIGKILL')"), 137);
 });
@@ -31,24 +31,24 @@ t.test('the upstream is the one that was said: flag, then variable or boot file,
     boot,
     document('Sidecar', 's', { upstream: 'http://127.0.0.1:7003', tenancy: { dir: 'tenancy' } }).replace('\n---', ''),
   );
-  const upstream = (args: string[], env: Record<string, string> = {}): string | undefined =>
+  const upstream = async (args: string[], env: Record<string, string> = {}): Promise<string | undefined> =>
     /→ http:\/\/127\.0\.0\.1:(\d+), 2 tenants;/.exec(
-      reeve(['run', ...args, '--', process.execPath, '-e', ''], { ...PORTS, ...env }).stdout,
+      (await reeve(['run', ...args, '--', 'true'], { ...PORTS, ...env })).stdout,
     )?.[1];
   const tenancy = ['--tenancy', dir.dir];
-  t.equal(upstream(tenancy), '8080');
-  t.equal(upstream([...tenancy, '--app-port', '7001']), '7001');
-  t.equal(upstream(tenancy, { REEVE_UPSTREAM: 'http://127.0.0.1:7002' }), '7002');
-  t.equal(upstream([], { REEVE_TENANCY_DIR: dir.dir }), '8080');
-  t.equal(upstream(['--config', boot]), '7003');
-  t.equal(upstream(['--config', boot, '--app-port', '7001']), '7001');
+  t.equal(await upstream(tenancy), '8080');
+  t.equal(await upstream([...tenancy, '--app-port', '7001']), '7001');
+  t.equal(await upstream(tenancy, { REEVE_UPSTREAM: 'http://127.0.0.1:7002' }), '7002');
+  t.equal(await upstream([], { REEVE_TENANCY_DIR: dir.dir }), '8080');
+  t.equal(await upstream(['--config', boot]), '7003');
+  t.equal(await upstream(['--config', boot, '--app-port', '7001']), '7001');
 });
 
 t.test('all that the application prints comes out, however fast', async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const script = "for (let i = 0; i < 5000; i++) console.log('line', i); console.error('end without a line end')";
-  const { stdout, stderr } = reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS);
+  const { stdout, stderr } = reeveProcess(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS);
   t.equal(stdout.match(/^app {3}│ line \d+$/gm)?.length, 5000);
   t.match(stderr, /^app {3}│ end without/m);
 });
@@ -64,7 +64,7 @@ t.test('a signal to the command reaches the application', async (t) => {
     const child = spawn(
       process.execPath,
       [REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING],
-      { cwd: root, env: { ...process.env, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+      { cwd: root, env: { ...environment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
     );
     child.stdout.on('data', (chunk: Buffer) => chunk.includes('ready') && child.kill(signal));
     t.equal(await new Promise((resolve) => child.once('close', resolve)), 1, `${signal}, once`);
@@ -75,14 +75,18 @@ t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const words = [process.execPath, REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING];
-  const line = words.map((word) => `'${word}'`).join(' ');
-  const child = spawn('/usr/bin/script', ['-qec', line, '/dev/null'], {
+  const child = spawn('/usr/bin/script', onTerminal(words), {
     cwd: root,
-    env: { ...process.env, ...PORTS },
-    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...terminalEnvironment, ...PORTS },
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
-  child.stdout.on('data', (chunk: Buffer) => chunk.includes('ready') && child.stdin.write('\u0003'));
-  t.equal(await new Promise((resolve) => child.once('close', resolve)), 1);
+  t.teardown(() => child.kill('SIGKILL'));
+  let shown = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (shown += chunk.toString()));
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  t.ok(await becomes(() => /http:\/\/localhost:\d+/.test(shown) && shown.includes('│ ready'), 20_000), shown);
+  child.stdin.write('\u0003');
+  t.equal(await exited, 1, shown);
 });
 
 /** Answers `/slow` after a moment and `/never` not at all; a SIGTERM ends it at once with 5. */
@@ -105,7 +109,7 @@ t.test(
           ...[REEVE, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
           ...[process.execPath, '-e', SERVING, String(appPort)],
         ],
-        { cwd: root, env: { ...process.env, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+        { cwd: root, env: { ...environment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
       );
       t.teardown(() => child.kill('SIGKILL'));
       let printed = '';

@@ -15,7 +15,7 @@ import { listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { type Payload, payloads } from '../helpers/smuggling.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
-const AT_ONCE = 24;
+const AT_ONCE = 48;
 /** Without a byte for so long, and the connection open: nothing more comes. Less cuts answers off on a busy machine. */
 const WAIT_MS = 200;
 

@@ -25,6 +25,11 @@ export class ManualClock implements Clock, Timers {
     }
   }
 
+  /** Timers that are neither due nor cancelled. */
+  get pending(): number {
+    return this.#due.length;
+  }
+
   after(delayMs: number, run: () => void): Timer {
     const entry = { at: this.#now + delayMs, run };
     this.#due.push(entry);

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type RunningSidecar, startSidecar } from '../../src/cli/sidecar.ts';
@@ -18,6 +19,18 @@ export interface Ending {
 }
 
 export const root: string = join(import.meta.dirname, '../..');
+
+const isCovered = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
+
+/** What a process of the command runs: the launcher as it is installed; the sources where their lines are counted. */
+export const REEVE: string = join(root, isCovered ? 'src/cli/main.ts' : 'src/cli/reeve.mjs');
+
+/** What the test runner is no longer to do in processes of ours: its hooks cost each, and each of its threads, 100 ms; only coverage needs them. */
+export function environmentOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  if (isCovered) return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+  const { NODE_OPTIONS: _, ...rest } = env;
+  return rest;
+}
 
 export function settings(
   upstream: string,
@@ -97,10 +110,7 @@ export async function childSidecar(
   given: Readonly<Record<string, string>>,
   more: { readonly env?: Readonly<Record<string, string>>; readonly nodeArgs?: readonly string[] } = {},
 ): Promise<ChildSidecar> {
-  const env: NodeJS.ProcessEnv = { ...process.env };
-  // The test runner's hooks cost each process and each of its threads 100 ms; only coverage needs them.
-  if (env['_TAPJS_PROCESSINFO_COVERAGE_'] === '0') delete env['NODE_OPTIONS'];
-  Object.assign(env, more.env);
+  const env: NodeJS.ProcessEnv = { ...environmentOf(process.env), ...more.env };
   for (const [path, text] of Object.entries(given))
     env[
       `REEVE_${path
@@ -108,7 +118,7 @@ export async function childSidecar(
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), join(root, 'src/cli/reeve.mjs'), 'sidecar'], {
+  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), REEVE, 'sidecar'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

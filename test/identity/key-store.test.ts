@@ -194,6 +194,11 @@ t.test('a generation does not wait for a server that does not answer', async (t)
   await opening;
 });
 
+t.test('a generation whose keys are there leaves no timer that would keep the process', async (t) => {
+  const w = await identityWorld();
+  t.equal(w.clock.pending, 0);
+});
+
 t.test('an exchange of a generation that is long gone finds no keys', async (t) => {
   const w = await identityWorld();
   const old = w.snapshot;

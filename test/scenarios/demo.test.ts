@@ -1,15 +1,14 @@
 /** The main job as a new user runs it: every number of the demo is checked by the demo, and its exit code says so. */
 import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import t from 'tap';
-import { root } from '../helpers/sidecar.ts';
+import { environmentOf, REEVE } from '../helpers/sidecar.ts';
 
 t.test('demo --once checks every number and exits 0', { timeout: 60_000 }, async (t) => {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(root, 'src/cli/reeve.mjs'), 'demo', '--once', '-o', 'json'],
-    { encoding: 'utf8', timeout: 55_000 },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [REEVE, 'demo', '--once', '-o', 'json'], {
+    encoding: 'utf8',
+    timeout: 55_000,
+    env: environmentOf(process.env),
+  });
   t.equal(status, 0, stderr);
   const story = JSON.parse(stdout) as {
     success: boolean;

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { root } from '../helpers/sidecar.ts';
+import { environmentOf, root } from '../helpers/sidecar.ts';
 
 t.test('npm works through a sidecar, for each tenant within its limit', { timeout: 120_000 }, async (t) => {
   if (!existsSync(join(root, 'examples/npm-registry/node_modules/verdaccio'))) {
@@ -13,6 +13,7 @@ t.test('npm works through a sidecar, for each tenant within its limit', { timeou
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'examples/npm-registry/run.ts')], {
     encoding: 'utf8',
     timeout: 110_000,
+    env: environmentOf(process.env),
   });
   t.equal(status, 0, `${stdout}${stderr}`);
   t.comment(`figure: npm through the sidecar, ${(stdout.match(/^√/gm) ?? []).length} checks`);

@@ -90,7 +90,7 @@ t.test(
       ['config', 'validate', dir.dir, '-o', 'json'],
       ['config', 'diff', 'config/tenancy', dir.dir, '-o', 'json'],
     ]) {
-      const { stdout, stderr } = reeve(args);
+      const { stdout, stderr } = await reeve(args);
       said += stdout + stderr;
     }
     sidecar.child.kill('SIGTERM');

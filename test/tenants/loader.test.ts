@@ -8,8 +8,8 @@ import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
-/** Small on disk; its documents and their problems do not fit into 40 MB. */
-const MANY = 'a\n---\n'.repeat(60_000);
+/** Small on disk; its documents and their problems do not fit into 40 MB, with the hooks of the test runner in the thread or without. */
+const MANY = 'a\n---\n'.repeat(150_000);
 
 const facts = (dir: string) => ({ dir, stateDir: undefined, allowShrink: false, removeGraceMs: 20 });
 

@@ -2,7 +2,6 @@
 import { access, constants } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { ReeveError } from '../../core/index.ts';
-import { APPLICATION, addressOf } from '../../proxy/index.ts';
 import {
   type Finding,
   formatFinding,
@@ -15,6 +14,7 @@ import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
+import { namesOf } from './config.ts';
 
 type Result = 'success' | 'warning' | 'error';
 
@@ -95,6 +95,7 @@ function bootChecks(file: string | undefined): { config: SidecarConfig | undefin
 async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Check[]> {
   const checks: Check[] = [];
   const { stateDir, identity, upstream } = config;
+  const { APPLICATION } = await import('../../proxy/index.ts');
   if (identity.pepperFile !== undefined)
     checks.push(await canAccess(identity.pepperFile, constants.R_OK, 'pepper is readable', 'mount the secret'));
   if (stateDir !== undefined)
@@ -148,7 +149,8 @@ async function canAccess(path: string, mode: number, description: string, hint: 
   }
 }
 
-function canConnect(upstream: string): Promise<boolean> {
+async function canConnect(upstream: string): Promise<boolean> {
+  const { addressOf } = await import('../../proxy/index.ts');
   const address = addressOf(upstream);
   const target = 'socketPath' in address ? { path: address.socketPath } : address;
   return new Promise((resolve) => {
@@ -166,10 +168,7 @@ const FINDINGS_MAX = 20;
 
 async function tenancyChecks(dir: string, config: SidecarConfig | undefined): Promise<Check[]> {
   const { findings: own, snapshot } = await inspectTenancy(dir);
-  const unknown =
-    config === undefined
-      ? []
-      : await unknownUpstreams(dir, snapshot, new Set([APPLICATION, ...config.upstreams.keys()]));
+  const unknown = config === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(config.upstreams));
   const findings = [...own, ...unknown];
   const toCheck = (finding: Finding): Check =>
     bad('document is sound', formatFinding(finding), finding.remedy ?? 'see docs/config.md', finding.severity);

@@ -2,7 +2,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest, ReeveError } from '../../core/index.ts';
-import { APPLICATION } from '../../proxy/index.ts';
 import {
   bootSidecar,
   diffSnapshots,
@@ -77,13 +76,18 @@ async function inspect(
   upstreams?: SidecarConfig['upstreams'],
 ): Promise<{ snapshot: Snapshot; findings: Finding[]; files: number }> {
   const { snapshot, findings, files } = await inspectTenancy(dir);
-  const unknown =
-    upstreams === undefined ? [] : await unknownUpstreams(dir, snapshot, new Set([APPLICATION, ...upstreams.keys()]));
+  const unknown = upstreams === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(upstreams));
   const placed = [...findings, ...unknown].map((each) => ({
     ...each,
     file: each.file === '' ? dir : join(dir, each.file),
   }));
   return { snapshot, findings: placed, files };
+}
+
+/** The data path is loaded only where it is asked: without it a command starts in half the time. */
+export async function namesOf(upstreams: SidecarConfig['upstreams']): Promise<Set<string>> {
+  const { APPLICATION } = await import('../../proxy/index.ts');
+  return new Set([APPLICATION, ...upstreams.keys()]);
 }
 
 function isDirectory(path: string): boolean {

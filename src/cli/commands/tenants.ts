@@ -1,5 +1,4 @@
 /** `reeve tenants list|get`: of a running sidecar, or of a directory as a sidecar would read it. */
-import { describeTenant } from '../../admin/index.ts';
 import { formatFinding, inspectTenancy, type Snapshot } from '../../tenants/index.ts';
 import { askAboutTenant, listTenants, noSuchTenant, type TenantRow } from '../ask-admin.ts';
 import { type Form, printJson, printRows } from '../output.ts';
@@ -32,7 +31,7 @@ export async function get(name: string, { admin, output, tenancy }: Asking): Pro
   const tenant =
     tenancy === undefined
       ? await askAboutTenant<object>(admin, name, `/v1/tenants/${encodeURIComponent(name)}`)
-      : describe(name, await read(tenancy));
+      : await describe(name, await read(tenancy));
   if (output === 'json') printJson(tenant);
   else
     for (const [key, value] of Object.entries(tenant))
@@ -48,8 +47,10 @@ async function read(dir: string): Promise<Snapshot> {
   return snapshot;
 }
 
-function describe(name: string, { tenants }: Snapshot): object {
+async function describe(name: string, { tenants }: Snapshot): Promise<object> {
   const tenant = tenants.get(name);
   if (tenant === undefined) throw noSuchTenant(name, [...tenants.keys()]);
+  // Loads the data path, which the other commands do without.
+  const { describeTenant } = await import('../../admin/index.ts');
   return describeTenant(tenant);
 }
