@@ -84,7 +84,9 @@ export class UpstreamPool implements CarrierHome {
     for (const answering of waiting) {
       if (answering.isGone) continue;
       try {
-        const connection = this.#idle.pop();
+        // A new one takes the place of the coldest: with those in use there are never more than may be.
+        if (answering.needsNew) this.#idle[0]?.destroy();
+        const connection = answering.needsNew ? undefined : this.#idle.pop();
         if (connection !== undefined) answering.onConnection(connection);
         else if (this.#isClosed) answering.onFail('connect', 'final');
         else this.#all.add(new UpstreamConnection(this, answering));
