@@ -1,10 +1,14 @@
 /**
- * An attempt by node:http on a connection of its own, for what undici cannot say: Expect: 100-continue, request trailers, `OPTIONS *`.
+ * An attempt by node:http on a connection of its own, for what undici cannot say: Expect: 100-continue, request trailers, `OPTIONS *`; and
+ * for the last attempt at a request that met dying connections, because undici cannot be told to make a new one.
  */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Answering, Attempt, Outgoing } from './attempt.ts';
 import type { Waiting } from './turns.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
+
+/** Methods by which node:http sends no framing by itself. */
+const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 
 class TimedOut extends Error {}
 
@@ -68,13 +72,15 @@ export class AloneAttempt implements Attempt, Waiting {
 
   #ownFields(): string[] {
     const { expectsContinue } = this.#outgoing;
-    const framing = this.#isChunked() ? ['Transfer-Encoding', 'chunked'] : [];
-    return [...framing, 'Connection', 'close', ...(expectsContinue ? ['Expect', '100-continue'] : [])];
+    return [...this.#framing(), 'Connection', 'close', ...(expectsContinue ? ['Expect', '100-continue'] : [])];
   }
 
-  #isChunked(): boolean {
-    const { body, headers } = this.#outgoing;
-    return body !== undefined && !headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length');
+  /** Node would send an empty chunked body by the other methods (RFC 9110 §8.6: 0 says that there is none). */
+  #framing(): string[] {
+    const { method, body, headers } = this.#outgoing;
+    if (headers.some((name, at) => at % 2 === 0 && name.toLowerCase() === 'content-length')) return [];
+    if (body !== undefined) return ['Transfer-Encoding', 'chunked'];
+    return WITHOUT_CONTENT.has(method) ? [] : ['Content-Length', '0'];
   }
 
   /**
@@ -87,7 +93,7 @@ export class AloneAttempt implements Attempt, Waiting {
     body.on('data', (chunk: Buffer) => void (request.write(chunk) || body.pause()));
     request.on('drain', () => body.resume());
     body.on('end', () => {
-      if (trailers !== undefined && this.#isChunked()) request.addTrailers(pairsOf(trailers()));
+      if (trailers !== undefined) request.addTrailers(pairsOf(trailers()));
       request.end();
     });
     body.on('error', (cause) => this.#fail(cause));

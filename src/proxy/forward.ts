@@ -1,7 +1,7 @@
 // hot path
 /**
  * One attempt to have a request answered by an upstream, when its turn has come. Two ways behind one interface: undici's pool for nearly
- * everything; node:http on a connection of its own for what undici cannot say (forward-alone.ts).
+ * everything; node:http on a connection of its own for what undici cannot say, and for the last attempt (forward-alone.ts).
  */
 import type { Dispatcher } from 'undici';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
@@ -10,9 +10,10 @@ import type { Waiting } from './turns.ts';
 import type { Carried, Carrier, Lane } from './upstream-pool.ts';
 import { reasonOf, type Upstream, type UpstreamError } from './upstreams.ts';
 
-/** Takes a turn and goes when it comes. */
-export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answering): Attempt {
-  const isAlone = outgoing.expectsContinue || outgoing.trailers !== undefined || outgoing.target === '*';
+/** Takes a turn and goes when it comes. `needsNew`: not on a connection that carried another. */
+export function forward(upstream: Upstream, outgoing: Outgoing, answering: Answering, needsNew = false): Attempt {
+  const isUnsayable = outgoing.expectsContinue || outgoing.trailers !== undefined || outgoing.target === '*';
+  const isAlone = needsNew || isUnsayable;
   const attempt = isAlone
     ? new AloneAttempt(upstream, outgoing, answering)
     : new PooledAttempt(upstream, outgoing, answering);

@@ -17,7 +17,7 @@ import { bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-rep
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { rescue } from './rescue.ts';
-import { mayRetry } from './retry.ts';
+import { mayRetry, needsNewConnection } from './retry.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
@@ -144,7 +144,8 @@ export class Passage implements Answering {
 
   #try(): void {
     this.#attempts++;
-    this.#attempt = forward(this.#upstream as Upstream, this.#outgoing as Outgoing, this);
+    const needsNew = needsNewConnection(this.#attempts);
+    this.#attempt = forward(this.#upstream as Upstream, this.#outgoing as Outgoing, this, needsNew);
   }
 
   onContinue(): void {

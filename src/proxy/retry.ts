@@ -6,6 +6,14 @@ const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 /** A restarted application closes many idle connections at once; each retry may meet another of them. */
 const RETRIES_MAX = 2;
 
+/**
+ * Whether the attempt of that number must go on a connection that never carried another: there is none behind it, and any idle one may be
+ * about to die as well.
+ */
+export function needsNewConnection(attempt: number): boolean {
+  return attempt > RETRIES_MAX;
+}
+
 /** `attempts` were made, the last of which got as far as `reach`. Without content only: what was read of a body is gone. */
 export function mayRetry(reach: Reach, { method, body }: Pick<Outgoing, 'method' | 'body'>, attempts: number): boolean {
   if (attempts > RETRIES_MAX || body !== undefined) return false;

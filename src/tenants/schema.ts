@@ -540,7 +540,7 @@ export const SidecarSchema = document(
             ),
             via: Type.Optional(flag('Add a Via header both ways.', false)),
             fastPath: Type.Optional(
-              flag('Serve plain requests by the fast engine; false: everything by the general one.', false),
+              flag('Serve plain requests by the fast engine; false: everything by the general one.', true),
             ),
           },
           'Bounds of the wire.',

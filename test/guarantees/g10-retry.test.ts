@@ -123,6 +123,38 @@ t.test('an application that closed several idle connections is met again until o
   for (const attempts of [1, 2, 3, 4]) t.equal(mayRetry('unanswered', GET, attempts), attempts <= 2);
 });
 
+const IDLE = 24;
+
+t.test('the last attempt goes on a connection that is new, however many idle ones are about to die', async (t) => {
+  const upstream = await scripted(t);
+  const sidecar = await sidecarForTest(t, upstream.url);
+  for (const method of REPEATABLE) {
+    await openIdle(upstream, sidecar, IDLE);
+    upstream.does((socket, before) =>
+      // Idle ones die under their request; the others are found idle by its retry.
+      before > 0 ? void socket.destroy() : void socket.write(method === 'HEAD' ? OK : `${OK}ok`, () => socket.end()),
+    );
+    // More than one at once: undici would make a new connection where the first of its clients has none.
+    const statuses = await Promise.all(Array.from({ length: IDLE / 3 }, () => send(sidecar, method)));
+    t.same(statuses, new Array(IDLE / 3).fill(200), method);
+  }
+});
+
+t.test('an attempt on a new connection says what is sent, and that nothing is', async (t) => {
+  const heads: string[] = [];
+  const upstream = createServer((socket) => {
+    socket.on('error', () => {}).on('data', (chunk) => heads.push(chunk.toString()) && socket.end(`${OK}ok`));
+  });
+  const { attempt, close } = openForward(`http://127.0.0.1:${await listening(t, upstream)}`);
+  t.teardown(close);
+  for (const method of METHODS.filter((each) => each !== 'HEAD')) {
+    t.equal(await attempt({ ...OUTGOING, method }, true), 'answered', method);
+    const isWithout = ['GET', 'OPTIONS', 'DELETE'].includes(method);
+    t.notMatch(heads.at(-1), /transfer-encoding/i);
+    t.equal(/\r\nContent-Length: 0\r\n/.test(heads.at(-1) as string), !isWithout, method);
+  }
+});
+
 t.test('no retry follows a connection that was new', async (t) => {
   const upstream = await scripted(t);
   const sidecar = await sidecarForTest(t, upstream.url);
@@ -132,6 +164,36 @@ t.test('no retry follows a connection that was new', async (t) => {
   t.equal(upstream.seen.length, 2, 'an idle connection died, and then a new one');
 });
 
+const OUTGOING: Outgoing = {
+  method: 'POST',
+  target: '/',
+  headers: ['Host', 'a'],
+  body: undefined,
+  timeoutMs: 1000,
+  expectsContinue: false,
+  trailers: undefined,
+};
+
+/** The general engine's attempts by themselves. */
+function openForward(url: string) {
+  const config = configFor({ upstream: url, 'tenancy.dir': '/' });
+  const upstreams = openUpstreams({ config, clock: systemClock, metrics: createMetrics({ timers: systemTimers }) });
+  const application = upstreams.get('application') as Upstream;
+  const attempt = (outgoing: Outgoing, needsNew = false): Promise<'answered' | readonly [UpstreamError, Reach]> =>
+    new Promise((resolve) => {
+      const answering: Answering = {
+        onContinue() {},
+        onInformation() {},
+        onHead() {},
+        onData() {},
+        onEnd: () => resolve('answered'),
+        onFail: (error, _cause, reach) => resolve([error, reach]),
+      };
+      forward(application, outgoing, answering, needsNew);
+    });
+  return { application, attempt, close: () => upstreams.close() };
+}
+
 t.test(
   'what was given to a connection that died before anything was sent may go anew, whatever its method',
   async (t) => {
@@ -140,45 +202,21 @@ t.test(
       sockets.push(socket);
       socket.on('error', () => {}).on('data', () => socket.write(`${OK}ok`));
     });
-    const url = `http://127.0.0.1:${await listening(t, upstream)}`;
-    const config = configFor({ upstream: url, 'tenancy.dir': '/' });
-    const upstreams = openUpstreams({ config, clock: systemClock, metrics: createMetrics({ timers: systemTimers }) });
-    t.teardown(() => upstreams.close());
-    const application = upstreams.get('application') as Upstream;
-    const outgoing: Outgoing = {
-      method: 'POST',
-      target: '/',
-      headers: ['Host', 'a'],
-      body: undefined,
-      timeoutMs: 1000,
-      expectsContinue: false,
-      trailers: undefined,
-    };
-    const attempt = (): Promise<'answered' | readonly [UpstreamError, Reach]> =>
-      new Promise((resolve) => {
-        const answering: Answering = {
-          onContinue() {},
-          onInformation() {},
-          onHead() {},
-          onData() {},
-          onEnd: () => resolve('answered'),
-          onFail: (error, _cause, reach) => resolve([error, reach]),
-        };
-        forward(application, outgoing, answering);
-      });
-    t.equal(await attempt(), 'answered');
+    const { application, attempt, close } = openForward(`http://127.0.0.1:${await listening(t, upstream)}`);
+    t.teardown(close);
+    t.equal(await attempt(OUTGOING), 'answered');
     // From a timer the loop looks at its sockets before undici, which waits for that, writes: so the reset is met first.
     const failure = await new Promise((resolve) =>
       setTimeout(() => {
         sockets[0]?.resetAndDestroy();
-        resolve(attempt());
+        resolve(attempt(OUTGOING));
       }, 5),
     );
     t.same(failure, ['reset', 'unsent']);
-    t.ok(mayRetry('unsent', outgoing, 1));
-    t.notOk(mayRetry('unsent', outgoing, 3));
+    t.ok(mayRetry('unsent', OUTGOING, 1));
+    t.notOk(mayRetry('unsent', OUTGOING, 3));
     t.equal(application.closedMs(), 0);
-    t.equal(await attempt(), 'answered');
+    t.equal(await attempt(OUTGOING), 'answered');
   },
 );
 

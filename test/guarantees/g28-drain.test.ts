@@ -1,7 +1,7 @@
 /**
- * G28: a sidecar that is told to stop fails nobody. 100 SIGTERMs under load: one of two sidecars always runs, clients keep their
- * connections and go to the other when told to (Connection: close) or when nobody listens. A response that is cut, an error status or a
- * connection that dies with a request on it is a failure.
+ * G28: a sidecar that is told to stop fails nobody. 100 SIGTERMs under load, half of them to sidecars of each engine: one always runs, clients
+ * keep their connections and go to the next when told to (Connection: close) or when nobody listens. A response that is cut, an error
+ * status or a connection that dies with a request on it is a failure.
  */
 import { Agent, request } from 'node:http';
 import t from 'tap';
@@ -16,7 +16,11 @@ t.test(`${STOPS} SIGTERMs under load: 0 failed requests`, { timeout: 240_000 }, 
   const upstream = await httpBackend(t, (_req, res) => setTimeout(() => res.end('ok'), 5));
   const tenancy = makeTenancy();
   t.teardown(() => tenancy.cleanUp());
-  const start = (): Promise<ChildSidecar> => childSidecar(t, settings(upstream, tenancy, { 'drain.grace': '10s' }));
+  let started = 0;
+  const start = (): Promise<ChildSidecar> => {
+    const fastPath = String(started++ % 2 === 0);
+    return childSidecar(t, settings(upstream, tenancy, { 'drain.grace': '10s', 'wire.fastPath': fastPath }));
+  };
   let current = await start();
   let next = start();
   const failures: string[] = [];
@@ -72,5 +76,7 @@ t.test(`${STOPS} SIGTERMs under load: 0 failed requests`, { timeout: 240_000 }, 
     'every sidecar exits 0',
   );
   t.ok(sent > STOPS * CLIENTS, `${sent} requests`);
-  t.comment(`G28 drain: ${STOPS} SIGTERMs under load, ${failures.length} of ${sent} requests failed`);
+  t.comment(
+    `G28 drain: ${STOPS} SIGTERMs under load, half of them to each engine: ${failures.length} of ${sent} requests failed`,
+  );
 });

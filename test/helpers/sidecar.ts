@@ -10,8 +10,8 @@ import { type Log, silentLog } from '../../src/telemetry/index.ts';
 import { bootSidecar, formatFinding, type SidecarConfig } from '../../src/tenants/index.ts';
 import { makeTenancy, type TenancyDir } from './tenancy.ts';
 
-/** `ENGINE=fast npm test -- …` runs the same tests with the fast engine, which is off by default. */
-export const engine: 'fast' | 'general' = process.env['ENGINE'] === 'fast' ? 'fast' : 'general';
+/** `ENGINE=general npm test -- …` runs the same tests without the fast engine, which is on by default. */
+const engine: 'fast' | 'general' = process.env['ENGINE'] === 'general' ? 'general' : 'fast';
 
 /** What a test registers its endings with. */
 export interface Ending {

@@ -34,7 +34,7 @@ export function diceOf(seed: number, index: number): Dice {
   return new Dice(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
 }
 
-const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'TRACE', 'get', 'PRI', 'QUERY'];
+const METHODS = 'GET POST PUT DELETE PATCH HEAD OPTIONS PROPFIND QUERY M-SEARCH TRACE get PRI'.split(' ');
 const TARGETS = [
   ...['/', '/a', '/a/b?c=d', '/?', '//x/y', '/%00%zz', '/a?b?c', '/[x]{y}|z', '/\\..', '/a;b', '/;', '/"<>^`'],
   ...['*', 'http://b.example/x', 'https://b?q', 'b:80', 'x', '/#f', '/a b', '/\xe9', ''],
@@ -214,7 +214,7 @@ function request(dice: Dice): string {
   const isPlain = !dice.once(3);
   const lines = [`Host: ${isPlain ? dice.of(HOSTS.slice(0, 4)) : dice.of(HOSTS)}`];
   for (let fields = dice.below(6); fields > 0; fields--) lines.push(dice.of(isPlain ? FIELDS.slice(0, 21) : FIELDS));
-  let method = dice.of(isPlain ? METHODS.slice(0, 7) : METHODS);
+  let method = dice.of(isPlain ? METHODS.slice(0, 10) : METHODS);
   let body = '';
   if (dice.once(2)) {
     if (isPlain) method = dice.of(['POST', 'PUT', 'PATCH']);

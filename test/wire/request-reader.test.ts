@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http';
 import fc from 'fast-check';
 import t from 'tap';
 import { FieldTable, knownId, RequestReader, SUSPECT } from '../../src/wire/index.ts';
@@ -8,6 +9,14 @@ const HOST = 'Host: a.example:80\r\n';
 const reader = new RequestReader(BOUNDS);
 const head = (fields: string, line = 'GET /p?q HTTP/1.1'): string => `${line}\r\n${fields}\r\n`;
 const judge = (text: string): string => reader.read(wire(text), 0, text.length);
+
+t.test('every method that node reads is boring, but those that mean something else to a proxy', async (t) => {
+  for (const method of METHODS) {
+    const isOther = ['CONNECT', 'TRACE'].includes(method);
+    t.equal(judge(head(HOST, `${method} / HTTP/1.1`)), isOther ? 'other' : 'boring', method);
+    if (!isOther) t.equal(reader.method, method);
+  }
+});
 
 t.test('a boring head is taken apart', async (t) => {
   const text = head(
@@ -122,7 +131,7 @@ function legalBytes(): number[] {
 t.test('everything else is for the general engine', async (t) => {
   const rows: [string, string][] = [
     ...[
-      'QUERY',
+      'QUERYX',
       'XET',
       'GXT',
       'GEX',

@@ -44,6 +44,8 @@ export interface CarrierHome {
 export interface Answering {
   /** Nobody waits for the connection any more. */
   readonly isGone: boolean;
+  /** No connection that carried another request. */
+  readonly needsNew: boolean;
   /** It is yours: write to it, or give it back. */
   onConnection(connection: Carrier): void;
   onInterim(reader: ResponseReader): void;

@@ -15,7 +15,7 @@ import type { Reach } from '../attempt.ts';
 import { defectReply, upstreamReplies, whyNot } from '../engine-replies.ts';
 import { requestId } from '../forwarded.ts';
 import { rescue } from '../rescue.ts';
-import { mayRetry } from '../retry.ts';
+import { mayRetry, needsNewConnection } from '../retry.ts';
 import type { Waiting } from '../turns.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
 import type { Answering, Carrier } from './carrier.ts';
@@ -83,6 +83,10 @@ export class FastPassage implements Answering, Waiting {
 
   get isGone(): boolean {
     return this.#isDone || this.#isClientGone;
+  }
+
+  get needsNew(): boolean {
+    return needsNewConnection(this.#attempts);
   }
 
   start(): void {

@@ -21,7 +21,7 @@ export interface Peer {
 
 const HOST = knownId('host');
 /** RFC 9110 §8.6: a method that anticipates content says that there is none; so does undici. */
-const WITH_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+const WITH_CONTENT: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH']);
 const FORWARDING = bits('forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip');
 const TRACE = bits('traceparent', 'tracestate', 'baggage');
 

@@ -3,10 +3,13 @@
  * The connections to one upstream. Idle ones are a stack: the warmest is used first, the others grow cold and are closed. How many
  * requests are on their way at once is bounded by the upstream's turns, which both engines share, and so is the number of connections.
  *
- *   want ─▶ [ waiting of this turn ] ─ after the poll ─▶ top of [ idle ], or a new connection
+ *   want ─▶ [ waiting ] ─ after the poll ─▶ top of [ idle ], else one that rests, next turn, else a new one
+ *                                                 ↑ next turn
+ *                         release ─▶ [ resting ] ─┘
  *
- * After the poll: what the kernel had to say of an idle connection (its end, bytes nobody asked for) has been read by then and it is
- * gone. Without that a connection that is ending would be written to, and a poisoned one would answer the next request.
+ * After the poll, and not in the turn in which its answer ended: what the kernel had to say of an idle connection (its end, bytes nobody
+ * asked for) has been read by then and it is gone. Without that a connection that is ending would be written to, and a poisoned one would
+ * answer the next request.
  */
 import type { Clock, Timers } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
@@ -59,8 +62,11 @@ export class UpstreamPool implements CarrierHome {
   readonly #options: PoolsOptions;
   readonly #all = new Set<Carrier>();
   readonly #idle: Carrier[] = [];
+  /** Their answers ended in this turn. */
+  readonly #resting: Carrier[] = [];
   readonly #readers: ResponseReader[] = [];
   #waiting: Answering[] = [];
+  #isServing = false;
   #isClosed = false;
 
   constructor(options: PoolsOptions, address: Upstream['address']) {
@@ -75,34 +81,55 @@ export class UpstreamPool implements CarrierHome {
   /** It is told of a connection, or of a failure to get one. */
   want(answering: Answering): void {
     this.#waiting.push(answering);
-    if (this.#waiting.length === 1) this.#options.timers.afterPoll(this.#serve);
+    this.#serveSoon();
+  }
+
+  #serveSoon(): void {
+    if (this.#isServing) return;
+    this.#isServing = true;
+    this.#options.timers.afterPoll(this.#serve);
   }
 
   readonly #serve = (): void => {
+    this.#isServing = false;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const answering of waiting) {
-      if (answering.isGone) continue;
       try {
-        const connection = this.#idle.pop();
-        if (connection !== undefined) answering.onConnection(connection);
-        else if (this.#isClosed) answering.onFail('connect', 'final');
-        else this.#all.add(new UpstreamConnection(this, answering));
+        this.#serveOne(answering);
       } catch (cause) {
         answering.onDefect(cause);
       }
     }
+    this.#idle.push(...this.#resting.splice(0));
   };
 
+  #serveOne(answering: Answering): void {
+    if (answering.isGone) return;
+    const connection = answering.needsNew ? undefined : this.#idle.pop();
+    if (connection !== undefined) answering.onConnection(connection);
+    else if (this.#isClosed) answering.onFail('connect', 'final');
+    // A new connection would not stand before the next turn either.
+    else if (!answering.needsNew && this.#waiting.length < this.#resting.length) this.want(answering);
+    else {
+      // With those in use there are never more than may be: it takes the place of the coldest.
+      if (answering.needsNew) (this.#idle[0] ?? this.#resting[0])?.destroy();
+      this.#all.add(new UpstreamConnection(this, answering));
+    }
+  }
+
   release(connection: Carrier): void {
-    if (this.#isClosed) connection.destroy();
-    else this.#idle.push(connection);
+    if (this.#isClosed) return connection.destroy();
+    this.#resting.push(connection);
+    this.#serveSoon();
   }
 
   forget(connection: Carrier): void {
     this.#all.delete(connection);
-    const at = this.#idle.indexOf(connection);
-    if (at !== -1) this.#idle.splice(at, 1);
+    for (const list of [this.#idle, this.#resting]) {
+      const at = list.indexOf(connection);
+      if (at !== -1) list.splice(at, 1);
+    }
   }
 
   takeReader(): ResponseReader {
@@ -123,6 +150,6 @@ export class UpstreamPool implements CarrierHome {
 
   close(): void {
     this.#isClosed = true;
-    for (const connection of this.#idle.splice(0)) connection.destroy();
+    for (const connection of [...this.#idle, ...this.#resting]) connection.destroy();
   }
 }

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '2c300ab99333e319';
+export const schemaId = '7198d330580de3f1';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -268,7 +268,7 @@ export const sidecarSettings: readonly Setting[] = [
     "env": "REEVE_WIRE_FAST_PATH",
     "type": "flag",
     "description": "Serve plain requests by the fast engine; false: everything by the general one.",
-    "default": false
+    "default": true
   },
   {
     "path": "status.host",

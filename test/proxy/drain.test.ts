@@ -1,0 +1,84 @@
+/** A listener that is told to stop: what is on its way is answered, who is idle is let go, and who takes too long is not waited for. */
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import t from 'tap';
+import { becomes, settled } from '../helpers/processes.ts';
+import { type Ending, listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { tokenFor } from '../helpers/tokens.ts';
+
+const NL = '\r\n';
+const TOKEN = `Bearer ${tokenFor('org_acme')}`;
+const request = (path: string): string => `GET ${path} HTTP/1.1${NL}Host: a${NL}Authorization: ${TOKEN}${NL}${NL}`;
+/** More than the kernel holds of both connections. */
+const LARGE_BYTES = 30_000_000;
+
+async function client(t: Ending, port: number) {
+  const socket: Socket = connect(port, '127.0.0.1');
+  const seen = { text: '', isClosed: false };
+  socket.on('error', () => {}).on('close', () => (seen.isClosed = true));
+  socket.on('data', (chunk) => (seen.text += chunk.toString('latin1')));
+  t.teardown(() => socket.destroy());
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return { socket, seen };
+}
+
+async function beside(t: Ending, grace: string) {
+  const held = new Map<string, ServerResponse>();
+  const server = createServer((req, res) => {
+    if (req.url === '/now') return void res.end('ok');
+    if (req.url === '/large') return void res.end(Buffer.alloc(LARGE_BYTES, 'x'));
+    held.set(req.url as string, res);
+  });
+  const url = `http://127.0.0.1:${await listening(t, server)}`;
+  return { held, sidecar: await sidecarForTest(t, url, { settings: { 'drain.grace': grace } }) };
+}
+
+t.test('what is on its way is answered whole; who is idle is let go', async (t) => {
+  const { held, sidecar } = await beside(t, '20s');
+  const idle = await client(t, sidecar.port);
+  idle.socket.write(request('/now'));
+  const busy = await client(t, sidecar.port);
+  busy.socket.write(request('/slow'));
+  const fresh = await client(t, sidecar.port);
+  const large = await new Promise<IncomingMessage>((resolve) => {
+    const headers = { authorization: TOKEN };
+    get({ port: sidecar.port, host: '127.0.0.1', path: '/large', headers, agent: false }, resolve);
+  });
+  t.ok(await becomes(() => idle.seen.text.endsWith('ok') && held.has('/slow')));
+  let isDrained = false;
+  const drained = sidecar.drain().then(() => (isDrained = true));
+  fresh.socket.write(request('/now'));
+  t.ok(await becomes(() => fresh.seen.isClosed && idle.seen.isClosed));
+  t.match(
+    fresh.seen.text,
+    /^HTTP\/1\.1 200 OK[\s\S]*Connection: close[\s\S]*ok$/i,
+    'who just came is told to go elsewhere',
+  );
+  t.equal(idle.seen.text.match(/HTTP/g)?.length, 1, 'an idle one hears nothing more');
+  held.get('/slow')?.end('late');
+  t.ok(await becomes(() => busy.seen.isClosed));
+  t.match(busy.seen.text, /^HTTP\/1\.1 200 OK[\s\S]*Connection: close[\s\S]*late/i);
+  await settled(() => large.readableLength, 50);
+  t.notOk(isDrained, 'somebody still reads');
+  let bytes = 0;
+  for await (const chunk of large) bytes += (chunk as Buffer).length;
+  t.same([bytes, large.complete], [LARGE_BYTES, true]);
+  await drained;
+  const refused = connect(sidecar.port, '127.0.0.1');
+  t.match(await new Promise((resolve) => refused.once('error', resolve)), { code: 'ECONNREFUSED' });
+});
+
+t.test('nobody is waited for longer than the grace', async (t) => {
+  const { held, sidecar } = await beside(t, '500ms');
+  const stuck = await client(t, sidecar.port);
+  stuck.socket.write(request('/never'));
+  const half = await client(t, sidecar.port);
+  half.socket.write('GET / HT');
+  t.ok(await becomes(() => held.has('/never')));
+  const began = performance.now();
+  await sidecar.drain();
+  t.ok(performance.now() - began < 5000);
+  t.ok(await becomes(() => stuck.seen.isClosed && half.seen.isClosed));
+  t.same([stuck.seen.text, half.seen.text], ['', '']);
+  t.ok(await becomes(() => held.get('/never')?.destroyed === true), 'the application is let go, too');
+});
