@@ -2,9 +2,10 @@
 import type { Clock } from '../core/index.ts';
 import { type Metrics, OTHER, UPSTREAMS_SHOWN_MAX } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
+import { LazyPool } from './lazy-pool.ts';
 import { Turns } from './turns.ts';
 import { addressOf, type UpstreamAddress } from './upstream-address.ts';
-import { openPool, type UpstreamPool } from './upstream-pool.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
 
 export type UpstreamError = 'connect' | 'reset' | 'timeout' | 'malformed';
 
@@ -111,7 +112,7 @@ class PooledUpstream implements Upstream {
     this.turns = new Turns(wire.upstreamConnectionsMax, wire.upstreamConnectionsMax * WAITING_PER_CONNECTION);
     this.address = addressOf(url);
     const isSocket = 'socketPath' in this.address;
-    this.pool = openPool(isSocket ? 'http://localhost' : new URL(url).origin, {
+    this.pool = new LazyPool(isSocket ? 'http://localhost' : new URL(url).origin, {
       ...(isSocket ? this.address : {}),
       connections: wire.upstreamConnectionsMax,
       keepAliveTimeout: IDLE_MS,
