@@ -1,6 +1,6 @@
-/** What kubelet and Prometheus read: /metrics, /livez, /readyz, /startupz. Reachable from the network, so it says nothing of tenants. */
+/** What kubelet and Prometheus read: /metrics, /livez, /readyz, /startupz. Reachable from the network: of tenants it says names and counts. */
 import type { Clock, Timers } from '../core/index.ts';
-import type { Metrics } from '../telemetry/index.ts';
+import { CONTENT_TYPES, type Form, type Metrics } from '../telemetry/index.ts';
 import type { Health } from './health.ts';
 import { json, type Listener, listen, type Page, problem } from './listener.ts';
 
@@ -15,8 +15,8 @@ export interface StatusOptions {
 
 export function openStatus(o: StatusOptions): Promise<Listener> {
   const scrape = boundedScrape(o);
-  return listen({ ...o, flag: '--status-port' }, ({ pathname }) => {
-    if (pathname === '/metrics') return scrape();
+  return listen({ ...o, flag: '--status-port' }, ({ pathname }, { headers }) => {
+    if (pathname === '/metrics') return scrape(formFor(headers.accept ?? ''));
     if (pathname === '/livez') return verdict(o.health.live());
     if (pathname === '/readyz') return verdict(o.health.ready());
     if (pathname === '/startupz') return verdict(o.health.started());
@@ -33,24 +33,40 @@ const PAUSE_PER_SCRAPE = 4;
 /** A scrape that took long because the loop was busy must not keep a Prometheus waiting for long, ms. */
 const PAUSE_MS_MAX = 1000;
 
+/** OpenMetrics for whoever prefers it, as Prometheus does; the text format for everybody else. */
+function formFor(accept: string): Form {
+  const quality = (type: string): number => {
+    const range = accept.split(',').find((each) => each.trim().toLowerCase().startsWith(type));
+    return range === undefined ? 0 : Number(/;\s*q=([\d.]+)/i.exec(range)?.[1] ?? 1);
+  };
+  const wanted = quality('application/openmetrics-text');
+  return wanted > 0 && wanted >= quality('text/plain') ? 'openmetrics' : 'text';
+}
+
 /** One scrape at a time; who asks during one gets its text, who asks in the pause after it gets the next one's. */
-function boundedScrape({ metrics, clock, timers }: StatusOptions): () => Promise<Page> {
-  let current: Promise<string> | undefined;
+function boundedScrape({ metrics, clock, timers }: StatusOptions): (form: Form) => Promise<Page> {
+  const current = new Map<Form, Promise<string>>();
+  let last: Promise<unknown> = Promise.resolve();
   let earliest = 0;
-  const render = async (): Promise<string> => {
+  const render = async (form: Form): Promise<string> => {
+    await last;
     const waitMs = earliest - clock.now();
     if (waitMs > 0) await timers.sleep(waitMs);
     const began = clock.now();
     let text = '';
-    for await (const chunk of metrics.exposition()) text += chunk;
+    for await (const chunk of metrics.exposition(form)) text += chunk;
     const ended = clock.now();
     earliest = ended + Math.min((ended - began) * PAUSE_PER_SCRAPE, PAUSE_MS_MAX);
     return text;
   };
-  return async () => {
-    current ??= render().finally(() => {
-      current = undefined;
-    });
-    return { status: 200, contentType: metrics.contentType, body: await current };
+  return async (form) => {
+    let text = current.get(form);
+    if (text === undefined) {
+      text = render(form).finally(() => current.delete(form));
+      current.set(form, text);
+      // The other form waits for it, however it ends.
+      last = text.catch(() => {});
+    }
+    return { status: 200, contentType: CONTENT_TYPES[form], body: await text };
   };
 }

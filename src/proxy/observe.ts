@@ -19,7 +19,7 @@ export interface ObserverOptions extends AccessLogOptions {
 export function createObserver(options: ObserverOptions): Filter<Exchange> {
   const { clock, metrics } = options;
   const access = new AccessLog(options);
-  const plans = new PlanCounts(metrics);
+  const plans = new PlanCounts(metrics, clock);
   const tenants = new TopTenants(metrics, clock);
   const replies = metrics.counters({
     name: 'reeve_replies_total',

@@ -1,7 +1,8 @@
 // hot path
 /** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most PLANS_MAX plans have rows of their own. */
+import type { Clock } from '../core/index.ts';
 import type { Exchange } from '../pipeline/index.ts';
-import { type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
+import { type Exemplar, type Metrics, OTHER, PLANS_MAX, traceIdOf } from '../telemetry/index.ts';
 
 const NOBODY = '-';
 const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'degrade', 'refused', 'none'] as const;
@@ -9,20 +10,27 @@ const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 /** OpenTelemetry's bounds for HTTP, and three below for what a proxy does itself. */
 const BUCKETS_SEC = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
+/** An exemplar stays for so long: what one costs is then nothing, and a scrape sees new ones. */
+const EXEMPLAR_MS = 1000;
+
 interface Row {
   /** decision × class. */
   readonly requests: Float64Array;
   /** Not cumulative; the last is +Inf. */
   readonly buckets: Float64Array;
+  /** A late request of each bucket. */
+  readonly exemplars: (Exemplar | undefined)[];
   seconds: number;
   bytesIn: number;
   bytesOut: number;
 }
 
 export class PlanCounts {
+  readonly #clock: Clock;
   readonly #rows = new Map<string, Row>();
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, clock: Clock) {
+    this.#clock = clock;
     this.#open(NOBODY);
     const each = (collect: (plan: string, row: Row) => void) => () =>
       this.#rows.forEach((row, plan) => collect(plan, row));
@@ -64,7 +72,7 @@ export class PlanCounts {
       help: 'From the request head to the last byte of the response.',
       labels: ['plan'],
       buckets: BUCKETS_SEC,
-      collect: (emit) => each((plan, row) => emit([plan], row.buckets, row.seconds))(),
+      collect: (emit) => each((plan, row) => emit([plan], row.buckets, row.seconds, row.exemplars))(),
     });
   }
 
@@ -78,6 +86,10 @@ export class PlanCounts {
     while (bucket < BUCKETS_SEC.length && seconds > (BUCKETS_SEC[bucket] as number)) bucket++;
     (row.buckets[bucket] as number) += 1;
     row.seconds += seconds;
+    const wallMs = this.#clock.wallMs();
+    // A refusal has no trace that anybody could look up.
+    if (decision !== 'refused' && wallMs - (row.exemplars[bucket]?.wallMs ?? 0) > EXEMPLAR_MS)
+      row.exemplars[bucket] = exemplarOf(x, seconds, wallMs);
     row.bytesIn += x.requestBytes;
     row.bytesOut += x.responseBytes;
   }
@@ -90,6 +102,7 @@ export class PlanCounts {
     const row: Row = {
       requests: new Float64Array(DECISIONS.length * CLASSES.length),
       buckets: new Float64Array(BUCKETS_SEC.length + 1),
+      exemplars: new Array(BUCKETS_SEC.length + 1).fill(undefined),
       seconds: 0,
       bytesIn: 0,
       bytesOut: 0,
@@ -97,4 +110,12 @@ export class PlanCounts {
     this.#rows.set(key, row);
     return row;
   }
+}
+
+/** Undefined for a request that was given up before it got a trace. */
+function exemplarOf(x: Exchange, value: number, wallMs: number): Exemplar | undefined {
+  const traceId = traceIdOf(x.headers.first('traceparent'));
+  if (traceId === undefined) return undefined;
+  const tenant = x.tenant?.id;
+  return { labels: { trace_id: traceId, ...(tenant === undefined ? {} : { tenant }) }, value, wallMs };
 }

@@ -27,7 +27,23 @@ export interface HotHistogram {
 
 export type Emit = (labelValues: readonly string[], value: number) => void;
 
-export type EmitHistogram = (labelValues: readonly string[], counts: Float64Array, sum: number) => void;
+/** One observation of a bucket, to be looked up elsewhere: label values of at most 128 characters in all, names included. */
+export interface Exemplar {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+  readonly wallMs: number;
+}
+
+/** `exemplars`: one a bucket where there is one. */
+export type EmitHistogram = (
+  labelValues: readonly string[],
+  counts: Float64Array,
+  sum: number,
+  exemplars?: readonly (Exemplar | undefined)[],
+) => void;
+
+/** `text`: Prometheus's text format 0.0.4. `openmetrics`: OpenMetrics 1.0.0, the one with exemplars. */
+export type Form = 'text' | 'openmetrics';
 
 export interface MetricRow {
   readonly name: string;
@@ -39,7 +55,6 @@ export interface MetricRow {
 }
 
 export interface Metrics {
-  readonly contentType: string;
   counter(o: { name: string; help: string }): { add(amount?: number): void };
   counters(o: { name: string; help: string; labels: Labels }): HotCounters;
   histogram(o: { name: string; help: string; buckets: readonly number[]; labels?: Labels }): HotHistogram;
@@ -61,18 +76,23 @@ export interface Metrics {
     buckets: readonly number[];
     collect: (emit: EmitHistogram) => void;
   }): void;
-  /** The text format 0.0.4, in chunks; no slice between two chunks holds the loop for more than about 2 ms. */
-  exposition(): AsyncGenerator<string>;
+  /** In chunks; no slice between two chunks holds the loop for more than about 2 ms. */
+  exposition(form?: Form): AsyncGenerator<string>;
   /** What is registered, for docs/metrics.md. */
   rows(): MetricRow[];
 }
 
 /** Lines written before the loop is yielded: 200 lines take under 1 ms. */
 const SLICE_LINES = 200;
-const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+export const CONTENT_TYPES: Readonly<Record<Form, string>> = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+};
+
+type Line = (suffix: string, labels: string, value: number, exemplar?: Exemplar) => void;
 
 interface Family extends MetricRow {
-  readonly write: (line: (suffix: string, labels: string, value: number) => void) => void;
+  readonly write: (line: Line) => void;
 }
 
 export function createMetrics({ timers }: { timers: Timers }): Metrics {
@@ -89,7 +109,6 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
   };
 
   return {
-    contentType: CONTENT_TYPE,
     counter({ name, help }) {
       let total = 0;
       add({ name, help, type: 'counter', labels: [], seriesMax: 1, write: (line) => line('', '', total) });
@@ -138,35 +157,46 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
     },
     collectedHistogram({ name, help, labels, buckets, collect }) {
       const write: Family['write'] = (line) =>
-        collect((values, counts, sum) => writeHistogram(line, labelText(labels, values), buckets, counts, sum));
+        collect((values, ...of) => writeHistogram(line, labelText(labels, values), buckets, ...of));
       add({ name, help, type: 'histogram', labels, seriesMax: labelSetsMax(labels) * linesOf(buckets), write });
     },
-    async *exposition() {
+    async *exposition(form = 'text') {
       for (const family of families.values()) {
-        for (const chunk of familyText(family)) {
+        for (const chunk of familyText(family, form)) {
           yield chunk;
           await timers.yieldLoop();
         }
       }
-      yield await own.metrics();
+      const text = await own.metrics();
+      yield form === 'text' ? text : `${text.replaceAll(COUNTER_HEAD, '$1 ').replaceAll(/\n{2,}/g, '\n')}# EOF\n`;
     },
     rows: () => [...families.values()].map(({ write: _write, ...row }) => row),
   };
 }
 
+/** In OpenMetrics `_total` belongs to the sample, not to the family. */
+const TOTAL = /_total$/;
+const COUNTER_HEAD = /^(# (?:HELP|TYPE) \w+)_total /gm;
+
 /** The text of a family in slices of bounded length. Rows are read in one go, so that a family is of one moment. */
-function* familyText({ name, help, type, write }: Family): Generator<string> {
-  let text = `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
-  const rows: [string, string, number][] = [];
-  write((suffix, labels, value) => rows.push([suffix, labels, value]));
+function* familyText({ name, help, type, write }: Family, form: Form): Generator<string> {
+  const family = form === 'text' ? name : name.replace(TOTAL, '');
+  let text = `# HELP ${family} ${help}\n# TYPE ${family} ${type}\n`;
+  const rows: Parameters<Line>[] = [];
+  write((...row) => rows.push(row));
   for (let at = 0; at < rows.length; at++) {
-    const [suffix, labels, value] = rows[at] as [string, string, number];
-    text += `${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${value}\n`;
+    const [suffix, labels, value, exemplar] = rows[at] as Parameters<Line>;
+    const more = exemplar === undefined || form === 'text' ? '' : exemplarText(exemplar);
+    text += `${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${value}${more}\n`;
     if (at % SLICE_LINES !== SLICE_LINES - 1) continue;
     yield text;
     text = '';
   }
   yield text;
+}
+
+function exemplarText({ labels, value, wallMs }: Exemplar): string {
+  return ` # {${labelText(Object.keys(labels), Object.values(labels))}} ${value} ${wallMs / 1000}`;
 }
 
 /** Every combination of fixed label values as a dense index, the last label fastest. */
@@ -237,7 +267,7 @@ class Histogram implements HotHistogram {
     (this.#values[row + this.#width - 1] as number) += value;
   }
 
-  write(line: (suffix: string, labels: string, value: number) => void): void {
+  write(line: Line): void {
     for (let cell = 0; cell < this.#cells.count; cell++) {
       const row = this.#values.subarray(cell * this.#width, (cell + 1) * this.#width);
       const labels = this.#cells.text(cell);
@@ -254,17 +284,18 @@ function linesOf(buckets: readonly number[]): number {
 }
 
 function writeHistogram(
-  line: (suffix: string, labels: string, value: number) => void,
+  line: Line,
   labels: string,
   buckets: readonly number[],
   counts: Float64Array,
   sum: number,
+  exemplars: readonly (Exemplar | undefined)[] = [],
 ): void {
   const comma = labels === '' ? '' : ',';
   let below = 0;
   for (let i = 0; i <= buckets.length; i++) {
     below += counts[i] as number;
-    line('_bucket', `${labels}${comma}le="${buckets[i] ?? '+Inf'}"`, below);
+    line('_bucket', `${labels}${comma}le="${buckets[i] ?? '+Inf'}"`, below, exemplars[i]);
   }
   line('_sum', labels, sum);
   line('_count', labels, below);

@@ -10,11 +10,17 @@ import { apiKeyFor, PEPPER, tokenFor } from '../helpers/tokens.ts';
 const get = (
   port: number,
   path: string,
-  o: { host?: string; method?: string } = {},
+  o: { host?: string; method?: string; accept?: string } = {},
 ): Promise<{ status: number; text: string }> =>
   new Promise((resolve) => {
     const req = request(
-      { host: '127.0.0.1', port, path, method: o.method ?? 'GET', headers: { host: o.host ?? 'localhost' } },
+      {
+        host: '127.0.0.1',
+        port,
+        path,
+        method: o.method ?? 'GET',
+        headers: { host: o.host ?? 'localhost', accept: o.accept ?? '*/*' },
+      },
       (res) => {
         let text = '';
         res
@@ -105,6 +111,38 @@ t.test('the status listener: metrics, health, and nothing of tenants but the bus
   const draining = sidecar.drain();
   t.match(await get(status, '/readyz'), { status: 503, text: /draining/ });
   await draining;
+});
+
+t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace and its tenant', async (t) => {
+  let seen: string | undefined;
+  const upstream = await httpBackend(t, (req, res) => {
+    seen = req.headers['traceparent'] as string;
+    res.end('ok');
+  });
+  const sidecar = await sidecarForTest(t, upstream);
+  const { status, inbound } = sidecar.ports;
+  const ask = (fields: string) => exchangeRaw(inbound, `GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, { responses: 1 });
+  const theirs = `00-${'e'.repeat(32)}-${'f'.repeat(16)}-01`;
+  await ask(`Traceparent: ${theirs}\r\n`);
+  await ask(`Traceparent: ${theirs}\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n`);
+  const traceId = (seen as unknown as string).slice(3, 35);
+  const exemplars = (text: string) => text.split('\n').filter((line) => line.includes(' # {'));
+  const prometheus = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1';
+  const [open, plain] = await Promise.all([get(status, '/metrics', { accept: prometheus }), get(status, '/metrics')]);
+  t.match(exemplars(open.text), [
+    new RegExp(
+      `^reeve_request_duration_seconds_bucket\\{plan="free",le="[^"]+"\\} 1 # \\{trace_id="${traceId}",tenant="acme"\\} 0\\.\\d+ \\d+`,
+    ),
+  ]);
+  t.equal(exemplars(open.text).length, 1, 'a refusal leaves none, nor what a stranger calls his trace');
+  t.ok(open.text.endsWith('# EOF\n'));
+  t.same(exemplars(plain.text), []);
+  for (const accept of [
+    'text/plain',
+    'application/openmetrics-text;q=0',
+    'text/plain;q=0.9,application/openmetrics-text;q=0.5',
+  ])
+    t.notMatch((await get(status, '/metrics', { accept })).text, /EOF/, accept);
 });
 
 t.test('health names the reasons; a port that is taken names the flag', async (t) => {

@@ -113,6 +113,40 @@ t.test('trace context by the standard', async (t) => {
   t.equal(formatTraceparent(childOf({ ...trace, flags: '01' }, random)), `00-${'c'.repeat(32)}-${'c'.repeat(16)}-01`);
 });
 
+t.test('OpenMetrics: counters by their families, exemplars, an end', async (t) => {
+  const metrics = createMetrics({ timers: systemTimers });
+  metrics.counter({ name: 'reeve_a_total', help: 'A.' }).add(3);
+  const exemplar = { labels: { trace_id: 'c0ffee', tenant: 'a"b' }, value: 0.5, wallMs: 1500 };
+  metrics.collectedHistogram({
+    name: 'reeve_b_seconds',
+    help: 'B.',
+    labels: ['n'],
+    buckets: [1],
+    collect: (emit) => emit(['z'], Float64Array.of(1, 2), 5, [exemplar, undefined]),
+  });
+  const read = async (form: 'text' | 'openmetrics'): Promise<string> => {
+    let text = '';
+    for await (const chunk of metrics.exposition(form)) text += chunk;
+    return text;
+  };
+  const text = await read('openmetrics');
+  for (const line of [
+    '# TYPE reeve_a counter',
+    'reeve_a_total 3',
+    'reeve_b_seconds_bucket{n="z",le="1"} 1 # {trace_id="c0ffee",tenant="a\\"b"} 0.5 1.5',
+    'reeve_b_seconds_bucket{n="z",le="+Inf"} 3',
+    '# TYPE reeve_process_cpu_seconds counter',
+  ])
+    t.ok(text.includes(`${line}\n`), line);
+  t.match(text, /^reeve_process_cpu_seconds_total \d/m);
+  t.notMatch(text, /^# \w+ \w+_total /m);
+  t.ok(text.endsWith('\n# EOF\n'));
+  t.notMatch(text, /\n\n/, 'it knows no blank line');
+  const plain = await read('text');
+  t.notMatch(plain, /EOF|c0ffee/);
+  t.match(plain, /^# TYPE reeve_a_total counter$/m);
+});
+
 t.test('metrics are read when asked, in the text format, with labels escaped', async (t) => {
   const metrics = createMetrics({ timers: systemTimers });
   const counter = metrics.counter({ name: 'reeve_a_total', help: 'A.' });
