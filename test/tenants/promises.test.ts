@@ -229,7 +229,7 @@ t.test('a flag supplies what the boot file leaves out, and the file is found fro
     boot(text, given).findings.map(formatFinding).join('\n');
   t.match(
     errors(`${head}spec:\n  tenancy: { dir: t }\n`),
-    /boot\.yaml:4:1 Sidecar "s" spec\.upstream: upstream is missing \(set --upstream\)/,
+    /boot\.yaml:4:1 Sidecar "s" spec\.upstream: upstream is missing \(set --upstream, REEVE_UPSTREAM, or /,
   );
   t.match(errors(`${head}spec: 5\n`, upstream), /boot\.yaml:4:7 Sidecar "s" spec: /);
   t.match(errors(`${head}spec: { inbound: 5 }\n`, { ...upstream, 'inbound.port': '1' }), /spec\.inbound/);
