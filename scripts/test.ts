@@ -203,7 +203,7 @@ const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.inclu
 await Promise.all([
   runTap(
     whole.filter((file) => file !== LONGEST),
-    1,
+    JOBS - 1,
     UNCOVERED,
   ),
   runTap(

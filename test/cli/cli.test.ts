@@ -94,7 +94,7 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
     }),
   });
   t.teardown(() => dir.cleanUp());
-  const sidecar = await childSidecar(t, settings(upstream, dir, { stateDir: dir.stateDir }));
+  const sidecar = await childSidecar(t, settings(upstream, dir, { stateDir: dir.stateDir }), { isCounted: true });
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
   t.match(await reeve(['tenants', 'list', ...admin]), { status: 0, stdout: /^acme\tfree\tactive\n/ });
   t.match(JSON.parse((await reeve(['tenants', 'list', '--tenancy', dir.dir, '-o', 'json'])).stdout), {
@@ -202,6 +202,7 @@ t.test('a second signal ends at once', async (t) => {
   const sidecar = await childSidecar(
     t,
     settings(upstream, dir, { 'identity.sources': 'host', 'inbound.trust': 'network' }),
+    { isCounted: true },
   );
   const hanging = spawn(process.execPath, [
     '-e',
@@ -219,7 +220,7 @@ t.test('a sidecar whose log nobody reads any more goes on serving', async (t) =>
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const upstream = await httpBackend(t, (_req, res) => res.end());
-  const sidecar = await childSidecar(t, settings(upstream, dir));
+  const sidecar = await childSidecar(t, settings(upstream, dir), { isCounted: true });
   sidecar.child.stdout?.destroy();
   // Each refusal is a line of the log.
   for (let i = 0; i < 3; i++)
