@@ -90,14 +90,17 @@ interface Leaf {
   readonly path: string;
   readonly schema: Schema;
   readonly isRequired: boolean;
+  /** The nearest object above it that may be left out: without that it is not required either. */
+  readonly within: string | undefined;
 }
 
 /** Every key of an object schema that is no object itself, with its dotted path. */
-function leaves(schema: Schema, prefix = ''): Leaf[] {
+function leaves(schema: Schema, prefix = '', within?: string): Leaf[] {
   return Object.entries(schema.properties ?? {}).flatMap(([key, child]) => {
     const path = prefix === '' ? key : `${prefix}.${key}`;
-    if (child.properties !== undefined) return leaves(child, path);
-    return [{ path, schema: child, isRequired: schema.required?.includes(key) ?? false }];
+    const isRequired = schema.required?.includes(key) ?? false;
+    if (child.properties !== undefined) return leaves(child, path, isRequired ? within : key);
+    return [{ path, schema: child, isRequired, within }];
   });
 }
 
@@ -181,11 +184,11 @@ function section(kind: string, schema: Schema): string {
   ].join('\n');
 }
 
-function rowsOf({ path, schema, isRequired }: Leaf): string[] {
+function rowsOf({ path, schema, isRequired, within }: Leaf): string[] {
   const preset =
     schema.default === undefined
       ? isRequired
-        ? 'required'
+        ? `required${within === undefined ? '' : ` in \`${within}\``}`
         : ''
       : `\`${Array.isArray(schema.default) ? schema.default.join(', ') : String(schema.default)}\``;
   const own = `| \`${path}\` | ${cell(kindOfValue(schema))} | ${preset} | ${cell(schema.description ?? '')} |`;
@@ -193,7 +196,8 @@ function rowsOf({ path, schema, isRequired }: Leaf): string[] {
     schema.anyOf
       ?.filter((each) => each.properties !== undefined)
       .flatMap((each) => leaves(each, path).map((leaf) => ({ ...leaf, isRequired: false }))) ?? [];
-  const below = schema.items?.properties === undefined ? [] : leaves(schema.items, `${path}[]`);
+  const below =
+    schema.items?.properties === undefined ? [] : leaves(schema.items, `${path}[]`, `${path.split('.').at(-1)}[]`);
   const choices =
     schema.items?.anyOf
       ?.filter((each) => each.properties !== undefined)

@@ -81,6 +81,9 @@ function describe(error: SchemaError): { message: string; remedy: string | undef
   const got = isSecret ? 'something else' : (JSON.stringify(error.data)?.slice(0, 80) ?? 'nothing');
   const title = (schema['title'] as string | undefined) ?? expectation(error);
   const example = (schema['examples'] as unknown[] | undefined)?.[0];
+  const choices = choicesOf(schema);
+  if (choices.length > 1)
+    return { message: `expected one of ${choices.join(', ')}, got ${got}`, remedy: didYouMean(error.data, choices) };
   const suggestion = suggest(error.data, schema);
   const message = `expected ${article(title)}${example === undefined ? '' : ` such as ${String(example)}`}, got ${got}`;
   return { message, remedy: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
@@ -108,8 +111,16 @@ function suggest(data: unknown, schema: Readonly<Record<string, unknown>>): stri
   if (bare && schema['title'] === 'duration') return `${text}ms or ${text}s`;
   if (bare && schema['title'] === 'percentage') return `${text}%`;
   if (schema['const'] !== undefined) return nearest(text, [String(schema['const'])]);
-  const choices = (schema['anyOf'] as { const?: unknown }[] | undefined)?.flatMap((each) =>
-    each.const === undefined ? [] : [String(each.const)],
-  );
-  return choices === undefined || typeof data !== 'string' ? undefined : nearest(text, choices);
+  return undefined;
+}
+
+/** The words of a union that has nothing but words. */
+function choicesOf(schema: Readonly<Record<string, unknown>>): string[] {
+  const branches = (schema['anyOf'] ?? []) as { const?: unknown }[];
+  return branches.every((each) => each.const !== undefined) ? branches.map((each) => String(each.const)) : [];
+}
+
+function didYouMean(data: unknown, choices: readonly string[]): string | undefined {
+  const near = typeof data === 'string' ? nearest(data, choices) : undefined;
+  return near === undefined ? undefined : `did you mean ${near}?`;
 }

@@ -74,6 +74,14 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     stdout: /such as {2}200\/s/,
   });
   t.match(await reeve(['config', 'explain', 'Sidecar.spec.inbound']), { status: 0, stdout: /\.port/ });
+  for (const key of ['Sidecar.spec.inbound.port', 'spec.inbound.port', 'inbound.port'])
+    t.match(await reeve(['config', 'explain', key]), { status: 0, stdout: /Port to listen on[\s\S]*15006/ }, key);
+  t.match(await reeve(['config', 'explain', 'spec.rate']), {
+    status: 2,
+    stderr: /more than one .*Plan\.spec\.rate, Route/,
+  });
+  t.match(await reeve(['config', 'explain', 'spec.wieght']), { status: 2, stderr: /no kind has "spec\.wieght"/ });
+  t.match(await reeve(['config', 'explain', 'Plam.spec']), { status: 2, stderr: /did you mean Plan/ });
   t.match(await reeve(['config', 'explain', 'Plan.spec.rat']), { status: 2, stderr: /did you mean rate/ });
 });
 
@@ -86,7 +94,7 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
     }),
   });
   t.teardown(() => dir.cleanUp());
-  const sidecar = await childSidecar(t, settings(upstream, dir, { stateDir: dir.stateDir }));
+  const sidecar = await childSidecar(t, settings(upstream, dir, { stateDir: dir.stateDir }), { isCounted: true });
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
   t.match(await reeve(['tenants', 'list', ...admin]), { status: 0, stdout: /^acme\tfree\tactive\n/ });
   t.match(JSON.parse((await reeve(['tenants', 'list', '--tenancy', dir.dir, '-o', 'json'])).stdout), {
@@ -124,7 +132,11 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
 });
 
 t.test('a sidecar that cannot start says why in one line', async (t) => {
-  t.match(await reeve(['sidecar']), { status: 2, stderr: /--upstream/ });
+  t.match(await reeve(['sidecar']), {
+    status: 2,
+    stderr:
+      /--upstream[\s\S]*spec\.tenancy: .*--tenancy-dir, REEVE_TENANCY_DIR, or spec\.tenancy\.dir in the file of --config/,
+  });
   t.match(await reeve(['sidecar', '--upstream', 'x', '--tenancy-dir', '/tmp']), {
     status: 2,
     stderr: /spec\.upstream: expected an upstream such as http:\/\/127\.0\.0\.1:8080, got "x"/,
@@ -190,6 +202,7 @@ t.test('a second signal ends at once', async (t) => {
   const sidecar = await childSidecar(
     t,
     settings(upstream, dir, { 'identity.sources': 'host', 'inbound.trust': 'network' }),
+    { isCounted: true },
   );
   const hanging = spawn(process.execPath, [
     '-e',
@@ -207,7 +220,7 @@ t.test('a sidecar whose log nobody reads any more goes on serving', async (t) =>
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const upstream = await httpBackend(t, (_req, res) => res.end());
-  const sidecar = await childSidecar(t, settings(upstream, dir));
+  const sidecar = await childSidecar(t, settings(upstream, dir), { isCounted: true });
   sidecar.child.stdout?.destroy();
   // Each refusal is a line of the log.
   for (let i = 0; i < 3; i++)

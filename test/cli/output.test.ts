@@ -222,7 +222,7 @@ t.test('the check of a machine names what is missing there', async (t) => {
     upstream,
     upstreams: { lite: 'unix:/nowhere' },
     inbound: { host: '127.0.0.1', port: Number(port) },
-    stateDir: 'nowhere',
+    stateDir: 'sidecar.yaml/state',
     identity: { pepperFile: 'nowhere' },
   });
   t.match(await reeve(['check', '--config', boot]), {
@@ -230,11 +230,22 @@ t.test('the check of a machine names what is missing there', async (t) => {
     stdout:
       /× pepper is readable\n.*ENOENT[\s\S]*× state directory is writable[\s\S]*√ application accepts[\s\S]*‼ lite accepts[\s\S]*‼ ports are free\n.*127\.0\.0\.1:\d+\n.*--live[\s\S]*√ API keys can be verified/,
   });
-  write({ upstream, stateDir: 'state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
+  write({ upstream, stateDir: 'new/state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
   t.match(await reeve(['check', '--config', boot]), {
     status: 0,
-    stdout: /√ state directory is writable[\s\S]*√ ports are free[\s\S]*‼ API keys can be verified\n.*refused/,
+    stdout:
+      /√ state directory is writable; it will be made in \/[\s\S]*√ ports are free[\s\S]*‼ API keys can be verified\n.*sidecar\.yaml.*spec\.identity\.pepperFile: .*refused/,
   });
+  t.match(await reeve(['config', 'validate', boot, dir.dir]), {
+    status: 0,
+    stdout:
+      /sidecar\.yaml warning: Sidecar "s" spec\.identity\.pepperFile: tenants such as "\w+" have API keys[\s\S]*1 warning/,
+  });
+  write({ upstream, identity: { pepperFile: 'pepper', sources: ['jwt'] } });
+  t.match((await reeve(['config', 'validate', boot, dir.dir])).stdout, /spec\.identity\.sources: .*\(add apiKey/);
+  write({ upstream, identity: { pepperFile: 'pepper' } });
+  t.match((await reeve(['config', 'validate', boot, dir.dir])).stdout, / 0 warnings/);
+  t.match((await reeve(['config', 'validate', dir.dir])).stdout, / 0 warnings/, 'without a boot file nobody knows');
   const empty = makeTenancy({ 'tenants.yaml': '', 'bad.yaml': 'kind: x\n' });
   t.teardown(() => empty.cleanUp());
   t.match(await reeve(['check', '--tenancy', empty.dir]), {

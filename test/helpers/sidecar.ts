@@ -22,12 +22,13 @@ export const root: string = join(import.meta.dirname, '../..');
 
 const isCovered = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
 
+const LAUNCHER = join(root, 'src/cli/reeve.mjs');
 /** What a process of the command runs: the launcher as it is installed; the sources where their lines are counted. */
-export const REEVE: string = join(root, isCovered ? 'src/cli/main.ts' : 'src/cli/reeve.mjs');
+export const REEVE: string = isCovered ? join(root, 'src/cli/main.ts') : LAUNCHER;
 
-/** What the test runner is no longer to do in processes of ours: its hooks cost each, and each of its threads, 100 ms; only coverage needs them. */
-export function environmentOf(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  if (isCovered) return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+/** What the test runner is no longer to do in processes of ours: its hooks cost each, and each of its threads, 100 ms; only coverage needs them, where the lines of that process count. */
+export function environmentOf(env: NodeJS.ProcessEnv, isCounted = true): NodeJS.ProcessEnv {
+  if (isCovered && isCounted) return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
   const { NODE_OPTIONS: _, ...rest } = env;
   return rest;
 }
@@ -108,9 +109,14 @@ export interface ChildSidecar {
 export async function childSidecar(
   t: Ending,
   given: Readonly<Record<string, string>>,
-  more: { readonly env?: Readonly<Record<string, string>>; readonly nodeArgs?: readonly string[] } = {},
+  more: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly nodeArgs?: readonly string[];
+    /** Its lines count where lines are counted: it starts in seconds then, so that only who tests the command itself asks for it. */
+    readonly isCounted?: boolean;
+  } = {},
 ): Promise<ChildSidecar> {
-  const env: NodeJS.ProcessEnv = { ...environmentOf(process.env), ...more.env };
+  const env: NodeJS.ProcessEnv = { ...environmentOf(process.env, more.isCounted ?? false), ...more.env };
   for (const [path, text] of Object.entries(given))
     env[
       `REEVE_${path
@@ -118,7 +124,7 @@ export async function childSidecar(
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), REEVE, 'sidecar'], {
+  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -46,9 +46,9 @@ t.test('errors name line, column, key and remedy', async (t) => {
     [`${head}  zzzzzzzz: active\n`, /unknown key \(known here: plan, state/],
     [
       `${head}  state: activ\n`,
-      /^6:10 spec\.state expected a tenant state such as active, got "activ" \(did you mean active\?\)$/,
+      /^6:10 spec\.state expected one of pending, active, readonly, suspended, offboarding, got "activ" \(did you mean active\?\)$/,
     ],
-    [`${head}  state: 5\n`, /expected a tenant state/],
+    [`${head}  state: 5\n`, /expected one of pending, active, .*got 5 /],
     [`${head}  overrides: { concurrency: 0 }\n`, /spec\.overrides\.concurrency expected value >= 1/],
     [`${head}  overrides: { concurrency: many }\n`, /expected an integer/],
     [
@@ -282,6 +282,11 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
   t.match(errors(sound, { 'inbound.port': 'x' }), /--inbound-port: expected a number, got "x"/);
   t.match(errors(sound, { 'inbound.strict': 'maybe' }), /expected a flag/);
   t.match(errors(sound, { upstreams: 'a' }), /expected a map/);
+  t.match(
+    errors(sound, { 'inbound.class': 'mash' }),
+    /spec\.inbound\.class: expected one of edge, mesh, got "mash" \(did you mean mesh\?\)/,
+  );
+  t.match(errors(sound, { 'log.level': 'loud' }), /expected one of debug, info, warn, error, got "loud"/);
   t.match(errors(sound, { 'inbound.port': '70000' }), /spec\.inbound\.port: expected value <= 65535/);
   t.match(
     errors(`${sound}  inboun: 5\n`),
@@ -299,7 +304,7 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
   );
   t.match(
     bootSidecar(undefined, [], '/').findings.map(formatFinding).join('\n'),
-    /set --upstream[\s\S]*spec\.tenancy|set spec\.tenancy/,
+    /set --upstream, REEVE_UPSTREAM, or spec\.upstream in the file of --config[\s\S]*set --tenancy-dir, REEVE_TENANCY_DIR, or spec\.tenancy\.dir/,
   );
   t.match(bootSidecar('/nowhere.yaml', [], '/').findings.map(formatFinding), [/cannot be read: ENOENT/]);
 });

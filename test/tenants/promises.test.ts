@@ -43,6 +43,12 @@ const limited = (name: string, limit: string, more: object = {}): string =>
 const limitOf = (tenancy: Tenancy, name: string) => tenancy.snapshot.tenants.get(name)?.allowance.requests?.text;
 const holder = (tenancy: Tenancy, claim: string) => tenancy.snapshot.tenantByClaim.get(claim)?.id;
 
+/** What this process has computed, ms: others who use the machine do not count. */
+const cpuMs = (): number => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
 t.test('a document that misnames itself removes nothing', async (t) => {
   const dir = makeTenancy({ 'tenants.yaml': tenant('acme') + tenant('globex') });
   const tenancy = await open(t, dir);
@@ -56,12 +62,12 @@ t.test('a document that misnames itself removes nothing', async (t) => {
     'kind: Tenant\nmetadata: {name: globex\n---\n',
     `a: [${'1,'.repeat(20_000)}]\n---\n`,
   ]) {
-    const began = performance.now();
+    const began = cpuMs();
     dir.write('tenants.yaml', broken + limited('globex', '7/s'));
     await tenancy.refresh();
     t.same(names(tenancy), ['acme', 'globex'], broken.slice(0, 60));
     t.equal(limitOf(tenancy, 'globex'), '7/s');
-    t.ok(performance.now() - began < 3000, 'at once');
+    t.ok(cpuMs() - began < 3000, 'at once');
     dir.write('tenants.yaml', tenant('acme') + tenant('globex'));
     await tenancy.refresh();
   }
@@ -200,9 +206,9 @@ t.test('small print of documents: directives, line ends, dates, keys, stars', as
   t.match(problem(document('Route', 'r', { match: { path: '/a*' } })), /only as the last segment/);
   t.match(problem(document('Route', 'r', { match: { path: '/*/a/*' } })), /only as the last segment/);
   const wide = `a:\n${Array.from({ length: 9000 }, (_, i) => `  k${i}: 1\n`).join('')}`;
-  const began = performance.now();
+  const began = cpuMs();
   t.match(problem(wide), /kind is missing/);
-  t.ok(performance.now() - began < 1500, 'keys are compared once over, not each with each');
+  t.ok(cpuMs() - began < 1500, 'keys are compared once over, not each with each');
   t.match(problem(`${wide}  k5: 2\n`), /Map keys must be unique/);
   t.match(problem('{ 1: a, "1": b }\n'), /Map keys must be unique/);
   t.match(problem('{ &n name: a, *n : b }\n'), /Map keys must be unique/);
@@ -229,7 +235,7 @@ t.test('a flag supplies what the boot file leaves out, and the file is found fro
     boot(text, given).findings.map(formatFinding).join('\n');
   t.match(
     errors(`${head}spec:\n  tenancy: { dir: t }\n`),
-    /boot\.yaml:4:1 Sidecar "s" spec\.upstream: upstream is missing \(set --upstream\)/,
+    /boot\.yaml:4:1 Sidecar "s" spec\.upstream: upstream is missing \(set --upstream, REEVE_UPSTREAM, or /,
   );
   t.match(errors(`${head}spec: 5\n`, upstream), /boot\.yaml:4:7 Sidecar "s" spec: /);
   t.match(errors(`${head}spec: { inbound: 5 }\n`, { ...upstream, 'inbound.port': '1' }), /spec\.inbound/);
@@ -254,11 +260,11 @@ t.test('of very many problems a thousand are shown, and the rest is a number', a
   const tenancy = await open(t, dir);
   t.equal(tenancy.findings().length, 1001);
   t.match(formatFinding(tenancy.findings().at(-1) as never), /^tenancy warning:: 300 more problems are not shown/);
-  const began = performance.now();
+  const began = cpuMs();
   dir.write('plans.yaml', Array.from({ length: 12 }, (_, i) => plan(`p${i}`)).join('') + plan('free', { weight: 2 }));
   await tenancy.refresh();
   t.match(texts(tenancy), /there is no Plan "none" \(known: free, p0, p1, p2, p3, p4, p5, p6, p7, p8\)/);
-  t.ok(performance.now() - began < 1500, 'and a later change does not pay for them again');
+  t.ok(cpuMs() - began < 1500, 'and a later change does not pay for them again');
 });
 
 t.test('a folder that cannot be listed, or swapped by an absolute link, keeps its objects', async (t) => {

@@ -1,6 +1,8 @@
 /** `reeve check`: categories of checks, each with a hint when it fails, in the form operators know from `linkerd check`. */
+import { existsSync, statSync } from 'node:fs';
 import { access, constants } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
+import { dirname } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
 import {
   type Finding,
@@ -10,6 +12,7 @@ import {
   sidecarSettings,
   unknownUpstreams,
 } from '../../tenants/index.ts';
+import { refusedApiKeys } from '../api-keys.ts';
 import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
@@ -49,7 +52,8 @@ export async function check(options: CheckOptions): Promise<void> {
     categories.push({ categoryName: 'boot file', checks: [...booted.checks, ...machine] });
   }
   const dir = options.tenancy ?? config?.tenancy.dir;
-  if (dir !== undefined) categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir, config) });
+  if (dir !== undefined)
+    categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir, config, options.config) });
   const live = options.live === true ? await liveChecks(options.admin) : undefined;
   if (live !== undefined) categories.push({ categoryName: 'running sidecar', checks: live.checks });
   if (categories.length === 0)
@@ -98,15 +102,7 @@ async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Ch
   const { APPLICATION } = await import('../../proxy/index.ts');
   if (identity.pepperFile !== undefined)
     checks.push(await canAccess(identity.pepperFile, constants.R_OK, 'pepper is readable', 'mount the secret'));
-  if (stateDir !== undefined)
-    checks.push(
-      await canAccess(
-        stateDir,
-        constants.W_OK,
-        'state directory is writable',
-        'mount a volume that the user may write',
-      ),
-    );
+  if (stateDir !== undefined) checks.push(await stateDirCheck(stateDir));
   for (const [name, url] of [[APPLICATION, upstream], ...config.upstreams] as const)
     checks.push(
       (await canConnect(url))
@@ -149,6 +145,17 @@ async function canAccess(path: string, mode: number, description: string, hint: 
   }
 }
 
+/** A sidecar makes its state directory, with those above it. */
+async function stateDirCheck(dir: string): Promise<Check> {
+  let existing = dir;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  const made = existing === dir ? '' : `; it will be made in ${existing}`;
+  const hint = 'mount a volume that the user may write';
+  return statSync(existing).isDirectory()
+    ? await canAccess(existing, constants.W_OK, `state directory is writable${made}`, hint)
+    : bad('state directory is writable', `${existing} is no directory`, hint);
+}
+
 async function canConnect(upstream: string): Promise<boolean> {
   const { addressOf } = await import('../../proxy/index.ts');
   const address = addressOf(upstream);
@@ -166,7 +173,7 @@ async function canConnect(upstream: string): Promise<boolean> {
 /** Findings shown; `reeve config validate` shows all. */
 const FINDINGS_MAX = 20;
 
-async function tenancyChecks(dir: string, config: SidecarConfig | undefined): Promise<Check[]> {
+async function tenancyChecks(dir: string, config: SidecarConfig | undefined, file?: string): Promise<Check[]> {
   const { findings: own, snapshot } = await inspectTenancy(dir);
   const unknown = config === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(config.upstreams));
   const findings = [...own, ...unknown];
@@ -185,19 +192,16 @@ async function tenancyChecks(dir: string, config: SidecarConfig | undefined): Pr
           'warning',
         ),
   );
-  if (config !== undefined && snapshot.tenantByApiKeyId.size > 0) checks.push(pepperCheck(config));
+  if (config !== undefined && snapshot.tenantByApiKeyId.size > 0) {
+    const refused = refusedApiKeys(config, snapshot, file ?? 'flags');
+    const description = 'API keys can be verified';
+    checks.push(
+      refused === undefined
+        ? good(description)
+        : bad(description, formatFinding(refused), refused.remedy as string, 'warning'),
+    );
+  }
   return checks;
-}
-
-function pepperCheck({ identity }: SidecarConfig): Check {
-  return identity.pepperFile !== undefined && identity.sources.includes('apiKey')
-    ? good('API keys can be verified')
-    : bad(
-        'API keys can be verified',
-        'tenants have API keys, but every one will be refused',
-        'set identity.pepperFile, and apiKey among identity.sources',
-        'warning',
-      );
 }
 
 interface LiveConfig {

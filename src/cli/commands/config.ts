@@ -12,6 +12,7 @@ import {
   type Snapshot,
   unknownUpstreams,
 } from '../../tenants/index.ts';
+import { refusedApiKeys } from '../api-keys.ts';
 import { EXIT } from '../exit.ts';
 import { type Form, paint, printJson } from '../output.ts';
 import { packageRoot } from '../root.ts';
@@ -30,15 +31,19 @@ export async function validate(paths: string[], { output }: Printing): Promise<v
   const boots = new Map(
     paths.filter((path) => !isDirectory(path)).map((path) => [path, bootSidecar(path, [], process.cwd())]),
   );
-  // Without a boot file nobody knows which upstreams there are.
-  const upstreams = [...boots.values()].map(({ config }) => config).find((config) => config !== undefined)?.upstreams;
+  // Without a boot file nobody knows which upstreams there are, and whether API keys can be verified.
+  const [file, config] = [...boots]
+    .map(([path, boot]) => [path, boot.config] as const)
+    .find(([, each]) => each !== undefined) ?? ['', undefined];
   for (const path of paths) {
     const boot = boots.get(path);
     if (boot === undefined) {
-      const inspection = await inspect(path, upstreams);
+      const inspection = await inspect(path, config?.upstreams);
       counts.files += inspection.files;
       counts.tenants += inspection.snapshot.tenants.size;
       findings.push(...inspection.findings);
+      const refused = config && refusedApiKeys(config, inspection.snapshot, file);
+      if (refused !== undefined) findings.push(refused);
     } else {
       counts.files++;
       findings.push(...boot.findings);
@@ -168,8 +173,32 @@ export function explain(key: string, { output }: Printing): void {
   process.stdout.write(`${lines.filter((line) => line !== '').join('\n')}\n`);
 }
 
+/** With its kind, or as findings and the boot file name it, with or without `spec`: then it is looked for in every kind. */
 function find(key: string): Schema {
-  const [kind, ...path] = key.split('.') as [string, ...string[]];
+  const [first, ...path] = key.split('.') as [string, ...string[]];
+  if ([...KINDS, 'tenancy'].some((kind) => kind.toLowerCase() === first.toLowerCase())) return walk(first, path);
+  const full = first === 'spec' || first === 'metadata' ? [first, ...path] : ['spec', first, ...path];
+  const kinds = KINDS.filter((kind) => has(kind, full));
+  if (kinds.length === 1) return walk(kinds[0] as string, full);
+  // A kind misspelt gets its own answer.
+  if (kinds.length === 0 && full[0] !== first) return walk(first, path);
+  const choices = kinds.map((kind) => `${kind}.${full.join('.')}`);
+  throw new ReeveError(
+    'usage',
+    `${kinds.length === 0 ? 'no kind has' : 'more than one kind has'} ${JSON.stringify(key)}`,
+    {
+      remedy: kinds.length === 0 ? 'begin with the kind, such as Plan.spec' : `name one: ${choices.join(', ')}`,
+    },
+  );
+}
+
+function has(kind: string, path: readonly string[]): boolean {
+  let at: Schema | undefined = readSchema(kind);
+  for (const step of path) at = at && Object.entries(membersOf(at)).find(([name]) => name === step)?.[1];
+  return at !== undefined;
+}
+
+function walk(kind: string, path: readonly string[]): Schema {
   let at = readSchema(kind);
   let walked = kind;
   for (const step of path) {

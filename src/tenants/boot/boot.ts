@@ -55,8 +55,12 @@ function findingOf(problem: Problem, given: readonly GivenSetting[], { place }: 
   const isAt = (each: { readonly path: string }): boolean => path === `spec.${each.path}`;
   const by = given.find((each) => isAt(each) || path.startsWith(`spec.${each.path}.`));
   if (by !== undefined) return bootFinding(by.place, path, problem.message, problem.remedy);
-  const flag = sidecarSettings.find(isAt)?.flag ?? path;
-  const remedy = missing === undefined ? problem.remedy : `set ${flag}`;
+  // Of an object that is missing whole, the first of its keys stands for it.
+  const setting = sidecarSettings.find((each) => isAt(each) || `spec.${each.path}`.startsWith(`${path}.`));
+  const remedy =
+    missing === undefined || setting === undefined
+      ? problem.remedy
+      : `set ${setting.flag}, ${setting.env}, or spec.${setting.path} in the file of --config`;
   const placed = place({ ...problem, remedy });
   return { severity: 'error', ...placed, path: missing === undefined ? placed.path : path };
 }
