@@ -5,10 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Timers } from '../core/index.ts';
-
-/** How long, and how much of, a request that was answered early is still read: enough for what was under way. */
-const LINGER_MS = 1000;
-const LINGER_BYTES_MAX = 32 * 1024 * 1024;
+import { LINGER_BYTES_MAX, LINGER_MS } from './bounds.ts';
 
 export class ClientResponse {
   readonly #req: IncomingMessage;

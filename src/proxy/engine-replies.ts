@@ -1,5 +1,7 @@
-/** What the engine itself answers when an upstream cannot: one sentence each, nothing of our inside. */
-import type { Reply } from '../pipeline/index.ts';
+/** What the engine itself answers when an upstream cannot: one sentence each, nothing of our inside. And how any answer of ours leaves. */
+import type { Exchange, Pipeline, Reply } from '../pipeline/index.ts';
+import { HeaderList } from '../wire/index.ts';
+import { rescue } from './rescue.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
 
 export const upstreamReplies: Readonly<Record<UpstreamError, Reply>> = {
@@ -28,4 +30,20 @@ export function whyNot(upstream: Upstream): Reply | undefined {
   const closedMs = upstream.closedMs();
   if (closedMs > 0) return { ...upstreamReplies.connect, retryAfterMs: closedMs };
   return upstream.turns.isFull ? FULL : undefined;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** Name and value alternating. */
+  readonly headers: string[];
+  readonly body: string;
+}
+
+/** An answer of ours as it leaves: the stages of its exchange, if there is one, have seen it. */
+export function answerOf(reply: Reply, x: Exchange | undefined, pipeline: Pipeline, date: string): Answer {
+  const isGrpc = x?.headers.first('content-type')?.startsWith('application/grpc') ?? false;
+  const { status, headers, body } = rescue(reply, isGrpc, { date, requestId: x?.id });
+  const list = new HeaderList(headers);
+  if (x !== undefined) pipeline.response(x, { status, headers: list });
+  return { status, headers: list.raw, body };
 }

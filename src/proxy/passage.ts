@@ -12,20 +12,16 @@ import type { Endpoint, Exchange, Outcome, Pipeline, Reply, Verdict } from '../p
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
+import { DRAIN_BYTES_MAX, HINTS_MAX } from './bounds.ts';
 import { ClientResponse } from './client-response.ts';
-import { bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
+import { answerOf, bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
-import { rescue } from './rescue.ts';
 import { mayRetry, needsNewConnection } from './retry.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
-/** A refused request's body up to this size is read to its end, so that the connection can be kept. */
-const DRAIN_BYTES_MAX = 64 * 1024;
 const HEADERS_OF_RESPONSE_MAX = 500;
-/** Early hints passed on for one request: browsers read the first, and each is written without waiting for the client. */
-const HINTS_MAX = 8;
 
 export class Passage implements Answering {
   readonly #world: ProxyWorld;
@@ -225,14 +221,11 @@ export class Passage implements Answering {
     if (this.#isDone) return;
     this.#attempt?.abort();
     const x = this.#exchange;
-    const isGrpc = x?.headers.first('content-type')?.startsWith('application/grpc') ?? false;
-    const answer = rescue(reply, isGrpc, { date: this.#world.date(), requestId: x?.id });
-    const headers = new HeaderList(answer.headers);
-    if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
+    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#response.isLast();
-    this.#response.answer(answer.status, headers.raw, answer.body);
+    this.#response.answer(status, headers, body);
     if (x === undefined) this.#isDone = true;
-    else this.#end({ kind: 'replied', by, reply, status: answer.status });
+    else this.#end({ kind: 'replied', by, reply, status });
   }
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */

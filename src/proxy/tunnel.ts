@@ -9,8 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { Endpoint, Exchange, Outcome, Pipeline, Reply } from '../pipeline/index.ts';
 import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
-import { defectReply, upstreamReplies } from './engine-replies.ts';
-import { rescue } from './rescue.ts';
+import { answerOf, defectReply, upstreamReplies } from './engine-replies.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
@@ -202,15 +201,13 @@ export class Tunnel {
   #reply(reply: Reply): void {
     if (this.#isDone) return;
     const x = this.#exchange;
-    const answer = rescue(reply, false, { date: this.#world.date(), requestId: x?.id });
-    const headers = new HeaderList(answer.headers);
-    if (x !== undefined) this.#pipeline.response(x, { status: answer.status, headers });
-    this.#hangUp(`${headText(answer.status, '', [...headers.raw, 'Connection', 'close'])}${answer.body}`);
+    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
+    this.#hangUp(`${headText(status, '', [...headers, 'Connection', 'close'])}${body}`);
     if (x === undefined) {
       this.#isDone = true;
       const { method, url: target } = this.#req;
       this.#world.onRefused({ code: reply.code, method, target, peer: this.#client.remoteAddress });
-    } else this.#end({ kind: 'replied', by: 'tunnel', reply, status: answer.status });
+    } else this.#end({ kind: 'replied', by: 'tunnel', reply, status });
   }
 
   /** The last bytes; then what the client still sends is thrown away, so that its end is seen. */

@@ -1,7 +1,7 @@
 /** A log that nobody reads holds no request and no memory beyond its bound; when the reader is back it is told what it missed. */
 import t from 'tap';
 import { Pool } from 'undici';
-import { becomes, mib, rssOf } from '../helpers/processes.ts';
+import { becomes, mib, rssOf, SMALL_YOUNG_GENERATION } from '../helpers/processes.ts';
 import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
@@ -16,7 +16,9 @@ t.test('a stalled reader: every request is answered, lines are dropped, counted 
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
-  const sidecar = await childSidecar(t, settings(upstream, dir, { 'log.access': 'all' }));
+  const sidecar = await childSidecar(t, settings(upstream, dir, { 'log.access': 'all' }), {
+    nodeArgs: SMALL_YOUNG_GENERATION,
+  });
   const pool = new Pool(`http://127.0.0.1:${sidecar.ports.inbound}`, { connections: CLIENTS });
   t.teardown(() => pool.destroy());
   let answered = 0;

@@ -1,5 +1,6 @@
 /** A client on a bare socket: sends bytes as they are, and says what came back and how the connection ended. */
 import { connect, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
 
 export interface RawResponse {
   readonly status: number;
@@ -115,5 +116,31 @@ function readChunked(text: string): { body: string; rest: string; isWhole: boole
       return { body: body + text.slice(at, at + size), rest: '', isWhole: false };
     body += text.slice(at, at + size);
     at += size + 2;
+  }
+}
+
+export interface RawClient {
+  readonly socket: Socket;
+  text(): string;
+  isClosed(): boolean;
+}
+
+/** A connection that stays until the test closes it, and what came on it so far. */
+export async function openRaw(t: { teardown(end: () => unknown): void }, port: number): Promise<RawClient> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  let text = '';
+  let isClosed = false;
+  socket.on('error', () => {}).on('data', (chunk) => (text += chunk.toString('latin1')));
+  socket.on('close', () => (isClosed = true));
+  t.teardown(() => socket.destroy());
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return { socket, text: () => text, isClosed: () => isClosed };
+}
+
+/** Each piece is read by itself, when the reader is in this process: its turn comes in between. */
+export async function inPieces(socket: Socket, pieces: readonly string[]): Promise<void> {
+  for (const piece of pieces) {
+    await new Promise((resolve) => socket.write(Buffer.from(piece, 'latin1'), resolve));
+    for (let turns = 0; turns < 3; turns++) await turn();
   }
 }

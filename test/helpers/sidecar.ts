@@ -84,6 +84,12 @@ export async function sidecarForTest(
   return { ...running, tenancyDir, port: running.ports.inbound, url: `http://127.0.0.1:${running.ports.inbound}` };
 }
 
+/** What the admin API says of client connections and of requests in flight. */
+export async function traffic(sidecar: SidecarForTest): Promise<{ inFlight: number; connections: number }> {
+  const answer = await fetch(`http://127.0.0.1:${sidecar.ports.admin}/v1/traffic`);
+  return (await answer.json()) as { inFlight: number; connections: number };
+}
+
 export async function listening(t: Ending, server: Server | NetServer): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {

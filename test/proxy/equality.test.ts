@@ -45,6 +45,9 @@ const REQUESTS: readonly string[] = [
   request('POST /x', 'Content-Length: 3', 'abc'),
   request('PUT /x', `Content-Length: 70000${NL}Content-Type: text/plain`, 'y'.repeat(70_000)),
   request('PATCH /x', 'Content-Length: 0'),
+  request('POST /x', 'Content-Length: 80001', 'z'.repeat(80_001)),
+  request('PROPFIND /x', 'Depth: 1'),
+  request('QUERY /x', 'Content-Length: 2', '{}'),
   request('GET /x', `Connection: close${NL}b: 1${NL}A: 2${NL}b:   3  `),
   request(
     'GET /x',
@@ -94,7 +97,12 @@ t.test('the same bytes: the same requests executed, the same answers', { timeout
   const sides = await Promise.all(
     ['true', 'false'].map(async (fastPath) => {
       const upstream = await recorder(t, () => answer);
-      const settings = { 'wire.fastPath': fastPath, 'anonymous.limit': '100000/s', 'wire.responseTimeout': '2s' };
+      const settings = {
+        'wire.fastPath': fastPath,
+        'anonymous.limit': '100000/s',
+        'wire.responseTimeout': '2s',
+        'wire.bodyBytesMax': '80kB',
+      };
       return { upstream, sidecar: await sidecarForTest(t, upstream.url, { settings }) };
     }),
   );

@@ -9,19 +9,17 @@
  */
 import type { Socket } from 'node:net';
 import type { Reply } from '../../pipeline/index.ts';
+import { LINGER_BYTES_MAX, LINGER_MS } from '../bounds.ts';
 import { rescue } from '../rescue.ts';
 import type { FastClient } from './fast-client.ts';
 import { FastPassage } from './fast-passage.ts';
 import { type Peer, peerOf } from './request-head.ts';
-import { answerOf } from './response-head.ts';
+import { messageOf } from './response-head.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
 /** Pipelined bytes kept before the socket is not read any more; one read more may come on top. */
 const STASH_BYTES_MAX = 64 * 1024;
-/** How long, and how much of, a request that was answered early is still read: enough for what was under way. */
-const LINGER_MS = 1000;
-const LINGER_BYTES_MAX = 32 * 1024 * 1024;
 
 const HEAD_TIMEOUT: Reply = { code: 'head-timeout', detail: 'The request did not arrive in time.' };
 const UNSOUND: Reply = { code: 'malformed-request', detail: 'The request is not sound HTTP/1.1.' };
@@ -263,7 +261,7 @@ export class FastConnection implements FastClient {
   #refuse(reply: Reply): void {
     this.#world.onRefused({ code: reply.code, peer: this.#socket.remoteAddress });
     const { status, headers, body } = rescue(reply, false, { date: this.#world.date() });
-    this.write(answerOf(status, headers, body, { isLast: true, isForHead: false }));
+    this.write(messageOf(status, headers, body, { isLast: true, isForHead: false }));
     if (this.#slate !== undefined) this.#world.slates.giveBack(this.#slate);
     this.#slate = undefined;
     this.#finish();

@@ -10,24 +10,20 @@
 import type { Endpoint, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
 import { Exchange } from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
-import { ByteHeaders, type FieldTable, HeaderList, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
+import { ByteHeaders, type FieldTable, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
-import { defectReply, upstreamReplies, whyNot } from '../engine-replies.ts';
+import { DRAIN_BYTES_MAX, HINTS_MAX } from '../bounds.ts';
+import { answerOf, bodyTooLarge, defectReply, upstreamReplies, whyNot } from '../engine-replies.ts';
 import { requestId } from '../forwarded.ts';
-import { rescue } from '../rescue.ts';
 import { mayRetry, needsNewConnection } from '../retry.ts';
 import type { Waiting } from '../turns.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
 import type { Answering, Carrier } from './carrier.ts';
 import type { FastClient } from './fast-client.ts';
 import { dropFolds, writeHeadUp } from './request-head.ts';
-import { answerOf, hintOf, lastChunkWith, writeHeadDown } from './response-head.ts';
+import { hintOf, lastChunkWith, messageOf, writeHeadDown } from './response-head.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
-
-/** A refused request's content up to this size is read to its end, so that the connection can be kept. */
-const DRAIN_BYTES_MAX = 64 * 1024;
-const HINTS_MAX = 8;
 
 export class FastPassage implements Answering, Waiting {
   readonly #world: FastWorld;
@@ -125,8 +121,7 @@ export class FastPassage implements Answering, Waiting {
     const x = this.#exchange;
     const bytesMax = x.route?.bodyBytesMax ?? this.#world.config.wire.bodyBytesMax;
     // Behind the chain: strangers cannot probe for a route's bound.
-    if (this.#contentLength > bytesMax)
-      return this.#reply({ code: 'body-too-large', detail: `The body is larger than ${bytesMax} bytes.` }, 'engine');
+    if (this.#contentLength > bytesMax) return this.#reply(bodyTooLarge, 'engine');
     // The routing stage names none that is not there.
     const upstream = this.#world.upstreams.get((x.endpoint as Endpoint).name) as Upstream;
     const refusal = whyNot(upstream);
@@ -271,15 +266,12 @@ export class FastPassage implements Answering, Waiting {
     if (this.#isDone) return;
     this.#abort();
     const x = this.#exchange;
-    const isGrpc = this.#headers.first('content-type')?.startsWith('application/grpc') ?? false;
-    const answer = rescue(reply, isGrpc, { date: this.#world.date(), requestId: x.id });
-    const headers = new HeaderList(answer.headers);
-    this.#pipeline.response(x, { status: answer.status, headers });
+    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const { isLast } = this.#client;
     const isForHead = x.method === 'HEAD';
-    this.#client.write(answerOf(answer.status, headers.raw, answer.body, { isLast, isForHead }));
-    this.#end({ kind: 'replied', by, reply, status: answer.status });
+    this.#client.write(messageOf(status, headers, body, { isLast, isForHead }));
+    this.#end({ kind: 'replied', by, reply, status });
   }
 
   #abort(): void {

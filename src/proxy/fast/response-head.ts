@@ -17,7 +17,7 @@ export function writeHeadDown(reader: ResponseReader, isLast: boolean, appended:
 }
 
 /** An answer of ours, whole. To HEAD it has no content. */
-export function answerOf(
+export function messageOf(
   status: number,
   fields: readonly string[],
   body: string,
