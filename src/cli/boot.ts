@@ -8,12 +8,12 @@ import {
   sidecarSettings,
 } from '../tenants/index.ts';
 
-/** `options`: what commander read, by camel-case flag name. Throws with every finding. */
-export function bootFrom(
+/** `options`: what commander read, by camel-case flag name. Rejects with every finding. */
+export async function bootFrom(
   file: string | undefined,
   options: Readonly<Record<string, unknown>>,
   env: NodeJS.ProcessEnv,
-): SidecarConfig {
+): Promise<SidecarConfig> {
   const given: GivenSetting[] = [];
   for (const { path, flag, env: variable } of sidecarSettings) {
     const option = options[camelCase(flag.slice(2))];
@@ -21,7 +21,7 @@ export function bootFrom(
     else if (env[variable] !== undefined) given.push({ path, text: env[variable], place: variable });
   }
   refuseUnknown(env);
-  const boot = bootSidecar(file ?? env['REEVE_CONFIG'], given, process.cwd());
+  const boot = await bootSidecar(file ?? env['REEVE_CONFIG'], given, process.cwd());
   if (boot.config !== undefined) return boot.config;
   throw new ReeveError('usage', boot.findings.map(formatFinding).join('\nreeve: '));
 }

@@ -1,11 +1,13 @@
 export type { BootResult, GivenSetting } from './boot/boot.ts';
-export { bootSidecar } from './boot/boot.ts';
+export { bootFlags, bootSidecar } from './boot/boot.ts';
 export type { SidecarConfig } from './boot/sidecar.ts';
+export type { Difference } from './difference.ts';
+export { diffSnapshots } from './difference.ts';
 export { formatFinding } from './findings.ts';
 export type { Setting } from './generated/settings.ts';
 export { sidecarSettings } from './generated/settings.ts';
-export type { Difference, Inspection } from './inspect.ts';
-export { diffSnapshots, inspectTenancy } from './inspect.ts';
+export type { Inspection } from './inspect.ts';
+export { inspectTenancy } from './inspect.ts';
 export { LoaderThread } from './loader-thread.ts';
 export type {
   Allowance,

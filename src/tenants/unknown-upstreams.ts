@@ -3,7 +3,6 @@
  * this nobody would find the slip before traffic degrades.
  */
 import { nearest } from '../core/index.ts';
-import { readText } from './documents/parse.ts';
 import { readDirectory } from './documents/read-directory.ts';
 import { lineAt, splitDocuments } from './documents/split.ts';
 import type { Finding, Snapshot } from './model.ts';
@@ -41,6 +40,7 @@ async function placesOf(dir: string, unknown: ReadonlyMap<string, string>): Prom
   const places = new Map<string, Place>();
   const read = await readDirectory(dir);
   if ('unreadable' in read) return places;
+  const { readText } = await import('./documents/parse.ts');
   const upstreams = [...new Set(unknown.values())];
   for (const { path: file, text } of read.files) {
     if (!upstreams.some((each) => text.includes(each))) continue;

@@ -74,12 +74,28 @@ export function parseContentLength(text: string): number | undefined {
   return Number(text);
 }
 
+/**
+ * Without optional white space (RFC 9110 §5.6.3) at its ends: blanks and tabs. `trim()` takes more, a no-break space among others, which
+ * to everybody else is a part of the value.
+ */
+export function trimBlanks(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
 /** Members of a comma-separated list, trimmed, lower case, empty ones dropped (RFC 9110 §5.6.1). */
 export function listMembers(values: readonly string[]): string[] {
   const members: string[] = [];
   for (const value of values) {
     for (const member of value.split(',')) {
-      const trimmed = member.trim().toLowerCase();
+      const trimmed = trimBlanks(member).toLowerCase();
       if (trimmed !== '') members.push(trimmed);
     }
   }

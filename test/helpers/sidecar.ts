@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type RunningSidecar, startSidecar } from '../../src/cli/sidecar.ts';
 import { type Log, silentLog } from '../../src/telemetry/index.ts';
-import { bootSidecar, formatFinding, type SidecarConfig } from '../../src/tenants/index.ts';
+import { bootFlags, formatFinding, type SidecarConfig } from '../../src/tenants/index.ts';
 import { makeTenancy, type TenancyDir } from './tenancy.ts';
 
 /** `ENGINE=general npm test -- …` runs the same tests without the fast engine, which is on by default. */
@@ -53,8 +53,7 @@ export function settings(
 }
 
 export function configFor(given: Readonly<Record<string, string>>): SidecarConfig {
-  const boot = bootSidecar(
-    undefined,
+  const boot = bootFlags(
     Object.entries(given).map(([path, text]) => ({ path, text, place: path })),
     '/',
   );

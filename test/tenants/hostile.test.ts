@@ -258,7 +258,7 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
   };
   const sound =
     'apiVersion: reeve.dev/v1\nkind: Sidecar\nmetadata: { name: s }\nspec:\n  upstream: http://127.0.0.1:1\n  upstreams: { lite: "unix:/x" }\n  tenancy: { dir: tenancy }\n  stateDir: state\n  identity: { pepperFile: pepper }\n  inbound: { port: 5 }\n';
-  const good = boot(sound, {
+  const good = await boot(sound, {
     'inbound.port': '7',
     upstreams: 'a=http://b,c=http://d',
     'identity.sources': 'jwt, host',
@@ -276,37 +276,37 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
     log: { sample: 0.01 },
   });
   t.equal(good.config?.upstreams.get('c'), 'http://d');
-  t.ok(boot(sound).config?.stateDir?.endsWith('/state'));
-  const errors = (text: string, given: Record<string, string> = {}) =>
-    boot(text, given).findings.map(formatFinding).join('\n');
-  t.match(errors(sound, { 'inbound.port': 'x' }), /--inbound-port: expected a number, got "x"/);
-  t.match(errors(sound, { 'inbound.strict': 'maybe' }), /expected a flag/);
-  t.match(errors(sound, { upstreams: 'a' }), /expected a map/);
+  t.ok((await boot(sound)).config?.stateDir?.endsWith('/state'));
+  const errors = async (text: string, given: Record<string, string> = {}) =>
+    (await boot(text, given)).findings.map(formatFinding).join('\n');
+  t.match(await errors(sound, { 'inbound.port': 'x' }), /--inbound-port: expected a number, got "x"/);
+  t.match(await errors(sound, { 'inbound.strict': 'maybe' }), /expected a flag/);
+  t.match(await errors(sound, { upstreams: 'a' }), /expected a map/);
   t.match(
-    errors(sound, { 'inbound.class': 'mash' }),
+    await errors(sound, { 'inbound.class': 'mash' }),
     /spec\.inbound\.class: expected one of edge, mesh, got "mash" \(did you mean mesh\?\)/,
   );
-  t.match(errors(sound, { 'log.level': 'loud' }), /expected one of debug, info, warn, error, got "loud"/);
-  t.match(errors(sound, { 'inbound.port': '70000' }), /spec\.inbound\.port: expected value <= 65535/);
+  t.match(await errors(sound, { 'log.level': 'loud' }), /expected one of debug, info, warn, error, got "loud"/);
+  t.match(await errors(sound, { 'inbound.port': '70000' }), /spec\.inbound\.port: expected value <= 65535/);
   t.match(
-    errors(`${sound}  inboun: 5\n`),
+    await errors(`${sound}  inboun: 5\n`),
     /sidecar\.yaml:11:3 Sidecar "s" spec\.inboun: unknown key \(did you mean inbound\?\)/,
   );
-  t.match(errors(`${sound}---\n${sound}`), /expected one document, found 2/);
+  t.match(await errors(`${sound}---\n${sound}`), /expected one document, found 2/);
   t.match(
-    errors(sound, { 'inbound.trustedProxies': '10.0.0.0/8,nowhere,10.0.0.0/99,::1/128,1.2.3.4,1.2.3.4/5/6' }),
+    await errors(sound, { 'inbound.trustedProxies': '10.0.0.0/8,nowhere,10.0.0.0/99,::1/128,1.2.3.4,1.2.3.4/5/6' }),
     /trustedProxies\.1: [\s\S]*trustedProxies\.2:[\s\S]*trustedProxies\.5:/,
   );
-  t.match(errors(sound, { 'identity.header': 'x-tenant-id' }), /is a protected name/);
+  t.match(await errors(sound, { 'identity.header': 'x-tenant-id' }), /is a protected name/);
   t.match(
-    errors(sound, { 'identity.apiKeyHeader': 'x-reeve-key' }),
+    await errors(sound, { 'identity.apiKeyHeader': 'x-reeve-key' }),
     /spec\.identity\.apiKeyHeader: x-reeve-key is a protected/,
   );
   t.match(
-    bootSidecar(undefined, [], '/').findings.map(formatFinding).join('\n'),
+    (await bootSidecar(undefined, [], '/')).findings.map(formatFinding).join('\n'),
     /set --upstream, REEVE_UPSTREAM, or spec\.upstream in the file of --config[\s\S]*set --tenancy-dir, REEVE_TENANCY_DIR, or spec\.tenancy\.dir/,
   );
-  t.match(bootSidecar('/nowhere.yaml', [], '/').findings.map(formatFinding), [/cannot be read: ENOENT/]);
+  t.match((await bootSidecar('/nowhere.yaml', [], '/')).findings.map(formatFinding), [/cannot be read: ENOENT/]);
 });
 
 t.test('two tenancies are compared key by key', async (t) => {

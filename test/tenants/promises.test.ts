@@ -227,24 +227,27 @@ t.test('a flag supplies what the boot file leaves out, and the file is found fro
     );
   };
   const upstream = { upstream: 'http://127.0.0.1:1' };
-  const good = boot(`${head}spec:\n  tenancy: { dir: t }\n`, upstream);
+  const good = await boot(`${head}spec:\n  tenancy: { dir: t }\n`, upstream);
   t.match(good.config, { upstream: 'http://127.0.0.1:1', tenancy: { dir: join(dir.stateDir, 't') } });
-  t.ok(boot(`${head}spec: {}\n`, { ...upstream, 'tenancy.dir': 't' }).config);
-  t.ok(boot(head, { ...upstream, 'tenancy.dir': 't' }).config, 'even the whole of it');
-  const errors = (text: string, given: Record<string, string> = {}) =>
-    boot(text, given).findings.map(formatFinding).join('\n');
+  t.ok((await boot(`${head}spec: {}\n`, { ...upstream, 'tenancy.dir': 't' })).config);
+  t.ok((await boot(head, { ...upstream, 'tenancy.dir': 't' })).config, 'even the whole of it');
+  const errors = async (text: string, given: Record<string, string> = {}) =>
+    (await boot(text, given)).findings.map(formatFinding).join('\n');
   t.match(
-    errors(`${head}spec:\n  tenancy: { dir: t }\n`),
+    await errors(`${head}spec:\n  tenancy: { dir: t }\n`),
     /boot\.yaml:4:1 Sidecar "s" spec\.upstream: upstream is missing \(set --upstream, REEVE_UPSTREAM, or /,
   );
-  t.match(errors(`${head}spec: 5\n`, upstream), /boot\.yaml:4:7 Sidecar "s" spec: /);
-  t.match(errors(`${head}spec: { inbound: 5 }\n`, { ...upstream, 'inbound.port': '1' }), /spec\.inbound/);
-  t.match(errors('- 1\n', upstream), /expected a document of keys and values/);
-  t.match(errors('kind: 5\nmetadata: 5\n', upstream), /expected a kind/);
-  t.match(errors(`${head}spec: { tenancy: { dir: t } }\n`, { upstream: 'nowhere' }), /^--upstream spec\.upstream: /);
-  t.match(errors('a: [\n'), /boot\.yaml:/);
-  t.match(errors('~\n', upstream), /expected a document of keys and values/);
-  t.match(errors(''), /expected one document, found 0/);
+  t.match(await errors(`${head}spec: 5\n`, upstream), /boot\.yaml:4:7 Sidecar "s" spec: /);
+  t.match(await errors(`${head}spec: { inbound: 5 }\n`, { ...upstream, 'inbound.port': '1' }), /spec\.inbound/);
+  t.match(await errors('- 1\n', upstream), /expected a document of keys and values/);
+  t.match(await errors('kind: 5\nmetadata: 5\n', upstream), /expected a kind/);
+  t.match(
+    await errors(`${head}spec: { tenancy: { dir: t } }\n`, { upstream: 'nowhere' }),
+    /^--upstream spec\.upstream: /,
+  );
+  t.match(await errors('a: [\n'), /boot\.yaml:/);
+  t.match(await errors('~\n', upstream), /expected a document of keys and values/);
+  t.match(await errors(''), /expected one document, found 0/);
 });
 
 t.test('a broken plan is one finding, not one for each of its tenants', async (t) => {

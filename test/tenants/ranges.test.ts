@@ -1,7 +1,7 @@
 /** Values that are written as they should be, and would switch a limit off or overflow what they are used for. */
 import t from 'tap';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
-import { bootSidecar, formatFinding } from '../../src/tenants/index.ts';
+import { bootFlags, formatFinding } from '../../src/tenants/index.ts';
 import { document } from '../helpers/tenancy.ts';
 
 const KINDS = ['Plan', 'Tenant', 'IdentityProvider', 'Route'] as const;
@@ -84,8 +84,7 @@ t.test('the ends of each range are in it', (t) => {
 
 t.test('settings of the boot file have ranges too, and whole bytes', (t) => {
   const boot = (path: string, text: string) =>
-    bootSidecar(
-      undefined,
+    bootFlags(
       [
         ['upstream', 'http://127.0.0.1:1'],
         ['tenancy.dir', 'x'],

@@ -10,7 +10,7 @@ import { type LoadedFile, loadFiles } from '../../src/tenants/documents/load.ts'
 import type { ParsedDocument } from '../../src/tenants/documents/parse.ts';
 import { readDirectory } from '../../src/tenants/documents/read-directory.ts';
 import {
-  bootSidecar,
+  bootFlags,
   diffSnapshots,
   emptySnapshot,
   formatFinding,
@@ -139,7 +139,7 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
       text,
       place: sidecarSettings.find((each) => each.path === path)?.flag ?? path,
     }));
-  const { config } = bootSidecar(undefined, given({ 'log.sample': '5%', 'drain.grace': '1min' }), '/srv');
+  const { config } = bootFlags(given({ 'log.sample': '5%', 'drain.grace': '1min' }), '/srv');
   t.match(config, {
     tenancy: { dir: '/srv/t' },
     stateDir: undefined,
@@ -147,7 +147,7 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
     drain: { graceMs: 60_000 },
   });
   t.equal(config?.upstreams.size, 0);
-  const bad = bootSidecar(undefined, given({ 'inbound.trustedProxies': '10.0.0.0/x,::1/64' }), '/');
+  const bad = bootFlags(given({ 'inbound.trustedProxies': '10.0.0.0/x,::1/64' }), '/');
   t.match(bad.findings.map(formatFinding), [/^flags spec\.inbound\.trustedProxies\.0: expected an address or range/]);
 });
 

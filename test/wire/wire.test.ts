@@ -118,7 +118,12 @@ t.test('a header list keeps order, case and duplicates', async (t) => {
   const none = new HeaderList(['Y', '2']);
   stripHopByHop(none);
   t.equal(none.count, 1);
-  t.same(listMembers(['a , B,,', 'c']), ['a', 'b', 'c']);
+  t.same(listMembers(['a , B,,', '\t c']), ['a', 'b', 'c']);
+  t.same(
+    listMembers(['keep-alive\u00a0, \u00a0', ' \t ']),
+    ['keep-alive\u00a0', '\u00a0'],
+    'a no-break space is no blank',
+  );
   t.equal(foldName('X_Tenant.Id'), 'x-tenant-id');
   t.same(['x-checksum', 'content-length', 'Set-Cookie', 'a b'].map(mayTrail), [true, false, false, false]);
 });

@@ -46,7 +46,7 @@ export async function check(options: CheckOptions): Promise<void> {
   const categories: Category[] = [];
   let config: SidecarConfig | undefined;
   if (isBooted) {
-    const booted = bootChecks(options.config);
+    const booted = await bootChecks(options.config);
     config = booted.config;
     const machine = config === undefined ? [] : await machineChecks(config, options.live === true);
     categories.push({ categoryName: 'boot file', checks: [...booted.checks, ...machine] });
@@ -85,9 +85,9 @@ const bad = (description: string, error: string, hint: string, result: Result = 
   hint,
 });
 
-function bootChecks(file: string | undefined): { config: SidecarConfig | undefined; checks: Check[] } {
+async function bootChecks(file: string | undefined): Promise<{ config: SidecarConfig | undefined; checks: Check[] }> {
   try {
-    return { config: bootFrom(file, {}, process.env), checks: [good('boot configuration is valid')] };
+    return { config: await bootFrom(file, {}, process.env), checks: [good('boot configuration is valid')] };
   } catch (cause) {
     return {
       config: undefined,

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { nearest, ReeveError } from '../../core/index.ts';
 import {
+  type BootResult,
   bootSidecar,
   diffSnapshots,
   type Finding,
@@ -28,9 +29,8 @@ interface Printing {
 export async function validate(paths: string[], { output }: Printing): Promise<void> {
   const findings: Finding[] = [];
   const counts = { files: 0, tenants: 0 };
-  const boots = new Map(
-    paths.filter((path) => !isDirectory(path)).map((path) => [path, bootSidecar(path, [], process.cwd())]),
-  );
+  const boots = new Map<string, BootResult>();
+  for (const path of paths) if (!isDirectory(path)) boots.set(path, await bootSidecar(path, [], process.cwd()));
   // Without a boot file nobody knows which upstreams there are, and whether API keys can be verified.
   const [file, config] = [...boots]
     .map(([path, boot]) => [path, boot.config] as const)

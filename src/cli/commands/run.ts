@@ -19,7 +19,7 @@ interface RunOptions {
 const APP_PORT = '8080';
 
 export async function run([program, ...args]: string[], options: RunOptions): Promise<void> {
-  const config = bootFrom(options.config, settingsOf(options), process.env);
+  const config = await bootFrom(options.config, settingsOf(options), process.env);
   // A sidecar waits for its mount; who types a command wants to know of the slip.
   requireDirectory(config.tenancy.dir);
   const sidecar = await startSidecar(config, { linePrefix: mark('reeve') });

@@ -7,7 +7,7 @@ import { onStop } from '../signals.ts';
 export async function sidecar(options: { config?: string } & Record<string, unknown>): Promise<void> {
   // A log that nobody reads any more is no reason to stop serving.
   process.stdout.removeAllListeners('error').on('error', () => {});
-  const config = bootFrom(options.config, options, process.env);
+  const config = await bootFrom(options.config, options, process.env);
   // The tenancy is read while the rest of the program is loaded.
   const loader = new LoaderThread({ ...config.tenancy, stateDir: config.stateDir, timers: systemTimers });
   const { startSidecar } = await import('../sidecar.ts');

@@ -1,12 +1,12 @@
 // hot path
 /** The bearer credential of a request: exactly one Authorization field, or none. */
-import type { Headers } from '../../wire/index.ts';
+import { type Headers, trimBlanks } from '../../wire/index.ts';
 
 /** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
 export function bearerOf(headers: Headers): string | undefined | null {
   const value = headers.only('authorization');
   if (value === undefined || value === null) return value;
-  return value.length > PREFIX_CHARS && isBearer(value) ? value.slice(PREFIX_CHARS).trim() : undefined;
+  return value.length > PREFIX_CHARS && isBearer(value) ? trimBlanks(value.slice(PREFIX_CHARS)) : undefined;
 }
 
 const SCHEME = 'bearer';

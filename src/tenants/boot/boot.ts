@@ -1,14 +1,13 @@
 /** The boot file: one Sidecar document, with settings from flags and variables laid over it. */
-import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { dirname, resolve } from 'node:path';
 import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBytes } from '../../core/index.ts';
-import { type PlacedProblem, problemsIn, readText } from '../documents/parse.ts';
-import { lineAt, splitDocuments } from '../documents/split.ts';
+import { problemsIn } from '../documents/judge.ts';
 import type { Problem } from '../findings.ts';
 import { type Setting, sidecarSettings } from '../generated/settings.ts';
 import type { Finding } from '../model.ts';
 import type { SidecarDocument } from '../schema.ts';
+import { type BootFile, bootFinding } from './boot-finding.ts';
 import type { SidecarConfig } from './sidecar.ts';
 
 /** A value of a flag or variable, with the name it was given under. */
@@ -22,22 +21,34 @@ export type BootResult =
   | { readonly config: SidecarConfig; readonly findings: readonly Finding[] }
   | { readonly config: undefined; readonly findings: readonly Finding[] };
 
-/** What the file says, or would say if there were one, and where. */
-interface BootFile {
-  readonly value: unknown;
-  readonly place: (problem: Problem) => Omit<Finding, 'severity'>;
+/** `file`: the boot file, or undefined when flags say everything. Relative paths in the file are relative to it, in flags to `cwd`. */
+export async function bootSidecar(
+  file: string | undefined,
+  given: readonly GivenSetting[],
+  cwd: string,
+): Promise<BootResult> {
+  if (file === undefined) return bootFlags(given, cwd);
+  // With YAML, which the loop that moves requests has no other use for.
+  const { readBootFile } = await import('./boot-file.ts');
+  const full = resolve(cwd, file);
+  const read = readBootFile(full, file);
+  return 'findings' in read
+    ? { config: undefined, findings: read.findings }
+    : boot(read, dirname(full), file, given, cwd);
 }
 
-/** `file`: the boot file, or undefined when flags say everything. Relative paths in the file are relative to it, in flags to `cwd`. */
-export function bootSidecar(file: string | undefined, given: readonly GivenSetting[], cwd: string): BootResult {
-  const read = file === undefined ? flagsOnly : readBootFile(resolve(cwd, file), file);
-  if ('findings' in read) return { config: undefined, findings: read.findings };
-  const document = absolutePaths(read.value, file === undefined ? cwd : dirname(resolve(cwd, file)));
+/** Without a file. */
+export function bootFlags(given: readonly GivenSetting[], cwd: string): BootResult {
+  return boot(flagsOnly, cwd, 'flags', given, cwd);
+}
+
+function boot(read: BootFile, base: string, name: string, given: readonly GivenSetting[], cwd: string): BootResult {
+  const document = absolutePaths(read.value, base);
   const findings = given.flatMap((each) => layOver(document, each, cwd));
   if (findings.length > 0) return { config: undefined, findings };
   const problems = problemsIn(document, ['Sidecar']);
   if (problems.length > 0) return { config: undefined, findings: problems.map((each) => findingOf(each, given, read)) };
-  const objections = object(document as SidecarDocument, file ?? 'flags');
+  const objections = object(document as SidecarDocument, name);
   return objections.length > 0
     ? { config: undefined, findings: objections }
     : { config: compile(document as SidecarDocument), findings: [] };
@@ -63,40 +74,6 @@ function findingOf(problem: Problem, given: readonly GivenSetting[], { place }: 
       : `set ${setting.flag}, ${setting.env}, or spec.${setting.path} in the file of --config`;
   const placed = place({ ...problem, remedy });
   return { severity: 'error', ...placed, path: missing === undefined ? placed.path : path };
-}
-
-/** `full`: where it is; `file`: what the operator called it. */
-function readBootFile(full: string, file: string): BootFile | { readonly findings: readonly Finding[] } {
-  let text: string;
-  try {
-    text = readFileSync(full, 'utf8');
-  } catch (cause) {
-    const message = `cannot be read: ${(cause as NodeJS.ErrnoException).code}`;
-    return { findings: [bootFinding(file, '', message, 'name a file that exists with --config')] };
-  }
-  const documents = [...splitDocuments(text)];
-  const [only] = documents;
-  if (only === undefined || documents.length > 1) {
-    const message = `expected one document, found ${documents.length}`;
-    return { findings: [bootFinding(file, '', message, 'tenancy documents belong into the tenancy directory')] };
-  }
-  const before = lineAt(text, only.offset) - 1;
-  const at = (problem: PlacedProblem, facts: { kind?: unknown; metadata?: { name?: unknown } }): Finding => ({
-    severity: 'error',
-    file,
-    kind: word(facts.kind),
-    name: word(facts.metadata?.name),
-    ...problem,
-    line: before + problem.line,
-  });
-  const read = readText(only.text);
-  if ('isGood' in read)
-    return { findings: read.problems.map((each) => at(each, { kind: read.kind, metadata: { name: read.name } })) };
-  return { value: read.value, place: (problem) => at(read.place(problem), (read.value ?? {}) as object) };
-}
-
-function word(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
 }
 
 /** Settings that are paths: in the file as its author sees them, relative to the file; in flags relative to where they were typed. */
@@ -269,8 +246,4 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       sample: parsePercent(text('log.sample')) as number,
     },
   };
-}
-
-function bootFinding(file: string, path: string, message: string, remedy: string | undefined): Finding {
-  return { severity: 'error', file, line: 0, column: 0, kind: undefined, name: undefined, path, message, remedy };
 }

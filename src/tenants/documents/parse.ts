@@ -15,20 +15,10 @@ import {
   type Document as YamlDocument,
   type Node as YamlNode,
 } from 'yaml';
-import { nearest } from '../../core/index.ts';
-import { type Problem, problemsOf } from '../findings.ts';
-import {
-  IdentityProvider,
-  Plan,
-  Route,
-  type SchemaError,
-  Sidecar,
-  Tenant,
-  type Validator,
-} from '../generated/validators.js';
+import type { Problem } from '../findings.ts';
 import { isName } from '../name.ts';
 import type { Kind } from '../schema.ts';
-import { type Objection, objectionsTo } from './meaning.ts';
+import { problemsIn } from './judge.ts';
 
 /** A problem at its place, lines counted from the beginning of the document. */
 export interface PlacedProblem {
@@ -65,7 +55,6 @@ const DEPTH_MAX = 32;
 /** Nodes of a document with its aliases expanded; and, before anything is parsed, its lines and commas. */
 const NODES_MAX = 10_000;
 const PROBLEMS_MAX = 20;
-const VALIDATORS: Readonly<Record<Kind, Validator>> = { Sidecar, Plan, Tenant, IdentityProvider, Route };
 const POLLUTING: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 /** `5_000_000`: YAML 1.2 reads it as text, ours as the number it is. */
@@ -123,18 +112,6 @@ export function readText(text: string): ReadText | BrokenDocument {
   }
 }
 
-/** What the schema of its kind, and then its meaning, say against a value. */
-export function problemsIn(value: unknown, kinds: readonly Kind[]): readonly Objection[] {
-  const asErrors = (problems: readonly Problem[]): Objection[] =>
-    problems.map((problem) => ({ ...problem, severity: 'error' }));
-  const kind = (value as { kind?: unknown } | null)?.kind as Kind;
-  if (!kinds.includes(kind)) return asErrors([kindProblem(value, kind, kinds)]);
-  const validator = VALIDATORS[kind];
-  return validator(value)
-    ? objectionsTo(kind, value as never)
-    : asErrors(problemsOf(validator.errors as readonly SchemaError[]));
-}
-
 /** `certain`: the kinds of which a name is certain. None when the text was not sound: then nothing stands where it seems to stand. */
 function broken(
   parsed: YamlDocument.Parsed | undefined,
@@ -149,27 +126,6 @@ function broken(
 function textAt(parsed: YamlDocument.Parsed | undefined, path: readonly string[]): string | undefined {
   const value = isMap(parsed?.contents) ? parsed.getIn(path) : undefined;
   return typeof value === 'string' && value.length <= 63 ? value : undefined;
-}
-
-function kindProblem(document: unknown, kind: unknown, kinds: readonly Kind[]): Problem {
-  const known = kinds.join(', ');
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    return {
-      path: [],
-      isKey: false,
-      message: 'expected a document of keys and values',
-      remedy: 'begin with apiVersion: reeve.dev/v1 and kind',
-    };
-  }
-  if (kind === undefined)
-    return { path: [], isKey: true, message: 'kind is missing', remedy: `add kind, one of ${known}` };
-  const near = nearest(String(kind), kinds);
-  return {
-    path: ['kind'],
-    isKey: false,
-    message: `expected a kind, got ${String(JSON.stringify(kind)).slice(0, 80)}`,
-    remedy: near === undefined ? `known here: ${known}` : `did you mean ${near}?`,
-  };
 }
 
 /** What can be refused before anything is parsed. */

@@ -1,0 +1,49 @@
+/** Whether a value is a document of its kind: its schema, and what a schema cannot say. */
+import { nearest } from '../../core/index.ts';
+import { type Problem, problemsOf } from '../findings.ts';
+import {
+  IdentityProvider,
+  Plan,
+  Route,
+  type SchemaError,
+  Sidecar,
+  Tenant,
+  type Validator,
+} from '../generated/validators.js';
+import type { Kind } from '../schema.ts';
+import { type Objection, objectionsTo } from './meaning.ts';
+
+const VALIDATORS: Readonly<Record<Kind, Validator>> = { Sidecar, Plan, Tenant, IdentityProvider, Route };
+
+/** What the schema of its kind, and then its meaning, say against a value. */
+export function problemsIn(value: unknown, kinds: readonly Kind[]): readonly Objection[] {
+  const asErrors = (problems: readonly Problem[]): Objection[] =>
+    problems.map((problem) => ({ ...problem, severity: 'error' }));
+  const kind = (value as { kind?: unknown } | null)?.kind as Kind;
+  if (!kinds.includes(kind)) return asErrors([kindProblem(value, kind, kinds)]);
+  const validator = VALIDATORS[kind];
+  return validator(value)
+    ? objectionsTo(kind, value as never)
+    : asErrors(problemsOf(validator.errors as readonly SchemaError[]));
+}
+
+function kindProblem(document: unknown, kind: unknown, kinds: readonly Kind[]): Problem {
+  const known = kinds.join(', ');
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    return {
+      path: [],
+      isKey: false,
+      message: 'expected a document of keys and values',
+      remedy: 'begin with apiVersion: reeve.dev/v1 and kind',
+    };
+  }
+  if (kind === undefined)
+    return { path: [], isKey: true, message: 'kind is missing', remedy: `add kind, one of ${known}` };
+  const near = nearest(String(kind), kinds);
+  return {
+    path: ['kind'],
+    isKey: false,
+    message: `expected a kind, got ${String(JSON.stringify(kind)).slice(0, 80)}`,
+    remedy: near === undefined ? `known here: ${known}` : `did you mean ${near}?`,
+  };
+}
