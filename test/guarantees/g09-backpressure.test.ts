@@ -107,7 +107,7 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
     const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => open(request)));
     if (way === 'upload') poured.push(...sockets.map((each) => pour(each)));
     const sum = (): number => poured.reduce((total, bytes) => total + bytes(), 0);
-    t.ok(await becomes(() => arrived === CONNECTIONS), `${way}: each reached the application`);
+    t.ok(await becomes(() => arrived === CONNECTIONS, 20_000), `${way}: each reached the application`);
     await settled(sum);
     const busy = await probe();
     const growth = rssOf(sidecar.child.pid).peak - before;

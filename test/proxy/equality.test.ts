@@ -92,7 +92,7 @@ function answered({ status, headText, body, isWhole }: RawResponse): unknown[] {
   return [status, status === 103 ? fields.length : fields, framing, isWhole, body];
 }
 
-t.test('the same bytes: the same requests executed, the same answers', { timeout: 120_000 }, async (t) => {
+t.test('the same bytes: the same requests executed, the same answers', { timeout: 240_000 }, async (t) => {
   let answer = '';
   const sides = await Promise.all(
     ['true', 'false'].map(async (fastPath) => {
