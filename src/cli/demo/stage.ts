@@ -96,7 +96,9 @@ async function build(cast: Cast): Promise<Stage> {
   writeFileSync(join(tenancy, 'keys.json'), credentials.keySet);
   writeFileSync(join(dir, 'pepper'), credentials.pepper, { mode: 0o600 });
   const file = join(tenancy, 'tenants.yaml');
-  writeFileSync(file, readFileSync(file, 'utf8').replace(`hmac-sha256:${'0'.repeat(64)}`, apiKey.hash));
+  // What the comment there says to put in its place.
+  const apiKeys = `apiKeys: [{ id: k1, hash: "${apiKey.hash}" }]`;
+  writeFileSync(file, readFileSync(file, 'utf8').replace(/# apiKeys:.*/, apiKeys));
 
   const decisions = new Map<string, Map<string, number>>();
   const payments = await startService(cast, 'payments', {});
