@@ -47,6 +47,7 @@ const ALONE = [
   'test/guarantees/g09-backpressure.test.ts',
   'test/guarantees/g14-limits-first.test.ts',
   'test/guarantees/g17-noisy-neighbour.test.ts',
+  'test/guarantees/g22-config-swap.test.ts',
   'test/scenarios/demo.test.ts',
   'test/scenarios/large-swap.test.ts',
   'test/scenarios/metrics.test.ts',

@@ -18,13 +18,17 @@ export interface RawResult {
   readonly end: 'closed' | 'reset' | 'open';
 }
 
+/** Of silence. Who says how many answers there are waits for them as long as a busy machine may need; who does not, until no more come. */
+const WAIT_MS = { counted: 3000, open: 300 };
+
 /** Sends, then listens until the connection ends, `responses` are whole, or `waitMs` passed without a byte. */
 export function exchangeRaw(
   port: number,
   bytes: string | Buffer,
   o: { responses?: number; waitMs?: number; method?: string; half?: boolean } = {},
 ): Promise<RawResult> {
-  const { responses: wanted = Number.POSITIVE_INFINITY, waitMs = 300, method = 'GET' } = o;
+  const { responses: wanted = Number.POSITIVE_INFINITY, method = 'GET' } = o;
+  const { waitMs = o.responses === undefined ? WAIT_MS.open : WAIT_MS.counted } = o;
   return new Promise((resolve) => {
     const socket: Socket = connect(port, '127.0.0.1');
     const chunks: Buffer[] = [];
