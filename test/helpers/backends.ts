@@ -94,14 +94,25 @@ frontend f
   };
 }
 
+/** Below those that the system gives out by itself: between the look and the server nobody else is given it. */
+const PORTS = { from: 20_000, count: 12_000 };
+
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
+    const probe = createNetServer();
+    const isFree = await new Promise((resolve) =>
+      probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)),
+    );
+    await new Promise((resolve) => probe.close(resolve));
+    if (isFree) return port;
+  }
+}
+
 async function workplace(t: Ending): Promise<{ dir: string; port: number }> {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-backend-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  const probe = createNetServer();
-  const port = await new Promise<number>((resolve) =>
-    probe.listen(0, '127.0.0.1', () => resolve((probe.address() as { port: number }).port)),
-  );
-  await new Promise((resolve) => probe.close(resolve));
+  const port = await freePort();
   return { dir, port };
 }
 
@@ -115,8 +126,9 @@ async function start(t: Ending, program: string, args: string[], port: number): 
       await new Promise((resolve) => child.once('exit', resolve));
   });
   for (let tries = 0; tries < 100; tries++) {
-    if (await isListening(port)) return child;
+    const isUp = await isListening(port);
     if (child.exitCode !== null) break;
+    if (isUp) return child;
     await sleep(50);
   }
   throw new Error(`${program} does not listen: ${said}`);
