@@ -21,6 +21,8 @@ export function startThread(
   return new Worker(new URL('./thread-entry.ts', import.meta.url), {
     workerData: { module: module.href, isCached, data } satisfies ThreadData,
     transferList: transfer ?? [],
+    // What was loaded into the process before it, such as for tests or tracing, is not for the threads, and would cost each its start.
+    execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB },
   });
 }
