@@ -11,9 +11,11 @@ import { tokenFor } from '../helpers/tokens.ts';
 
 const STOPS = 100;
 const CLIENTS = 8;
+/** Of the application: long enough that a stop always meets requests in flight. */
+const ANSWER_MS = 15;
 
 t.test(`${STOPS} SIGTERMs under load: 0 failed requests`, { timeout: 240_000 }, async (t) => {
-  const upstream = await httpBackend(t, (_req, res) => setTimeout(() => res.end('ok'), 5));
+  const upstream = await httpBackend(t, (_req, res) => setTimeout(() => res.end('ok'), ANSWER_MS));
   const tenancy = makeTenancy();
   t.teardown(() => tenancy.cleanUp());
   let started = 0;
