@@ -11,7 +11,7 @@ import { bootFlags, formatFinding, type SidecarConfig } from '../../src/tenants/
 import { makeTenancy, type TenancyDir } from './tenancy.ts';
 
 /** `ENGINE=general npm test -- …` runs the same tests without the fast engine, which is on by default. */
-const engine: 'fast' | 'general' = process.env['ENGINE'] === 'general' ? 'general' : 'fast';
+export const engine: 'fast' | 'general' = process.env['ENGINE'] === 'general' ? 'general' : 'fast';
 
 /** What a test registers its endings with. */
 export interface Ending {
