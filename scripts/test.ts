@@ -97,7 +97,12 @@ async function runTap(
   // A third less of a start. Not where lines are counted: of code from the cache V8 tells only roughly which branches ran.
   if (coverage === UNCOVERED) env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
   const tap = spawn('tap', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  await collect(tap, engine === undefined ? '' : ` (${engine} engine)`);
+  const suffix = engine === undefined ? '' : ` (${engine} engine)`;
+  await collect(tap, suffix);
+  // A tap that was killed says nothing of the files it did not come to.
+  for (const file of files.map((each) => `${each}${suffix}`))
+    if (!outcomes.some((each) => each.name.startsWith(file)))
+      note({ name: file, fullname: `${file} > the file as a whole, which did not run` }, 'failed');
   for (const line of readFileSync(raw, 'utf8').split('\n')) {
     const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(line)?.[1];
     if (figure !== undefined && !figures.includes(figure)) figures.push(figure);

@@ -21,10 +21,11 @@ function isBundleFresh() {
   const { readdirSync, statSync } = process.getBuiltinModule('node:fs');
   const root = process.getBuiltinModule('node:path').join(import.meta.dirname, '../..');
   const built = statSync(`${root}/dist/main.mjs`, { throwIfNoEntry: false })?.mtimeMs;
-  const isOlder = (path) => statSync(path).mtimeMs <= built;
+  // A link of an editor that leads nowhere is no source.
+  const isOlder = (path) => !(statSync(path, { throwIfNoEntry: false })?.mtimeMs > built);
   return (
     built !== undefined &&
-    isOlder(`${root}/package.json`) &&
+    ['package.json', 'package-lock.json', 'scripts/build.ts'].every((name) => isOlder(`${root}/${name}`)) &&
     readdirSync(`${root}/src`, { recursive: true }).every((name) => isOlder(`${root}/src/${name}`))
   );
 }

@@ -206,8 +206,11 @@ function watchUpstreams(tenancy: Tenancy, dir: string, names: ReadonlySet<string
     found = now;
     for (const finding of now.map(formatFinding)) if (!known.has(finding)) log.warn('config.finding', { finding });
   };
-  tenancy.onSwap((next) => void look(next));
-  void look(tenancy.snapshot);
+  // A look that failed, such as for want of descriptors, is made again with the next generation.
+  const lookSafely = (snapshot: Snapshot): void =>
+    void look(snapshot).catch((cause: unknown) => log.warn('config.upstreams_not_checked', { cause }));
+  tenancy.onSwap(lookSafely);
+  lookSafely(tenancy.snapshot);
   return () => found;
 }
 

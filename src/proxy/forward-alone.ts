@@ -3,6 +3,7 @@
  * for the last attempt at a request that met dying connections, because undici cannot be told to make a new one.
  */
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { RESPONSE_HEAD_BYTES_MAX } from '../wire/index.ts';
 import type { Answering, Attempt, Outgoing } from './attempt.ts';
 import type { Waiting } from './turns.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
@@ -10,14 +11,13 @@ import { reasonOf, type Upstream } from './upstreams.ts';
 /** Methods by which node:http sends no framing by itself. */
 const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS']);
 
-class TimedOut extends Error {}
-
 export class AloneAttempt implements Attempt, Waiting {
   readonly #upstream: Upstream;
   readonly #outgoing: Outgoing;
   readonly #answering: Answering;
   #request: ClientRequest | undefined;
   #response: IncomingMessage | undefined;
+  #isConnected = false;
   #isOver = false;
 
   constructor(upstream: Upstream, outgoing: Outgoing, answering: Answering) {
@@ -27,7 +27,7 @@ export class AloneAttempt implements Attempt, Waiting {
   }
 
   go(): void {
-    const { method, target, headers, timeoutMs } = this.#outgoing;
+    const { method, target, headers } = this.#outgoing;
     const request = httpRequest({
       ...this.#upstream.address,
       method,
@@ -35,11 +35,15 @@ export class AloneAttempt implements Attempt, Waiting {
       agent: false,
       setHost: false,
       insecureHTTPParser: false,
+      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
       headers: [...headers, ...this.#ownFields()] as unknown as readonly string[],
     });
     this.#request = request;
     request.maxHeadersCount = 0;
-    request.setTimeout(timeoutMs, () => this.#fail(new TimedOut()));
+    // Of silence: while it connects, then until the head of the answer, then within it.
+    request.setTimeout(this.#upstream.connectTimeoutMs);
+    request.on('timeout', () => this.#fail(new Error('timed out'), this.#isConnected ? 'timeout' : 'connect'));
+    request.on('socket', (socket) => socket.once('connect', () => this.#onConnect()));
     request.on('error', (cause) => this.#fail(cause));
     request.on('response', (response) => this.#onResponse(response));
     request.on(
@@ -58,11 +62,14 @@ export class AloneAttempt implements Attempt, Waiting {
     this.#sendBody(request);
   }
 
+  /** Whom the client stops is not silent. */
   pause(): void {
+    this.#request?.setTimeout(0);
     this.#response?.pause();
   }
 
   resume(): void {
+    this.#request?.setTimeout(this.#upstream.idleTimeoutMs);
     this.#response?.resume();
   }
 
@@ -99,8 +106,14 @@ export class AloneAttempt implements Attempt, Waiting {
     body.on('error', (cause) => this.#fail(cause));
   }
 
+  #onConnect(): void {
+    this.#isConnected = true;
+    this.#request?.setTimeout(this.#outgoing.timeoutMs);
+  }
+
   #onResponse(response: IncomingMessage): void {
     this.#response = response;
+    this.#request?.setTimeout(this.#upstream.idleTimeoutMs);
     this.#upstream.succeeded();
     this.#answering.onHead(response.statusCode as number, response.rawHeaders);
     response.on('data', (chunk: Buffer) => this.#answering.onData(chunk));
@@ -108,9 +121,9 @@ export class AloneAttempt implements Attempt, Waiting {
     response.on('error', (cause) => this.#fail(cause));
   }
 
-  #fail(cause: Error): void {
+  #fail(cause: Error, error = reasonOf(cause)): void {
     // Its connection was never another's, so nothing tells a connection that died idle from an application that died of the request.
-    if (this.#finish()) this.#answering.onFail(cause instanceof TimedOut ? 'timeout' : reasonOf(cause), cause, 'final');
+    if (this.#finish()) this.#answering.onFail(error, cause, 'final');
   }
 
   /** Closes the connection and gives the turn back. False when that was done before. */

@@ -19,12 +19,18 @@ export class LazyPool implements UpstreamPool {
   dispatch(options: Parameters<UpstreamPool['dispatch']>[0], handler: Carried): boolean {
     if (this.#pool !== undefined) return this.#pool.dispatch(options, handler);
     this.#opening ??= this.#open();
-    void this.#opening.then((pool) => pool.dispatch(options, handler));
+    this.#opening
+      .then((pool) => pool.dispatch(options, handler))
+      .catch((cause: Error) => {
+        // Such as no descriptor left to read the module by: the next request tries again.
+        if (this.#pool === undefined) this.#opening = undefined;
+        handler.onResponseError?.(null as never, cause);
+      });
     return true;
   }
 
   async destroy(): Promise<void> {
-    await (await this.#opening)?.destroy();
+    await this.#opening?.then((pool) => pool.destroy()).catch(() => {});
   }
 
   async #open(): Promise<UpstreamPool> {

@@ -10,7 +10,7 @@ const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 /** OpenTelemetry's bounds for HTTP, and three below for what a proxy does itself. */
 const BUCKETS_SEC = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
-/** An exemplar stays for so long: what one costs is then nothing, and a scrape sees new ones. */
+/** An exemplar stays for so long, or until the wall clock steps: what one costs is then nothing, and a scrape sees new ones. */
 const EXEMPLAR_MS = 1000;
 
 interface Row {
@@ -88,7 +88,7 @@ export class PlanCounts {
     row.seconds += seconds;
     const wallMs = this.#clock.wallMs();
     // A refusal has no trace that anybody could look up.
-    if (decision !== 'refused' && wallMs - (row.exemplars[bucket]?.wallMs ?? 0) > EXEMPLAR_MS)
+    if (decision !== 'refused' && Math.abs(wallMs - (row.exemplars[bucket]?.wallMs ?? 0)) > EXEMPLAR_MS)
       row.exemplars[bucket] = exemplarOf(x, seconds, wallMs);
     row.bytesIn += x.requestBytes;
     row.bytesOut += x.responseBytes;

@@ -2,6 +2,7 @@
 import type { Clock } from '../core/index.ts';
 import { type Metrics, OTHER, UPSTREAMS_SHOWN_MAX } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
+import { RESPONSE_HEAD_BYTES_MAX } from '../wire/index.ts';
 import { LazyPool } from './lazy-pool.ts';
 import { Turns } from './turns.ts';
 import { addressOf, type UpstreamAddress } from './upstream-address.ts';
@@ -14,6 +15,9 @@ export interface Upstream {
   /** How to dial it, for the paths that need a connection of their own. */
   readonly address: UpstreamAddress;
   readonly pool: UpstreamPool;
+  readonly connectTimeoutMs: number;
+  /** Without a byte of an answer that has begun. */
+  readonly idleTimeoutMs: number;
   /** Every request takes one, on whichever connection it goes; tunnels do not: they last, and the client's connection bounds them. */
   readonly turns: Turns;
   /** 0 when it may be tried, else ms until it is tried again. */
@@ -33,7 +37,6 @@ export const APPLICATION = 'application';
 
 /** Requests that wait for a connection, for each connection there may be. */
 const WAITING_PER_CONNECTION = 4;
-const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 /** Connection failures in a row before an upstream is left alone for a while. */
 const FAILURES_MAX = 3;
 /** How long it is left alone, doubling: a restart of the application takes a second or two, and is noticed within one. */
@@ -100,6 +103,8 @@ class PooledUpstream implements Upstream {
   readonly name: string;
   readonly address: UpstreamAddress;
   readonly pool: UpstreamPool;
+  readonly connectTimeoutMs: number;
+  readonly idleTimeoutMs: number;
   readonly turns: Turns;
   readonly errors = new Map<UpstreamError, number>();
   readonly #clock: Clock;
@@ -109,6 +114,8 @@ class PooledUpstream implements Upstream {
   constructor(name: string, url: string, wire: SidecarConfig['wire'], clock: Clock) {
     this.name = name;
     this.#clock = clock;
+    this.connectTimeoutMs = wire.connectTimeoutMs;
+    this.idleTimeoutMs = wire.idleTimeoutMs;
     this.turns = new Turns(wire.upstreamConnectionsMax, wire.upstreamConnectionsMax * WAITING_PER_CONNECTION);
     this.address = addressOf(url);
     const isSocket = 'socketPath' in this.address;

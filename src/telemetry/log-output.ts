@@ -73,12 +73,15 @@ export class LogOutput {
     const [length, lines] = [this.#length, this.#lines];
     if (length === 0) return;
     this.#length = this.#lines = 0;
-    this.#stream.write(this.#batch.subarray(0, length), (cause) => {
+    const bytes = this.#batch.subarray(0, length);
+    // What the stream keeps waiting is as long as its lines: a part of the batch would keep the whole of it in memory.
+    const isBehind = this.#stream.writableLength > 0;
+    this.#stream.write(isBehind ? Buffer.from(bytes) : bytes, (cause) => {
       // A reader that is gone takes nothing.
       if (cause != null) this.#dropped += lines;
     });
     // The bytes belong to the stream until it has written them.
-    if (this.#stream.writableLength > 0) this.#batch = Buffer.allocUnsafeSlow(BATCH_BYTES);
+    if (!isBehind && this.#stream.writableLength > 0) this.#batch = Buffer.allocUnsafeSlow(BATCH_BYTES);
   };
 
   #add(line: Buffer, length: number): void {

@@ -9,8 +9,8 @@ export interface ThreadData {
   readonly data: unknown;
 }
 
-/** New space of a thread, MB. 2: what it reads lives long or dies at once; the default of 48 would only be resident. */
-const YOUNG_MB = 2;
+/** New space of a thread, MB. 4: what it reads lives long or dies at once; the default of 48 would only be resident. */
+const YOUNG_MB = 4;
 
 /** `module` is run in a thread of its own. */
 export function startThread(

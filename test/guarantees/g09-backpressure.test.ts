@@ -133,7 +133,7 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
     t.ok(growth <= RSS_GROWTH_MAX, `${way}: ${mib(growth)} MiB more, at most ${mib(RSS_GROWTH_MAX)}`);
     t.ok(busy <= quiet + 5, `${way}: first byte after ${quiet.toFixed(2)} ms alone, ${busy.toFixed(2)} ms beside them`);
     t.comment(
-      `G09 backpressure: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: ${mib(Math.max(0, growth))} MiB resident beyond the peak of flowing ones (bound ${mib(RSS_GROWTH_MAX)}), neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
+      `G09 backpressure: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: ${mib(growth)} MiB resident beyond the peak of flowing ones (bound ${mib(RSS_GROWTH_MAX)}), neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
     );
     for (const socket of sockets) socket.destroy();
   }

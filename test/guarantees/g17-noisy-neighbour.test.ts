@@ -5,7 +5,8 @@
  * rounds without any flood say what the neighbour has quite alone: that is printed, not judged, for the flood takes its share of the cores.
  *
  * Judged is the p99 of all rounds with the flood here against all with it elsewhere, with its 95 % interval from resampling the pairs: a
- * ratio above what is allowed fails when the whole interval is above it. Where it is not told yet, more pairs are measured, to a bound.
+ * ratio above what is allowed fails when the interval does not have 1, no effect at all, in it. Until that or the opposite is told more
+ * pairs are measured, to a bound.
  */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -19,8 +20,8 @@ import { tokenFor } from '../helpers/tokens.ts';
 
 const PAIRS = 10;
 /** Measured again with as many pairs more, while the interval has the limit in it. */
-const PAIRS_MAX = 40;
-const ROUND_MS = 1000;
+const PAIRS_MAX = 20;
+const ROUND_MS = 700;
 const RESAMPLES = 2000;
 const LIMIT = 20;
 /** What passes at once must not be a queue at the application: that would be the limit that was granted, not the flood. */
@@ -75,7 +76,9 @@ function judge(here: readonly Round[], elsewhere: readonly Round[], alone: reado
   };
 }
 
-const isTold = ({ ratio, low }: Measured): boolean => ratio <= P99_RATIO_MAX || low > P99_RATIO_MAX;
+/** More than is allowed, and no accident: without any effect the interval ends below 1 in one run of forty. */
+const isFelt = ({ ratio, low }: Measured): boolean => ratio > P99_RATIO_MAX && low > 1;
+const isTold = (measured: Measured): boolean => measured.high <= P99_RATIO_MAX || isFelt(measured);
 const textOf = (m: Measured): string =>
   `p99 ${m.alone.toFixed(2)} ms alone, ${m.elsewhere.toFixed(2)} ms with the flood elsewhere, ${m.here.toFixed(2)} ms with it here: ${m.ratio.toFixed(2)} (95 % ${m.low.toFixed(2)} to ${m.high.toFixed(2)})`;
 
@@ -154,10 +157,10 @@ t.test('a flood at 20 times the limit is not felt next door', { timeout: 300_000
   let measured = await measure();
   while (!isTold(measured) && rounds.here.length < PAIRS_MAX) measured = await measure();
   t.equal(measured.refused, 0);
-  t.notOk(measured.low > P99_RATIO_MAX, textOf(measured));
+  t.notOk(isFelt(measured), textOf(measured));
   t.ok(flood.sent > PAIRS * LIMIT * 10, `${flood.sent} requests flooded`);
   t.ok(flood.passed < flood.sent / 4, `${flood.passed} of the flood's ${flood.sent} passed`);
-  const doubt = isTold(measured) ? '' : ', not told by this machine: too busy with other things';
+  const doubt = isTold(measured) ? '' : ', not certain';
   t.comment(
     `G17 noisy neighbour: ${textOf(measured)}, ${measured.refused} refusals, ${rounds.here.length} pairs${doubt}`,
   );

@@ -1,6 +1,7 @@
 /** What upstreams do to requests, and requests to upstreams: turns, hints, bodies that may not be, connections of their own. */
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
+import { LazyPool } from '../../src/proxy/lazy-pool.ts';
 import { Turns, type Waiting } from '../../src/proxy/turns.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw, type RawResult } from '../helpers/raw-client.ts';
@@ -182,4 +183,42 @@ t.test('what a client says of its own way does not go on, in any spelling', asyn
     kept.responses[0]?.body,
     /X-Forwarded-Proto\|https\|X-Forwarded-Host\|b[\s\S]*X-Forwarded-For\|192\.0\.2\.1, 127\.0\.0\.1/,
   );
+});
+
+t.test('on whichever connection: an answer that began may be slow, and its head large', async (t) => {
+  const large = `HTTP/1.1 200 OK${NL}X-Large: ${'x'.repeat(20_000)}${NL}Content-Length: 2${NL}${NL}`;
+  const upstream = createServer((socket) =>
+    socket
+      .on('error', () => {})
+      .on('data', (chunk) => {
+        if (!chunk.includes('HTTP/1.1')) return;
+        socket.write(`${large}o`);
+        setTimeout(() => socket.write('k'), 900);
+      }),
+  );
+  const settings = { 'wire.responseTimeout': '400ms', 'wire.idleTimeout': '3s' };
+  const sidecar = await sidecarForTest(t, `http://127.0.0.1:${await listening(t, upstream)}`, { settings });
+  const forms = {
+    plain: request('GET /'),
+    chunked: request('POST /', 'Transfer-Encoding: chunked', `0${NL}${NL}`),
+    alone: request('POST /', `Expect: 100-continue${NL}Content-Length: 1`, 'x'),
+  };
+  for (const [name, form] of Object.entries(forms)) {
+    const [answer] = (await exchangeRaw(sidecar.port, form, { responses: 1 })).responses;
+    t.match(answer, { status: 200, body: 'ok', isWhole: true }, name);
+  }
+});
+
+t.test('a pool that cannot be opened fails the request, not the process, and is tried again', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const pool = new LazyPool('not a URL', {});
+  const failure = (): Promise<Error> =>
+    new Promise((resolve) => {
+      const handler = { takenBy() {}, onResponseError: (_controller: unknown, cause: Error) => resolve(cause) };
+      pool.dispatch({ method: 'GET', path: '/' }, handler as never);
+    });
+  t.match(await failure(), /Invalid URL/);
+  t.match(await failure(), /Invalid URL/, 'again');
+  await pool.destroy();
+  await new LazyPool(upstream, {}).destroy();
 });

@@ -111,3 +111,17 @@ t.test('bytes that the stream has not written yet are not overwritten', async (t
     Array.from({ length: 100 }, (_, i) => i),
   );
 });
+
+t.test('records that wait for a reader take the memory of their bytes, not of batches', async (t) => {
+  const stream = new PassThrough();
+  const output = new LogOutput({ stream, timers: systemTimers, unwrittenMax: 2 ** 20, onReaderBack: () => {} });
+  const before = process.memoryUsage().arrayBuffers;
+  const line = Buffer.from(`${'x'.repeat(399)}\n`);
+  while (output.dropped === 0) {
+    output.writeRecord(line, line.length);
+    await systemTimers.yieldLoop();
+  }
+  t.ok(stream.writableLength + stream.readableLength > 2 ** 19, 'they wait');
+  const growth = process.memoryUsage().arrayBuffers - before;
+  t.ok(growth < 4 * 2 ** 20, `${growth} bytes for 1 MiB of lines`);
+});

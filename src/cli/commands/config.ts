@@ -19,7 +19,6 @@ import { type Form, paint, printJson } from '../output.ts';
 import { packageRoot } from '../root.ts';
 
 const SCHEMAS = join(packageRoot(), 'config/schema');
-/** The upstream that every sidecar has. */
 const KINDS = ['Sidecar', 'Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
 interface Printing {
