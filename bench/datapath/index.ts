@@ -5,7 +5,7 @@
 import type { Suite } from '../run.ts';
 import { figuresOf, targets } from './figures.ts';
 import { checkSystems, measure } from './measure.ts';
-import { fullPlan, quickPlan } from './plan.ts';
+import { briefPlan, fullPlan, quickPlan } from './plan.ts';
 import { publish } from './publish.ts';
 import { subject } from './systems/index.ts';
 import { tableOf } from './table.ts';
@@ -13,10 +13,11 @@ import { tableOf } from './table.ts';
 export const suite: Suite = {
   describe: 'The data path: Reeve and its peers at equal work',
   targets,
-  options: { check: true, publish: true, systems: 'NAME,NAME' },
+  options: { check: true, brief: true, publish: true, systems: 'NAME,NAME' },
   async run(o) {
     if (o.options['check'] === true) return { checks_passed: await checkSystems(o) };
-    const results = await measure(o, o.quick ? quickPlan(subject) : fullPlan());
+    const plan = o.quick ? quickPlan(subject) : o.options['brief'] === true ? briefPlan() : fullPlan();
+    const results = await measure(o, plan);
     const figures = figuresOf(results);
     o.progress(`\n${tableOf(results)}`);
     if (o.options['publish'] === true) publish(results, figures, targets);

@@ -55,7 +55,11 @@ async function prepareGround(): Promise<Ground> {
 }
 
 function emptyResults({ quick, options }: SuiteRun): Results {
-  const flags = [quick ? ' --quick' : '', options['systems'] === undefined ? '' : ` --systems ${options['systems']}`];
+  const flags = [
+    quick ? ' --quick' : '',
+    options['brief'] === true ? ' --brief' : '',
+    options['systems'] === undefined ? '' : ` --systems ${options['systems']}`,
+  ];
   return {
     command: `npm run bench -- datapath${flags.join('')}`,
     startedAt: new Date().toISOString(),
