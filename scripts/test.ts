@@ -100,9 +100,9 @@ async function runTap(
   const suffix = engine === undefined ? '' : ` (${engine} engine)`;
   await collect(tap, suffix);
   // A tap that was killed says nothing of the files it did not come to.
-  for (const file of files.map((each) => `${each}${suffix}`))
-    if (!outcomes.some((each) => each.name.startsWith(file)))
-      note({ name: file, fullname: `${file} > the file as a whole, which did not run` }, 'failed');
+  for (const file of files)
+    if (!outcomes.some(({ name }) => name.startsWith(file) && name.endsWith(suffix)))
+      note({ name: file, fullname: `${file} > the file as a whole, which did not run${suffix}` }, 'failed');
   for (const line of readFileSync(raw, 'utf8').split('\n')) {
     const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(line)?.[1];
     if (figure !== undefined && !figures.includes(figure)) figures.push(figure);
