@@ -1,10 +1,12 @@
+export type { Exemplar, Form, MetricRow } from './exposition.ts';
+export { CONTENT_TYPES } from './exposition.ts';
 export type { Fields, Level, Log } from './log.ts';
 export { createLog, silentLog } from './log.ts';
 export { LogOutput } from './log-output.ts';
 export type { LogRecord } from './log-record.ts';
 export { FieldName } from './log-record.ts';
-export type { Emit, Exemplar, Form, HotCounters, HotHistogram, MetricRow, Metrics } from './metrics.ts';
-export { CONTENT_TYPES, createMetrics } from './metrics.ts';
+export type { Emit, HotCounters, HotHistogram, Metrics } from './metrics.ts';
+export { createMetrics } from './metrics.ts';
 export { OTHER, PLANS_MAX, TENANTS_SHOWN_MAX, UPSTREAMS_SHOWN_MAX } from './series.ts';
 export type { TraceContext } from './trace.ts';
 export { childOf, formatTraceparent, newTrace, parseTraceparent, traceIdOf } from './trace.ts';

@@ -7,6 +7,18 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Timers } from '../core/index.ts';
+import {
+  type Exemplar,
+  type Family,
+  type Form,
+  familyText,
+  type Line,
+  labelText,
+  linesOf,
+  type MetricRow,
+  toOpenMetrics,
+  writeHistogram,
+} from './exposition.ts';
 import { labelSetsMax } from './series.ts';
 
 export type Labels = Readonly<Record<string, readonly string[]>>;
@@ -27,13 +39,6 @@ export interface HotHistogram {
 
 export type Emit = (labelValues: readonly string[], value: number) => void;
 
-/** One observation of a bucket, to be looked up elsewhere: label values of at most 128 characters in all, names included. */
-export interface Exemplar {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly value: number;
-  readonly wallMs: number;
-}
-
 /** `exemplars`: one a bucket where there is one. */
 export type EmitHistogram = (
   labelValues: readonly string[],
@@ -41,18 +46,6 @@ export type EmitHistogram = (
   sum: number,
   exemplars?: readonly (Exemplar | undefined)[],
 ) => void;
-
-/** `text`: Prometheus's text format 0.0.4. `openmetrics`: OpenMetrics 1.0.0, the one with exemplars. */
-export type Form = 'text' | 'openmetrics';
-
-export interface MetricRow {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  readonly help: string;
-  readonly labels: readonly string[];
-  /** Lines of the exposition at worst, whatever happens. */
-  readonly seriesMax: number;
-}
 
 export interface Metrics {
   counter(o: { name: string; help: string }): { add(amount?: number): void };
@@ -80,19 +73,6 @@ export interface Metrics {
   exposition(form?: Form): AsyncGenerator<string>;
   /** What is registered, for docs/metrics.md. */
   rows(): MetricRow[];
-}
-
-/** Lines written before the loop is yielded: 200 lines take under 1 ms. */
-const SLICE_LINES = 200;
-export const CONTENT_TYPES: Readonly<Record<Form, string>> = {
-  text: 'text/plain; version=0.0.4; charset=utf-8',
-  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
-};
-
-type Line = (suffix: string, labels: string, value: number, exemplar?: Exemplar) => void;
-
-interface Family extends MetricRow {
-  readonly write: (line: Line) => void;
 }
 
 export function createMetrics({ timers }: { timers: Timers }): Metrics {
@@ -168,35 +148,10 @@ export function createMetrics({ timers }: { timers: Timers }): Metrics {
         }
       }
       const text = await own.metrics();
-      yield form === 'text' ? text : `${text.replaceAll(COUNTER_HEAD, '$1 ').replaceAll(/\n{2,}/g, '\n')}# EOF\n`;
+      yield form === 'text' ? text : toOpenMetrics(text);
     },
     rows: () => [...families.values()].map(({ write: _write, ...row }) => row),
   };
-}
-
-/** In OpenMetrics `_total` belongs to the sample, not to the family. */
-const TOTAL = /_total$/;
-const COUNTER_HEAD = /^(# (?:HELP|TYPE) \w+)_total /gm;
-
-/** The text of a family in slices of bounded length. Rows are read in one go, so that a family is of one moment. */
-function* familyText({ name, help, type, write }: Family, form: Form): Generator<string> {
-  const family = form === 'text' ? name : name.replace(TOTAL, '');
-  let text = `# HELP ${family} ${help}\n# TYPE ${family} ${type}\n`;
-  const rows: Parameters<Line>[] = [];
-  write((...row) => rows.push(row));
-  for (let at = 0; at < rows.length; at++) {
-    const [suffix, labels, value, exemplar] = rows[at] as Parameters<Line>;
-    const more = exemplar === undefined || form === 'text' ? '' : exemplarText(exemplar);
-    text += `${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${value}${more}\n`;
-    if (at % SLICE_LINES !== SLICE_LINES - 1) continue;
-    yield text;
-    text = '';
-  }
-  yield text;
-}
-
-function exemplarText({ labels, value, wallMs }: Exemplar): string {
-  return ` # {${labelText(Object.keys(labels), Object.values(labels))}} ${value} ${wallMs / 1000}`;
 }
 
 /** Every combination of fixed label values as a dense index, the last label fastest. */
@@ -276,35 +231,4 @@ class Histogram implements HotHistogram {
       writeHistogram(line, labels, this.#buckets, counts, row[this.#width - 1] as number);
     }
   }
-}
-
-/** A line a bucket, +Inf, sum and count. */
-function linesOf(buckets: readonly number[]): number {
-  return buckets.length + 3;
-}
-
-function writeHistogram(
-  line: Line,
-  labels: string,
-  buckets: readonly number[],
-  counts: Float64Array,
-  sum: number,
-  exemplars: readonly (Exemplar | undefined)[] = [],
-): void {
-  const comma = labels === '' ? '' : ',';
-  let below = 0;
-  for (let i = 0; i <= buckets.length; i++) {
-    below += counts[i] as number;
-    line('_bucket', `${labels}${comma}le="${buckets[i] ?? '+Inf'}"`, below, exemplars[i]);
-  }
-  line('_sum', labels, sum);
-  line('_count', labels, below);
-}
-
-function labelText(names: readonly string[], values: readonly string[]): string {
-  return names.map((name, i) => `${name}="${escapeLabel(values[i] as string)}"`).join(',');
-}
-
-function escapeLabel(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
