@@ -1,0 +1,36 @@
+/** A class of tenants. */
+import Type from 'typebox';
+import { concurrency, quota, rates, rung } from './allowance.ts';
+import { document, flag, strict } from './words.ts';
+
+export const PlanSchema = document(
+  'Plan',
+  strict(
+    {
+      weight: Type.Optional(
+        Type.Number({
+          exclusiveMinimum: 0,
+          maximum: 1e6,
+          default: 1,
+          description: 'Share under contention. Fair queues that use it come in a later version.',
+        }),
+      ),
+      rate: Type.Optional(rates),
+      concurrency: Type.Optional(concurrency),
+      quotas: Type.Optional(
+        Type.Record(Type.String({ maxLength: 63 }), quota, {
+          description: 'Quotas by meter. Accepted; take effect in a later version.',
+        }),
+      ),
+      degrade: Type.Optional(
+        Type.Array(rung, {
+          maxItems: 8,
+          description: 'The ladder from the first to the last rung. Default: [credit, reject].',
+        }),
+      ),
+      shadow: Type.Optional(flag('Decide and count, but let every request pass.', false)),
+    },
+    'What the tier allows.',
+  ),
+  'A subscription tier.',
+);

@@ -1,0 +1,243 @@
+/** The boot file. */
+import Type from 'typebox';
+import { document, duration, flag, percent, port, rate, size, strict, text } from './words.ts';
+
+const upstreamUrl = (description: string) =>
+  text(
+    'upstream',
+    String.raw`^(http://[^/\s]+|unix:/\S+)$`,
+    ['http://127.0.0.1:8080', 'unix:/run/app.sock'],
+    description,
+    { maxLength: 1024 },
+  );
+
+export const SidecarSchema = document(
+  'Sidecar',
+  strict(
+    {
+      upstream: upstreamUrl('The application.'),
+      upstreams: Type.Optional(
+        Type.Record(Type.String({ maxLength: 63 }), upstreamUrl('An upstream.'), {
+          description: 'Other upstreams, by the name routes use.',
+        }),
+      ),
+      tenancy: strict(
+        {
+          dir: Type.String({ minLength: 1, description: 'Directory of tenancy documents. Hot.' }),
+          allowShrink: Type.Optional(flag('Allow one change to remove more than 20 % of the tenants.', false)),
+          removeGrace: Type.Optional(
+            duration('How long the objects of a file that vanished live on, at most 1d.', { default: '2s' }),
+          ),
+        },
+        'Where the tenancy is.',
+      ),
+      stateDir: Type.Optional(
+        Type.String({
+          minLength: 1,
+          description: 'Directory for the last known good configuration. Unset: none is kept.',
+        }),
+      ),
+      inbound: Type.Optional(
+        strict(
+          {
+            host: Type.Optional(Type.String({ default: '0.0.0.0', description: 'Address to listen on.' })),
+            port: Type.Optional(port('Port to listen on; 0 picks a free one.', 15006)),
+            class: Type.Optional(
+              Type.Union([Type.Literal('edge'), Type.Literal('mesh')], {
+                title: 'trust class',
+                examples: ['edge'],
+                default: 'edge',
+                description: 'edge: clients, untrusted. mesh: other sidecars; their trace context is kept.',
+              }),
+            ),
+            trust: Type.Optional(
+              Type.Union([Type.Literal('credentials'), Type.Literal('network')], {
+                title: 'trust',
+                examples: ['credentials'],
+                default: 'credentials',
+                description:
+                  'network: host, path and header sources prove the tenant. Only behind a proxy that sets them.',
+              }),
+            ),
+            strict: Type.Optional(
+              flag('Refuse requests that carry protected names with 400 instead of removing them.', false),
+            ),
+            trustedProxies: Type.Optional(
+              Type.Array(Type.String({ maxLength: 64, examples: ['10.0.0.0/8'] }), {
+                maxItems: 64,
+                description: 'Peers (CIDR) whose x-forwarded-* headers are kept and extended.',
+              }),
+            ),
+          },
+          'The listener the network reaches.',
+        ),
+      ),
+      identity: Type.Optional(
+        strict(
+          {
+            sources: Type.Optional(
+              Type.Array(
+                Type.Union(
+                  (['jwt', 'apiKey', 'host', 'path', 'header'] as const).map((each) => Type.Literal(each)),
+                  { title: 'identity source', examples: ['jwt'] },
+                ),
+                {
+                  minItems: 1,
+                  maxItems: 5,
+                  default: ['jwt', 'apiKey', 'host'],
+                  description: 'Where the tenant is looked for. All that yield one must agree.',
+                },
+              ),
+            ),
+            header: Type.Optional(
+              Type.String({
+                pattern: '^[a-z][a-z0-9-]{0,62}$',
+                title: 'header name',
+                examples: ['x-org'],
+                default: 'x-org',
+                description: 'Header of the `header` source; not one of the protected names.',
+              }),
+            ),
+            pathPrefix: Type.Optional(
+              text(
+                'path prefix',
+                '^/([!-~]*/)?$',
+                ['/t/'],
+                'The segment after it is the tenant, for the `path` source.',
+                { default: '/t/' },
+              ),
+            ),
+            apiKeyHeader: Type.Optional(
+              Type.String({
+                pattern: '^[a-z][a-z0-9-]{0,62}$',
+                title: 'header name',
+                examples: ['x-api-key'],
+                default: 'x-api-key',
+                description: 'Header that carries an API key; `authorization: Bearer rk_…` works too.',
+              }),
+            ),
+            pepperFile: Type.Optional(
+              Type.String({
+                minLength: 1,
+                description:
+                  'File with the secret under which API keys are hashed. Required by the apiKey source when a tenant has keys.',
+              }),
+            ),
+            injectCredentials: Type.Optional(flag('Leave the credential on the request to the application.', true)),
+          },
+          'Who is calling.',
+        ),
+      ),
+      anonymous: Type.Optional(
+        strict(
+          {
+            limit: Type.Optional(
+              rate('Unidentified requests per peer prefix (/24, /64); beyond it 429 instead of 401.', {
+                default: '100/s',
+              }),
+            ),
+            burst: Type.Optional(Type.Number({ minimum: 1, maximum: 1e6, default: 200, description: 'At once.' })),
+          },
+          'Traffic without a verified tenant.',
+        ),
+      ),
+      wire: Type.Optional(
+        strict(
+          {
+            headBytesMax: Type.Optional(size('Request line and headers, 1KiB to 16MiB.', { default: '32KiB' })),
+            headersMax: Type.Optional(
+              Type.Integer({ minimum: 8, maximum: 1000, default: 100, description: 'Header fields of a request.' }),
+            ),
+            targetBytesMax: Type.Optional(size('Request target, 1KiB to 16MiB.', { default: '8KiB' })),
+            bodyBytesMax: Type.Optional(size('Request body, where the route says nothing.', { default: '64MiB' })),
+            headTimeout: Type.Optional(duration('For a whole request head to arrive, 1ms to 1h.', { default: '10s' })),
+            idleTimeout: Type.Optional(duration('Without a byte in either direction, 1ms to 1h.', { default: '60s' })),
+            connectTimeout: Type.Optional(duration('To connect to an upstream, 1ms to 1h.', { default: '2s' })),
+            responseTimeout: Type.Optional(
+              duration('For the head of a response, where the route says nothing, 1ms to 1h.', { default: '30s' }),
+            ),
+            connectionsMax: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 1_000_000,
+                default: 20_000,
+                description: 'Client connections at once.',
+              }),
+            ),
+            upstreamConnectionsMax: Type.Optional(
+              Type.Integer({ minimum: 1, maximum: 65_535, default: 256, description: 'Connections to each upstream.' }),
+            ),
+            via: Type.Optional(flag('Add a Via header both ways.', false)),
+            fastPath: Type.Optional(
+              flag('Serve plain requests by the fast engine; false: everything by the general one.', true),
+            ),
+          },
+          'Bounds of the wire.',
+        ),
+      ),
+      status: Type.Optional(
+        strict(
+          {
+            host: Type.Optional(Type.String({ default: '0.0.0.0', description: 'Address.' })),
+            port: Type.Optional(port('Port; 0 picks a free one.', 15020)),
+          },
+          '/metrics, /livez, /readyz, /startupz.',
+        ),
+      ),
+      admin: Type.Optional(
+        strict(
+          {
+            host: Type.Optional(
+              Type.Union([Type.Literal('127.0.0.1'), Type.Literal('::1'), Type.Literal('localhost')], {
+                title: 'loopback address',
+                examples: ['127.0.0.1'],
+                default: '127.0.0.1',
+                description: 'Loopback only.',
+              }),
+            ),
+            port: Type.Optional(port('Port; 0 picks a free one.', 15000)),
+          },
+          'The read-only admin API.',
+        ),
+      ),
+      drain: Type.Optional(
+        strict(
+          {
+            grace: Type.Optional(
+              duration('From SIGTERM to the end of the last request, at most 1h.', { default: '25s' }),
+            ),
+          },
+          'How it stops.',
+        ),
+      ),
+      log: Type.Optional(
+        strict(
+          {
+            level: Type.Optional(
+              Type.Union([Type.Literal('debug'), Type.Literal('info'), Type.Literal('warn'), Type.Literal('error')], {
+                title: 'log level',
+                examples: ['info'],
+                default: 'info',
+                description: 'Least severe line that is written.',
+              }),
+            ),
+            access: Type.Optional(
+              Type.Union([Type.Literal('off'), Type.Literal('errors'), Type.Literal('sampled'), Type.Literal('all')], {
+                title: 'access log',
+                examples: ['errors'],
+                default: 'errors',
+                description: 'Which requests are written.',
+              }),
+            ),
+            sample: Type.Optional(
+              percent('Share of requests written by `access: sampled`; errors always are.', { default: '1%' }),
+            ),
+          },
+          'What is written to standard output.',
+        ),
+      ),
+    },
+    'How the sidecar runs. Read once, at start.',
+  ),
+  'The boot file. Every key of spec is also a flag (--inbound-port) and a variable (REEVE_INBOUND_PORT).',
+);
