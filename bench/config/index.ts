@@ -1,10 +1,11 @@
 /** How fast a change of the tenancy is live, what it costs the loop that moves requests, and how fast a sidecar starts. */
+
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
 import { openTenancy, type Tenancy } from '../../src/tenants/index.ts';
+import { quietWorld } from '../../test/helpers/quiet-world.ts';
 import { childSidecar } from '../../test/helpers/sidecar.ts';
 import type { Suite } from '../run.ts';
 import { fileText, PLAN, TENANTS } from './tenancy-text.ts';
@@ -58,10 +59,7 @@ function open(dir: string, stateDir?: string): Promise<Tenancy> {
     stateDir,
     allowShrink: false,
     removeGraceMs: 2000,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
-    metrics: createMetrics({ timers: systemTimers }),
+    ...quietWorld(),
   });
 }
 

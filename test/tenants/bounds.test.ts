@@ -14,8 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
-import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { systemTimers, type Timers } from '../../src/core/index.ts';
 import { ROUTES_MAX } from '../../src/tenants/catalogue/catalogue.ts';
 import { DOCUMENTS_MAX, loadFiles, textHash } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
@@ -23,6 +22,7 @@ import { parseMany } from '../../src/tenants/documents/parse-many.ts';
 import { readDirectory } from '../../src/tenants/documents/read-directory.ts';
 import { schemaId } from '../../src/tenants/generated/settings.ts';
 import { formatFinding, openTenancy } from '../../src/tenants/index.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
 
@@ -76,10 +76,7 @@ t.test('a tenancy of too many documents goes on with those within the bound', as
     stateDir: dir.stateDir,
     allowShrink: false,
     removeGraceMs: 0,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
-    metrics: createMetrics({ timers: systemTimers }),
+    ...quietWorld(),
   });
   t.teardown(async () => {
     await tenancy.close();
@@ -173,10 +170,7 @@ t.test(
       stateDir: undefined,
       allowShrink: true,
       removeGraceMs: 0,
-      clock: systemClock,
-      timers: systemTimers,
-      log: silentLog,
-      metrics: createMetrics({ timers: systemTimers }),
+      ...quietWorld(),
     });
     t.teardown(() => tenancy.close().then(() => dir.cleanUp()));
     const names = (): string[] => tenancy.snapshot.routes.map((each) => each.name).sort();

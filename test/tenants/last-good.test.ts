@@ -4,13 +4,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
+import { createMetrics } from '../../src/telemetry/index.ts';
 import { readLastGood, writeLastGood } from '../../src/tenants/catalogue/last-good.ts';
 import { type LiveObject, liveObject, NO_DOCUMENT } from '../../src/tenants/catalogue/live-object.ts';
 import type { LoadedFile } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { openTenancy } from '../../src/tenants/index.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
@@ -66,9 +67,7 @@ t.test('metrics say generation, results, findings and tenants by state', async (
     stateDir: undefined,
     allowShrink: false,
     removeGraceMs: 50,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
+    ...quietWorld(),
     metrics,
   });
   t.teardown(async () => {

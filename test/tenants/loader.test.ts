@@ -3,9 +3,10 @@ import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
-import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { createLog, createMetrics } from '../../src/telemetry/index.ts';
 import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 /** Small on disk; its documents and their problems do not fit into 40 MB, with the hooks of the test runner in the thread or without. */
@@ -20,7 +21,7 @@ t.test('a thread that runs out of memory costs no tenant: it is started again, a
   const metrics = createMetrics({ timers: systemTimers });
   const tenancy = await openTenancy({
     ...facts(dir.dir),
-    clock: systemClock,
+    ...quietWorld(),
     timers: { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 1000 ? 20 : ms, run) },
     log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
     metrics,
@@ -61,10 +62,9 @@ t.test('a change that cannot be put in force is tried again by a new thread, and
   let failures = 1;
   const tenancy = await openTenancy({
     ...facts(dir.dir),
-    clock: systemClock,
+    ...quietWorld(),
     timers: { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 1000 ? 20 : ms, run) },
     log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
-    metrics: createMetrics({ timers: systemTimers }),
     prepare: async ({ generation }) => {
       if (generation > 1 && failures-- > 0) throw new Error('a defect');
     },
@@ -84,10 +84,8 @@ t.test('a thread that cannot run at all is an error with a remedy', async (t) =>
   await t.rejects(
     openTenancy({
       ...facts(dir.dir),
-      clock: systemClock,
-      timers: systemTimers,
+      ...quietWorld(),
       log: createLog({ clock: systemClock, level: 'error', write: () => {} }),
-      metrics: createMetrics({ timers: systemTimers }),
       loaderHeapMb: 40,
     }),
     { code: 'config-loader-failed' },
@@ -132,10 +130,8 @@ t.test('a listener that throws is a line in the log; the others hear all the sam
   const lines: string[] = [];
   const tenancy = await openTenancy({
     ...facts(dir.dir),
-    clock: systemClock,
-    timers: systemTimers,
+    ...quietWorld(),
     log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
-    metrics: createMetrics({ timers: systemTimers }),
   });
   t.teardown(async () => {
     await tenancy.close();
@@ -167,10 +163,7 @@ t.test('a thread that was started before anybody listens keeps what it found unt
   await using tenancy = await openTenancy({
     ...facts(dir.dir),
     loader,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
-    metrics: createMetrics({ timers: systemTimers }),
+    ...quietWorld(),
   });
   t.equal(tenancy.snapshot.tenants.size, 2);
 });

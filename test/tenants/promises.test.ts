@@ -2,8 +2,8 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createLog, createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { systemClock } from '../../src/core/index.ts';
+import { createLog } from '../../src/telemetry/index.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { splitDocuments } from '../../src/tenants/documents/split.ts';
 import {
@@ -14,6 +14,7 @@ import {
   openTenancy,
   type Tenancy,
 } from '../../src/tenants/index.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, provider, type TenancyDir, tenant } from '../helpers/tenancy.ts';
 
@@ -23,10 +24,7 @@ async function open(t: Ending, dir: TenancyDir, o: { stateDir?: string; removeGr
     stateDir: undefined,
     allowShrink: false,
     removeGraceMs: 30,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
-    metrics: createMetrics({ timers: systemTimers }),
+    ...quietWorld(),
     ...o,
   });
   t.teardown(async () => {
@@ -357,10 +355,8 @@ t.test('what was wrong and is mended is said', async (t) => {
     stateDir: undefined,
     allowShrink: false,
     removeGraceMs: 30,
-    clock: systemClock,
-    timers: systemTimers,
+    ...quietWorld(),
     log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
-    metrics: createMetrics({ timers: systemTimers }),
   });
   t.teardown(async () => {
     await tenancy.close();

@@ -2,8 +2,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { type MonotonicMs, systemClock, systemTimers } from '../../src/core/index.ts';
-import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
+import { type MonotonicMs, systemTimers } from '../../src/core/index.ts';
 import { Catalogue, type Update } from '../../src/tenants/catalogue/catalogue.ts';
 import type { RemovalRules } from '../../src/tenants/catalogue/removals.ts';
 import { type LoadedFile, loadFiles } from '../../src/tenants/documents/load.ts';
@@ -20,6 +19,7 @@ import {
   sidecarSettings,
 } from '../../src/tenants/index.ts';
 import { SnapshotBuilder } from '../../src/tenants/snapshot/builder.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import { document, makeTenancy, plan, provider, tenant } from '../helpers/tenancy.ts';
 
 const rules = { allowShrink: true, removeGraceMs: 0, now: 0 as MonotonicMs };
@@ -110,10 +110,7 @@ t.test('a file that turns unreadable keeps its objects', async (t) => {
     stateDir: undefined,
     allowShrink: true,
     removeGraceMs: 0,
-    clock: systemClock,
-    timers: systemTimers,
-    log: silentLog,
-    metrics: createMetrics({ timers: systemTimers }),
+    ...quietWorld(),
     prepare: async ({ generation }) => void prepared.push(generation),
   });
   t.teardown(async () => {

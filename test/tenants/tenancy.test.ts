@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
-import { createLog, createMetrics, type Log } from '../../src/telemetry/index.ts';
+import { createLog, type Log } from '../../src/telemetry/index.ts';
 import { formatFinding, openTenancy, type Tenancy } from '../../src/tenants/index.ts';
+import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, provider, type TenancyDir, tenant } from '../helpers/tenancy.ts';
 
@@ -19,10 +20,8 @@ async function open(
     stateDir: undefined,
     allowShrink: false,
     removeGraceMs: 50,
-    clock: systemClock,
-    timers: systemTimers,
+    ...quietWorld(),
     log,
-    metrics: createMetrics({ timers: systemTimers }),
     ...o,
   });
   t.teardown(async () => {

@@ -2,7 +2,7 @@
 import Type, { type TObject, type TProperties } from 'typebox';
 import { NAME } from '../name.ts';
 
-export const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
+const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
 
 /** RFC 1035 §2.3.1, RFC 1123 §2.1. */
 export const LABEL = '[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?';
@@ -27,7 +27,7 @@ export const port = (description: string, preset: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: preset, description });
 export const flag = (description: string, preset: boolean) => Type.Boolean({ default: preset, description });
 
-export const metadata = strict(
+const metadata = strict(
   {
     name: name('Unique among the documents of its kind.'),
     labels: Type.Optional(
