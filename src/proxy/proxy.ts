@@ -225,7 +225,8 @@ class Listener implements Proxy {
       help: 'Requests by the engine that served them.',
       labels: { engine: ['fast', 'general'] },
     });
-    const countRequest = (engine: 'fast' | 'general'): void => requests.add(requests.index(engine));
+    const at = { fast: requests.index('fast'), general: requests.index('general') };
+    const countRequest = (engine: 'fast' | 'general'): void => requests.add(at[engine]);
     const connectionOf = (socket: Duplex): Connection => this.#connections.get(socket as Socket) as Connection;
     this.#accept(world, countRequest);
     const serve = (req: IncomingMessage, res: ServerResponse): void => {
