@@ -30,7 +30,7 @@ export const suite: Suite = {
       const one = await changeOne(join(root, 'one'), 1, rounds);
       const sharded = await changeOne(join(root, 'sharded'), 100, rounds);
       progress('all changed');
-      const full = await changeAll(join(root, 'full'), quick ? 2 : 5);
+      const full = await changeAll(join(root, 'full'), quick ? 3 : 15);
       progress('starts');
       const starts = await timeStarts(join(root, 'one'), join(root, 'state'), quick ? 2 : 5);
       progress('swaps of ..data');
@@ -41,7 +41,9 @@ export const suite: Suite = {
         one_file_p50_ms: quantile(one.tookMs, 0.5),
         sharded_p50_ms: quantile(sharded.tookMs, 0.5),
         loop_pause_one_ms: quantile([...one.pausesMs, ...sharded.pausesMs], 0.99),
-        loop_pause_full_ms: Math.max(...full.pausesMs),
+        // Of each reload the longest: half of the reloads held the loop no longer than this, none longer than the next.
+        loop_pause_full_ms: quantile(full.pausesMs, 0.5),
+        loop_pause_full_max_ms: Math.max(...full.pausesMs),
         full_reload_ms: quantile(full.tookMs, 0.5),
         start_yaml_ms: quantile(starts.yamlMs, 0.5),
         start_snapshot_ms: quantile(starts.snapshotMs, 0.5),

@@ -14,6 +14,7 @@ import type { ParsedDocument } from './documents/parse.ts';
 import { type DirectoryText, readDirectory } from './documents/read-directory.ts';
 import { type Watching, watchDirectory } from './documents/watch.ts';
 import type { Finding } from './model.ts';
+import { helpersStepBack } from './priority.ts';
 
 export interface LoaderOptions {
   readonly dir: string;
@@ -130,6 +131,8 @@ export class Loader {
   async #lookOnce(): Promise<void> {
     const { clock, timers } = this.#world;
     const began = clock.now();
+    // From the second look on, requests move beside it. Not earlier: they compile the loop's code as well, and a start waits for them.
+    if (this.#problems !== undefined) helpersStepBack();
     const read = await readDirectory(this.#options.dir);
     const files =
       'unreadable' in read
