@@ -13,7 +13,7 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { becomes, mib, quantile, rssOf, settled } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, engine, listening, root, settings } from '../helpers/sidecar.ts';
+import { childSidecar, listening, root, settings } from '../helpers/sidecar.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
