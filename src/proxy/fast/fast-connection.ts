@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import type { Reply } from '../../pipeline/index.ts';
 import { LINGER_BYTES_MAX, LINGER_MS } from '../bounds.ts';
 import { rescue } from '../rescue.ts';
+import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import type { FastClient } from './fast-client.ts';
 import { FastPassage } from './fast-passage.ts';
 import { type Peer, peerOf } from './request-head.ts';
@@ -24,11 +25,12 @@ const STASH_BYTES_MAX = 64 * 1024;
 const HEAD_TIMEOUT: Reply = { code: 'head-timeout', detail: 'The request did not arrive in time.' };
 const UNSOUND: Reply = { code: 'malformed-request', detail: 'The request is not sound HTTP/1.1.' };
 
-export class FastConnection implements FastClient {
+export class FastConnection implements FastClient, ByteSocketOwner {
   readonly peer: Peer;
   isLast = false;
   readonly #world: FastWorld;
   readonly #socket: Socket;
+  readonly #bytes: ByteSocket;
   /** Of a head that is not whole, or of the request being served. */
   #slate: Slate | undefined;
   #passage: FastPassage | undefined;
@@ -51,30 +53,31 @@ export class FastConnection implements FastClient {
     this.peer = peerOf(world, socket.remoteAddress ?? '');
     this.#since = world.clock.now();
     this.#headSince = this.#since;
-    socket.on('data', this.#onData).on('end', this.#onFin).on('drain', this.#onDrain).on('close', this.#onClose);
+    this.#bytes = new ByteSocket(socket, world.readBuffer, this);
+    socket.on('end', this.#onFin).on('close', this.#onClose);
   }
 
   /** All that was written is with the kernel. */
   get isFlushed(): boolean {
-    return this.#socket.writableLength === 0;
+    return this.#bytes.isFlushed;
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#bytes.pause();
   }
 
   resume(): void {
-    if (this.#stash === undefined || this.#stash.length < STASH_BYTES_MAX) this.#socket.resume();
+    if (this.#stash === undefined || this.#stash.length < STASH_BYTES_MAX) this.#bytes.resume();
   }
 
   write(bytes: Buffer): void {
     this.#since = this.#world.clock.now();
-    this.#socket.write(bytes);
+    this.#bytes.write(bytes);
   }
 
   flush(end: Uint8Array | undefined): boolean {
     this.#since = this.#world.clock.now();
-    return this.#world.outbox.flush(this.#socket, end);
+    return this.#world.outbox.flush(this.#bytes, end);
   }
 
   cut(): void {
@@ -99,7 +102,7 @@ export class FastConnection implements FastClient {
     this.#headSince = 0;
     if (this.#socket.destroyed) return;
     if (this.isLast) return this.#finish();
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#bytes.resume();
     const stash = this.#stash;
     if (this.#isReading || stash === undefined) return;
     this.#read(stash, this.#stashFrom, stash.length);
@@ -110,14 +113,14 @@ export class FastConnection implements FastClient {
     this.#isOver = true;
     this.#stash = undefined;
     this.#headSince = this.#world.clock.now();
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#bytes.resume();
     if (this.#contentLeft === 0) this.#socket.destroySoon();
   }
 
-  readonly #onData = (bytes: Buffer): void => {
+  onBytes(bytes: Buffer, length: number): void {
     this.#since = this.#world.clock.now();
-    this.#read(bytes, 0, bytes.length);
-  };
+    this.#read(bytes, 0, length);
+  }
 
   #read(bytes: Buffer, from: number, to: number): void {
     this.#isReading = true;
@@ -217,17 +220,19 @@ export class FastConnection implements FastClient {
 
   #handOver(bytes: Buffer, from: number, to: number): number {
     const socket = this.#socket;
-    socket.off('data', this.#onData).off('end', this.#onFin).off('drain', this.#onDrain).off('close', this.#onClose);
+    socket.off('end', this.#onFin).off('close', this.#onClose);
+    const unread = Buffer.from(bytes.subarray(from, to));
+    this.#bytes.release();
     this.#isOver = true;
     this.#stash = undefined;
-    this.#world.handOver(socket, bytes.subarray(from, to));
+    this.#world.handOver(socket, unread);
     return to;
   }
 
-  readonly #onDrain = (): void => {
+  onDrain(): void {
     this.#since = this.#world.clock.now();
     this.#passage?.onClientDrain();
-  };
+  }
 
   /** As in the general engine: a client that hangs up does not wait for an answer. */
   readonly #onFin = (): void => {

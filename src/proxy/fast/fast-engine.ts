@@ -11,6 +11,7 @@ import type { FastWorld } from './world.ts';
 
 /** How exact timeouts are. 10,000 idle connections cost about 1 ms a second. */
 const SWEEP_MS = 100;
+const READ_BYTES = 64 * 1024;
 
 export interface FastEngineHooks {
   /** The general engine takes the socket, and the bytes that were read of it, for good. */
@@ -32,6 +33,7 @@ export class FastEngine {
       pools: new UpstreamPools({ clock, timers, wire: config.wire }),
       outbox: new Outbox(),
       injectLines: new InjectLines(),
+      readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
       onBegin: hooks.onBegin,
       onEnd: hooks.onEnd,
       handOver: (socket, unread) => {

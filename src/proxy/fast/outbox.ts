@@ -8,8 +8,8 @@
  * Small writes share one buffer, which is used again when the kernel took all of it at once and given away when it did not. Large ones
  * get a buffer of their own.
  */
-import type { Socket } from 'node:net';
 import { CHUNK_ROOM, frameChunk } from '../../wire/index.ts';
+import type { ByteSocket } from './byte-socket.ts';
 
 const SHARED_BYTES = 16 * 1024;
 /** Framing beside head and content: the size, its line's end, the last chunk. */
@@ -38,16 +38,15 @@ export class Outbox {
   }
 
   /** False when no more should come before the socket drained. `end`: what ends a chunked body. */
-  flush(socket: Socket, end: Uint8Array | undefined): boolean {
+  flush(socket: ByteSocket, end: Uint8Array | undefined): boolean {
     const from = this.#chunkFrom === -1 ? 0 : this.#endChunk();
     if (end !== undefined) this.#addEnd(end);
     const bytes = this.#bytes;
     const length = this.#length;
     this.begin(0, undefined, 0);
-    if (length === from) return !socket.writableNeedDrain;
+    if (length === from) return socket.isFlushed;
     const mayGoOn = socket.write(bytes.subarray(from, length));
-    if (bytes === this.#shared && socket.writableLength > 0)
-      this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+    if (bytes === this.#shared && !mayGoOn) this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
     return mayGoOn;
   }
 

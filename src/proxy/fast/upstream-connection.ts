@@ -10,13 +10,16 @@
 import { connect, type Socket } from 'node:net';
 import { ChunkedReader, type ResponseReader } from '../../wire/index.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
+import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import type { Answering, Carrier, CarrierHome, Sending } from './carrier.ts';
 
 type State = 'connecting' | 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'over';
 
-export class UpstreamConnection implements Carrier {
+export class UpstreamConnection implements Carrier, ByteSocketOwner {
   readonly #pool: CarrierHome;
   readonly #socket: Socket;
+  /** From the moment it is connected. */
+  #bytes: ByteSocket | undefined;
   #state: State = 'connecting';
   #answering: Answering | undefined;
   #reader: ResponseReader | undefined;
@@ -33,30 +36,18 @@ export class UpstreamConnection implements Carrier {
   /** It carried a request before this one. */
   #isReused = false;
   since: number;
+  #whenDrained: (() => void) | undefined;
 
   constructor(pool: CarrierHome, answering: Answering) {
     this.#pool = pool;
     this.#answering = answering;
     this.since = pool.now();
-    this.#socket = connect({
-      ...dialling(pool.address),
-      noDelay: true,
-      onread: {
-        buffer: pool.buffer,
-        callback: (bytes, buffer) => {
-          this.#onBytes(buffer as Buffer, bytes);
-          return true;
-        },
-      },
-    });
+    this.#socket = connect({ ...dialling(pool.address), noDelay: true });
     this.#socket.on('connect', () => this.#onConnect());
     this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('error', () => this.#broke());
     this.#socket.on('close', () => this.#broke());
-    this.#socket.on('drain', () => this.#onDrain?.());
   }
-
-  #onDrain: (() => void) | undefined;
 
   get isIdle(): boolean {
     return this.#state === 'idle';
@@ -68,33 +59,33 @@ export class UpstreamConnection implements Carrier {
 
   /** Everything written was taken by the kernel: nobody's bytes are waited for. */
   get isFlushed(): boolean {
-    return this.#socket.writableLength === 0;
+    return this.#bytes?.isFlushed !== false;
   }
 
   begin(answering: Answering, bytes: Buffer, o: Sending): void {
     this.#answering = answering;
     this.#isForHead = o.isForHead;
     this.#isRequestWhole = o.isWhole;
-    this.#onDrain = o.onDrain;
+    this.#whenDrained = o.onDrain;
     this.#isUntouched = true;
     this.#state = 'head';
     this.since = this.#pool.now();
-    this.#socket.write(bytes);
+    this.#bytes?.write(bytes);
   }
 
   write(bytes: Buffer, isLast: boolean): boolean {
     if (isLast) this.#isRequestWhole = true;
     this.since = this.#pool.now();
-    return this.#socket.write(bytes);
+    return this.#bytes?.write(bytes) !== false;
   }
 
   pause(): void {
-    this.#socket.pause();
+    this.#bytes?.pause();
   }
 
   resume(): void {
     this.since = this.#pool.now();
-    this.#socket.resume();
+    this.#bytes?.resume();
   }
 
   destroy(): void {
@@ -110,6 +101,7 @@ export class UpstreamConnection implements Carrier {
   }
 
   #onConnect(): void {
+    this.#bytes = new ByteSocket(this.#socket, this.#pool.buffer, this);
     this.#state = 'idle';
     const answering = this.#answering as Answering;
     this.#answering = undefined;
@@ -146,7 +138,11 @@ export class UpstreamConnection implements Carrier {
     }
   }
 
-  #onBytes(bytes: Buffer, to: number): void {
+  onDrain(): void {
+    this.#whenDrained?.();
+  }
+
+  onBytes(bytes: Buffer, to: number): void {
     const answering = this.#answering;
     // Nobody asked for them.
     if (answering === undefined) return this.destroy();
@@ -238,9 +234,9 @@ export class UpstreamConnection implements Carrier {
   #release(): void {
     this.#state = 'idle';
     this.#answering = undefined;
-    this.#onDrain = undefined;
+    this.#whenDrained = undefined;
     this.since = this.#pool.now();
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#bytes?.resume();
     this.#pool.release(this);
   }
 
