@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit ← limits      endpoint ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit ← limits      endpoint, traceId ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -78,6 +78,8 @@ export class Exchange implements Arrival {
   /** By which limits know what they took for this exchange when they give it back. */
   permit: number;
   endpoint: Endpoint | undefined;
+  /** Of the trace it is sent on in: 32 hex digits. */
+  traceId: string | undefined;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
   readonly inject: string[];
   /** Body bytes, counted by the engine alone. */
@@ -104,6 +106,7 @@ export class Exchange implements Arrival {
     this.grant = undefined;
     this.permit = 0;
     this.endpoint = undefined;
+    this.traceId = undefined;
     this.inject = [];
     this.requestBytes = 0;
     this.responseBytes = 0;

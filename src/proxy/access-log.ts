@@ -2,8 +2,9 @@
 /** The access log: which requests are written down, and what of them. OpenTelemetry's names. No query: it may hold secrets. */
 import type { Random } from '../core/index.ts';
 import type { Exchange, Outcome, ReplyCode } from '../pipeline/index.ts';
-import { FieldName, type Log, type LogRecord, traceIdOf } from '../telemetry/index.ts';
+import { FieldName, type Log, type LogRecord } from '../telemetry/index.ts';
 import type { SidecarConfig } from '../tenants/index.ts';
+import { traceIdOfExchange } from './forwarded.ts';
 import { rescues } from './rescue.ts';
 
 export interface AccessLogOptions {
@@ -74,7 +75,7 @@ export class AccessLog {
     if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
     else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
     record.text(REQUEST_ID, x.id);
-    record.text(TRACE_ID, traceIdOf(x.headers.first('traceparent')));
+    record.text(TRACE_ID, traceIdOfExchange(x));
     record.number(BYTES_IN, x.requestBytes);
     record.number(BYTES_OUT, x.responseBytes);
     record.number(DURATION, durationMs);

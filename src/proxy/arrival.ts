@@ -53,7 +53,7 @@ export function arrive(world: ProxyWorld, req: IncomingMessage, passed: Passed, 
 export function headUp(world: ProxyWorld, req: IncomingMessage, passed: Passed, x: Exchange): string[] {
   const { config, random, isTrustedProxy } = world;
   const { authority } = passed;
-  continueTrace(x.headers, x.trustClass, random);
+  x.traceId = continueTrace(x.headers, x.trustClass, random).traceId;
   forwardedFields(x.headers, { address: x.peer, isTrusted: isTrustedProxy(x.peer), host: authority });
   if (config.wire.via) x.headers.append('Via', `${req.httpVersion} ${config.name}`);
   return ['Host', authority === undefined || authority === '' ? 'localhost' : authority, ...x.headers.raw, ...x.inject];

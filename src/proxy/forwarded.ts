@@ -4,8 +4,15 @@
  * replaced; what a trusted proxy says is kept and extended.
  */
 import type { Random } from '../core/index.ts';
-import type { TrustClass } from '../pipeline/index.ts';
-import { childOf, formatTraceparent, newTrace, parseTraceparent, type TraceContext } from '../telemetry/index.ts';
+import type { Exchange, TrustClass } from '../pipeline/index.ts';
+import {
+  childOf,
+  formatTraceparent,
+  newTrace,
+  parseTraceparent,
+  type TraceContext,
+  traceIdOf,
+} from '../telemetry/index.ts';
 import { foldName, type Headers, isToken } from '../wire/index.ts';
 
 const REQUEST_ID_CHARS_MAX = 128;
@@ -37,6 +44,11 @@ export function continueTrace(headers: Headers, trustClass: TrustClass, random: 
   const trace = given === undefined ? newTrace(random) : childOf(given, random);
   headers.append('traceparent', formatTraceparent(trace));
   return trace;
+}
+
+/** What its log line and its exemplar say: the trace it was sent on in, else what the client named. */
+export function traceIdOfExchange(x: Exchange): string | undefined {
+  return x.traceId ?? traceIdOf(x.headers.first('traceparent'));
 }
 
 /** By folded name: servers that map headers to variables read `X_Forwarded_For` as ours. */

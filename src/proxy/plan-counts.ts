@@ -2,7 +2,8 @@
 /** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most PLANS_MAX plans have rows of their own. */
 import type { Clock } from '../core/index.ts';
 import type { Exchange } from '../pipeline/index.ts';
-import { type Exemplar, type Metrics, OTHER, PLANS_MAX, traceIdOf } from '../telemetry/index.ts';
+import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
+import { traceIdOfExchange } from './forwarded.ts';
 
 const NOBODY = '-';
 const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'degrade', 'refused', 'none'] as const;
@@ -114,7 +115,7 @@ export class PlanCounts {
 
 /** Undefined for a request that was given up before it got a trace. */
 function exemplarOf(x: Exchange, value: number, wallMs: number): Exemplar | undefined {
-  const traceId = traceIdOf(x.headers.first('traceparent'));
+  const traceId = traceIdOfExchange(x);
   if (traceId === undefined) return undefined;
   const tenant = x.tenant?.id;
   return { labels: { trace_id: traceId, ...(tenant === undefined ? {} : { tenant }) }, value, wallMs };

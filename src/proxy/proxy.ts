@@ -6,6 +6,7 @@ import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import { AccessLog, type Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
+import { hasByteSockets } from './fast/byte-socket.ts';
 import { FastEngine } from './fast/fast-engine.ts';
 import { httpDate } from './http-date.ts';
 import { Passage } from './passage.ts';
@@ -197,7 +198,13 @@ class Listener implements Proxy {
       this.#connections.set(socket, new Connection(socket, world.date));
       for (const each of parse) each.call(server, socket);
     };
-    if (world.config.wire.fastPath)
+    const isFast = world.config.wire.fastPath;
+    if (isFast && !hasByteSockets)
+      world.log.warn('engine.fast_unavailable', {
+        reason: 'this Node does not give its stream_wrap binding',
+        remedy: 'everything is served by the general engine; run the Node that Reeve brings, without --permission',
+      });
+    if (isFast && hasByteSockets)
       this.#fast = new FastEngine(world, {
         handOver(socket, unread) {
           socket.unshift(unread);

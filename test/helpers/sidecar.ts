@@ -119,6 +119,8 @@ export async function childSidecar(
     readonly nodeArgs?: readonly string[];
     /** Its lines count where lines are counted: it starts in seconds then, so that only who tests the command itself asks for it. */
     readonly isCounted?: boolean;
+    /** Without any hook of the test runner in its Node: it puts them back into whatever is spawned. */
+    readonly isBare?: boolean;
   } = {},
 ): Promise<ChildSidecar> {
   const env: NodeJS.ProcessEnv = { ...environmentOf(process.env, more.isCounted ?? false), ...more.env };
@@ -129,10 +131,9 @@ export async function childSidecar(
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const child = spawn(process.execPath, [...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'], {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const node = [process.execPath, ...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'];
+  const [command, ...args] = more.isBare ? ['env', '-u', 'NODE_OPTIONS', ...node] : node;
+  const child = spawn(command as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   const lines: string[] = [];
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));

@@ -34,9 +34,21 @@ interface Handle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
 }
 
-const { WriteWrap, streamBaseState, kReadBytesOrError, kArrayBufferOffset, kLastWriteWasAsync } = (
-  process as unknown as { binding(name: string): StreamBinding }
-).binding('stream_wrap');
+/** Undefined where Node does not give it: under its permission model, or in another Node than ours. */
+function streamBinding(): StreamBinding | undefined {
+  try {
+    return (process as unknown as { binding(name: string): StreamBinding }).binding('stream_wrap');
+  } catch {
+    return undefined;
+  }
+}
+
+const binding = streamBinding();
+const { WriteWrap, streamBaseState, kReadBytesOrError, kArrayBufferOffset, kLastWriteWasAsync } = (binding ??
+  {}) as StreamBinding;
+
+/** Without them there is no fast engine. */
+export const hasByteSockets: boolean = binding !== undefined;
 
 export interface ByteSocketOwner {
   /** The bytes are in the shared buffer, from its beginning on, and only until this returns. */

@@ -33,6 +33,7 @@ export class FastEngine {
       pools: new UpstreamPools({ clock, timers, wire: config.wire }),
       outbox: new Outbox(),
       injectLines: new InjectLines(),
+      via: `1.1 ${config.name}`,
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
       onBegin: hooks.onBegin,
       onEnd: hooks.onEnd,

@@ -181,7 +181,7 @@ export class FastPassage implements Answering, Waiting {
       reader.contentLength = 0;
     }
     this.#isChunked = reader.framing === 'chunked' || reader.framing === 'close';
-    if (config.wire.via) headers.append('Via', `1.1 ${config.name}`);
+    if (config.wire.via) headers.append('Via', this.#world.via);
     this.#pipeline.response(this.#exchange, { status, headers });
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const head = writeHeadDown(reader, this.#client.isLast, headers.appended);

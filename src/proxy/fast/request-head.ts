@@ -3,11 +3,12 @@
  * The head that goes up: what the client sent and nobody removed, then our own lines in the order of the general engine (arrival.ts,
  * forwarded.ts): request id, trace, forwarding, Via, what stages inject.
  */
+import type { Random } from '../../core/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
-import { formatTraceparent, newTrace } from '../../telemetry/index.ts';
-import { type ByteHeaders, type FieldTable, foldName, knownId, SUSPECT } from '../../wire/index.ts';
+import { newTrace } from '../../telemetry/index.ts';
+import { type ByteHeaders, type FieldTable, foldName, type HeadWriter, knownId, SUSPECT } from '../../wire/index.ts';
 import { continueTrace, forwardedFields, isForwarding } from '../forwarded.ts';
-import { addBytes, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
+import { addBytes, addLines, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
@@ -17,6 +18,8 @@ export interface Peer {
   readonly isTrusted: boolean;
   /** X-Forwarded-For and -Proto, and the name of -Host. */
   readonly forwarded: Buffer;
+  /** What stands behind the value of -Host: its line's end, and Via. */
+  readonly afterHost: Buffer;
 }
 
 const HOST = knownId('host');
@@ -32,7 +35,13 @@ function bits(...names: Parameters<typeof knownId>[0][]): number {
 export function peerOf(world: FastWorld, address: string): Peer {
   const isTrusted = world.isTrustedProxy(address);
   const text = `${linesOf(['X-Forwarded-For', address, 'X-Forwarded-Proto', 'http'])}X-Forwarded-Host: `;
-  return { address, isTrusted, forwarded: Buffer.from(text, 'latin1') };
+  const afterHost = world.config.wire.via ? `\r\nVia: ${world.via}\r\n` : '\r\n';
+  return {
+    address,
+    isTrusted,
+    forwarded: Buffer.from(text, 'latin1'),
+    afterHost: Buffer.from(afterHost, 'latin1'),
+  };
 }
 
 /** Names that some servers fold into those of framing: `Content_Length` is CONTENT_LENGTH to CGI and WSGI. */
@@ -50,26 +59,38 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
   const { reader, writer } = slate;
   const { fields } = reader;
   const isPlain = x.trustClass === 'edge' && !peer.isTrusted;
-  if (isPlain) {
-    dropMarked(fields, FORWARDING | TRACE);
-    headers.append('traceparent', formatTraceparent(newTrace(random)));
-  } else {
-    continueTrace(headers, x.trustClass, random);
+  if (isPlain) dropMarked(fields, FORWARDING | TRACE);
+  else {
+    x.traceId = continueTrace(headers, x.trustClass, random).traceId;
     forwardedFields(headers, { address: peer.address, isTrusted: peer.isTrusted, host: reader.authority() });
   }
   if (reader.contentLength === -1 && WITH_CONTENT.has(reader.method)) reader.contentLength = 0;
   writer.request(reader, NO_BLOCK);
   reopenHead(writer);
-  addText(writer, linesOf(headers.appended));
+  addLines(writer, headers.appended);
   if (isPlain) {
+    x.traceId = addNewTrace(writer, random);
     const host = fields.first(HOST);
     addBytes(writer, peer.forwarded, 0, peer.forwarded.length);
     addBytes(writer, fields.bytes, fields.valueFrom(host), fields.valueTo(host));
-    addText(writer, config.wire.via ? `\r\nVia: 1.1 ${config.name}\r\n` : '\r\n');
-  } else if (config.wire.via) addText(writer, `Via: 1.1 ${config.name}\r\n`);
+    addBytes(writer, peer.afterHost, 0, peer.afterHost.length);
+  } else if (config.wire.via) addLines(writer, ['Via', world.via]);
   const inject = injectLines.of(x);
   addBytes(writer, inject, 0, inject.length);
   endHead(writer);
+}
+
+/** A line as `formatTraceparent` has it. Says the trace's id. */
+function addNewTrace(writer: HeadWriter, random: Random): string {
+  const { traceId, spanId, flags } = newTrace(random);
+  addText(writer, 'traceparent: 00-');
+  addText(writer, traceId);
+  addText(writer, '-');
+  addText(writer, spanId);
+  addText(writer, '-');
+  addText(writer, flags);
+  addText(writer, '\r\n');
+  return traceId;
 }
 
 /** Known names by their bits, and whatever folds to a forwarding one. */

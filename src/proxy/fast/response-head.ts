@@ -2,7 +2,7 @@
 /** The head that goes to the client, and what an upstream's answer may not be. */
 import { STATUS_CODES } from 'node:http';
 import { type Headers, HeadWriter, mayTrail, type ResponseReader } from '../../wire/index.ts';
-import { addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
+import { addLines, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 
 /** One for all: a head is copied from it at once. */
 const writer = new HeadWriter();
@@ -11,7 +11,7 @@ const writer = new HeadWriter();
 export function writeHeadDown(reader: ResponseReader, isLast: boolean, appended: readonly string[]): HeadWriter {
   writer.response(reader, isLast, NO_BLOCK);
   reopenHead(writer);
-  addText(writer, linesOf(appended));
+  addLines(writer, appended);
   endHead(writer);
   return writer;
 }

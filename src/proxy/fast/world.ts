@@ -12,6 +12,8 @@ export interface FastWorld extends ProxyWorld {
   /** One for all: it is filled and written within one read. */
   readonly outbox: Outbox;
   readonly injectLines: InjectLines;
+  /** Value of the field that names this hop. */
+  readonly via: string;
   /** What clients send is read into it, one read after the other. */
   readonly readBuffer: Buffer;
   /** The fast engine has no more to do with the socket; `unread` are the bytes from the beginning of the next request. */
