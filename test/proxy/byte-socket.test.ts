@@ -63,7 +63,7 @@ t.test('what is read is told from the shared buffer, and an end as the socket ha
 t.test('what the kernel does not take is waited for, in its order', async (t) => {
   const pair = await pairOf(t);
   const { peer, bytes } = pair;
-  const part = (at: number): Buffer => Buffer.alloc(4 * 2 ** 20, at);
+  const part = (at: number): Buffer => Buffer.alloc(32 * 2 ** 20, at);
   peer.pause();
   t.equal(bytes.write(part(1)), false);
   t.equal(bytes.isFlushed, false);
@@ -71,9 +71,9 @@ t.test('what the kernel does not take is waited for, in its order', async (t) =>
   t.equal(pair.drains, 0);
   const read: Buffer[] = [];
   peer.on('data', (chunk) => read.push(chunk)).resume();
-  t.ok(await becomes(() => pair.drains === 1), 'told once, when all is with the kernel');
+  t.ok(await becomes(() => pair.drains === 1, 20_000), 'told once, when all is with the kernel');
   t.equal(bytes.isFlushed, true);
-  t.ok(await becomes(() => read.reduce((sum, each) => sum + each.length, 0) === 8 * 2 ** 20));
+  t.ok(await becomes(() => read.reduce((sum, each) => sum + each.length, 0) === 64 * 2 ** 20, 20_000));
   t.ok(Buffer.concat(read).equals(Buffer.concat([part(1), part(2)])));
 });
 
@@ -113,7 +113,7 @@ t.test('a peer that is gone ends it, and neither a write nor a pause after that 
 t.test('a write that is under way when it is destroyed tells nothing', async (t) => {
   const pair = await pairOf(t);
   pair.peer.pause();
-  t.equal(pair.bytes.write(Buffer.alloc(16 * 2 ** 20)), false);
+  t.equal(pair.bytes.write(Buffer.alloc(64 * 2 ** 20)), false);
   const closed = new Promise((resolve) => pair.socket.once('close', resolve));
   pair.socket.destroy();
   await closed;
@@ -141,4 +141,47 @@ t.test('released, it is a stream again, whose bytes are its own', async (t) => {
   t.equal(Buffer.concat(chunks).toString(), 'secondthird');
   t.same(told, ['first']);
   socket.pause();
+});
+
+t.test('a write that fails later ends it as well', async (t) => {
+  const pair = await pairOf(t);
+  const closed = new Promise((resolve) => pair.socket.once('close', resolve));
+  pair.peer.pause();
+  pair.bytes.pause();
+  t.equal(pair.bytes.write(Buffer.alloc(64 * 2 ** 20)), false);
+  pair.peer.resetAndDestroy();
+  await closed;
+  t.equal(pair.drains, 0);
+});
+
+t.test('its end waits for what was written', async (t) => {
+  const { socket, peer, bytes } = await pairOf(t);
+  const whole = 64 * 2 ** 20;
+  peer.pause();
+  t.equal(bytes.write(Buffer.alloc(whole)), false);
+  socket.destroySoon();
+  let read = 0;
+  const ended = new Promise((resolve) => peer.once('end', resolve));
+  peer.on('data', (chunk) => {
+    read += chunk.length;
+  });
+  peer.resume();
+  await ended;
+  t.equal(read, whole);
+});
+
+t.test('a socket that was connected reads nothing before it is one', async (t) => {
+  const server = createServer((socket) => void socket.end('at once'));
+  const port = await listening(t, server);
+  const told: string[] = [];
+  const socket = connect(port, '127.0.0.1');
+  const ended = new Promise((resolve) => socket.once('end', resolve));
+  socket.once('connect', () => {
+    new ByteSocket(socket, Buffer.alloc(1024), {
+      onBytes: (read, length) => void told.push(read.toString('latin1', 0, length)),
+      onDrain: () => {},
+    });
+  });
+  await ended;
+  t.same(told, ['at once']);
 });

@@ -70,6 +70,56 @@ t.test('who pipelines more than is served is not read any further', async (t) =>
   t.ok(more < 2_000_000, `${more} bytes more for 300 requests served`);
 });
 
+t.test('who pipelines and does not read is not served any further', async (t) => {
+  const answer = 'a'.repeat(50_000);
+  let served = 0;
+  const upstream = await httpBackend(t, (req, res) => {
+    served++;
+    res.end(`${req.url};${answer}`);
+  });
+  const sidecar = await sidecarForTest(t, upstream, { settings: FAST });
+  const { socket, text } = await openRaw(t, sidecar.port);
+  socket.pause();
+  const count = 2000;
+  const all = Array.from({ length: count }, (_, at) => request(`GET /${at}`)).join('');
+  socket.write(`${all}${request('GET /last', 'Connection: close')}`);
+  const before = await settled(() => served, 200);
+  t.ok(before < count / 2, `${before} of ${count} answers are with the kernel, or wait for it`);
+  socket.resume();
+  t.ok(await becomes(() => socket.closed, 20_000));
+  t.same(
+    text().match(/\/\w+(?=;)/g),
+    [...Array.from({ length: count }, (_, at) => `/${at}`), '/last'],
+    'all of them, in their order',
+  );
+});
+
+t.test('a client that leaves before its turn is not sent up', async (t) => {
+  const seen: string[] = [];
+  const waiting: (() => void)[] = [];
+  const upstream = await httpBackend(t, (req, res) => {
+    seen.push(req.url as string);
+    if (req.url === '/slow') waiting.push(() => res.end('ok'));
+    else res.end('ok');
+  });
+  const sidecar = await sidecarForTest(t, upstream, { settings: { ...FAST, 'wire.upstreamConnectionsMax': '1' } });
+  const slow = await openRaw(t, sidecar.port);
+  slow.socket.write(request('GET /slow'));
+  t.ok(await becomes(() => waiting.length === 1));
+  for (const leave of ['destroy', 'resetAndDestroy'] as const) {
+    const { socket } = await openRaw(t, sidecar.port);
+    socket.write(request('POST /up', 'Content-Length: 100000', 'x'.repeat(20_000)));
+    t.ok(await becomes(async () => (await traffic(sidecar)).inFlight === 2));
+    socket[leave]();
+    t.ok(await becomes(async () => (await traffic(sidecar)).inFlight === 1, 1000), `${leave} is seen at once`);
+  }
+  waiting[0]?.();
+  t.ok(await becomes(() => counts(slow.text()) === 1));
+  slow.socket.write(request('GET /after'));
+  t.ok(await becomes(() => counts(slow.text()) === 2));
+  t.same(seen, ['/slow', '/after']);
+});
+
 /** More than the kernel holds of both connections. */
 const UPLOAD_BYTES = 30_000_000;
 

@@ -36,6 +36,7 @@ interface Handle {
 
 /** Undefined where Node does not give it: under its permission model, or in another Node than ours. */
 function streamBinding(): StreamBinding | undefined {
+  if (!process.versions.node.startsWith('24.')) return undefined;
   try {
     return (process as unknown as { binding(name: string): StreamBinding }).binding('stream_wrap');
   } catch {

@@ -4,7 +4,7 @@
  * head that is not goes, with all bytes from its beginning on, to the general engine, and the connection with it.
  *
  *   bytes ─▶ head ─ boring ─▶ FastPassage ─▶ over ─▶ next head, or the end of the connection
- *              │                └─ what comes meanwhile: content of the request, then the stash (pipelined, bounded)
+ *              │                └─ what comes meanwhile, or before the last answer is with the kernel: content, then the stash (pipelined, bounded)
  *              └─ other ─▶ handed over, untouched
  */
 import type { Socket } from 'node:net';
@@ -102,6 +102,12 @@ export class FastConnection implements FastClient, ByteSocketOwner {
     this.#headSince = 0;
     if (this.#socket.destroyed) return;
     if (this.isLast) return this.#finish();
+    this.#goOn();
+  }
+
+  /** The next of what was pipelined, or of what is read. Not before the last answer is with the kernel: who does not read is not served. */
+  #goOn(): void {
+    if (!this.isFlushed) return;
     this.#bytes.resume();
     const stash = this.#stash;
     if (this.#isReading || stash === undefined) return;
@@ -140,7 +146,7 @@ export class FastConnection implements FastClient, ByteSocketOwner {
     while (at < to) {
       if (this.#contentLeft > 0) at = this.#readContent(bytes, at, to);
       else if (this.#isOver) return;
-      else if (this.#passage !== undefined) return this.#keep(bytes, at, to);
+      else if (this.#passage !== undefined || !this.isFlushed) return this.#keep(bytes, at, to);
       else at = this.#slate === undefined ? this.#readHead(bytes, at, to) : this.#readMore(bytes, at, to);
     }
     if (this.#stash === bytes) this.#stash = undefined;
@@ -231,7 +237,8 @@ export class FastConnection implements FastClient, ByteSocketOwner {
 
   onDrain(): void {
     this.#since = this.#world.clock.now();
-    this.#passage?.onClientDrain();
+    if (this.#passage !== undefined) this.#passage.onClientDrain();
+    else if (!this.#isOver) this.#goOn();
   }
 
   /** As in the general engine: a client that hangs up does not wait for an answer. */

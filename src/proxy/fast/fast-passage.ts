@@ -25,6 +25,9 @@ import { hintOf, lastChunkWith, messageOf, writeHeadDown } from './response-head
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
+/** Content kept for a connection that is not there yet; one read more may come on top. A client that is not read is not seen leaving either. */
+const EARLY_BYTES_MAX = 64 * 1024;
+
 export class FastPassage implements Answering, Waiting {
   readonly #world: FastWorld;
   readonly #client: FastClient;
@@ -162,7 +165,7 @@ export class FastPassage implements Answering, Waiting {
       return;
     }
     this.#early = this.#early === undefined ? copy : Buffer.concat([this.#early, copy]);
-    if (this.#contentLeft > 0) this.#client.pause();
+    if (this.#contentLeft > 0 && this.#early.length >= EARLY_BYTES_MAX) this.#client.pause();
   }
 
   onInterim(reader: ResponseReader): void {

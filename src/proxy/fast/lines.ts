@@ -2,12 +2,15 @@
 /** Field lines of our own, behind those a `HeadWriter` wrote. */
 import type { HeadWriter } from '../../wire/index.ts';
 
+/** Above Latin-1, a character loses its upper byte when it is written, and may become the end of a line. */
+const NOT_ONE_LINE = /[\n\r\u0100-\uffff]/;
+
 /** Names and values alternating. Throws on a value that would be more than one line: nothing of ours has such a one. */
 export function linesOf(pairs: readonly string[]): string {
   let text = '';
   for (let i = 0; i < pairs.length; i += 2) {
     const value = pairs[i + 1] as string;
-    if (value.includes('\n') || value.includes('\r')) throw new Error(`the value of ${pairs[i]} is not one line`);
+    if (NOT_ONE_LINE.test(value)) throw new Error(`the value of ${pairs[i]} is not one line`);
     text += `${pairs[i]}: ${value}\r\n`;
   }
   return text;
