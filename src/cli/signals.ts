@@ -1,13 +1,29 @@
+/** Signals that end a command. */
+import { systemClock } from '../core/index.ts';
+
+/** A Ctrl-C reaches the whole group, and npm passes it on once more: what comes within this time, ms, is the same one. A person is slower. */
+const ECHO_MS = 300;
+
+/** Each signal once, however many times a terminal and npm send it for one key. */
+export function onSignals(signals: readonly NodeJS.Signals[], stop: (signal: NodeJS.Signals) => void): void {
+  let lastAt = Number.NEGATIVE_INFINITY;
+  const listener = (signal: NodeJS.Signals): void => {
+    const isEcho = signal === 'SIGINT' && systemClock.now() - lastAt < ECHO_MS;
+    lastAt = systemClock.now();
+    if (!isEcho) stop(signal);
+  };
+  for (const signal of signals) process.on(signal, listener);
+}
+
 /** SIGTERM and SIGINT: the first ends gracefully, the second at once. */
 export function onStop(graceful: () => Promise<void>): void {
   let isStopping = false;
-  const stop = (): void => {
+  onSignals(['SIGTERM', 'SIGINT'], () => {
     if (isStopping) process.exit(1);
     isStopping = true;
     void graceful().then(
       () => process.exit(0),
       () => process.exit(1),
     );
-  };
-  process.on('SIGTERM', stop).on('SIGINT', stop);
+  });
 }

@@ -1,7 +1,7 @@
 /** `reeve run` as it is used beside an editor: the application's code is ours, signals reach it once, settings are what was said. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -75,23 +75,15 @@ t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
   const words = [process.execPath, REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING];
-  const child = spawn('/usr/bin/script', onTerminal(words), {
-    cwd: root,
-    env: { ...terminalEnvironment, ...PORTS },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  t.teardown(() => child.kill('SIGKILL'));
-  let shown = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (shown += chunk.toString()));
-  const exited = new Promise((resolve) => child.once('close', resolve));
-  t.ok(await becomes(() => /http:\/\/localhost:\d+/.test(shown) && shown.includes('│ ready'), 20_000), shown);
-  child.stdin.write('\u0003');
-  t.equal(await exited, 1, shown);
+  const { child, shown, exited } = atTerminal(t, words);
+  t.ok(await becomes(() => /http:\/\/localhost:\d+/.test(shown()) && shown().includes('│ ready'), 20_000), shown());
+  child.stdin.write(CTRL_C);
+  t.equal(await exited, 1, shown());
 });
 
-/** Answers `/slow` after a moment and `/never` not at all; a SIGTERM ends it at once with 5. */
+/** Answers `/slow` after a moment and `/never` not at all; a SIGTERM ends it at once with 5, a SIGINT with 6. */
 const SERVING =
-  'process.on("SIGTERM",()=>process.exit(5));require("http").createServer((q,s)=>{console.log("got "+q.url);if(q.url==="/slow")setTimeout(()=>s.end("whole"),700)}).listen(process.argv[1],"127.0.0.1",()=>console.log("ready"))';
+  'process.on("SIGTERM",()=>process.exit(5)).on("SIGINT",()=>process.exit(6));require("http").createServer((q,s)=>{console.log("got "+q.url);if(q.url==="/slow")setTimeout(()=>s.end("whole"),700)}).listen(process.argv[1],"127.0.0.1",()=>console.log("ready"))';
 
 t.test(
   'what is in flight at a SIGTERM is finished before the application hears of it; a second does not wait',
@@ -134,6 +126,112 @@ t.test(
     }
   },
 );
+
+t.test(
+  'a Ctrl-C at a terminal drains first, also by way of npm; a second does not wait',
+  { skip: !hasTerminal },
+  async (t) => {
+    const dir = makeTenancy();
+    t.teardown(() => dir.cleanUp());
+    const npm = ['npm', 'run', '-s', 'reeve', '--'];
+    for (const [command, path] of [
+      [[process.execPath, REEVE], '/slow'],
+      [npm, '/slow'],
+      [[process.execPath, REEVE], '/never'],
+    ] as const) {
+      const appPort = await freePort();
+      const app = [process.execPath, '-e', SERVING, String(appPort)];
+      const words = [...command, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--', ...app];
+      const { child, shown, exited } = atTerminal(t, words);
+      t.ok(await becomes(() => /http:\/\/localhost:\d+/.test(shown()) && shown().includes('│ ready'), 20_000), shown());
+      const port = Number(/http:\/\/localhost:(\d+)/.exec(shown())?.[1]);
+      const answer = exchangeRaw(
+        port,
+        `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`,
+        { responses: 1, waitMs: 10_000 },
+      );
+      t.ok(await becomes(() => shown().includes(`got ${path}`)), 'a request is in flight');
+      const began = performance.now();
+      child.stdin.write(CTRL_C);
+      t.ok(await becomes(() => shown().includes('sidecar.draining')));
+      if (path === '/never') await pressUntil(child, exited);
+      const { responses } = await answer;
+      // npm's own is that of the signal.
+      t.equal(await exited, command === npm ? 130 : 6, `${path}: the code of the application`);
+      if (path === '/slow') t.match(responses[0], { status: 200, body: 'whole' }, command[0]);
+      else t.ok(performance.now() - began < 8000, 'long before the grace is over');
+    }
+  },
+);
+
+t.test(
+  'what is typed reaches the application, and a terminal that goes away ends it',
+  { skip: !hasTerminal },
+  async (t) => {
+    const dir = makeTenancy();
+    t.teardown(() => dir.cleanUp());
+    const file = join(dir.dir, '../ended');
+    const script = `process.stdin.on("data",(d)=>console.log("typed "+d));process.on("SIGHUP",()=>{require("fs").writeFileSync(${JSON.stringify(file).replaceAll('"', '`')},"SIGHUP");process.exit(0)});setInterval(()=>{},1000);console.log("ready")`;
+    const { child, shown } = atTerminal(t, [
+      process.execPath,
+      REEVE,
+      'run',
+      '--tenancy',
+      dir.dir,
+      '--',
+      process.execPath,
+      '-e',
+      script,
+    ]);
+    t.ok(await becomes(() => shown().includes('│ ready'), 20_000), shown());
+    child.stdin.write('hello\n');
+    t.ok(await becomes(() => shown().includes('typed hello')), shown());
+    child.kill('SIGKILL');
+    t.ok(await becomes(() => existsSync(file), 20_000), 'the application heard of it');
+  },
+);
+
+t.test("the application is found in the caller's PATH, without what npm puts before it", async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const own = join(root, 'node_modules/.bin');
+  const PATH = ['/x/node-gyp-bin', own, '/x/node_modules/.bin', process.env['PATH']].join(':');
+  const script = 'console.log("PATH="+process.env.PATH)';
+  const { stdout } = reeveProcess(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], {
+    ...PORTS,
+    PATH,
+  });
+  const dirs = /PATH=(.*)/.exec(stdout)?.[1]?.split(':') ?? [];
+  t.equal(dirs[0], '/x/node_modules/.bin');
+  t.notOk(dirs.includes(own));
+});
+
+const CTRL_C = '\u0003';
+
+interface AtTerminal {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly shown: () => string;
+  readonly exited: Promise<unknown>;
+}
+
+function atTerminal(t: { teardown(end: () => unknown): void }, words: readonly string[]): AtTerminal {
+  const child = spawn('/usr/bin/script', onTerminal(words), {
+    cwd: root,
+    env: { ...terminalEnvironment, ...PORTS },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  t.teardown(() => child.kill('SIGKILL'));
+  let shown = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (shown += chunk.toString()));
+  return { child, shown: () => shown, exited: new Promise((resolve) => child.once('close', resolve)) };
+}
+
+/** As a person does who presses until it helps; the first is too close to the one before to count. */
+async function pressUntil({ stdin }: AtTerminal['child'], exited: Promise<unknown>): Promise<void> {
+  const timer = setInterval(() => stdin.write(CTRL_C), 400);
+  await exited;
+  clearInterval(timer);
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

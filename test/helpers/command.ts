@@ -41,7 +41,7 @@ for (const name of ['stdout', 'stderr'] as const) {
 }
 
 /** Those that a command listens to: it would end, the tests go on. */
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** In this process, without the start of another: the same program with the same words. One at a time: they share the exit code. */
 export async function reeve(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {

@@ -2,12 +2,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
+import { basename, delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ReeveError } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
 import { paint } from '../output.ts';
+import { packageRoot } from '../root.ts';
 import { type RunningSidecar, startSidecar } from '../sidecar.ts';
+import { onSignals } from '../signals.ts';
 import { requireDirectory } from './config.ts';
 
 interface RunOptions {
@@ -17,6 +20,8 @@ interface RunOptions {
 }
 
 const APP_PORT = '8080';
+/** What a terminal sends to the group before it would otherwise reach the application before the drain. On Windows a group is a window. */
+const HAS_OWN_GROUP = process.platform !== 'win32';
 
 export async function run([program, ...args]: string[], options: RunOptions): Promise<void> {
   const config = await bootFrom(options.config, settingsOf(options), process.env);
@@ -24,7 +29,11 @@ export async function run([program, ...args]: string[], options: RunOptions): Pr
   requireDirectory(config.tenancy.dir);
   const sidecar = await startSidecar(config, { linePrefix: mark('reeve') });
   process.stdout.write(`${mark('reeve')}${welcome(sidecar, config)}\n`);
-  const app = spawn(program as string, args, { stdio: ['inherit', 'pipe', 'pipe'] });
+  const app = spawn(program as string, args, {
+    stdio: ['inherit', 'pipe', 'pipe'],
+    env: { ...process.env, PATH: pathOfApp() },
+    detached: HAS_OWN_GROUP,
+  });
   const printed = [copyLines(app.stdout, process.stdout), copyLines(app.stderr, process.stderr)];
   passSignalsOn(app, sidecar);
   try {
@@ -51,6 +60,15 @@ function settingsOf({ appPort, tenancy, config }: RunOptions): Record<string, un
   };
 }
 
+/** Without what npm puts before it for us: our own Node would otherwise be the application's. */
+function pathOfApp(): string | undefined {
+  const own = join(packageRoot(), 'node_modules/.bin');
+  return process.env['PATH']
+    ?.split(delimiter)
+    .filter((dir) => dir !== own && basename(dir) !== 'node-gyp-bin')
+    .join(delimiter);
+}
+
 function welcome({ ports, tenancy }: RunningSidecar, { upstream }: SidecarConfig): string {
   return `http://localhost:${ports.inbound} → ${upstream}, ${tenancy.snapshot.tenants.size} tenants; metrics on ${ports.status}, admin on ${ports.admin}`;
 }
@@ -62,7 +80,7 @@ function mark(who: 'reeve' | 'app'): string {
 /** Line by line, no faster than the terminal takes them. */
 async function copyLines(from: NodeJS.ReadableStream, to: NodeJS.WritableStream): Promise<void> {
   for await (const line of createInterface({ input: from }))
-    if (!to.write(`${mark('app')}${line}\n`)) await once(to, 'drain');
+    if (!to.write(`${mark('app')}${line}\n`)) await once(to, 'drain').catch(() => {});
 }
 
 /**
@@ -73,7 +91,7 @@ function passSignalsOn(app: ChildProcess, sidecar: RunningSidecar): void {
   let isDraining = false;
   let isPassedOn = false;
   const passOn = (signal: NodeJS.Signals): void => {
-    app.kill(isPassedOn ? 'SIGKILL' : signal);
+    send(app, isPassedOn ? 'SIGKILL' : signal);
     isPassedOn = true;
   };
   const stop = (signal: NodeJS.Signals): void => {
@@ -83,12 +101,23 @@ function passSignalsOn(app: ChildProcess, sidecar: RunningSidecar): void {
       return;
     }
     isDraining = true;
-    // A Ctrl-C at a terminal has reached the application already.
-    isPassedOn = signal === 'SIGINT' && process.stdin.isTTY === true;
+    isPassedOn = !HAS_OWN_GROUP && signal === 'SIGINT' && process.stdin.isTTY === true;
     const after = (): void => void (isPassedOn || passOn(signal));
     void sidecar.drain().then(after, after);
   };
-  process.on('SIGTERM', stop).on('SIGINT', stop);
+  onSignals(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'], stop);
+  // A terminal that is gone, or a reader that has had enough.
+  process.stdout.removeAllListeners('error').on('error', () => isDraining || stop('SIGHUP'));
+  // Nothing else would reach it then.
+  process.once('exit', () => send(app, 'SIGTERM'));
+}
+
+/** What a terminal sends goes to all of the application's processes, as a terminal does it; SIGTERM to the one that was started. */
+function send(app: ChildProcess, signal: NodeJS.Signals): void {
+  const { pid, exitCode, signalCode } = app;
+  if (pid === undefined || exitCode !== null || signalCode !== null) return;
+  if (signal === 'SIGTERM' || !HAS_OWN_GROUP) app.kill(signal);
+  else process.kill(-pid, signal);
 }
 
 /** Resolves with the exit code of the application; when it ends, we do. */
