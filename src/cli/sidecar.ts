@@ -64,7 +64,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   // Whatever ends the process: the records of its last turn are written.
   process.once('exit', output.flush);
   closer.add(() => {
-    output.flush();
+    output.close();
     process.off('exit', output.flush);
   });
   const log: Log =

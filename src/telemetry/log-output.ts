@@ -41,6 +41,7 @@ export class LogOutput {
   #dropped = 0;
   /** Lines of the gap that is open now. */
   #inGap = 0;
+  #isClosed = false;
 
   constructor({ stream, timers, prefix = '', unwrittenMax = UNWRITTEN_MAX, onReaderBack }: LogOutputOptions) {
     this.#stream = stream;
@@ -66,6 +67,13 @@ export class LogOutput {
   writeRecord(bytes: Buffer, length: number): void {
     if (this.#length === 0) this.#timers.afterPoll(this.flush);
     this.#add(bytes, length);
+    if (this.#isClosed) this.flush();
+  }
+
+  /** From now on no line waits for the end of the turn: the process may end before it. */
+  close(): void {
+    this.#isClosed = true;
+    this.flush();
   }
 
   /** Writes what waits in the batch. */

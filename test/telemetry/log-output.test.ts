@@ -84,7 +84,11 @@ t.test('records of a turn are one write, in order with other lines, each behind 
   const long = 'x'.repeat(100_000);
   for (const each of ['six', long, 'seven']) record(each);
   output.flush();
-  t.equal(writes.join(''), `> six\n> ${long}\n> seven\n`);
+  t.equal(writes.splice(0).join(''), `> six\n> ${long}\n> seven\n`);
+  record('eight');
+  output.close();
+  record('nine');
+  t.same(writes, ['> eight\n', '> nine\n'], 'once closed, nothing waits for a turn that may not come');
 });
 
 t.test('bytes that the stream has not written yet are not overwritten', async (t) => {
