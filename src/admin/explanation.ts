@@ -2,9 +2,12 @@
  * One request explained without making it: who it would have to prove to be and how, which route it takes, what the limits have left, and
  * what it would get now. For `/v1/explain` and `reeve limits check`; spends nothing and shows no secret.
  */
+import { METHODS } from 'node:http';
+import { nearest } from '../core/index.ts';
 import type { LimitsExplanation } from '../limits/index.ts';
 import { APPLICATION, rescues } from '../proxy/index.ts';
 import { routeOf, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
+import { REFUSED_METHODS } from '../wire/index.ts';
 
 /** How the sidecar finds out who a tenant is: its boot configuration, without the secret. */
 export interface IdentityView
@@ -19,6 +22,8 @@ export interface SourceExplanation {
   readonly isProof: boolean;
   /** What of a request means this tenant here; empty when nothing does. */
   readonly accepts: readonly string[];
+  /** What would mean this tenant, but is refused whatever it holds, and why. */
+  readonly refuses?: string;
 }
 
 export interface Explanation {
@@ -60,6 +65,8 @@ export interface ExplainView {
   explainLimits(tenant: Tenant, asked: Asked): LimitsExplanation;
 }
 
+const NO_PEPPER = 'its API keys: this sidecar has no pepper to verify them (set identity.pepperFile)';
+
 /** What a tenant that may only read may still send. */
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -90,6 +97,13 @@ function passesState({ state }: Tenant, method: string): boolean {
   return state === 'active' || (state === 'readonly' && READING.has(method));
 }
 
+/** The parser in front of every stage knows the registered methods, and these only. */
+function notAMethod(method: string): string {
+  const near = METHODS.includes(method.toUpperCase()) ? method.toUpperCase() : nearest(method, METHODS);
+  const meant = near === undefined ? '' : `; did you mean ${near}?`;
+  return `${JSON.stringify(method)} is no HTTP method: they are case-sensitive${meant}`;
+}
+
 /** In the order of the stages: the first that refuses decides. */
 function outcome(
   { upstreams }: ExplainView,
@@ -107,6 +121,8 @@ function outcome(
     rung: null,
   });
   const { because, waitMs } = wouldGet;
+  if (!METHODS.includes(method)) return refused('malformed-request', notAMethod(method));
+  if (REFUSED_METHODS.has(method)) return refused('method-not-supported', `${method} does not pass`);
   if (!passesState(tenant, method))
     return refused(`tenant-${tenant.state}` as keyof typeof rescues, `the tenant is ${tenant.state}`);
   const forwarded = { status: null, code: null, because, waitMs, rung: wouldGet.rung ?? null };
@@ -140,7 +156,12 @@ function sourceOf(
     path: () => tenant.claims.map((claim) => `${identity.pathPrefix}${claim}/*`),
     header: () => tenant.claims.map((claim) => `${identity.header}: ${claim}`),
   }[name]();
-  return { name, isProof, accepts };
+  return {
+    name,
+    isProof,
+    accepts,
+    ...(name === 'apiKey' && !identity.hasPepper && tenant.apiKeys.length > 0 ? { refuses: NO_PEPPER } : {}),
+  };
 }
 
 function expiry(expiresMs: number): string {

@@ -20,6 +20,7 @@ import {
   type Tenancy,
   unknownUpstreams,
 } from '../tenants/index.ts';
+import { refusedApiKeys } from './api-keys.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
@@ -109,7 +110,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
 
   const upstreams = openUpstreams({ ...world, config });
   closer.add(() => upstreams.close());
-  const unknown = watchUpstreams(tenancy, config.tenancy.dir, upstreams.names, log);
+  const mismatches = watchMismatches(tenancy, config, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
     name: 'reeve_stage_failures_total',
@@ -150,7 +151,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       upstreams: upstreams.names,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
-      findings: () => [...tenancy.findings(), ...unknown()],
+      findings: () => [...tenancy.findings(), ...mismatches()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },
@@ -195,11 +196,20 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   };
 }
 
-/** What routes name and this sidecar does not have, looked for in each generation; said in the log once. */
-function watchUpstreams(tenancy: Tenancy, dir: string, names: ReadonlySet<string>, log: Log): () => readonly Finding[] {
+/** What the tenancy asks of this sidecar and its boot configuration does not give, looked for in each generation; said in the log once. */
+function watchMismatches(
+  tenancy: Tenancy,
+  config: SidecarConfig,
+  names: ReadonlySet<string>,
+  log: Log,
+): () => readonly Finding[] {
   let found: readonly Finding[] = [];
   const look = async (snapshot: Snapshot): Promise<void> => {
-    const now = await unknownUpstreams(dir, snapshot, names);
+    const keys = refusedApiKeys(config, snapshot, 'boot configuration');
+    const now = [
+      ...(keys === undefined ? [] : [keys]),
+      ...(await unknownUpstreams(config.tenancy.dir, snapshot, names)),
+    ];
     // A later generation is looked at by a later look.
     if (snapshot !== tenancy.snapshot) return;
     const known = new Set(found.map(formatFinding));

@@ -59,7 +59,7 @@ export interface Refused {
 const NONE: Framing = { kind: 'none' };
 const CHUNKED: Framing = { kind: 'chunked' };
 /** Methods that mean something else to a proxy: a tunnel to anywhere, and an echo of our own headers. */
-const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+export const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 export function gate(head: RequestHead, rules: GateRules): Passed | Refused {
   const refusal = refuseLine(head, rules) ?? refuseFields(head, rules);

@@ -4,7 +4,7 @@ export type { ChunkEvent } from './chunked-reader.ts';
 export { ChunkedReader } from './chunked-reader.ts';
 export { FieldTable } from './field-table.ts';
 export type { Framing, GateRules, Passed, Refused, RequestHead } from './gate.ts';
-export { gate } from './gate.ts';
+export { gate, REFUSED_METHODS } from './gate.ts';
 export { foldName, isToken, listMembers, trimBlanks } from './grammar.ts';
 export { HeadWriter } from './head-writer.ts';
 export { HeaderList } from './header-list.ts';

@@ -89,6 +89,9 @@ t.test('what the explanation says is what the request gets', async (t) => {
   };
 
   await same(['acme'], 'pass', { status: 200, body: 'full ' });
+  await same(['acme', 'TRACE'], 'refused', { status: 501, code: 'method-not-supported' });
+  for (const method of ['get', 'G T', 'TRACK', ''])
+    await same(['acme', method], 'refused', { status: 400, code: 'malformed-request' });
   for (const state of ['pending', 'suspended', 'offboarding'])
     await same([state], 'refused', { status: 403, code: `tenant-${state}` });
   await same(['readonly', 'GET'], 'pass', { status: 200, body: 'full ' });
@@ -163,8 +166,8 @@ t.test('without a pepper no API key decides; on a trusted network the host does'
     'GET /v1/explain?tenant=acme HTTP/1.1\r\nHost: localhost\r\n\r\n',
     { responses: 1, waitMs: 2000 },
   );
-  t.same((JSON.parse(responses[0]?.body ?? '') as Answer).identify.sources, [
-    { name: 'apiKey', isProof: true, accepts: [] },
+  t.match((JSON.parse(responses[0]?.body ?? '') as Answer).identify.sources, [
+    { name: 'apiKey', isProof: true, accepts: [], refuses: /no pepper .*\(set identity\.pepperFile\)/ },
     { name: 'host', isProof: true, accepts: ['Host: acme.test'] },
   ]);
 });

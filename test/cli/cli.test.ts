@@ -5,8 +5,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { reeve, reeveProcess } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
 import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+import { apiKeyFor } from '../helpers/tokens.ts';
 
 t.test('help, version and completion; mistakes are named with what to do', async (t) => {
   t.match(await reeve(['--help']), { status: 0, stdout: /Examples:[\s\S]*reeve run/ });
@@ -109,6 +111,10 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
     stdout: /requests +5\/s, 5 of 5 left[\s\S]*would get: √ pass, within every limit/,
   });
   t.match(JSON.parse((await reeve(['limits', 'check', 'acme', '-o', 'json', ...admin])).stdout), { tenant: 'acme' });
+  t.match(await reeve(['limits', 'check', 'acme', '--method', 'get', ...admin]), {
+    stdout:
+      /^get \/ would get: × 400 malformed-request, "get" is no HTTP method: .*case-sensitive; did you mean GET\?/m,
+  });
   t.match(await reeve(['limits', 'check', 'acme', '--admin', 'http://127.0.0.1:1']), {
     status: 3,
     stderr: /no sidecar answers/,
@@ -193,6 +199,20 @@ t.test('run: an application and its sidecar, ended with its code', async (t) => 
     status: 2,
     stderr: /cannot be started: ENOENT/,
   });
+});
+
+t.test('API keys that cannot be verified are warned of when the first one comes', async (t) => {
+  const dir = makeTenancy({ 'tenants.yaml': tenant('globex') });
+  t.teardown(() => dir.cleanUp());
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const { 'identity.pepperFile': _, ...withoutPepper } = settings(upstream, dir);
+  const { lines } = await childSidecar(t, withoutPepper, { isCounted: true });
+  const isWarned = (): boolean =>
+    lines.some((line) => /"config\.finding".*API keys, but every one will be ref/.test(line));
+  t.notOk(isWarned());
+  const apiKeys = [{ id: 'k1', hash: apiKeyFor('k1').hash }];
+  dir.write('keyed.yaml', tenant('keyed', { identity: { apiKeys } }));
+  t.ok(await becomes(isWarned), lines.join('\n'));
 });
 
 t.test('a second signal ends at once', async (t) => {

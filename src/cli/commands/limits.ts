@@ -17,7 +17,7 @@ export async function checkLimits(name: string, { admin, output, method, path }:
       place: '--path',
       remedy: 'such as /exports/1',
     });
-  const query = new URLSearchParams({ tenant: name, method: method.toUpperCase(), path });
+  const query = new URLSearchParams({ tenant: name, method, path });
   const explanation = await askAboutTenant<Explanation>(admin, name, `/v1/explain?${query}`);
   if (output === 'json') printJson(explanation);
   else process.stdout.write(asText(explanation));
@@ -42,8 +42,9 @@ function asText(explanation: Explanation): string {
   return `${text}${method} ${path} would get: ${outcomeText(explanation)}\n`;
 }
 
-function sourceText({ name, isProof, accepts }: Explanation['identify']['sources'][number]): string {
-  const means = accepts.length === 0 ? 'nothing here names this tenant' : accepts.join(' · ');
+function sourceText({ name, isProof, accepts, refuses }: Explanation['identify']['sources'][number]): string {
+  const none = refuses === undefined ? 'nothing here names this tenant' : `refuses ${refuses}`;
+  const means = accepts.length === 0 ? none : accepts.join(' · ');
   return `${name}${isProof ? '' : ' (must agree, proves nothing alone)'}: ${means}`;
 }
 
