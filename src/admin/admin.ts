@@ -35,7 +35,7 @@ export interface AdminOptions {
 }
 
 export function openAdmin(o: AdminOptions): Promise<Listener> {
-  return listen({ ...o, flag: '--admin-port' }, (url, req) => {
+  return listen({ ...o, name: 'admin' }, (url, req) => {
     if (!isLoopback(req.headers.host))
       return problem(403, 'not-loopback', 'The Host of an admin request must be a loopback name.');
     return route(o.view, url);

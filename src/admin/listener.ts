@@ -50,8 +50,8 @@ export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly timers: Timers;
-  /** Names the port in an error. */
-  readonly flag: string;
+  /** Names the port in an error, as the boot file does. */
+  readonly name: 'status' | 'admin';
 }
 
 export async function listen(o: ListenOptions, handler: Handler): Promise<Listener> {
@@ -71,7 +71,7 @@ export async function listen(o: ListenOptions, handler: Handler): Promise<Listen
       reject(
         new ReeveError('listen-failed', `cannot listen: ${cause.code}`, {
           place: `${o.host}:${o.port}`,
-          remedy: `choose another port with ${o.flag}`,
+          remedy: `choose another port with REEVE_${o.name.toUpperCase()}_PORT or ${o.name}.port in the boot file`,
           cause,
         }),
       ),

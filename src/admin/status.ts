@@ -15,7 +15,7 @@ export interface StatusOptions {
 
 export function openStatus(o: StatusOptions): Promise<Listener> {
   const scrape = boundedScrape(o);
-  return listen({ ...o, flag: '--status-port' }, ({ pathname }, { headers }) => {
+  return listen({ ...o, name: 'status' }, ({ pathname }, { headers }) => {
     if (pathname === '/metrics') return scrape(formFor(headers.accept ?? ''));
     if (pathname === '/livez') return verdict(o.health.live());
     if (pathname === '/readyz') return verdict(o.health.ready());

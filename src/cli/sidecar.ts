@@ -123,7 +123,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     observe: createObserver({ ...world, access: config.log }),
     identity,
     limits,
-    upstreams: upstreams.names,
+    upstreams: upstreams.addresses,
     onStageThrow(stage, cause) {
       failures.set(stage, (failures.get(stage) ?? 0) + 1);
       log.error('stage.failed', { stage, cause });

@@ -39,7 +39,9 @@ export function sanitiseFilter({
 
 /** For the operator alone. */
 export interface Why {
-  readonly detail: Detail;
+  readonly detail?: Detail;
+  /** Of sources that disagree, whom each names: `jwt: acme, host: globex`. */
+  readonly sources?: string;
   /** What a verified credential names and nobody is known by. */
   readonly externalId?: string;
 }
@@ -97,12 +99,12 @@ function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]):
     const named = lookUp(x.snapshot, each.by, each.id);
     if (named === undefined)
       return options.onRefusal(x, replies.unknown, undefined, { detail: 'tenant unknown', externalId: each.id });
-    if (tenant !== undefined && tenant !== named) return options.onRefusal(x, replies.mismatch, undefined);
+    if (tenant !== undefined && tenant !== named) return mismatch(options, x, found);
     tenant = named;
     proof ??= source.name;
   }
   if (tenant === undefined || proof === undefined) return options.onRefusal(x, replies.missing, undefined);
-  if (!doHintsAgree(options.sources, x, found, tenant)) return options.onRefusal(x, replies.mismatch, undefined);
+  if (!doHintsAgree(options.sources, x, found, tenant)) return mismatch(options, x, found);
   const reply = replyOfState(tenant, x.method);
   if (reply !== undefined) return options.onRefusal(x, reply, tenant);
   admit(options, x, tenant, proof);
@@ -117,6 +119,15 @@ function doHintsAgree(sources: readonly Source[], x: Exchange, found: readonly F
     if (each.kind === 'refused' || lookUp(x.snapshot, each.by, each.id) !== tenant) return false;
   }
   return true;
+}
+
+function mismatch(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Reply {
+  const sources = found.flatMap((each, at) => {
+    if (each.kind === 'none') return [];
+    const named = each.kind === 'refused' ? undefined : lookUp(x.snapshot, each.by, each.id)?.id;
+    return [`${options.sources[at]?.name}: ${named ?? 'nobody'}`];
+  });
+  return options.onRefusal(x, replies.mismatch, undefined, { sources: sources.join(', ') });
 }
 
 function lookUp(snapshot: Snapshot, by: 'claim' | 'host' | 'keyId', id: string): Tenant | undefined {

@@ -93,6 +93,7 @@ export function createIdentity(options: IdentityOptions): Identity {
       log.warn('identity.refused', {
         reason: reply.code,
         detail: why?.detail,
+        sources: why?.sources,
         external_id: why?.externalId?.slice(0, EXTERNAL_ID_CHARS_MAX),
         request_id: x.id,
         tenant: proven?.id,

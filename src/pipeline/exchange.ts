@@ -35,6 +35,8 @@ export interface Grant {
 export interface Endpoint {
   /** `application`, or the name in the sidecar's `upstreams`. */
   readonly name: string;
+  /** Where it is, as the boot configuration says it: for the operator. */
+  readonly address: string;
 }
 
 /** What the listener knows when a request head is complete. */

@@ -34,6 +34,8 @@ const PLAN = new FieldName('tenant.plan');
 const DECISION = new FieldName('reeve.decision');
 const OUTCOME = new FieldName('reeve.outcome');
 const CODE = new FieldName('reeve.code');
+const UPSTREAM = new FieldName('upstream.name');
+const UPSTREAM_ADDRESS = new FieldName('upstream.address');
 const ABORTED_BY = new FieldName('reeve.aborted_by');
 const REQUEST_ID = new FieldName('request_id');
 const TRACE_ID = new FieldName('trace_id');
@@ -74,6 +76,11 @@ export class AccessLog {
     record.text(OUTCOME, outcome.kind);
     if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
     else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
+    // Who has to look at a failure of the upstream, and where.
+    if (outcome.kind !== 'forwarded') {
+      record.text(UPSTREAM, x.endpoint?.name);
+      record.text(UPSTREAM_ADDRESS, x.endpoint?.address);
+    }
     record.text(REQUEST_ID, x.id);
     record.text(TRACE_ID, traceIdOfExchange(x));
     record.number(BYTES_IN, x.requestBytes);

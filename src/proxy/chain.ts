@@ -12,8 +12,8 @@ export interface Stages {
   readonly observe: Filter<Exchange>;
   readonly identity: Identity;
   readonly limits: Limits;
-  /** Names of the upstreams the sidecar knows. */
-  readonly upstreams: ReadonlySet<string>;
+  /** The upstreams the sidecar knows, name to address. */
+  readonly upstreams: ReadonlyMap<string, string>;
   readonly onStageThrow: OnStageThrow;
 }
 

@@ -31,8 +31,9 @@ export function createObserver(options: ObserverOptions): Filter<Exchange> {
     onThrow: 'skip',
     onDone(x, outcome) {
       const durationMs = clock.now() - x.acceptedAt;
-      const decision = outcome.kind === 'replied' ? 'refused' : (x.grant?.decision ?? 'none');
-      plans.add(x, decision, outcome.status, durationMs);
+      // What the limits let pass is not refused, also when the upstream then cannot be reached.
+      const decision = x.grant?.decision ?? (outcome.kind === 'replied' ? 'refused' : 'none');
+      plans.add(x, decision, outcome, durationMs);
       if (x.tenant !== undefined) tenants.add(x.tenant.id, decision === 'refused');
       if (outcome.kind === 'replied') replies.add(replies.index(outcome.reply.code));
       access.exchange(x, outcome, decision, durationMs);

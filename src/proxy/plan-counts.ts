@@ -1,7 +1,7 @@
 // hot path
 /** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most PLANS_MAX plans have rows of their own. */
 import type { Clock } from '../core/index.ts';
-import type { Exchange } from '../pipeline/index.ts';
+import type { Exchange, Outcome } from '../pipeline/index.ts';
 import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
 import { traceIdOfExchange } from './forwarded.ts';
 
@@ -77,7 +77,8 @@ export class PlanCounts {
     });
   }
 
-  add(x: Exchange, decision: (typeof DECISIONS)[number], status: number | undefined, durationMs: number): void {
+  add(x: Exchange, decision: (typeof DECISIONS)[number], outcome: Outcome, durationMs: number): void {
+    const { status } = outcome;
     const name = x.tenant?.plan.name ?? NOBODY;
     const row = this.#rows.get(name) ?? this.#open(name);
     const kind = status === undefined ? CLASSES.length - 1 : Math.min(Math.max(Math.floor(status / 100) - 1, 0), 4);
@@ -88,8 +89,8 @@ export class PlanCounts {
     (row.buckets[bucket] as number) += 1;
     row.seconds += seconds;
     const wallMs = this.#clock.wallMs();
-    // A refusal has no trace that anybody could look up.
-    if (decision !== 'refused' && Math.abs(wallMs - (row.exemplars[bucket]?.wallMs ?? 0)) > EXEMPLAR_MS)
+    // An answer of ours has no trace that anybody could look up.
+    if (outcome.kind !== 'replied' && Math.abs(wallMs - (row.exemplars[bucket]?.wallMs ?? 0)) > EXEMPLAR_MS)
       row.exemplars[bucket] = exemplarOf(x, seconds, wallMs);
     row.bytesIn += x.requestBytes;
     row.bytesOut += x.responseBytes;

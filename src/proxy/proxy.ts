@@ -94,8 +94,8 @@ class Listener implements Proxy {
       this.#server.once('error', (cause: NodeJS.ErrnoException) => {
         const remedy =
           cause.code === 'EADDRINUSE'
-            ? 'stop what listens there, or choose another with --inbound-port'
-            : 'check --inbound-host and --inbound-port';
+            ? 'stop what listens there, or choose another with REEVE_INBOUND_PORT or inbound.port in the boot file'
+            : 'check inbound.host and inbound.port: REEVE_INBOUND_HOST, REEVE_INBOUND_PORT, or the boot file';
         reject(
           new ReeveError('listen-failed', `cannot listen: ${cause.code}`, { place: `${host}:${port}`, remedy, cause }),
         );

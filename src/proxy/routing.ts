@@ -3,9 +3,9 @@
 import type { Admitted, Endpoint, Filter } from '../pipeline/index.ts';
 import { APPLICATION } from './upstreams.ts';
 
-/** `names`: the upstreams this sidecar knows. */
-export function routing(names: ReadonlySet<string>): Filter<Admitted, { endpoint: Endpoint }> {
-  const endpoints = new Map([...names].map((name) => [name, Object.freeze({ name })]));
+/** `upstreams`: those this sidecar knows, name to address. */
+export function routing(upstreams: ReadonlyMap<string, string>): Filter<Admitted, { endpoint: Endpoint }> {
+  const endpoints = new Map([...upstreams].map(([name, address]) => [name, Object.freeze({ name, address })]));
   return {
     name: 'routing',
     onThrow: 'deny',

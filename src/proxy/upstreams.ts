@@ -28,6 +28,8 @@ export interface Upstream {
 
 export interface Upstreams {
   readonly names: ReadonlySet<string>;
+  /** By name, as the boot configuration says them. */
+  readonly addresses: ReadonlyMap<string, string>;
   get(name: string): Upstream | undefined;
   close(): Promise<void>;
 }
@@ -92,6 +94,7 @@ export function openUpstreams({ config, clock, metrics }: UpstreamOptions): Upst
   });
   return {
     names: new Set(byName.keys()),
+    addresses,
     get: (name) => byName.get(name),
     async close() {
       await Promise.all(all.map((each) => each.pool.destroy()));

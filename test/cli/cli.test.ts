@@ -181,7 +181,11 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
       '--admin-port',
       '0',
     ]),
-    { status: 1, stderr: /cannot listen: EADDRINUSE \(stop what listens there/ },
+    {
+      status: 1,
+      stderr:
+        /cannot listen: EADDRINUSE \(stop what listens there, .* REEVE_INBOUND_PORT or inbound\.port in the boot file\)/,
+    },
   );
 });
 

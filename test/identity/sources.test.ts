@@ -354,6 +354,10 @@ t.test('the log tells the operator why, out of a bounded set; the client is told
     if (detail === 'tenant unknown') t.match(w.lines, [/"external_id":"org_nobody"/]);
     else t.notMatch(w.lines.join(), /external_id/);
   }
+  const hinted = await identityWorld({}, all);
+  await hinted.ask([...bearer('org_acme'), 'X-Org', secret], { host: 'globex.test' });
+  t.match(hinted.lines, [/^identity.refused .*"sources":"jwt: acme, host: globex, header: nobody"/], 'who disagrees');
+  t.notMatch(hinted.lines.join(), new RegExp(secret));
   t.equal(answers.size, 3, 'invalid, expired, unknown: no more than before');
   const bare = await identityWorld(files, {}, null);
   await bare.ask(apiKey(key));

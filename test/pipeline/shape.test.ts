@@ -13,7 +13,7 @@ t.test('all exchanges share one hidden class, before and after their slots are f
   filled.sanitised = true;
   filled.source = 'jwt';
   filled.grant = { decision: 'pass', useDegradedRoute: false, isShadowed: false };
-  filled.endpoint = { name: 'application' };
+  filled.endpoint = { name: 'application', address: 'http://127.0.0.1:1' };
   filled.inject.push('x-tenant-id', 'acme');
   filled.entered = 3;
   t.ok(haveSameMap(fresh, filled));

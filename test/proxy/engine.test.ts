@@ -104,6 +104,26 @@ t.test('the access log says what became of each request, and its errors always',
   t.match(lines[1], { 'reeve.outcome': 'aborted', 'reeve.aborted_by': 'upstream' });
 });
 
+t.test('a line of a dead upstream names it, and says what the limits decided; so does the metric', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const sidecar = await sidecarForTest(t, 'http://127.0.0.1:1', { log: accessLogTo(lines) });
+  for (let i = 0; i < 5; i++) await exchangeRaw(sidecar.port, get('/'), { responses: 1 });
+  await exchangeRaw(sidecar.port, `GET / HTTP/1.1${NL}Host: a${NL}${NL}`, { responses: 1 });
+  for (const line of lines.slice(0, 5))
+    t.match(line, {
+      'reeve.decision': 'pass',
+      'reeve.outcome': 'replied',
+      'reeve.code': 'upstream-unreachable',
+      'upstream.name': 'application',
+      'upstream.address': 'http://127.0.0.1:1',
+    });
+  t.match(lines[5], { 'reeve.decision': 'refused' });
+  t.notOk('upstream.name' in (lines[5] ?? {}), 'it was not meant for an upstream yet');
+  const metrics = await (await fetch(`http://127.0.0.1:${sidecar.ports.status}/metrics`)).text();
+  t.match(metrics, /^reeve_requests_total\{plan="free",decision="pass",code_class="5xx"\} 5$/m);
+  t.match(metrics, /^reeve_requests_total\{plan="-",decision="refused",code_class="4xx"\} 1$/m);
+});
+
 t.test('a mesh listener keeps the trace, an edge begins it; Via when asked', async (t) => {
   const upstream = await httpBackend(t, (req, res) => res.end(JSON.stringify(req.headers)));
   const trace = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
