@@ -19,7 +19,7 @@ export interface AdminView extends Omit<ExplainView, 'snapshot'> {
 const PAGE_MAX = 1000;
 const ENDPOINTS: Readonly<Record<string, string>> = {
   '/v1/version': 'the version',
-  '/v1/config': 'generation, last reload, findings, files',
+  '/v1/config': 'generation, last reload, upstreams, findings, files',
   '/v1/tenants?after=NAME&limit=N': 'tenants by name, at most 1,000 a page',
   '/v1/tenants/NAME': 'one tenant',
   '/v1/limits/NAME?method=GET&path=/': 'what the tenant has left, and what the limits would say now',
@@ -99,6 +99,7 @@ function configOf(view: AdminView): unknown {
     plans: snapshot.plans.size,
     routes: snapshot.routes.length,
     providers: snapshot.providers.size,
+    upstreams: Object.fromEntries(view.upstreams),
     findings: view
       .findings()
       .slice(0, PAGE_MAX)

@@ -60,7 +60,8 @@ export interface Asked {
 export interface ExplainView {
   readonly stages: readonly string[];
   readonly identity: IdentityView;
-  readonly upstreams: ReadonlySet<string>;
+  /** Name to address. */
+  readonly upstreams: ReadonlyMap<string, string>;
   readonly snapshot: Snapshot;
   explainLimits(tenant: Tenant, asked: Asked): LimitsExplanation;
 }

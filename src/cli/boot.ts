@@ -23,7 +23,7 @@ export async function bootFrom(
   refuseUnknown(env);
   const boot = await bootSidecar(file ?? env['REEVE_CONFIG'], given, process.cwd());
   if (boot.config !== undefined) return boot.config;
-  throw new ReeveError('usage', boot.findings.map(formatFinding).join('\nreeve: '));
+  throw new ReeveError('usage', boot.findings.map(formatFinding).join('\n'));
 }
 
 function camelCase(words: string): string {

@@ -16,7 +16,7 @@ export async function execute(argv: readonly string[]): Promise<void> {
 function explainFailure(cause: unknown): number {
   if (cause instanceof CommanderError) return cause.exitCode === 0 ? EXIT.good : EXIT.usage;
   if (cause instanceof ReeveError) {
-    process.stderr.write(`reeve: ${String(cause)}\n`);
+    process.stderr.write(`${String(cause).replaceAll(/^/gm, 'reeve: ')}\n`);
     return cause.code === 'unreachable' ? EXIT.unreachable : cause.code === 'usage' ? EXIT.usage : EXIT.findings;
   }
   process.stderr.write(`reeve: ${(cause as Error).stack ?? String(cause)}\n`);

@@ -148,7 +148,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       version,
       stages: pipeline.stages,
       identity: { ...config.identity, trust: config.inbound.trust, hasPepper: pepper !== undefined },
-      upstreams: upstreams.names,
+      upstreams: upstreams.addresses,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
       findings: () => [...tenancy.findings(), ...mismatches()],

@@ -145,7 +145,7 @@ t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace an
     t.notMatch((await get(status, '/metrics', { accept })).text, /EOF/, accept);
 });
 
-t.test('health names the reasons; a port that is taken names the flag', async (t) => {
+t.test('health names the reasons; a port that is taken names its setting', async (t) => {
   let generation = 0;
   const health = createHealth({ timers: systemTimers, generation: () => generation, isDraining: () => false });
   t.match(health.ready(), [/no configuration/]);
@@ -159,7 +159,7 @@ t.test('health names the reasons; a port that is taken names the flag', async (t
     openAdmin({ host: '127.0.0.1', port: sidecar.ports.admin, timers: systemTimers, view: {} as never }),
     {
       code: 'listen-failed',
-      remedy: /--admin-port/,
+      remedy: /REEVE_ADMIN_PORT or admin\.port in the boot file/,
     },
   );
 });

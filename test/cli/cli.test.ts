@@ -121,7 +121,13 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
   });
   t.match(await reeve(['check', '--live', '--tenancy', dir.dir, ...admin]), {
     status: 0,
-    stdout: /√ sidecar answers[\s\S]*Status check results are √/,
+    stdout: /√ sidecar answers[\s\S]*√ application accepts connections[\s\S]*Status check results are √/,
+  });
+  const dead = await childSidecar(t, settings('http://127.0.0.1:1', dir), { isCounted: true });
+  t.match(await reeve(['check', '--live', '--admin', `http://127.0.0.1:${dead.ports.admin}`]), {
+    status: 0,
+    stdout:
+      /‼ application accepts connections\n +nothing listens at http:\/\/127\.0\.0\.1:1[\s\S]*are √, with 1 warning\n/,
   });
   t.match(await reeve(['check', '--live', '--admin', 'http://127.0.0.1:1']), {
     status: 3,
@@ -143,6 +149,11 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
     stderr:
       /--upstream[\s\S]*spec\.tenancy: .*--tenancy-dir, REEVE_TENANCY_DIR, or spec\.tenancy\.dir in the file of --config/,
   });
+  t.notMatch((await reeve(['check', '--config', 'config/tenancy/plans.yaml'])).stdout, /reeve: /);
+  t.match(
+    (await reeve(['sidecar', '--inbound-port', 'x', '--admin-port', 'y'])).stderr,
+    /^reeve: --[^\n]+\nreeve: --[^\n]+\n$/,
+  );
   t.match(await reeve(['sidecar', '--upstream', 'x', '--tenancy-dir', '/tmp']), {
     status: 2,
     stderr: /spec\.upstream: expected an upstream such as http:\/\/127\.0\.0\.1:8080, got "x"/,

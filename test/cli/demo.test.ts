@@ -204,6 +204,9 @@ t.test(
     writeFileSync(`${file}.new`, readFileSync(file, 'utf8').replace('limit: 40/s', 'limit: 41/s'));
     renameSync(`${file}.new`, file);
     while (!run(commands[4] as string).includes('requests     41/s')) t.comment('not yet');
+    writeFileSync(`${file}.new`, readFileSync(file, 'utf8').replace('limit: 20/s', 'limit: 20'));
+    renameSync(`${file}.new`, file);
+    await until(/^plans\.yaml:6:30 Plan "free" .*did you mean 20\/s\?/m);
     child.kill('SIGINT');
     await ended(child);
     t.same(leftOf(child), [], 'no process is left');

@@ -155,7 +155,7 @@ t.test('a request is explained: who decides, which route, what is left, what it 
   const check = (...args: string[]) =>
     reeve(['limits', 'check', ...args, '--admin', `http://127.0.0.1:${sidecar.ports.admin}`]);
   t.equal(
-    (await check('acme', '--path', '/exports/1', '--method', 'post')).stdout.replace(/generation \d+/, 'generation N'),
+    (await check('acme', '--path', '/exports/1', '--method', 'POST')).stdout.replace(/generation \d+/, 'generation N'),
     `tenant       acme, active, plan free
 config       generation N
 identity     host: Host: acme.test

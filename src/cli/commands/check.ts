@@ -17,7 +17,7 @@ import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
-import { namesOf } from './config.ts';
+import { count, namesOf } from './config.ts';
 
 type Result = 'success' | 'warning' | 'error';
 
@@ -65,16 +65,18 @@ export async function check(options: CheckOptions): Promise<void> {
 }
 
 function textOf(categories: readonly Category[], isGood: boolean): string {
+  const warnings = categories.flatMap(({ checks }) => checks).filter((each) => each.result === 'warning').length;
+  const but = warnings === 0 ? '' : `, with ${count(warnings, 'warning')}`;
   const signs: Readonly<Record<Result, string>> = { success: YES(), warning: BUT(), error: NO() };
   const parts = categories.map(({ categoryName, checks }) => {
     const lines = checks.flatMap(({ result, description, error, hint }) => [
       `${signs[result]} ${description}`,
-      ...(error === undefined ? [] : [`    ${error}`]),
+      ...(error === undefined ? [] : [error.replaceAll(/^/gm, '    ')]),
       ...(hint === undefined ? [] : [`    hint: ${hint}`]),
     ]);
     return `${paint('bold', categoryName)}\n${'-'.repeat(categoryName.length)}\n${lines.join('\n')}\n`;
   });
-  return `${parts.join('\n')}\nStatus check results are ${isGood ? YES() : NO()}\n`;
+  return `${parts.join('\n')}\nStatus check results are ${isGood ? YES() : NO()}${but}\n`;
 }
 
 const good = (description: string): Check => ({ description, result: 'success' });
@@ -103,14 +105,21 @@ async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Ch
   if (identity.pepperFile !== undefined)
     checks.push(await canAccess(identity.pepperFile, constants.R_OK, 'pepper is readable', 'mount the secret'));
   if (stateDir !== undefined) checks.push(await stateDirCheck(stateDir));
-  for (const [name, url] of [[APPLICATION, upstream], ...config.upstreams] as const)
+  // A sidecar that runs says itself where it forwards to, and has its ports.
+  if (isLive) return checks;
+  checks.push(...(await upstreamChecks([[APPLICATION, upstream], ...config.upstreams])));
+  checks.push(await portsCheck(config));
+  return checks;
+}
+
+async function upstreamChecks(upstreams: Iterable<readonly [string, string]>): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [name, url] of upstreams)
     checks.push(
       (await canConnect(url))
         ? good(`${name} accepts connections`)
         : bad(`${name} accepts connections`, `nothing listens at ${url}`, 'start it, or correct upstream', 'warning'),
     );
-  // A sidecar that runs has them.
-  if (!isLive) checks.push(await portsCheck(config));
   return checks;
 }
 
@@ -207,12 +216,17 @@ async function tenancyChecks(dir: string, config: SidecarConfig | undefined, fil
 interface LiveConfig {
   readonly generation: number;
   readonly isFromLastGood: boolean;
+  readonly upstreams: Readonly<Record<string, string>>;
   readonly findings: readonly { readonly severity: string; readonly text: string }[];
 }
 
 async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: Check[] }> {
   try {
-    return { isReached: true, checks: checksOf(await askAdmin<LiveConfig>(admin, '/v1/config')) };
+    const config = await askAdmin<LiveConfig>(admin, '/v1/config');
+    return {
+      isReached: true,
+      checks: [...checksOf(config), ...(await upstreamChecks(Object.entries(config.upstreams)))],
+    };
   } catch (cause) {
     if (!(cause instanceof ReeveError) || cause.code === 'usage') throw cause;
     return {
@@ -244,7 +258,7 @@ function checksOf(config: LiveConfig): Check[] {
           errors
             .slice(0, 5)
             .map((each) => each.text)
-            .join('\n    '),
+            .join('\n'),
           'mend the files; the last good version of each object is live',
         ),
     ...config.findings

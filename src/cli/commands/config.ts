@@ -70,7 +70,7 @@ export async function validate(paths: string[], { output }: Printing): Promise<v
   if (errors > 0) process.exitCode = EXIT.findings;
 }
 
-function count(number: number, noun: string): string {
+export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 

@@ -104,7 +104,10 @@ async function build(cast: Cast): Promise<Stage> {
   const payments = await startService(cast, 'payments', {});
   const paymentsSidecar = await startSidecarProcess(cast, 'payments', payments, dir, () => {});
   const orders = await startService(cast, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${paymentsSidecar.inbound}` });
-  const sidecar = await startSidecarProcess(cast, 'orders', orders, dir, (line) => noteDecision(decisions, line));
+  const sidecar = await startSidecarProcess(cast, 'orders', orders, dir, (line) => {
+    noteDecision(decisions, line);
+    showFinding(line);
+  });
   return {
     dir,
     credentials,
@@ -178,6 +181,12 @@ function firstMatch(
     else resolve(match);
   });
   return Promise.race([promise, lost]).finally(() => clearTimeout(late));
+}
+
+/** Who edits a file of the demo sees what is wrong with it. */
+function showFinding(line: string): void {
+  if (!line.includes('"config.finding"')) return;
+  process.stderr.write(`${(JSON.parse(line) as { finding: string }).finding}\n`);
 }
 
 function noteDecision(decisions: Map<string, Map<string, number>>, line: string): void {
