@@ -125,7 +125,7 @@ function mismatch(options: IdentifyOptions, x: Exchange, found: readonly Found[]
   const sources = found.flatMap((each, at) => {
     if (each.kind === 'none') return [];
     const named = each.kind === 'refused' ? undefined : lookUp(x.snapshot, each.by, each.id)?.id;
-    return [`${options.sources[at]?.name}: ${named ?? 'nobody'}`];
+    return [`${(options.sources[at] as Source).name}: ${named ?? 'nobody'}`];
   });
   return options.onRefusal(x, replies.mismatch, undefined, { sources: sources.join(', ') });
 }

@@ -10,7 +10,9 @@ export function formatFinding(f: Finding): string {
   const path = f.path === '' ? '' : ` ${f.path}`;
   const remedy = f.remedy === undefined ? '' : ` (${f.remedy})`;
   const severity = f.severity === 'warning' ? ' warning:' : '';
-  return `${place}${severity}${object}${path}: ${f.message}${remedy}`;
+  // A place with a line ends in a colon of its own kind.
+  const colon = object === '' && path === '' && (f.line > 0 || severity !== '') ? '' : ':';
+  return `${place}${severity}${object}${path}${colon} ${f.message}${remedy}`;
 }
 
 /** A problem inside one document: where it is by keys, and what it is. */
@@ -84,9 +86,29 @@ function describe(error: SchemaError): { message: string; remedy: string | undef
   const choices = choicesOf(schema);
   if (choices.length > 1)
     return { message: `expected one of ${choices.join(', ')}, got ${got}`, remedy: didYouMean(error.data, choices) };
-  const suggestion = suggest(error.data, schema);
   const message = `expected ${article(title)}${example === undefined ? '' : ` such as ${String(example)}`}, got ${got}`;
-  return { message, remedy: suggestion === undefined ? undefined : `did you mean ${suggestion}?` };
+  return { message, remedy: remedyFor(error, schema) };
+}
+
+function remedyFor({ data, keyword }: SchemaError, schema: Readonly<Record<string, unknown>>): string | undefined {
+  const { title, minimum, maximum, examples } = schema;
+  if (title === 'upstream' && String(data).startsWith('https:'))
+    return 'TLS to an upstream is not supported yet: use http://';
+  if (title === 'degrade rung')
+    return didYouMean(wordOf(data), rungs(schema)) ?? `known: ${(examples as string[]).join(', ')}`;
+  if (keyword === 'maximum' && minimum !== undefined) return `choose from ${minimum} to ${maximum}`;
+  const suggestion = suggest(data, schema);
+  return suggestion === undefined ? undefined : `did you mean ${suggestion}?`;
+}
+
+/** A rung is a word, or an object with one key. */
+function wordOf(data: unknown): unknown {
+  return typeof data === 'object' && data !== null ? Object.keys(data)[0] : data;
+}
+
+function rungs(schema: Readonly<Record<string, unknown>>): string[] {
+  const branches = schema['anyOf'] as readonly { const?: string; properties?: object }[];
+  return branches.flatMap((each) => each.const ?? Object.keys(each.properties ?? {}));
 }
 
 function expectation({ keyword, params, message }: SchemaError): string {

@@ -149,6 +149,10 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
     stderr:
       /--upstream[\s\S]*spec\.tenancy: .*--tenancy-dir, REEVE_TENANCY_DIR, or spec\.tenancy\.dir in the file of --config/,
   });
+  t.match(await reeve(['sidecar', '--upstream', 'https://a', '--tenancy-dir', '/tmp', '--inbound-port', '99999']), {
+    status: 2,
+    stderr: /\(TLS to an upstream is not supported yet: use http:\/\/\)\n.*got 99999 \(choose from 0 to 65535\)\n/,
+  });
   t.notMatch((await reeve(['check', '--config', 'config/tenancy/plans.yaml'])).stdout, /reeve: /);
   t.match(
     (await reeve(['sidecar', '--inbound-port', 'x', '--admin-port', 'y'])).stderr,

@@ -61,6 +61,7 @@ t.test('errors name line, column, key and remedy', async (t) => {
       /expected "reeve\.dev\/v1", got "reeve\.dev\/v2" \(did you mean reeve\.dev\/v1\?\)/,
     ],
     ['kind: Plam\n', /expected a kind, got "Plam" \(did you mean Plan\?\)/],
+    ['kind: Sidecar\n', /a boot file is no document of the tenancy \(name the tenancy directory alone/],
     ['kind: Kubernetes\n', /known here: Plan, Tenant/],
     ['kind: [a]\n', /expected a kind, got \["a"\]/],
     ['name: x\n', /kind is missing/],
@@ -68,7 +69,15 @@ t.test('errors name line, column, key and remedy', async (t) => {
     ['just text\n', /expected a document/],
     ['a: 1\na: 2\n', /^2:1 .*unique.*\(remove one of them\)/],
     ['a:\n\t- b\n', /\(indent with spaces\)|tab/i],
-    ['a: [\n', /Flow/],
+    ['a: [\n', /^1:4 .*Flow.*\(close what begins here\)/],
+    ['a:\n  b: { c: { d: 1 }\ne: 2\n', /^2:6 .*\(close what begins here\)/],
+    ['a: { b: "x }\nc: 1\n', /^1:9 .*quote.*\(close what begins here\)/],
+    ['a: 1\nb\nc: 2\n', /^2:1 .*\(write each line as key: value/],
+    ['a: 1\nb:2\nc: 3\n', /^2:1 .*\(write each line as key: value/],
+    ['a: b: c\n', /^1:4 .*\(indent the keys of one object alike, and quote/],
+    ['a:\n  - b\n c: 1\n', /^3:1 .*\(indent the keys of one object alike\)/],
+    ['a: @b\n', /^1:4 .*\(quote the value\)/],
+    ['a: { b: 1 c: 2 }\n', /\(mend the YAML there\)/],
     ['a: !!js/function x\n', /tag/i],
     ['a: *nobody\n', /alias|Unresolved/i],
     ['%YAML 3.0\n---\na\n', /YAML|version/i],
@@ -98,6 +107,10 @@ t.test('errors name line, column, key and remedy', async (t) => {
 t.test('what a value without its unit most likely meant', async (t) => {
   const ask = (spec: object): string => problem(document('Plan', 'p', spec).replace(/\n---\n$/, ''));
   t.match(ask({ rate: { requests: { limit: 5 } } }), /did you mean 5\/s/);
+  t.match(ask({ degrade: ['rejekt'] }), /\(did you mean reject\?\)/);
+  t.match(ask({ degrade: [{ shpae: '1s' }] }), /\(did you mean shape\?\)/);
+  t.match(ask({ degrade: [7] }), /\(known: credit, shape: 250ms, .*, reject\)/);
+  t.match(ask({ concurrency: 1e9 }), /\(choose from 1 to 1000000\)/);
   t.match(ask({ rate: { egress: { limit: '20' } } }), /did you mean 20B\/s/);
   t.match(
     ask({ rate: { requests: { limit: '5/s', credits: { earn: '20', cap: '60' } } } }),
@@ -143,7 +156,12 @@ t.test('meaning is checked too, and later features are named', async (t) => {
     /expires: expected a date/,
   ])
     t.match(text, pattern);
-  t.match((await inspect({ 'plans.yaml': '', 'x.yaml': tenant('o', { plan: 'none' }) })).join(), /known: none/);
+  t.match(
+    (await inspect({ 'plans.yaml': '', 'x.yaml': tenant('o', { plan: 'none' }) })).join(),
+    /there is none at all/,
+  );
+  const lost = await inspect({ 'plans.yaml': '', 'x.yaml': tenant('o') + tenant('p') + tenant('q') });
+  t.equal(lost.filter((each) => each.includes('no Plan')).length, 1, 'one word for all tenants');
 });
 
 t.test('files that are no files, or no text, are named and harm nothing', async (t) => {

@@ -141,8 +141,12 @@ export class Catalogue {
       if (object === this.#live.get(key)) continue;
       if (object.plan === undefined || next.has(keyOf('Plan', object.plan))) changed.set(object.name, object);
       // A broken plan has a finding of its own, which its tenants need not repeat.
-      else if (!settled.kept.has(keyOf('Plan', object.plan)))
-        complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, (known ??= knownPlans(next)));
+      else if (!settled.kept.has(keyOf('Plan', object.plan))) {
+        // One word for all tenants.
+        if (known === NO_PLAN) continue;
+        known ??= knownPlans(next);
+        complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, known);
+      }
     }
     if (kind === 'Route') refuseTooMany(changed, next, settled, removed, complaints);
     const movers = new Map<string, readonly string[]>();
@@ -270,10 +274,12 @@ function* ofKind({ wanted }: Settled, kind: Kind): Generator<readonly [string, W
   for (const entry of wanted) if (entry[1].document.kind === kind) yield entry;
 }
 
+const NO_PLAN = 'there is none at all, so no tenant is served: add documents of kind Plan';
+
 function knownPlans(next: ReadonlyMap<string, LiveObject>): string {
   const names: string[] = [];
   for (const { kind, name } of next.values()) if (kind === 'Plan' && names.push(name) === 10) break;
-  return `known: ${names.join(', ') || 'none'}`;
+  return names.length === 0 ? NO_PLAN : `known: ${names.join(', ')}`;
 }
 
 function isSameList(a: readonly string[], b: readonly string[] | undefined): boolean {

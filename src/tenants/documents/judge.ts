@@ -39,6 +39,13 @@ function kindProblem(document: unknown, kind: unknown, kinds: readonly Kind[]): 
   }
   if (kind === undefined)
     return { path: [], isKey: true, message: 'kind is missing', remedy: `add kind, one of ${known}` };
+  if (kind === 'Sidecar')
+    return {
+      path: ['kind'],
+      isKey: false,
+      message: 'a boot file is no document of the tenancy',
+      remedy: 'name the tenancy directory alone, such as config/tenancy, or keep the boot file outside it',
+    };
   const near = nearest(String(kind), kinds);
   return {
     path: ['kind'],

@@ -4,6 +4,7 @@
  */
 import {
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   LineCounter,
@@ -98,7 +99,7 @@ export function readText(text: string): ReadText | BrokenDocument {
   try {
     parsed = parseDocument(text, { ...OPTIONS, lineCounter: lines });
     const error = parsed.errors[0] ?? parsed.warnings[0];
-    if (error !== undefined) return unsound(yamlProblem(error, lines));
+    if (error !== undefined) return unsound(yamlProblem(error, parsed, lines));
     const twice = duplicateKey(parsed);
     if (twice !== undefined) return unsound(placedAt(lines, twice, 'Map keys must be unique', 'remove one of them'));
     const value: unknown = parsed.toJS({ maxAliasCount: 100 });
@@ -204,12 +205,42 @@ function refuseValue(root: unknown): Problem | undefined {
   return walk(root, []);
 }
 
-function yamlProblem(
-  error: { message: string; code: string; pos: [number, number] },
-  lines: LineCounter,
-): PlacedProblem {
+const NOT_YAML = 'mend the YAML there';
+const KEY_AND_VALUE = 'write each line as key: value, with a blank behind the colon';
+const REMEDIES: Readonly<Record<string, string>> = {
+  TAB_AS_INDENT: 'indent with spaces',
+  BAD_INDENT: 'indent the keys of one object alike',
+  MULTILINE_IMPLICIT_KEY: KEY_AND_VALUE,
+  MISSING_CHAR: KEY_AND_VALUE,
+  BLOCK_AS_IMPLICIT_KEY: 'indent the keys of one object alike, and quote a value that holds a colon and a blank',
+  BAD_SCALAR_START: 'quote the value',
+};
+
+interface YamlError {
+  readonly message: string;
+  readonly code: string;
+  readonly pos: readonly [number, number];
+}
+
+function yamlProblem(error: YamlError, parsed: YamlDocument.Parsed, lines: LineCounter): PlacedProblem {
   const message = (error.message.split('\n')[0] as string).replace(/ at line \d+, column \d+:?$/, '');
-  return placedAt(lines, error.pos[0], message, error.code === 'TAB_AS_INDENT' ? 'indent with spaces' : undefined);
+  const opened = openedAt(parsed, error.pos[0]);
+  // Where it ends, lines below, nothing is wrong.
+  if (opened !== undefined) return placedAt(lines, opened, message, 'close what begins here');
+  return placedAt(lines, error.pos[0], message, REMEDIES[error.code] ?? NOT_YAML);
+}
+
+/** Where the innermost bracket or quote opens that was still open when `offset` ended it. */
+function openedAt(parsed: YamlDocument.Parsed, offset: number): number | undefined {
+  let found: number | undefined;
+  visit(parsed, {
+    Value(_, node) {
+      const [from, to] = (node as ParsedNode).range;
+      const isBracket = isCollection(node) && node.flow === true;
+      if (to === offset && (isBracket || (isScalar(node) && node.type?.startsWith('QUOTE_') === true))) found = from;
+    },
+  });
+  return found;
 }
 
 function placedAt(lines: LineCounter, offset: number, message: string, remedy: string | undefined): PlacedProblem {
