@@ -16,6 +16,10 @@ if (!existsSync(pepperFile)) {
 }
 // As the sidecar reads it: a newline at the end is no part of the secret.
 const pepper = readFileSync(pepperFile, 'utf8').trimEnd();
+if (pepper === '') {
+  process.stderr.write(`${pepperFile}: the pepper is empty (remove the file, and a new one is made)\n`);
+  process.exit(2);
+}
 const key = `rk_${id}_${randomBytes(24).toString('base64url')}`;
 const hash = createHmac('sha256', pepper).update(key).digest('hex');
 process.stdout.write(`${key}\n\napiKeys:\n  - id: ${id}\n    hash: "hmac-sha256:${hash}"\n`);

@@ -2,7 +2,7 @@
  * Makes what an identity provider and an operator would give out: `node examples/tokens.ts DIR` writes DIR/keys.json (public keys) and
  * prints a token for each tenant of the directory, good for a day. The private key is never written.
  */
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeCredentials } from '../src/cli/demo/credentials.ts';
 import { inspectTenancy } from '../src/tenants/index.ts';
@@ -10,6 +10,12 @@ import { inspectTenancy } from '../src/tenants/index.ts';
 const dir = process.argv[2];
 if (dir === undefined) {
   process.stderr.write('usage: node examples/tokens.ts TENANCY_DIR\n');
+  process.exit(2);
+}
+if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  process.stderr.write(
+    `${dir}: there is no such directory (name a tenancy directory, such as a copy of config/tenancy)\n`,
+  );
   process.exit(2);
 }
 const credentials = makeCredentials();

@@ -15,16 +15,23 @@ interface Answer {
 /** The JSON of a page. Throws with the remedy when no sidecar answers, and with the sidecar's own words when it refuses. */
 export async function askAdmin<T>(admin: string, path: string): Promise<T> {
   const { status, body } = await ask(urlOf(admin, path), admin);
-  if (status !== 200) throw new ReeveError('findings', body.detail ?? `the answer was ${status}`, { place: admin });
+  if (status !== 200) throw refused({ status, body }, admin);
   return body as T;
+}
+
+/** The status port answers too, and has no such page. */
+function refused({ status, body }: Answer, admin: string): ReeveError {
+  return new ReeveError('findings', body.detail ?? `the answer was ${status}`, {
+    place: admin,
+    ...(body.code === 'not-found' ? { remedy: 'name the admin port with --admin; the status port is another' } : {}),
+  });
 }
 
 /** The page of one tenant; a name that is not there gets the nearest one that is. */
 export async function askAboutTenant<T>(admin: string, name: string, path: string): Promise<T> {
   const { status, body } = await ask(urlOf(admin, path), admin);
   if (status === 200) return body as T;
-  if (body.code !== 'tenant-unknown')
-    throw new ReeveError('findings', body.detail ?? `the answer was ${status}`, { place: admin });
+  if (body.code !== 'tenant-unknown') throw refused({ status, body }, admin);
   throw noSuchTenant(
     name,
     (await listTenants(admin)).map((each) => each.name),

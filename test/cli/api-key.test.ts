@@ -1,5 +1,6 @@
 /** What examples/api-key.ts prints is what a sidecar accepts. */
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { httpBackend, root, sidecarForTest } from '../helpers/sidecar.ts';
@@ -20,6 +21,10 @@ t.test('the key that examples/api-key.ts makes is good under the pepper it was m
   const sidecar = await sidecarForTest(t, upstream, { tenancy: dir });
   const answer = await fetch(sidecar.url, { headers: { 'x-api-key': key as string } });
   t.equal(await answer.text(), 'keyed');
+  const run = (...words: string[]) => spawnSync(process.execPath, words, { cwd: root, encoding: 'utf8' });
+  writeFileSync(dir.pepperFile, '\n');
+  t.match(run('examples/api-key.ts', dir.pepperFile, 'k8'), { status: 2, stdout: '', stderr: /the pepper is empty/ });
+  t.match(run('examples/tokens.ts', '/nowhere'), { status: 2, stdout: '', stderr: /^\/nowhere: there is no such dir/ });
   t.match(spawnSync(process.execPath, [join(root, 'examples/api-key.ts')], { encoding: 'utf8' }), {
     status: 2,
     stderr: /^usage/,

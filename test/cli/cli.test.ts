@@ -75,6 +75,9 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     status: 0,
     stdout: /such as {2}200\/s/,
   });
+  t.match(await reeve(['config', 'explain', 'Plan.spec.degrade']), {
+    stdout: /words {4}credit, deprioritize, reject\n {2}\.shape/,
+  });
   t.match(await reeve(['config', 'explain', 'Sidecar.spec.inbound']), { status: 0, stdout: /\.port/ });
   for (const key of ['Sidecar.spec.inbound.port', 'spec.inbound.port', 'inbound.port'])
     t.match(await reeve(['config', 'explain', key]), { status: 0, stdout: /Port to listen on[\s\S]*15006/ }, key);

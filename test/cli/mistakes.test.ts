@@ -95,7 +95,10 @@ t.test('names that a running sidecar does not know, and its other port', async (
   t.match(await reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
   t.match(await reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
   const status = ['--admin', `http://127.0.0.1:${sidecar.ports.status}`];
-  t.match(await reeve(['tenants', 'get', 'acme', ...status]), { status: 1, stderr: /Here are \/metrics/ });
+  t.match(await reeve(['tenants', 'get', 'acme', ...status]), {
+    status: 1,
+    stderr: /Here are \/metrics.*\(name the admin port with --admin;/,
+  });
   t.match(await reeve(['check', '--live', ...status]), { status: 1, stdout: /× sidecar answers/ });
 });
 

@@ -135,6 +135,7 @@ interface Schema {
   readonly title?: string;
   readonly description?: string;
   readonly default?: unknown;
+  readonly const?: unknown;
   readonly examples?: readonly unknown[];
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly items?: Schema;
@@ -159,13 +160,15 @@ function remedyFor(word: string, known: readonly string[]): string {
 export function explain(key: string, { output }: Printing): void {
   const at = find(key);
   const members = Object.entries(membersOf(at));
+  const words = wordsOf(at);
   const value = at.title ?? at.type ?? 'one of several forms';
   if (output === 'json') {
     const keys = Object.fromEntries(members.map(([name, { description }]) => [name, description]));
-    printJson({ key, description: at.description, value, examples: at.examples, default: at.default, keys });
+    printJson({ key, description: at.description, value, words, examples: at.examples, default: at.default, keys });
     return;
   }
   const lines = [key, `  ${at.description ?? ''}`.trimEnd(), `  value    ${value}`];
+  if (words.length > 0) lines.push(`  words    ${words.join(', ')}`);
   if (at.examples !== undefined) lines.push(`  such as  ${at.examples.map(String).join(', ')}`);
   if (at.default !== undefined) lines.push(`  default  ${JSON.stringify(at.default)}`);
   for (const [name, { description }] of members) lines.push(`  .${name.padEnd(20)} ${description ?? ''}`.trimEnd());
@@ -213,10 +216,19 @@ function walk(kind: string, path: readonly string[]): Schema {
 }
 
 function membersOf(schema: Schema): Readonly<Record<string, Schema>> {
-  const below = [
+  return Object.assign({}, ...formsOf(schema).map((each) => each.properties ?? {})) as Record<string, Schema>;
+}
+
+/** What may stand there as a word of its own, such as the rungs without a value. */
+function wordsOf(schema: Schema): unknown[] {
+  return formsOf(schema).flatMap((each) => each.const ?? []);
+}
+
+/** The schema, and what its list holds or it may be instead. */
+function formsOf(schema: Schema): Schema[] {
+  return [
     schema,
     ...(schema.items === undefined ? [] : [schema.items, ...(schema.items.anyOf ?? [])]),
     ...(schema.anyOf ?? []),
   ];
-  return Object.assign({}, ...below.map((each) => each.properties ?? {})) as Record<string, Schema>;
 }
