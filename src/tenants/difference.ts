@@ -1,56 +1,155 @@
-/** How two snapshots differ, for the command line. */
-import type { Snapshot } from './model.ts';
+/** How two snapshots differ, in the words of the documents, for the command line. */
+import type { Allowance, IdentityProvider, Plan, Route, Rung, Snapshot, Tenant } from './model.ts';
+
+export interface Change {
+  /** As it stands under `spec`: `rate.requests.limit`. */
+  readonly key: string;
+  /** Undefined where it says nothing. */
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
 
 export interface Difference {
   readonly kind: 'Plan' | 'Tenant' | 'IdentityProvider' | 'Route';
   readonly name: string;
   readonly change: 'added' | 'removed' | 'changed';
-  /** Keys whose value differs, for a change. */
-  readonly keys: readonly string[];
+  /** Of an object that changed. */
+  readonly changes: readonly Change[];
 }
+
+/** What a document says, by key; defaults are filled in. */
+type Words = ReadonlyMap<string, string>;
+type Said = string | number | boolean | readonly string[] | undefined;
 
 /** What `next` says that `previous` did not. Slots and files are not compared: they are not what a person wrote. */
 export function diffSnapshots(previous: Snapshot, next: Snapshot): Difference[] {
   const routes = (snapshot: Snapshot) => new Map(snapshot.routes.map((route) => [route.name, route]));
   return [
-    ...diffMaps('Plan', previous.plans, next.plans),
-    ...diffMaps('Tenant', previous.tenants, next.tenants),
-    ...diffMaps('IdentityProvider', previous.providers, next.providers),
-    ...diffMaps('Route', routes(previous), routes(next)),
+    ...diffMaps('Plan', previous.plans, next.plans, ofPlan),
+    ...diffMaps('Tenant', previous.tenants, next.tenants, ofTenant),
+    ...diffMaps('IdentityProvider', previous.providers, next.providers, ofProvider),
+    ...diffMaps('Route', routes(previous), routes(next), ofRoute),
   ];
 }
 
-function diffMaps(
+function diffMaps<T>(
   kind: Difference['kind'],
-  previous: ReadonlyMap<string, object>,
-  next: ReadonlyMap<string, object>,
+  previous: ReadonlyMap<string, T>,
+  next: ReadonlyMap<string, T>,
+  wordsOf: (object: T) => Words,
 ): Difference[] {
   const differences: Difference[] = [];
   for (const [name, object] of next) {
     const before = previous.get(name);
-    const keys = before === undefined ? [] : changedKeys(before, object);
-    if (before === undefined) differences.push({ kind, name, change: 'added', keys });
-    else if (keys.length > 0) differences.push({ kind, name, change: 'changed', keys });
+    const changes = before === undefined ? [] : changesOf(wordsOf(before), wordsOf(object));
+    if (before === undefined) differences.push({ kind, name, change: 'added', changes });
+    else if (changes.length > 0) differences.push({ kind, name, change: 'changed', changes });
   }
   for (const name of previous.keys())
-    if (!next.has(name)) differences.push({ kind, name, change: 'removed', keys: [] });
+    if (!next.has(name)) differences.push({ kind, name, change: 'removed', changes: [] });
   return differences;
 }
 
-/** Slots and places are not what a person wrote; a plan is compared by its name. */
-const NOT_WRITTEN: ReadonlySet<string> = new Set(['index', 'source', 'plan']);
+/** Compared, and not shown: hashes of keys, and the text of a key file. */
+const HIDDEN = /\.(hash|keys)$/;
 
-function changedKeys(before: object, after: object): string[] {
-  const text = (value: unknown) =>
-    JSON.stringify(value, (_, each: unknown) =>
-      each instanceof Set ? [...each] : each === Number.POSITIVE_INFINITY ? 'never' : each,
-    );
-  const [a, b] = [before, after] as [Record<string, unknown>, Record<string, unknown>];
-  return Object.keys(b)
-    .filter((key) => !NOT_WRITTEN.has(key) && text(a[key]) !== text(b[key]))
-    .concat(planName(a) === planName(b) ? [] : ['plan']);
+function changesOf(before: Words, after: Words): Change[] {
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((key) => before.get(key) !== after.get(key))
+    .map((key) => ({ key, before: shown(key, before), after: shown(key, after) }));
 }
 
-function planName(object: Record<string, unknown>): string | undefined {
-  return (object['plan'] as { name?: string } | undefined)?.name;
+function shown(key: string, words: Words): string | undefined {
+  return words.has(key) && HIDDEN.test(key) ? '…' : words.get(key);
+}
+
+function words(said: Readonly<Record<string, Said>>): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const [key, value] of Object.entries(said))
+    if (value !== undefined) map.set(key, Array.isArray(value) ? `[${value.join(', ')}]` : String(value));
+  return map;
+}
+
+function ofPlan({ weight, allowance, ladder }: Plan): Words {
+  return words({ weight, ...ofAllowance(allowance), degrade: ladder.map(rungText) });
+}
+
+function rungText(rung: Rung): string {
+  if (rung.kind === 'shape') return `shape: ${rung.delayMsMax}ms`;
+  if (rung.kind === 'features') return `features: [${rung.features.join(', ')}]`;
+  return rung.kind === 'route' ? 'route: degraded' : rung.kind;
+}
+
+function ofAllowance({ requests, egress, concurrency, shadow }: Allowance): Record<string, Said> {
+  return { ...ofRequests(requests), 'rate.egress.limit': egress?.text, concurrency, shadow };
+}
+
+function ofRequests(requests: Allowance['requests']): Record<string, Said> {
+  if (requests === undefined) return {};
+  const { text, burst, credits, perSec } = requests;
+  return {
+    'rate.requests.limit': text,
+    'rate.requests.burst': burst,
+    'rate.requests.credits.earn': credits && `${round(credits.earn * 100)}%`,
+    'rate.requests.credits.cap': credits && `${round(credits.capUnits / perSec)}s`,
+  };
+}
+
+/** Without what binary fractions leave behind. */
+function round(value: number): number {
+  return Math.round(value * 1e6) / 1e6;
+}
+
+function ofTenant({ state, plan, allowance, timezone, labels, claims, hosts, apiKeys }: Tenant): Words {
+  const ofItsPlan = ofAllowance(plan.allowance);
+  const overrides = Object.entries(ofAllowance(allowance)).filter(([key, value]) => value !== ofItsPlan[key]);
+  return words({
+    plan: plan.name,
+    state,
+    timezone,
+    ...under('overrides', overrides),
+    ...under('labels', Object.entries(labels)),
+    // The first is the name.
+    'identity.claims': claims.slice(1),
+    'identity.hosts': hosts,
+    ...under(
+      'identity.apiKeys',
+      apiKeys.flatMap(({ id, hash, expiresMs }): [string, Said][] => [
+        [`${id}.hash`, Buffer.from(hash).toString('hex')],
+        [`${id}.expires`, Number.isFinite(expiresMs) ? new Date(expiresMs).toISOString() : 'never'],
+      ]),
+    ),
+  });
+}
+
+function under(path: string, said: readonly (readonly [string, Said])[]): Record<string, Said> {
+  return Object.fromEntries(said.map(([key, value]) => [`${path}.${key}`, value]));
+}
+
+function ofProvider(provider: IdentityProvider): Words {
+  const { issuer, audiences, algorithms, jwks, tenantClaim, tokenType, clockSkewMs } = provider;
+  return words({
+    issuer,
+    audiences,
+    algorithms,
+    ...('file' in jwks
+      ? { 'jwks.file': jwks.file, 'jwks.keys': jwks.text }
+      : { 'jwks.url': jwks.url, 'jwks.allowPrivate': jwks.allowPrivate }),
+    tenantClaim,
+    tokenType,
+    clockSkew: `${clockSkewMs}ms`,
+  });
+}
+
+function ofRoute({ path, methods, cost, isCritical, rate, degradedUpstream, timeoutMs, bodyBytesMax }: Route): Words {
+  return words({
+    'match.path': path.kind === 'prefix' ? `${path.text}*` : path.text,
+    'match.methods': methods && [...methods],
+    cost,
+    critical: isCritical,
+    ...ofRequests(rate),
+    'degraded.upstream': degradedUpstream,
+    timeout: timeoutMs && `${timeoutMs}ms`,
+    bodyMax: bodyBytesMax && `${bodyBytesMax}B`,
+  });
 }

@@ -122,7 +122,7 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
     ],
   });
   t.same(await shape('config', 'diff', dir.dir, other.dir), {
-    differences: [{ kind: 'string', name: 'string', change: 'string', keys: ['string'] }],
+    differences: [{ kind: 'string', name: 'string', change: 'string', changes: [{ key: 'string', before: 'string' }] }],
   });
   t.match(await shape('config', 'explain', 'Plan.spec.rate'), {
     key: 'string',

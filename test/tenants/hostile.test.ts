@@ -344,13 +344,15 @@ t.test('two tenancies are compared key by key', async (t) => {
     'r.yaml': document('Route', 'r', { match: { path: '/x', methods: ['POST'] } }),
   });
   t.same(
-    diffSnapshots(a, b).map(({ kind, name, change, keys }) => `${change} ${kind} ${name} ${keys.join()}`),
+    diffSnapshots(a, b).map(
+      ({ kind, name, change, changes }) => `${change} ${kind} ${name} ${changes.map(({ key }) => key).join()}`,
+    ),
     [
       'added Plan pro ',
-      'changed Tenant acme state,plan',
+      'changed Tenant acme plan,state',
       'added Tenant new ',
       'removed Tenant gone ',
-      'changed Route r methods',
+      'changed Route r match.methods',
     ],
   );
   t.same(diffSnapshots(a, a), []);

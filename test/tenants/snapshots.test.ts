@@ -97,9 +97,85 @@ t.test('a comparison tells keys, expiry and sets apart', async (t) => {
   const before = await snapshotOf([key()], ['GET']);
   const after = await snapshotOf([key('2027-01-01')], ['GET', 'POST']);
   t.same(
-    diffSnapshots(before, after).map((each) => `${each.kind} ${each.keys.join()}`),
-    ['Tenant apiKeys', 'Route methods'],
+    diffSnapshots(before, after).map(({ kind, changes }) => [kind, changes]),
+    [
+      ['Tenant', [{ key: 'identity.apiKeys.k.expires', before: 'never', after: '2027-01-01T00:00:00.000Z' }]],
+      ['Route', [{ key: 'match.methods', before: '[GET]', after: '[GET, POST]' }]],
+    ],
   );
+});
+
+t.test('a comparison speaks in the words of the documents, and shows no hash and no key', async (t) => {
+  const snapshotOf = async (files: Readonly<Record<string, string>>): Promise<Snapshot> => {
+    const dir = makeTenancy(files);
+    const { snapshot, findings } = await inspectTenancy(dir.dir);
+    t.same(findings, []);
+    dir.cleanUp();
+    return snapshot;
+  };
+  const url = 'https://id.test/keys';
+  const before = await snapshotOf({
+    'tenants.yaml': tenant('acme') + tenant('gone'),
+    'more.yaml': document('IdentityProvider', 'web', {
+      ...{ type: 'jwt', issuer: 'https://web.test', audiences: ['a'], algorithms: ['RS256'], tenantClaim: 'org' },
+      ...{ jwks: { url } },
+    }),
+    'routes.yaml': document('Route', 'r', { match: { path: '/a' } }),
+  });
+  const requests = { limit: '20/s', burst: 30, credits: { earn: '20%', cap: '60s' } };
+  const degrade = ['credit', { shape: '250ms' }, { route: 'degraded' }, { features: ['a', 'b'] }, 'reject'];
+  const after = await snapshotOf({
+    'plans.yaml': plan('free', { weight: 2, rate: { requests, egress: { limit: '1MiB/s' } }, degrade }),
+    'tenants.yaml':
+      document(
+        'Tenant',
+        'acme',
+        {
+          plan: 'free',
+          overrides: { concurrency: 3 },
+          identity: { hosts: ['a.test'], apiKeys: [{ id: 'k', hash: `hmac-sha256:${'0'.repeat(64)}` }] },
+        },
+        { labels: { region: 'eu' } },
+      ) + tenant('new'),
+    'more.yaml': document('IdentityProvider', 'web', {
+      ...{ type: 'jwt', issuer: 'https://web.test', audiences: ['a'], algorithms: ['RS256'], tenantClaim: 'org' },
+      ...{ jwks: { file: 'keys.json' }, tokenType: 'JWT' },
+    }),
+    'routes.yaml': document('Route', 'r', {
+      ...{ match: { path: '/a/*' }, timeout: '2s', bodyMax: '1KiB', degraded: { upstream: 'lite' } },
+    }),
+  });
+  const lines = diffSnapshots(before, after).flatMap(({ kind, name, change, changes }) =>
+    change === 'changed'
+      ? changes.map((each) => `${kind} ${each.key}: ${each.before ?? '-'} → ${each.after ?? '-'}`)
+      : `${change} ${name}`,
+  );
+  t.same(lines, [
+    'Plan weight: 1 → 2',
+    'Plan degrade: [credit, reject] → [credit, shape: 250ms, route: degraded, features: [a, b], reject]',
+    'Plan rate.requests.limit: - → 20/s',
+    'Plan rate.requests.burst: - → 30',
+    'Plan rate.requests.credits.earn: - → 20%',
+    'Plan rate.requests.credits.cap: - → 60s',
+    'Plan rate.egress.limit: - → 1MiB/s',
+    'Tenant identity.claims: [org_acme] → []',
+    'Tenant identity.hosts: [] → [a.test]',
+    'Tenant overrides.concurrency: - → 3',
+    'Tenant labels.region: - → eu',
+    'Tenant identity.apiKeys.k.hash: - → …',
+    'Tenant identity.apiKeys.k.expires: - → never',
+    'added new',
+    'removed gone',
+    `IdentityProvider jwks.url: ${url} → -`,
+    'IdentityProvider jwks.allowPrivate: false → -',
+    'IdentityProvider jwks.file: - → keys.json',
+    'IdentityProvider jwks.keys: - → …',
+    'IdentityProvider tokenType: - → jwt',
+    'Route match.path: /a → /a/*',
+    'Route degraded.upstream: - → lite',
+    'Route timeout: - → 2000ms',
+    'Route bodyMax: - → 1024B',
+  ]);
 });
 
 t.test('a file that turns unreadable keeps its objects', async (t) => {

@@ -119,8 +119,12 @@ export async function diff(before: string, after: string, { output }: Printing):
   if (output === 'json') printJson({ differences });
   else {
     const sign = { added: paint('green', '+'), removed: paint('red', '-'), changed: paint('yellow', '~') };
-    for (const { kind, name, change, keys } of differences)
-      process.stdout.write(`${sign[change]} ${kind} ${name}${keys.length > 0 ? ` (${keys.join(', ')})` : ''}\n`);
+    for (const { kind, name, change, changes } of differences) {
+      const object = `${sign[change]} ${kind} ${name}`;
+      if (change !== 'changed') process.stdout.write(`${object}\n`);
+      for (const { key, before = 'nothing', after = 'nothing' } of changes)
+        process.stdout.write(`${object} ${key}: ${before} → ${after}\n`);
+    }
     process.stdout.write(`${count(differences.length, 'difference')}\n`);
   }
   if (differences.length + unread.length > 0) process.exitCode = EXIT.findings;
