@@ -107,8 +107,8 @@ function wordOf(data: unknown): unknown {
 }
 
 function rungs(schema: Readonly<Record<string, unknown>>): string[] {
-  const branches = schema['anyOf'] as readonly { const?: string; properties?: object }[];
-  return branches.flatMap((each) => each.const ?? Object.keys(each.properties ?? {}));
+  const branches = schema['anyOf'] as readonly ({ const: string } | { properties: object })[];
+  return branches.flatMap((each) => ('const' in each ? each.const : Object.keys(each.properties)));
 }
 
 function expectation({ keyword, params, message }: SchemaError): string {

@@ -297,6 +297,7 @@ t.test('the boot file and its flags: defaults, precedence, errors with the flag 
   t.ok((await boot(sound)).config?.stateDir?.endsWith('/state'));
   const errors = async (text: string, given: Record<string, string> = {}) =>
     (await boot(text, given)).findings.map(formatFinding).join('\n');
+  t.match(await errors(sound, { upstream: 'https://a' }), /\(TLS to an upstream is not supported yet: use http:/);
   t.match(await errors(sound, { 'inbound.port': 'x' }), /--inbound-port: expected a number, got "x"/);
   t.match(await errors(sound, { 'inbound.strict': 'maybe' }), /expected a flag/);
   t.match(await errors(sound, { upstreams: 'a' }), /expected a map/);
