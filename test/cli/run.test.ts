@@ -71,6 +71,25 @@ t.test('a signal to the command reaches the application', async (t) => {
   }
 });
 
+t.test('a SIGINT that npm passes on once more is no second one', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const child = spawn(process.execPath, [REEVE, 'run', '--tenancy', dir.dir, '--', process.execPath, '-e', COUNTING], {
+    cwd: root,
+    env: { ...environment, ...PORTS },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let printed = '';
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  const exited = new Promise((resolve) => child.once('close', resolve));
+  t.ok(await becomes(() => printed.includes('│ ready'), 20_000));
+  child.kill('SIGINT');
+  t.ok(await becomes(() => printed.includes('sidecar.draining')));
+  child.kill('SIGINT');
+  t.equal(await exited, 1, 'the application got one');
+  t.match(printed, /sidecar\.stopped/, 'after the drain');
+});
+
 t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
