@@ -3,17 +3,15 @@
  * 100 upload 256 MB to an application that never reads. The sidecar is a process of its own; what it holds is what is left when all
  * garbage is collected, beside what it held before. Another tenant goes on meanwhile, and waits for its first byte no longer than a busy machine explains.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import t from 'tap';
 import { Pool } from 'undici';
+import { heldProbe } from '../helpers/held.ts';
 import { becomes, mib, quantile, rssOf, settled } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, listening, root, settings } from '../helpers/sidecar.ts';
+import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -62,13 +60,8 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
   t.teardown(() => tenancy.cleanUp());
   const given = { 'wire.upstreamConnectionsMax': String(CONNECTIONS + 16), 'wire.bodyBytesMax': '1GiB' };
   const url = `http://127.0.0.1:${await listening(t, server)}`;
-  const dir = mkdtempSync(join(tmpdir(), 'reeve-held-'));
-  t.teardown(() => rmSync(dir, { recursive: true }));
-  const heldFile = join(dir, 'held');
-  const sidecar = await childSidecar(t, settings(url, tenancy, given), {
-    nodeArgs: ['--expose-gc', `--import=${join(root, 'test/helpers/held-probe.mjs')}`],
-    env: { HELD_PROBE_FILE: heldFile },
-  });
+  const probed = heldProbe(t);
+  const sidecar = await childSidecar(t, settings(url, tenancy, given), probed);
   const { inbound } = sidecar.ports;
   const pool = new Pool(`http://127.0.0.1:${inbound}`, { connections: 1 });
   t.teardown(() => pool.destroy());
@@ -113,14 +106,7 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
     await new Promise((resolve) => socket.resume().once('close', resolve));
   };
 
-  /** Bytes of objects and buffers the sidecar needs for what it does now. */
-  const held = async (): Promise<number> => {
-    sidecar.child.kill('SIGUSR2');
-    if (!(await becomes(() => existsSync(heldFile)))) throw new Error('the sidecar did not say what it holds');
-    const bytes = Number(readFileSync(heldFile, 'utf8'));
-    rmSync(heldFile);
-    return bytes;
-  };
+  const held = (): Promise<number> => probed.of(sidecar.child);
 
   await probe();
   for (let i = 0; i < WARM_ROUNDS; i++)
