@@ -15,7 +15,7 @@ export interface LoaderThreadOptions extends LoaderOptions {
 /** Who hears of the thread. */
 export interface LoaderListener {
   /** Resolves when what was found is in force: the thread waits for it. When it rejects, the thread is ended. `parts` are read back as they are asked for. */
-  found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void>;
+  found(look: Omit<Look, 'parts'>, parts: AsyncIterable<ChangePart>): Promise<void>;
   warn(event: string, facts: Readonly<Record<string, unknown>>): void;
   ended(cause: unknown): void;
 }
@@ -23,6 +23,8 @@ export interface LoaderListener {
 const HEAP_MB = 1024;
 /** To write the last good file; then the thread is ended. */
 const CLOSE_MS_MAX = 5000;
+/** Until a part that is being made is looked for again. */
+const PART_WAIT_MS = 1;
 
 export class LoaderThread {
   /** Whether the first look is in force; false when the thread ended before. */
@@ -38,6 +40,8 @@ export class LoaderThread {
   readonly #waiting = new Map<number, () => void>();
   #looks = 0;
   #isClosing = false;
+  /** The thread has ended. */
+  #isOver = false;
   #cause: unknown;
   readonly #started = Promise.withResolvers<boolean>();
 
@@ -58,7 +62,12 @@ export class LoaderThread {
       transfer: [port2],
       heapMb: loaderHeapMb ?? HEAP_MB,
     });
-    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#ended = new Promise((resolve) =>
+      this.#worker.once('exit', () => {
+        this.#isOver = true;
+        resolve();
+      }),
+    );
     this.started = this.#started.promise;
     void this.#ended.then(() => this.#started.resolve(false));
     this.#worker.on('message', (message: FromLoader) => this.#receive(message));
@@ -100,11 +109,11 @@ export class LoaderThread {
     if (listener === undefined) this.#early.push(message);
     else if (message.is === 'warning') listener.warn(message.event, message.facts);
     else if (message.is === 'found')
-      listener.found(message.look, this.#fetch(message.parts)).then(
+      listener.found(message.look, this.#fetch(message.look.partCount)).then(
         () => this.#send({ do: 'published' }),
         // A defect of ours: what the thread believes is in force is not, so it begins anew.
         (cause: unknown) => {
-          this.#cause = cause;
+          this.#cause ??= cause;
           void this.#worker.terminate();
         },
       );
@@ -122,11 +131,15 @@ export class LoaderThread {
   }
 
   /** Read back one by one, when they are asked for: a message handler would be given all of them in one turn. */
-  *#fetch(count: number): Generator<ChangePart> {
-    for (let at = 0; at < count; at++) {
+  async *#fetch(count: number): AsyncGenerator<ChangePart> {
+    for (let taken = 0; taken < count; ) {
+      const isOver = this.#isOver;
       const received = receiveMessageOnPort(this.#parts) as { message: ChangePart } | undefined;
-      if (received === undefined) throw new Error('the loader ended in the middle of a change');
-      yield received.message;
+      if (received !== undefined) {
+        taken++;
+        yield received.message;
+      } else if (isOver) throw new Error('the loader ended in the middle of a change');
+      else await this.#timers.sleep(PART_WAIT_MS);
     }
   }
 

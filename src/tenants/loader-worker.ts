@@ -18,7 +18,7 @@ export type ToLoader =
   | { readonly do: 'close' };
 
 export type FromLoader =
-  | { readonly is: 'found'; readonly look: Omit<Look, 'parts'>; readonly parts: number }
+  | { readonly is: 'found'; readonly look: Omit<Look, 'parts'> }
   | { readonly is: 'started' }
   | { readonly is: 'looked'; readonly id: number }
   | { readonly is: 'warning'; readonly event: string; readonly facts: Readonly<Record<string, unknown>> };
@@ -35,8 +35,10 @@ const loader = new Loader(options, {
   publish: (look) =>
     new Promise((resolve) => {
       published = resolve;
-      for (const part of look.parts) parts.postMessage(part);
-      send({ is: 'found', look: { ...look, parts: undefined } as Omit<Look, 'parts'>, parts: look.parts.length });
+      const { parts: made, ...found } = look;
+      // First: the loop takes a part while the next is made.
+      send({ is: 'found', look: found });
+      for (const part of made) parts.postMessage(part);
     }),
 });
 

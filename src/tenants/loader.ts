@@ -32,7 +32,7 @@ export interface FileFacts {
 }
 
 /** What one look at the directory found. */
-export interface Look extends Pick<Update, 'parts' | 'changed' | 'findings' | 'errors'> {
+export interface Look extends Pick<Update, 'parts' | 'partCount' | 'changed' | 'findings' | 'errors'> {
   readonly files: readonly FileFacts[];
   /** No good document was read since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
@@ -42,7 +42,7 @@ export interface Look extends Pick<Update, 'parts' | 'changed' | 'findings' | 'e
 export interface LoaderWorld {
   readonly clock: Clock;
   readonly timers: Timers;
-  /** Resolves when what was found is in force. Must not reject. */
+  /** Resolves when what was found is in force. Rejects only when a part cannot be made: a defect. */
   publish(look: Look): Promise<void>;
   warn(event: string, facts: Readonly<Record<string, unknown>>): void;
 }
@@ -151,6 +151,7 @@ export class Loader {
     this.#awaitRemoval(update.nextRemovalAt);
     await this.#world.publish({
       parts: update.parts,
+      partCount: update.partCount,
       changed: update.changed,
       findings: [...problems, ...update.findings],
       errors: problems.length + update.errors,

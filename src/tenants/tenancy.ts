@@ -43,6 +43,7 @@ const RESTART_MS = 1000;
 const RESTART_MS_MAX = 60_000;
 
 const NOTHING_YET: Omit<Look, 'parts'> = {
+  partCount: 0,
   changed: 0,
   findings: [],
   errors: 0,
@@ -153,7 +154,7 @@ export class Tenancy {
     this.#restartMs = Math.min(this.#restartMs * 2, RESTART_MS_MAX);
   }
 
-  async #found(look: Omit<Look, 'parts'>, parts: Iterable<ChangePart>): Promise<void> {
+  async #found(look: Omit<Look, 'parts'>, parts: AsyncIterable<ChangePart>): Promise<void> {
     const { clock, timers, prepare } = this.#options;
     const began = clock.now();
     this.#restartMs = RESTART_MS;

@@ -112,7 +112,7 @@ t.test('a thread that ends in the middle of a change fails that change, and noth
         await loader.close();
         await systemTimers.sleep(20);
         try {
-          for (const part of parts) t.fail(`a part of a thread that is gone: ${part.kind}`);
+          for await (const part of parts) t.fail(`a part of a thread that is gone: ${part.kind}`);
         } catch (cause) {
           resolve(cause);
           throw cause;

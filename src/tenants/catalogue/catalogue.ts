@@ -25,8 +25,9 @@ export interface Moment {
 }
 
 export interface Update {
-  /** What is in force now and was not when the last change was made. */
-  readonly parts: readonly ChangePart[];
+  /** What is in force now and was not when the last change was made; compiled part by part, as they are asked for. */
+  readonly parts: Iterable<ChangePart>;
+  readonly partCount: number;
   /** Objects added, changed or removed. */
   readonly changed: number;
   readonly findings: readonly Finding[];
@@ -80,7 +81,7 @@ export class Catalogue {
     if (documents.every((file) => file.documents.length === 0) && this.#live.size === 0)
       complaints.plain('tenancy', 'holds no document: every request is refused', 'check that the directory is mounted');
     const next = new Map(this.#live);
-    for (const [key, wanted] of ofKind(settled, 'Plan')) next.set(key, this.#objectOf(wanted, undefined));
+    for (const [key, wanted] of ofKind(settled, 'Plan')) next.set(key, this.#objectOf(key, wanted, undefined));
     this.#providers(next, settled, keyFiles, complaints);
     this.#exclusive('Tenant', next, settled, removed, complaints);
     this.#exclusive('Route', next, settled, removed, complaints);
@@ -90,8 +91,8 @@ export class Catalogue {
   }
 
   /** The live object when the document says nothing new. */
-  #objectOf({ document: { kind, name, json }, file }: Wanted, keys: string | undefined): LiveObject {
-    const live = this.#live.get(keyOf(kind, name));
+  #objectOf(key: string, { document: { kind, name, json }, file }: Wanted, keys: string | undefined): LiveObject {
+    const live = this.#live.get(key);
     const isSame = live?.json === json && live.file === file.path && live.keys === keys;
     return isSame ? live : liveObject({ kind, name, json, file: file.path, keys });
   }
@@ -107,7 +108,7 @@ export class Catalogue {
       const keys = 'file' in jwks ? keyFiles.get(keyFileOf(jwks.file)) : undefined;
       const message = 'file' in jwks ? objectToKeySet(jwks.file, keys) : undefined;
       if (message === undefined) {
-        next.set(key, this.#objectOf(wanted, keys));
+        next.set(key, this.#objectOf(key, wanted, keys));
         if (keys !== undefined && !hasUsableKey(keys, algorithms))
           complaints.found(
             wanted,
@@ -137,7 +138,7 @@ export class Catalogue {
     const changed = new Map<string, LiveObject>();
     let known: string | undefined;
     for (const [key, wanted] of ofKind(settled, kind)) {
-      const object = this.#objectOf(wanted, undefined);
+      const object = this.#objectOf(key, wanted, undefined);
       if (object === this.#live.get(key)) continue;
       if (object.plan === undefined || next.has(keyOf('Plan', object.plan))) changed.set(object.name, object);
       // A broken plan has a finding of its own, which its tenants need not repeat.
@@ -168,7 +169,7 @@ export class Catalogue {
   }
 
   /** From what was published to what is live. A tenant is published again with its plan. */
-  #change(): { parts: ChangePart[]; changed: number } {
+  #change(): Pick<Update, 'parts' | 'partCount' | 'changed'> {
     const [live, published] = [this.#live, this.#published];
     const put: Record<RowKind, LiveObject[]> = { Plan: [], IdentityProvider: [], Route: [], Tenant: [] };
     const drop: Record<RowKind, string[]> = { Plan: [], IdentityProvider: [], Route: [], Tenant: [] };
@@ -186,7 +187,11 @@ export class Catalogue {
     this.#published = live;
     const rowOf = rowMaker(live);
     const changed = PUT_ORDER.reduce((sum, kind) => sum + put[kind].length + drop[kind].length, 0);
-    return { parts: partsOf(put, drop, rowOf), changed };
+    const partCount = PUT_ORDER.reduce(
+      (sum, kind) => sum + Math.ceil(put[kind].length / PART_ROWS) + Math.ceil(drop[kind].length / PART_ROWS),
+      0,
+    );
+    return { parts: partsOf(put, drop, rowOf), partCount, changed };
   }
 }
 
@@ -227,23 +232,21 @@ function leave(next: Map<string, LiveObject>, removed: ReadonlySet<string>, comp
   }
 }
 
-function partsOf(
+function* partsOf(
   put: Readonly<Record<RowKind, readonly LiveObject[]>>,
   drop: Readonly<Record<RowKind, readonly string[]>>,
   rowOf: <K extends RowKind>(kind: K, object: LiveObject) => Rows[K],
-): ChangePart[] {
-  const parts: ChangePart[] = [];
-  const add = (kind: RowKind, rows: readonly unknown[], names: readonly string[]): void =>
-    void parts.push({ kind, put: rows, drop: names } as unknown as ChangePart);
+): Generator<ChangePart> {
+  const part = (kind: RowKind, rows: readonly unknown[], names: readonly string[]): ChangePart =>
+    ({ kind, put: rows, drop: names }) as unknown as ChangePart;
   for (const kind of PUT_ORDER)
     for (const objects of chunks(put[kind]))
-      add(
+      yield part(
         kind,
         objects.map((object) => rowOf(kind, object)),
         [],
       );
-  for (const kind of PUT_ORDER.toReversed()) for (const names of chunks(drop[kind])) add(kind, [], names);
-  return parts;
+  for (const kind of PUT_ORDER.toReversed()) for (const names of chunks(drop[kind])) yield part(kind, [], names);
 }
 
 function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {

@@ -36,9 +36,12 @@ export class SnapshotBuilder {
   #routes: ReadonlyMap<string, Route> = new Map();
 
   /** The next generation. `yieldLoop` lets requests be served between two parts. One change at a time: the caller sees to that. */
-  async next(parts: Iterable<ChangePart>, yieldLoop: () => Promise<void>): Promise<Snapshot> {
+  async next(
+    parts: Iterable<ChangePart> | AsyncIterable<ChangePart>,
+    yieldLoop: () => Promise<void>,
+  ): Promise<Snapshot> {
     const draft = new Draft(this.#snapshot, this.#tenants, this.#routes, this.#indexes, this.#slots);
-    for (const part of parts) {
+    for await (const part of parts) {
       draft.apply(part);
       await yieldLoop();
     }
