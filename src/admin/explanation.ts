@@ -4,6 +4,7 @@
  */
 import { METHODS } from 'node:http';
 import { nearest } from '../core/index.ts';
+import { replyOfState } from '../identity/index.ts';
 import type { LimitsExplanation } from '../limits/index.ts';
 import { APPLICATION, rescues } from '../proxy/index.ts';
 import { routeOf, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
@@ -68,9 +69,6 @@ export interface ExplainView {
 
 const NO_PEPPER = 'its API keys: this sidecar has no pepper to verify them (set identity.pepperFile)';
 
-/** What a tenant that may only read may still send. */
-const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
-
 export function explain(view: ExplainView, tenant: Tenant, asked: Asked): Explanation {
   const limits = view.explainLimits(tenant, asked);
   const route = routeOf(view.snapshot, asked.method, asked.path);
@@ -84,7 +82,7 @@ export function explain(view: ExplainView, tenant: Tenant, asked: Asked): Explan
     stages: view.stages,
     identify: {
       state: tenant.state,
-      passes: passesState(tenant, asked.method),
+      passes: replyOfState(tenant, asked.method) === undefined,
       sources: view.identity.sources.map((name) => sourceOf(view, tenant, name)),
     },
     route: route?.name ?? null,
@@ -92,10 +90,6 @@ export function explain(view: ExplainView, tenant: Tenant, asked: Asked): Explan
     upstream: wouldGet.code === null ? upstream : null,
     wouldGet,
   };
-}
-
-function passesState({ state }: Tenant, method: string): boolean {
-  return state === 'active' || (state === 'readonly' && READING.has(method));
 }
 
 /** The parser in front of every stage knows the registered methods, and these only. */
@@ -124,8 +118,8 @@ function outcome(
   const { because, waitMs } = wouldGet;
   if (!METHODS.includes(method)) return refused('malformed-request', notAMethod(method));
   if (REFUSED_METHODS.has(method)) return refused('method-not-supported', `${method} does not pass`);
-  if (!passesState(tenant, method))
-    return refused(`tenant-${tenant.state}` as keyof typeof rescues, `the tenant is ${tenant.state}`);
+  const stopped = replyOfState(tenant, method);
+  if (stopped !== undefined) return refused(stopped.code, `the tenant is ${tenant.state}`);
   const forwarded = { status: null, code: null, because, waitMs, rung: wouldGet.rung ?? null };
   if (wouldGet.over === 'nothing' || wouldGet.decision === 'credit')
     return { ...forwarded, decision: wouldGet.decision };

@@ -135,7 +135,8 @@ function lookUp(snapshot: Snapshot, by: 'claim' | 'host' | 'keyId', id: string):
   return by === 'host' ? snapshot.tenantByHost.get(id) : snapshot.tenantByApiKeyId.get(id);
 }
 
-function replyOfState(tenant: Tenant, method: string): Reply | undefined {
+/** What a verified tenant gets when its state does not let the method pass. */
+export function replyOfState(tenant: Pick<Tenant, 'state'>, method: string): Reply | undefined {
   if (tenant.state === 'active') return undefined;
   if (tenant.state === 'readonly') return READING.has(method) ? undefined : replies.readonly;
   return replies[tenant.state];
