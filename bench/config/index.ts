@@ -1,5 +1,4 @@
 /** How fast a change of the tenancy is live, what it costs the loop that moves requests, and how fast a sidecar starts. */
-
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,9 +40,9 @@ export const suite: Suite = {
         one_file_p50_ms: quantile(one.tookMs, 0.5),
         sharded_p50_ms: quantile(sharded.tookMs, 0.5),
         loop_pause_one_ms: quantile([...one.pausesMs, ...sharded.pausesMs], 0.99),
-        // Of each reload the longest: half of the reloads held the loop no longer than this, none longer than the next.
-        loop_pause_full_ms: quantile(full.pausesMs, 0.5),
-        loop_pause_full_max_ms: Math.max(...full.pausesMs),
+        loop_pause_full_ms: Math.max(...full.pausesMs),
+        // Of each reload the longest: half of the reloads held the loop no longer than this.
+        loop_pause_full_p50_ms: quantile(full.pausesMs, 0.5),
         full_reload_ms: quantile(full.tookMs, 0.5),
         start_yaml_ms: quantile(starts.yamlMs, 0.5),
         start_snapshot_ms: quantile(starts.snapshotMs, 0.5),

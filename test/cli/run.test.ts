@@ -104,6 +104,12 @@ t.test('a Ctrl-C at a terminal reaches it once', { skip: !hasTerminal }, async (
 const SERVING =
   'process.on("SIGTERM",()=>process.exit(5)).on("SIGINT",()=>process.exit(6));require("http").createServer((q,s)=>{console.log("got "+q.url);if(q.url==="/slow")setTimeout(()=>s.end("whole"),700)}).listen(process.argv[1],"127.0.0.1",()=>console.log("ready"))';
 
+const ask = (port: number, path: string): ReturnType<typeof exchangeRaw> =>
+  exchangeRaw(port, `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`, {
+    responses: 1,
+    waitMs: 10_000,
+  });
+
 t.test(
   'what is in flight at a SIGTERM is finished before the application hears of it; a second does not wait',
   async (t) => {
@@ -128,11 +134,7 @@ t.test(
       const exited = new Promise((resolve) => child.once('close', resolve));
       t.ok(await becomes(() => printed.includes('│ ready'), 20_000), 'the application runs');
       const port = Number(/http:\/\/localhost:(\d+)/.exec(printed)?.[1]);
-      const answer = exchangeRaw(
-        port,
-        `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`,
-        { responses: 1, waitMs: 10_000 },
-      );
+      const answer = ask(port, path);
       t.ok(await becomes(() => printed.includes(`got ${path}`)), 'a request is in flight');
       const began = performance.now();
       child.kill('SIGTERM');
@@ -164,11 +166,7 @@ t.test(
       const { child, shown, exited } = atTerminal(t, words);
       t.ok(await becomes(() => /http:\/\/localhost:\d+/.test(shown()) && shown().includes('│ ready'), 20_000), shown());
       const port = Number(/http:\/\/localhost:(\d+)/.exec(shown())?.[1]);
-      const answer = exchangeRaw(
-        port,
-        `GET ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`,
-        { responses: 1, waitMs: 10_000 },
-      );
+      const answer = ask(port, path);
       t.ok(await becomes(() => shown().includes(`got ${path}`)), 'a request is in flight');
       const began = performance.now();
       child.stdin.write(CTRL_C);

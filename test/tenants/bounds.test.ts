@@ -22,6 +22,7 @@ import { parseMany } from '../../src/tenants/documents/parse-many.ts';
 import { readDirectory } from '../../src/tenants/documents/read-directory.ts';
 import { schemaId } from '../../src/tenants/generated/settings.ts';
 import { formatFinding, openTenancy } from '../../src/tenants/index.ts';
+import { tenancyForTest } from '../helpers/open-tenancy.ts';
 import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
@@ -71,17 +72,7 @@ t.test('a tenancy of too many documents goes on with those within the bound', as
   const seal = JSON.stringify({ sha256: createHash('sha256').update(body).digest('hex') });
   writeFileSync(join(dir.stateDir, 'last-good.jsonl'), `${body}${seal}\n`);
   dir.write('plans.yaml', names.join('\n---\n').concat('\n'));
-  const tenancy = await openTenancy({
-    dir: dir.dir,
-    stateDir: dir.stateDir,
-    allowShrink: false,
-    removeGraceMs: 0,
-    ...quietWorld(),
-  });
-  t.teardown(async () => {
-    await tenancy.close();
-    dir.cleanUp();
-  });
+  const tenancy = await tenancyForTest(t, dir, { stateDir: dir.stateDir, removeGraceMs: 0 });
   t.equal(tenancy.snapshot.plans.size, DOCUMENTS_MAX + 5, 'those beyond it stay as they were');
   t.match(tenancy.findings().map(formatFinding), [/^plans\.yaml: more than 200000 documents in the tenancy/]);
 });

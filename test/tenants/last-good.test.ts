@@ -10,8 +10,7 @@ import { readLastGood, writeLastGood } from '../../src/tenants/catalogue/last-go
 import { type LiveObject, liveObject, NO_DOCUMENT } from '../../src/tenants/catalogue/live-object.ts';
 import type { LoadedFile } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
-import { openTenancy } from '../../src/tenants/index.ts';
-import { quietWorld } from '../helpers/quiet-world.ts';
+import { tenancyForTest } from '../helpers/open-tenancy.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
@@ -62,18 +61,7 @@ t.test('the last good copy: whole, and of this schema only', async (t) => {
 t.test('metrics say generation, results, findings and tenants by state', async (t) => {
   const dir = makeTenancy({ 'tenants.yaml': tenant('acme') + tenant('globex', { state: 'suspended' }) });
   const metrics = createMetrics({ timers: systemTimers });
-  const tenancy = await openTenancy({
-    dir: dir.dir,
-    stateDir: undefined,
-    allowShrink: false,
-    removeGraceMs: 50,
-    ...quietWorld(),
-    metrics,
-  });
-  t.teardown(async () => {
-    await tenancy.close();
-    dir.cleanUp();
-  });
+  const tenancy = await tenancyForTest(t, dir, { metrics });
   const scrape = async (): Promise<string> => {
     let text = '';
     for await (const chunk of metrics.exposition()) text += chunk;

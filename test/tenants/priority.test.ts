@@ -1,9 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority, platform } from 'node:os';
 import t from 'tap';
-import { openTenancy } from '../../src/tenants/index.ts';
 import { helpersStepBack } from '../../src/tenants/priority.ts';
-import { quietWorld } from '../helpers/quiet-world.ts';
+import { tenancyForTest } from '../helpers/open-tenancy.ts';
 import { makeTenancy, tenant } from '../helpers/tenancy.ts';
 
 /** How nice the threads of this process are, by their names. */
@@ -21,17 +20,7 @@ t.test(
     const dir = makeTenancy();
     const own = getPriority();
     const below = Math.max(own, 10);
-    const tenancy = await openTenancy({
-      dir: dir.dir,
-      stateDir: undefined,
-      allowShrink: false,
-      removeGraceMs: 50,
-      ...quietWorld(),
-    });
-    t.teardown(async () => {
-      await tenancy.close();
-      dir.cleanUp();
-    });
+    const tenancy = await tenancyForTest(t, dir);
     const helpers = niceOf('V8Worker');
     t.ok(helpers.length > 0 && helpers.every((nice) => nice === own), 'a start has all that V8 can give');
     dir.write('more.yaml', tenant('initech'));

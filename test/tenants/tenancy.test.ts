@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { systemClock, systemTimers } from '../../src/core/index.ts';
 import { createLog, type Log } from '../../src/telemetry/index.ts';
-import { formatFinding, openTenancy, type Tenancy } from '../../src/tenants/index.ts';
-import { quietWorld } from '../helpers/quiet-world.ts';
+import { formatFinding, type Tenancy } from '../../src/tenants/index.ts';
+import { tenancyForTest } from '../helpers/open-tenancy.ts';
 import type { Ending } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan, provider, type TenancyDir, tenant } from '../helpers/tenancy.ts';
 
@@ -15,20 +15,7 @@ async function open(
 ): Promise<Tenancy> {
   const lines: string[] = [];
   const log = o.log ?? createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) });
-  const tenancy = await openTenancy({
-    dir: dir.dir,
-    stateDir: undefined,
-    allowShrink: false,
-    removeGraceMs: 50,
-    ...quietWorld(),
-    log,
-    ...o,
-  });
-  t.teardown(async () => {
-    await tenancy[Symbol.asyncDispose]();
-    dir.cleanUp();
-  });
-  return tenancy;
+  return tenancyForTest(t, dir, { log, ...o });
 }
 
 const texts = (tenancy: Tenancy): string[] => tenancy.findings().map(formatFinding);

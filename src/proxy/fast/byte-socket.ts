@@ -51,6 +51,9 @@ const { WriteWrap, streamBaseState, kReadBytesOrError, kArrayBufferOffset, kLast
 /** Without them there is no fast engine. */
 export const hasByteSockets: boolean = binding !== undefined;
 
+/** Of a shared buffer: what the kernel is asked for at once. */
+export const READ_BYTES: number = 64 * 1024;
+
 export interface ByteSocketOwner {
   /** The bytes are in the shared buffer, from its beginning on, and only until this returns. */
   onBytes(bytes: Buffer, length: number): void;

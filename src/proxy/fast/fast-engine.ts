@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../../core/index.ts';
 import type { ProxyWorld } from '../world.ts';
+import { READ_BYTES } from './byte-socket.ts';
 import { FastConnection } from './fast-connection.ts';
 import { InjectLines } from './inject-lines.ts';
 import { Outbox } from './outbox.ts';
@@ -11,7 +12,6 @@ import type { FastWorld } from './world.ts';
 
 /** How exact timeouts are. 10,000 idle connections cost about 1 ms a second. */
 const SWEEP_MS = 100;
-const READ_BYTES = 64 * 1024;
 
 export interface FastEngineHooks {
   /** The general engine takes the socket, and the bytes that were read of it, for good. */

@@ -15,12 +15,12 @@ import type { Clock, Timers } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { ResponseReader } from '../../wire/index.ts';
 import type { Upstream } from '../upstreams.ts';
+import { READ_BYTES } from './byte-socket.ts';
 import type { Answering, Carrier, CarrierHome } from './carrier.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 
 /** Idle connections are closed before most servers close theirs: as the general engine does. */
 const IDLE_MS = 4000;
-const READ_BYTES = 64 * 1024;
 /** A reader takes 9 KiB; it is needed from the first byte of an answer to the end of its head. */
 const READERS_MAX = 16;
 
