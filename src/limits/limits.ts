@@ -35,10 +35,12 @@ export function createLimits({ clock, timers, metrics }: LimitsOptions): Limits 
     use(next, previous) {
       const now = clock.now();
       state.reserve(Math.max(next.tenantSlots, previous.tenantSlots));
-      for (const [id, before] of previous.tenants) {
+      for (const id of state.owners()) {
+        const before = previous.tenants.get(id);
         const after = next.tenants.get(id);
+        if (before === undefined || before === after) continue;
         if (after === undefined) state.forget(before.index, next.generation);
-        else if (after !== before) state.settle(before, after, now);
+        else state.settle(before, after, now);
       }
       useRoutes(state, next, previous, now);
     },

@@ -49,6 +49,11 @@ export class LimitState {
     return true;
   }
 
+  /** Who has spent anything since the slot is theirs. */
+  *owners(): Generator<string> {
+    for (const owner of this.#owners) if (owner !== undefined) yield owner;
+  }
+
   isOwner({ index, id }: Tenant): boolean {
     return this.#owners[index] === id;
   }

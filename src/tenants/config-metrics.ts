@@ -1,12 +1,13 @@
 /** What Prometheus learns of the configuration. */
 import type { Metrics } from '../telemetry/index.ts';
-import type { Finding, Snapshot } from './model.ts';
+import type { Finding, Snapshot, TenantState } from './model.ts';
 import type { Reload, ReloadResult } from './reload.ts';
 
 const RESULTS: readonly ReloadResult[] = ['applied', 'unchanged', 'partial', 'rejected'];
 
 export interface ConfigFacts {
   snapshot(): Snapshot;
+  tenants(): ReadonlyMap<TenantState, number>;
   findings(): readonly Finding[];
   lastReload(): Reload | undefined;
   loaderRestarts(): number;
@@ -57,20 +58,13 @@ export function configMetrics(metrics: Metrics, facts: ConfigFacts): (reload: Re
     labels: [],
     collect: (emit) => emit([], facts.loaderRestarts()),
   });
-  let counted: { of: Snapshot; states: Map<string, number> } | undefined;
   metrics.collected({
     name: 'reeve_tenants',
     help: 'Tenants by state.',
     type: 'gauge',
     labels: ['state'],
     collect(emit) {
-      const snapshot = facts.snapshot();
-      if (counted?.of !== snapshot) {
-        counted = { of: snapshot, states: new Map() };
-        for (const { state } of snapshot.tenants.values())
-          counted.states.set(state, (counted.states.get(state) ?? 0) + 1);
-      }
-      for (const [state, count] of counted.states) emit([state], count);
+      for (const [state, count] of facts.tenants()) emit([state], count);
     },
   });
   return (reload) => {

@@ -38,7 +38,11 @@ const loader = new Loader(options, {
       const { parts: made, ...found } = look;
       // First: the loop takes a part while the next is made.
       send({ is: 'found', look: found });
-      for (const part of made) parts.postMessage(part);
+      for (const part of made)
+        parts.postMessage(
+          part,
+          part.kind === 'Tenant' ? [part.documents.bytes.buffer, part.documents.ends.buffer] : [],
+        );
     }),
 });
 

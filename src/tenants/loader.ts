@@ -32,7 +32,7 @@ export interface FileFacts {
 }
 
 /** What one look at the directory found. */
-export interface Look extends Pick<Update, 'parts' | 'partCount' | 'changed' | 'findings' | 'errors'> {
+export interface Look extends Pick<Update, 'parts' | 'partCount' | 'changed' | 'tenants' | 'findings' | 'errors'> {
   readonly files: readonly FileFacts[];
   /** No good document was read since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
@@ -153,6 +153,7 @@ export class Loader {
       parts: update.parts,
       partCount: update.partCount,
       changed: update.changed,
+      tenants: update.tenants,
       findings: [...problems, ...update.findings],
       errors: problems.length + update.errors,
       files: files.map((file) => ({ path: file.path, documents: file.documents.length })),

@@ -45,6 +45,7 @@ const RESTART_MS_MAX = 60_000;
 const NOTHING_YET: Omit<Look, 'parts'> = {
   partCount: 0,
   changed: 0,
+  tenants: new Map(),
   findings: [],
   errors: 0,
   files: [],
@@ -77,6 +78,7 @@ export class Tenancy {
     this.#options = options;
     this.#countReload = configMetrics(options.metrics, {
       snapshot: () => this.#snapshot,
+      tenants: () => this.#last.tenants,
       findings: () => this.findings(),
       lastReload: () => this.#lastReload,
       loaderRestarts: () => this.#restarts,

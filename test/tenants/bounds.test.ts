@@ -68,7 +68,7 @@ t.test('a tenancy of too many documents goes on with those within the bound', as
       holds: [],
     }),
   );
-  const body = `${JSON.stringify({ format: 3, schema: schemaId })}\n${lines.join('\n')}\n`;
+  const body = `${JSON.stringify({ format: 4, schema: schemaId })}\n${lines.join('\n')}\n`;
   const seal = JSON.stringify({ sha256: createHash('sha256').update(body).digest('hex') });
   writeFileSync(join(dir.stateDir, 'last-good.jsonl'), `${body}${seal}\n`);
   dir.write('plans.yaml', names.join('\n---\n').concat('\n'));

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { compilePlan, compileProvider, compileRoute, compileTenant } from '../../src/tenants/catalogue/compile.ts';
+import type { TenantIndex } from '../../src/core/index.ts';
+import { compilePlan, compileProvider, compileRoute, compileTenant } from '../../src/tenants/compile.ts';
 import { objectionsTo } from '../../src/tenants/documents/meaning.ts';
 import { parseOne, placeProblem } from '../../src/tenants/documents/parse.ts';
 import { lineAt, splitDocuments } from '../../src/tenants/documents/split.ts';
@@ -27,7 +28,7 @@ const tenantDocument = (spec: Omit<TenantDocument['spec'], 'plan'>): TenantDocum
 });
 
 const tenantOf = (spec: Omit<TenantDocument['spec'], 'plan'>, on: PlanDocument['spec'] = {}) =>
-  compileTenant(tenantDocument(spec), planOf(on), 'x.yaml');
+  compileTenant(tenantDocument(spec), 0 as TenantIndex, { ...planOf(on), index: 0 }, 'x.yaml');
 
 t.test('a plan is compiled: units, burst of one second, ladder', async (t) => {
   t.match(planOf({}), { weight: 1, allowance: { requests: undefined, egress: undefined, concurrency: undefined } });
@@ -90,7 +91,7 @@ t.test(
       tenantOf({ overrides: { rate: { requests: { limit: '9/s', burst: 3 } } } }, on).allowance?.requests?.burst,
       3,
     );
-    t.equal(tenantOf({}, on).allowance, undefined, "the plan's own");
+    t.same(tenantOf({}, on).allowance, planOf(on).allowance, "the plan's own");
     t.match(tenantOf({ timezone: 'Europe/Berlin', identity: { claims: ['acme', 'org'] } }), {
       timezone: 'Europe/Berlin',
       claims: ['acme', 'org'],
@@ -204,8 +205,9 @@ t.test('lines are counted as an editor does', async (t) => {
 
 t.test('slots are dense, stable and given out again', async (t) => {
   const slots = new Slots();
-  t.same([slots.of('a'), slots.of('b'), slots.of('a')], [0, 1, 0]);
-  slots.release('nobody');
-  slots.release('a');
-  t.same([slots.of('c'), slots.of('a'), slots.length], [0, 2, 3]);
+  t.same([slots.take(), slots.take()], [0, 1]);
+  const next = new Slots(slots);
+  next.release(0);
+  t.same([next.take(), next.take(), next.length], [0, 2, 3]);
+  t.same([slots.take(), slots.length], [2, 3], 'as they were');
 });

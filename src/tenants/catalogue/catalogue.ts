@@ -5,15 +5,16 @@
  *   files ─▶ settle ─▶ removals ─▶ plans ─▶ providers ─▶ tenants, routes (what they hold is judged) ─▶ change
  */
 import type { MonotonicMs } from '../../core/index.ts';
-import { type ChangePart, type PlanRow, PUT_ORDER, type RowKind, type Rows } from '../change.ts';
+import { type ChangePart, type Holding, IDENTITIES, type Identities, PUT_ORDER, type RowKind } from '../change.ts';
+import { compilePlan, compileProvider, compileRoute } from '../compile.ts';
 import { isTenancyFile, type LoadedFile } from '../documents/load.ts';
-import type { Finding } from '../model.ts';
+import type { Finding, IdentityProvider, TenantState } from '../model.ts';
+import { pack } from '../packed-texts.ts';
 import type { Kind } from '../schema.ts';
-import { compilePlan, compileProvider, compileRoute, compileTenant } from './compile.ts';
 import { Complaints } from './complaints.ts';
 import { Holdings } from './holdings.ts';
 import { hasUsableKey, keyFileOf, keySource, objectToKeySet } from './key-file.ts';
-import { documentOf, keyOf, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
+import { documentOf, keyIn, keyOf, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
 import { type RemovalRules, Removals } from './removals.ts';
 import { type Settled, settle, type Wanted } from './settle.ts';
 
@@ -28,6 +29,8 @@ export interface Update {
   /** What is in force now and was not when the last change was made; compiled part by part, as they are asked for. */
   readonly parts: Iterable<ChangePart>;
   readonly partCount: number;
+  /** Tenants in force. */
+  readonly tenants: ReadonlyMap<TenantState, number>;
   /** Objects added, changed or removed. */
   readonly changed: number;
   readonly findings: readonly Finding[];
@@ -39,8 +42,8 @@ export interface Update {
 
 /** Route documents in force. 1,000: each is judged on the loop with every swap, and a request finds its own among them. */
 export const ROUTES_MAX = 1000;
-/** Rows in a part: read back on the loop in a few tenths of a millisecond. */
-const PART_ROWS = 32;
+/** Objects in a part: taken over by the loop in a few tenths of a millisecond. */
+const PART_OBJECTS = 64;
 
 export class Catalogue {
   #live: ReadonlyMap<string, LiveObject> = new Map();
@@ -87,7 +90,13 @@ export class Catalogue {
     this.#exclusive('Route', next, settled, removed, complaints);
     leave(next, removed, complaints);
     this.#live = next;
-    return { ...this.#change(), findings: complaints.list(), errors: complaints.errors, nextRemovalAt: nextAt };
+    return {
+      ...this.#change(),
+      tenants: countTenants(next),
+      findings: complaints.list(),
+      errors: complaints.errors,
+      nextRemovalAt: nextAt,
+    };
   }
 
   /** The live object when the document says nothing new. */
@@ -185,13 +194,12 @@ export class Catalogue {
     }
     for (const [key, { kind, name }] of published) if (!live.has(key)) drop[kind as RowKind].push(name);
     this.#published = live;
-    const rowOf = rowMaker(live);
     const changed = PUT_ORDER.reduce((sum, kind) => sum + put[kind].length + drop[kind].length, 0);
     const partCount = PUT_ORDER.reduce(
-      (sum, kind) => sum + Math.ceil(put[kind].length / PART_ROWS) + Math.ceil(drop[kind].length / PART_ROWS),
+      (sum, kind) => sum + Math.ceil(put[kind].length / PART_OBJECTS) + Math.ceil(drop[kind].length / PART_OBJECTS),
       0,
     );
-    return { parts: partsOf(put, drop, rowOf), partCount, changed };
+    return { parts: partsOf(put, drop, published), partCount, changed };
   }
 }
 
@@ -232,45 +240,83 @@ function leave(next: Map<string, LiveObject>, removed: ReadonlySet<string>, comp
   }
 }
 
+type ByKind<T> = Readonly<Record<RowKind, readonly T[]>>;
+
+/** `before`: who held what until now. */
 function* partsOf(
-  put: Readonly<Record<RowKind, readonly LiveObject[]>>,
-  drop: Readonly<Record<RowKind, readonly string[]>>,
-  rowOf: <K extends RowKind>(kind: K, object: LiveObject) => Rows[K],
+  put: ByKind<LiveObject>,
+  drop: ByKind<string>,
+  before: ReadonlyMap<string, LiveObject>,
 ): Generator<ChangePart> {
-  const part = (kind: RowKind, rows: readonly unknown[], names: readonly string[]): ChangePart =>
-    ({ kind, put: rows, drop: names }) as unknown as ChangePart;
   for (const kind of PUT_ORDER)
     for (const objects of chunks(put[kind]))
-      yield part(
-        kind,
-        objects.map((object) => rowOf(kind, object)),
-        [],
-      );
-  for (const kind of PUT_ORDER.toReversed()) for (const names of chunks(drop[kind])) yield part(kind, [], names);
+      yield kind === 'Tenant' ? tenantsPart(objects, [], before) : rowsPart(kind, objects, []);
+  for (const kind of PUT_ORDER.toReversed())
+    for (const names of chunks(drop[kind]))
+      yield kind === 'Tenant' ? tenantsPart([], names, before) : rowsPart(kind, [], names);
 }
 
 function* chunks<T>(all: readonly T[]): Generator<readonly T[]> {
-  for (let at = 0; at < all.length; at += PART_ROWS) yield all.slice(at, at + PART_ROWS);
+  for (let at = 0; at < all.length; at += PART_OBJECTS) yield all.slice(at, at + PART_OBJECTS);
 }
 
-function rowMaker(live: ReadonlyMap<string, LiveObject>): <K extends RowKind>(kind: K, object: LiveObject) => Rows[K] {
-  const plans = new Map<string, PlanRow>();
-  const planOf = (name: string): PlanRow => {
-    const object = live.get(keyOf('Plan', name)) as LiveObject;
-    const plan = plans.get(name) ?? object.row ?? compilePlan(documentOf<'Plan'>(object), object.file);
-    plans.set(name, plan);
-    return plan;
-  };
-  const make: { readonly [K in RowKind]: (object: LiveObject) => Rows[K] } = {
-    Plan: (object) => planOf(object.name),
-    Route: (object) => compileRoute(documentOf<'Route'>(object), object.file),
-    IdentityProvider: (object) => {
-      const document = documentOf<'IdentityProvider'>(object);
-      return compileProvider(document, keySource(document.spec.jwks, object.keys), object.file);
-    },
-    Tenant: (object) => compileTenant(documentOf<'Tenant'>(object), planOf(object.plan as string), object.file),
-  };
-  return (kind, object) => make[kind](object);
+function rowsPart(
+  kind: Exclude<RowKind, 'Tenant'>,
+  objects: readonly LiveObject[],
+  drop: readonly string[],
+): ChangePart {
+  if (kind === 'Plan')
+    return { kind, put: objects.map((object) => compilePlan(documentOf<'Plan'>(object), object.file)), drop };
+  if (kind === 'Route')
+    return { kind, put: objects.map((object) => compileRoute(documentOf<'Route'>(object), object.file)), drop };
+  return { kind, put: objects.map(providerRow), drop };
+}
+
+function providerRow(object: LiveObject): IdentityProvider {
+  const document = documentOf<'IdentityProvider'>(object);
+  return compileProvider(document, keySource(document.spec.jwks, object.keys), object.file);
+}
+
+function tenantsPart(
+  objects: readonly LiveObject[],
+  drop: readonly string[],
+  before: ReadonlyMap<string, LiveObject>,
+): ChangePart {
+  const taken: Record<Identities, Holding[]> = { claims: [], hosts: [], apiKeys: [] };
+  const left: Record<Identities, Holding[]> = { claims: [], hosts: [], apiKeys: [] };
+  const heldBefore = (name: string): readonly string[] => before.get(keyOf('Tenant', name))?.holds ?? [];
+  for (const { name, holds } of objects) {
+    const held = heldBefore(name);
+    if (isSameList(held, holds)) continue;
+    note(
+      left,
+      name,
+      held.filter((each) => !holds.includes(each)),
+    );
+    note(
+      taken,
+      name,
+      holds.filter((each) => !held.includes(each)),
+    );
+  }
+  for (const name of drop) note(left, name, heldBefore(name));
+  const documents = pack(objects.map(({ file, json }) => `[${JSON.stringify(file)},${json}]`));
+  return { kind: 'Tenant', put: objects.map(({ name }) => name), documents, drop, taken, left };
+}
+
+function note(into: Record<Identities, Holding[]>, name: string, holds: readonly string[]): void {
+  for (const held of holds)
+    for (const by of IDENTITIES) {
+      const key = keyIn(held, by);
+      // By its name it is found anyway.
+      if (key !== undefined && key !== name) into[by].push([key, name]);
+    }
+}
+
+function countTenants(live: ReadonlyMap<string, LiveObject>): Map<TenantState, number> {
+  const counts = new Map<TenantState, number>();
+  for (const { state } of live.values()) if (state !== undefined) counts.set(state, (counts.get(state) ?? 0) + 1);
+  return counts;
 }
 
 function* ofKind({ wanted }: Settled, kind: Kind): Generator<readonly [string, Wanted]> {

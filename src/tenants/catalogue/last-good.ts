@@ -1,8 +1,8 @@
 /**
  * The last known good tenancy on disk: what a restart parses nothing for, and comes up on when the mount is broken.
  *
- *   line 1      {"format":2,"schema":"…"}
- *   line 2 …    {"hash","kind","name","json","file","keys","plan","holds","warnings"}: an object in force; `hash` when a document of that text
+ *   line 1      {"format":4,"schema":"…"}
+ *   line 2 …    {"hash","kind","name","json","file","keys","plan","state","holds","warnings"}: an object in force; `hash` when a document of that text
  *               is what it was made of
  *   last line   {"sha256": of all bytes before}
  *
@@ -23,7 +23,7 @@ export interface LastGood {
 }
 
 /** What this version of the schema accepted is taken back without being judged again; anything else is not taken back. */
-const HEAD = JSON.stringify({ format: 3, schema: schemaId });
+const HEAD = JSON.stringify({ format: 4, schema: schemaId });
 const FILE = 'last-good.jsonl';
 /** Twice what a directory may hold. */
 const BYTES_MAX = 512 * 2 ** 20;
@@ -56,9 +56,9 @@ function fromLines(lines: readonly string[]): LastGood {
   const remembered = new Map<string, ParsedDocument>();
   const objects: LiveObject[] = [];
   for (const line of lines) {
-    const { hash, warnings = [], kind, name, json, file, keys, plan, holds } = JSON.parse(line) as Line;
+    const { hash, warnings = [], kind, name, json, file, keys, plan, state, holds } = JSON.parse(line) as Line;
     if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, json, warnings });
-    objects.push({ kind, name, json, file, keys, plan, holds });
+    objects.push({ kind, name, json, file, keys, plan, state, holds });
   }
   return { remembered, objects };
 }

@@ -1,8 +1,9 @@
 /** An object as it is in force: the document it was made of, where that stood, and what it alone may hold. */
-import type { PlanRow } from '../change.ts';
-import type { Snapshot } from '../model.ts';
+
+import type { Identities } from '../change.ts';
+import { claimsOf, hostsOf, stateOf } from '../compile.ts';
+import type { Snapshot, TenantState } from '../model.ts';
 import type { IdentityProviderDocument, Kind, PlanDocument, RouteDocument, TenantDocument } from '../schema.ts';
-import { claimsOf, hostsOf } from './compile.ts';
 
 export interface LiveObject {
   readonly kind: Kind;
@@ -14,8 +15,8 @@ export interface LiveObject {
   readonly keys: string | undefined;
   /** Of a Tenant. */
   readonly plan: string | undefined;
-  /** Of a Plan without its document: tenants on it are compiled with this. */
-  readonly row?: PlanRow;
+  /** Of a Tenant. */
+  readonly state: TenantState | undefined;
   /** What no other object of the kind may have: `claim "org_1"`, `host "a.example"`, `match "/x" of GET`. */
   readonly holds: readonly string[];
 }
@@ -39,14 +40,14 @@ export function documentOf<K extends keyof Documents>({ json }: { readonly json:
 const NOTHING: readonly string[] = [];
 
 /** From a good document. */
-export function liveObject(record: Omit<LiveObject, 'plan' | 'holds'>): LiveObject {
+export function liveObject(record: Omit<LiveObject, 'plan' | 'state' | 'holds'>): LiveObject {
   const { kind, name, json, file, keys } = record;
   if (kind === 'Tenant') {
     const { spec } = documentOf<'Tenant'>(record);
-    return { kind, name, json, file, keys, plan: spec.plan, holds: heldBy(name, spec.identity) };
+    return { kind, name, json, file, keys, plan: spec.plan, state: stateOf(spec), holds: heldBy(name, spec.identity) };
   }
   const holds = kind === 'Route' ? [matchOf(documentOf<'Route'>(record))] : NOTHING;
-  return { kind, name, json, file, keys, plan: undefined, holds };
+  return { kind, name, json, file, keys, plan: undefined, state: undefined, holds };
 }
 
 function heldBy(name: string, identity: TenantDocument['spec']['identity']): string[] {
@@ -57,18 +58,31 @@ function heldBy(name: string, identity: TenantDocument['spec']['identity']): str
   });
 }
 
-interface Identities {
+interface Identified {
   readonly claims: readonly string[];
   readonly hosts: readonly string[];
   readonly apiKeys: readonly { readonly id: string }[];
 }
 
-function identitiesOf({ claims, hosts, apiKeys }: Identities): string[] {
+/** As people read it in a finding, what stands in the quotes is the key itself. */
+const NOUNS: Readonly<Record<Identities, string>> = { claims: 'claim', hosts: 'host', apiKeys: 'API key id' };
+
+function identitiesOf({ claims, hosts, apiKeys }: Identified): string[] {
+  const held = (by: Identities, keys: readonly string[]): string[] => keys.map((key) => `${NOUNS[by]} "${key}"`);
   return [
-    ...claims.map((each) => `claim "${each}"`),
-    ...hosts.map((each) => `host "${each}"`),
-    ...apiKeys.map((each) => `API key id "${each.id}"`),
+    ...held('claims', claims),
+    ...held('hosts', hosts),
+    ...held(
+      'apiKeys',
+      apiKeys.map((each) => each.id),
+    ),
   ];
+}
+
+/** The key in what a tenant holds when that is of this sort. */
+export function keyIn(held: string, by: Identities): string | undefined {
+  const noun = NOUNS[by];
+  return held.startsWith(noun) ? held.slice(noun.length + 2, -1) : undefined;
 }
 
 function matchOf({ spec: { match } }: RouteDocument): string {
@@ -88,11 +102,12 @@ export function inForceOf({ plans, providers, routes, tenants }: Snapshot): Live
     file,
     keys: undefined,
     plan: undefined,
+    state: undefined,
     holds: NOTHING,
     ...more,
   });
   return [
-    ...[...plans.values()].map((plan) => object('Plan', plan.name, plan.source, { row: plan })),
+    ...[...plans.values()].map(({ name, source }) => object('Plan', name, source)),
     ...[...providers.values()].map(({ name, source }) => object('IdentityProvider', name, source)),
     ...routes.map(({ name, source, path, methods }) =>
       object('Route', name, source, {
@@ -100,7 +115,11 @@ export function inForceOf({ plans, providers, routes, tenants }: Snapshot): Live
       }),
     ),
     ...[...tenants.values()].map((tenant) =>
-      object('Tenant', tenant.id, tenant.source, { plan: tenant.plan.name, holds: identitiesOf(tenant) }),
+      object('Tenant', tenant.id, tenant.source, {
+        plan: tenant.plan.name,
+        state: tenant.state,
+        holds: identitiesOf(tenant),
+      }),
     ),
   ];
 }

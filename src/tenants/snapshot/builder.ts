@@ -2,214 +2,177 @@
  * Snapshots from changes, on the loop that moves requests: what did not change is shared with the generation before, and no step
  * takes longer than one part of a change.
  */
-import type { TenantId, TenantIndex } from '../../core/index.ts';
-import type { ChangePart, PlanRow, RouteRow, TenantRow } from '../change.ts';
-import {
-  type ApiKey,
-  emptySnapshot,
-  type IdentityProvider,
-  type Plan,
-  type Route,
-  type Snapshot,
-  type Tenant,
-} from '../model.ts';
+import { type ChangePart, type Holding, IDENTITIES, type Identities } from '../change.ts';
+import { emptySnapshot, type IdentityProvider, type Plan, type Route, type Snapshot } from '../model.ts';
 import { RouteIndex } from './route-index.ts';
 import { Slots } from './slots.ts';
+import { TenantStore } from './tenant-store.ts';
 import { TenantView } from './tenant-view.ts';
 
 type Index = ReadonlyMap<string, number>;
-/** By what tenants are found beside their names: keys that come, go and move. */
-const KEYS = ['claims', 'hosts', 'apiKeys'] as const;
-type Keys = (typeof KEYS)[number];
-type Indexed = Keys | 'names';
+/** By what tenants are found. */
+type Indexed = Identities | 'names';
+
+type Slotted = 'tenants' | 'plans' | 'routes';
+
+/** What a generation is made of that the next one shares. */
+interface Parts {
+  readonly snapshot: Snapshot;
+  readonly tenants: TenantStore;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly indexes: Readonly<Record<Indexed, Index>>;
+  readonly slots: Readonly<Record<Slotted, Slots>>;
+}
 
 export class SnapshotBuilder {
-  #snapshot: Snapshot = emptySnapshot;
-  readonly #slots = { tenants: new Slots(), plans: new Slots(), routes: new Slots() };
-  #indexes: Readonly<Record<Indexed, Index>> = {
-    names: new Map(),
-    claims: new Map(),
-    hosts: new Map(),
-    apiKeys: new Map(),
+  #before: Parts = {
+    snapshot: emptySnapshot,
+    tenants: new TenantStore(new Map()),
+    routes: new Map(),
+    indexes: { names: new Map(), claims: new Map(), hosts: new Map(), apiKeys: new Map() },
+    slots: { tenants: new Slots(), plans: new Slots(), routes: new Slots() },
   };
-  #tenants: readonly (Tenant | undefined)[] = [];
-  #routes: ReadonlyMap<string, Route> = new Map();
 
   /** The next generation. `yieldLoop` lets requests be served between two parts. One change at a time: the caller sees to that. */
   async next(
     parts: Iterable<ChangePart> | AsyncIterable<ChangePart>,
     yieldLoop: () => Promise<void>,
   ): Promise<Snapshot> {
-    const draft = new Draft(this.#snapshot, this.#tenants, this.#routes, this.#indexes, this.#slots);
+    const draft = new Draft(this.#before);
     for await (const part of parts) {
       draft.apply(part);
       await yieldLoop();
     }
-    this.#tenants = draft.tenants;
-    this.#routes = draft.routes;
-    this.#indexes = draft.indexes;
-    draft.releaseSlots();
-    const view = (keys: Indexed): TenantView => new TenantView(draft.indexes[keys], draft.tenants);
-    const before = this.#snapshot;
-    const routes = draft.routes === draft.previousRoutes ? before.routes : sortRoutes(draft.routes.values());
-    this.#snapshot = {
-      generation: before.generation + 1,
-      tenants: view('names'),
-      plans: draft.plans,
-      providers: draft.providers,
-      routes,
-      routeIndex: routes === before.routes ? before.routeIndex : new RouteIndex(routes),
-      tenantByClaim: view('claims'),
-      tenantByHost: view('hosts'),
-      tenantByApiKeyId: view('apiKeys'),
-      tenantSlots: this.#slots.tenants.length,
-    };
-    return this.#snapshot;
+    this.#before = draft.finish();
+    return this.#before.snapshot;
   }
 }
 
 /** A generation in the making: copies what is changed, when it is first changed. */
 class Draft {
-  readonly previousRoutes: ReadonlyMap<string, Route>;
-  plans: Map<string, Plan>;
-  providers: Map<string, IdentityProvider>;
-  routes: ReadonlyMap<string, Route>;
-  readonly tenants: (Tenant | undefined)[];
-  readonly indexes: Record<Indexed, Index>;
-  readonly #slots: Readonly<Record<'tenants' | 'plans' | 'routes', Slots>>;
+  readonly #before: Parts;
+  readonly #plans: Map<string, Plan>;
+  readonly #providers: Map<string, IdentityProvider>;
+  readonly #tenants: TenantStore;
+  readonly #slots: Record<Slotted, Slots>;
+  readonly #indexes: Record<Indexed, Index>;
   readonly #copied = new Map<Indexed, Map<string, number>>();
-  readonly #left: Record<'tenants' | 'plans' | 'routes', string[]> = { tenants: [], plans: [], routes: [] };
+  /** Slots that are free when all is applied: one that changed hands within a generation would be taken for one that did not. */
+  readonly #left: Record<Slotted, number[]> = { tenants: [], plans: [], routes: [] };
+  #routes: ReadonlyMap<string, Route>;
 
-  constructor(
-    { plans, providers }: Snapshot,
-    tenants: readonly (Tenant | undefined)[],
-    routes: ReadonlyMap<string, Route>,
-    indexes: Readonly<Record<Indexed, Index>>,
-    slots: Readonly<Record<'tenants' | 'plans' | 'routes', Slots>>,
-  ) {
-    this.plans = new Map(plans);
-    this.providers = new Map(providers);
-    this.previousRoutes = this.routes = routes;
-    this.tenants = tenants.slice();
-    this.indexes = { ...indexes };
-    this.#slots = slots;
+  constructor(before: Parts) {
+    const { snapshot, slots } = before;
+    this.#before = before;
+    this.#plans = new Map(snapshot.plans);
+    this.#providers = new Map(snapshot.providers);
+    this.#tenants = new TenantStore(this.#plans, before.tenants);
+    this.#routes = before.routes;
+    this.#indexes = { ...before.indexes };
+    this.#slots = {
+      tenants: new Slots(slots.tenants),
+      plans: new Slots(slots.plans),
+      routes: new Slots(slots.routes),
+    };
   }
 
   apply(part: ChangePart): void {
-    if (part.kind === 'Tenant') {
-      for (const row of part.put) this.#putTenant(row);
-      for (const name of part.drop) this.#dropTenant(name);
-    } else if (part.kind === 'Plan') {
-      for (const row of part.put) this.plans.set(row.name, planOf(row, this.#slots.plans.of(row.name)));
-      for (const name of part.drop) this.#drop('plans', this.plans, name);
-    } else if (part.kind === 'Route') {
-      const routes = new Map(this.routes);
-      for (const row of part.put) routes.set(row.name, routeOf(row, this.#slots.routes.of(row.name)));
-      for (const name of part.drop) this.#drop('routes', routes, name);
-      this.routes = routes;
-    } else {
-      for (const provider of part.put) this.providers.set(provider.name, provider);
-      for (const name of part.drop) this.providers.delete(name);
+    if (part.kind === 'Tenant') this.#applyTenants(part);
+    else if (part.kind === 'Plan') this.#applyPlans(part);
+    else if (part.kind === 'Route') this.#applyRoutes(part);
+    else {
+      for (const provider of part.put) this.#providers.set(provider.name, provider);
+      for (const name of part.drop) this.#providers.delete(name);
     }
   }
 
-  /** After the last part: a slot that changes hands within one generation would be taken for one that did not. */
-  releaseSlots(): void {
+  finish(): Parts {
     for (const kind of ['tenants', 'plans', 'routes'] as const)
-      for (const name of this.#left[kind]) this.#slots[kind].release(name);
+      for (const slot of this.#left[kind]) this.#slots[kind].release(slot);
+    const { snapshot: before, routes: routesBefore } = this.#before;
+    const { names, claims, hosts, apiKeys } = this.#indexes;
+    const view = (...slots: readonly Index[]): TenantView => new TenantView(this.#tenants, ...slots);
+    const routes = this.#routes === routesBefore ? before.routes : sortRoutes(this.#routes.values());
+    return {
+      snapshot: {
+        generation: before.generation + 1,
+        tenants: view(names),
+        plans: this.#plans,
+        providers: this.#providers,
+        routes,
+        routeIndex: routes === before.routes ? before.routeIndex : new RouteIndex(routes),
+        tenantByClaim: view(names, claims),
+        tenantByHost: view(hosts),
+        tenantByApiKeyId: view(apiKeys),
+        tenantSlots: this.#slots.tenants.length,
+      },
+      tenants: this.#tenants,
+      routes: this.#routes,
+      indexes: this.#indexes,
+      slots: this.#slots,
+    };
   }
 
-  #drop(kind: 'plans' | 'routes', objects: Map<string, unknown>, name: string): void {
+  #applyPlans({ put, drop }: PartOf<'Plan'>): void {
+    for (const { name, weight, allowance, ladder, source } of put) {
+      const index = this.#plans.get(name)?.index ?? this.#slots.plans.take();
+      this.#plans.set(name, { name, index, weight, allowance, ladder, source });
+    }
+    for (const name of drop) this.#leave('plans', this.#plans, name);
+  }
+
+  #applyRoutes({ put, drop }: PartOf<'Route'>): void {
+    const routes = new Map(this.#routes);
+    for (const row of put)
+      routes.set(row.name, { ...row, index: routes.get(row.name)?.index ?? this.#slots.routes.take() });
+    for (const name of drop) this.#leave('routes', routes, name);
+    this.#routes = routes;
+  }
+
+  #leave(kind: 'plans' | 'routes', objects: Map<string, Plan | Route>, name: string): void {
+    this.#left[kind].push((objects.get(name) as Plan | Route).index);
     objects.delete(name);
-    this.#left[kind].push(name);
   }
 
-  #putTenant(row: TenantRow): void {
-    const slot = this.#slots.tenants.of(row.name);
-    const before = this.tenants[slot];
-    const tenant = tenantOf(row, slot, this.plans.get(row.plan) as Plan, before);
-    this.tenants[slot] = tenant;
-    if (before === undefined) this.#write('names').set(row.name, slot);
-    for (const keys of KEYS) this.#move(keys, slot, keysOf(before, keys), keysOf(tenant, keys));
+  #applyTenants({ put, documents, drop, taken, left }: PartOf<'Tenant'>): void {
+    for (let at = 0; at < put.length; at++) this.#tenants.put(this.#slotOf(put[at] as string), documents, at);
+    for (const keys of IDENTITIES) this.#move(keys, left[keys], taken[keys]);
+    for (const name of drop) {
+      const slot = this.#slotOf(name);
+      this.#tenants.drop(slot);
+      this.#write('names').delete(name);
+      this.#left.tenants.push(slot);
+    }
   }
 
-  #dropTenant(name: string): void {
-    const slot = this.#slots.tenants.of(name);
-    const tenant = this.tenants[slot];
-    this.tenants[slot] = undefined;
-    this.#write('names').delete(name);
-    for (const keys of KEYS) this.#move(keys, slot, keysOf(tenant, keys), NONE);
-    this.#left.tenants.push(name);
+  /** The tenant's own; a newcomer's is given to it. */
+  #slotOf(name: string): number {
+    const known = this.#indexes.names.get(name);
+    if (known !== undefined) return known;
+    const slot = this.#slots.tenants.take();
+    this.#write('names').set(name, slot);
+    return slot;
   }
 
   /** Another tenant may have taken over a key before this one let it go. */
-  #move(keys: Keys, slot: number, before: readonly string[], after: readonly string[]): void {
-    if (before === after || areSame(before, after)) return;
+  #move(keys: Identities, left: readonly Holding[], taken: readonly Holding[]): void {
+    if (left.length + taken.length === 0) return;
     const index = this.#write(keys);
-    for (const each of before) if (index.get(each) === slot) index.delete(each);
-    for (const each of after) index.set(each, slot);
+    for (const [key, tenant] of left) if (index.get(key) === this.#slotOf(tenant)) index.delete(key);
+    for (const [key, tenant] of taken) index.set(key, this.#slotOf(tenant));
   }
 
   #write(keys: Indexed): Map<string, number> {
     const known = this.#copied.get(keys);
     if (known !== undefined) return known;
-    const copy = new Map(this.indexes[keys]);
+    const copy = new Map(this.#indexes[keys]);
     this.#copied.set(keys, copy);
-    this.indexes[keys] = copy;
+    this.#indexes[keys] = copy;
     return copy;
   }
 }
 
-const NONE: readonly string[] = [];
-
-function keysOf(tenant: Tenant | undefined, keys: Keys): readonly string[] {
-  if (tenant === undefined) return NONE;
-  return keys === 'apiKeys' ? tenant.apiKeys.map((each) => each.id) : tenant[keys];
-}
-
-function planOf({ name, weight, allowance, ladder, source }: PlanRow, index: number): Plan {
-  return { name, index, weight, allowance, ladder, source };
-}
-
-function routeOf(row: RouteRow, index: number): Route {
-  return { ...row, index };
-}
-
-/**
- * What a change did not touch is the object there was before: a change of all tenants at once leaves the collector, which stops the loop,
- * little to move.
- */
-function tenantOf(row: TenantRow, slot: number, plan: Plan, before: Tenant | undefined): Tenant {
-  return {
-    id: before?.id ?? (row.name as TenantId),
-    index: slot as TenantIndex,
-    state: row.state,
-    plan,
-    allowance: row.allowance ?? plan.allowance,
-    timezone: before?.timezone === row.timezone ? before.timezone : row.timezone,
-    labels: kept(before?.labels ?? NO_LABELS, row.labels, areSameLabels),
-    claims: kept(before?.claims ?? NONE, row.claims, areSame),
-    hosts: kept(before?.hosts ?? NONE, row.hosts, areSame),
-    apiKeys: row.apiKeys.length === 0 ? NO_KEYS : row.apiKeys,
-    source: before?.source === row.source ? before.source : row.source,
-  };
-}
-
-const NO_LABELS: Readonly<Record<string, string>> = {};
-const NO_KEYS: readonly ApiKey[] = [];
-
-function kept<T>(before: T, now: T, areEqual: (a: T, b: T) => boolean): T {
-  return areEqual(before, now) ? before : now;
-}
-
-function areSame(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((each, at) => each === b[at]);
-}
-
-function areSameLabels(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>): boolean {
-  const names = Object.keys(a);
-  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
-}
+type PartOf<K extends ChangePart['kind']> = Extract<ChangePart, { kind: K }>;
 
 /** Most specific first: exact before prefix, longer before shorter, with methods before without, then by name. */
 export function sortRoutes(routes: Iterable<Route>): Route[] {

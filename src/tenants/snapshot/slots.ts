@@ -1,26 +1,24 @@
-/** Dense, stable numbers for names: typed arrays elsewhere are indexed by them. A freed number is given out again. */
+/** Dense, stable numbers: typed arrays elsewhere are indexed by them. A freed number is given out again. */
 export class Slots {
-  readonly #byName = new Map<string, number>();
-  readonly #free: number[] = [];
-  #next = 0;
+  readonly #free: number[];
+  #next: number;
+
+  /** Those of `before` are in use; what is done with these does not change it. */
+  constructor(before?: Slots) {
+    this.#free = before === undefined ? [] : before.#free.slice();
+    this.#next = before === undefined ? 0 : before.#next;
+  }
 
   /** One more than the largest number in use, ever. */
   get length(): number {
     return this.#next;
   }
 
-  of(name: string): number {
-    const known = this.#byName.get(name);
-    if (known !== undefined) return known;
-    const slot = this.#free.pop() ?? this.#next++;
-    this.#byName.set(name, slot);
-    return slot;
+  take(): number {
+    return this.#free.pop() ?? this.#next++;
   }
 
-  release(name: string): void {
-    const slot = this.#byName.get(name);
-    if (slot === undefined) return;
-    this.#byName.delete(name);
+  release(slot: number): void {
     this.#free.push(slot);
   }
 }

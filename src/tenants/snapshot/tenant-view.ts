@@ -1,43 +1,46 @@
 /**
  * Tenants found by a key, in one generation:
  *
- *   key ──▶ slot ──▶ tenant        the first map is shared by generations that changed no key,
- *                                  the second is one array of pointers, copied in microseconds
+ *   key ──▶ slot ──▶ tenant        the maps are shared by generations that changed no key
  */
 import type { Tenant } from '../model.ts';
+import type { TenantStore } from './tenant-store.ts';
+
+/** No key stands in two of the maps. */
+type Slots = readonly ReadonlyMap<string, number>[];
 
 export class TenantView implements ReadonlyMap<string, Tenant> {
-  readonly #slots: ReadonlyMap<string, number>;
-  readonly #tenants: readonly (Tenant | undefined)[];
+  readonly #tenants: TenantStore;
+  readonly #slots: Slots;
 
-  constructor(slots: ReadonlyMap<string, number> = new Map(), tenants: readonly (Tenant | undefined)[] = []) {
-    this.#slots = slots;
+  constructor(tenants: TenantStore, ...slots: Slots) {
     this.#tenants = tenants;
+    this.#slots = slots;
   }
 
   get size(): number {
-    return this.#slots.size;
+    return this.#slots.reduce((sum, each) => sum + each.size, 0);
   }
 
   get(key: string): Tenant | undefined {
-    const slot = this.#slots.get(key);
-    return slot === undefined ? undefined : this.#tenants[slot];
+    const slot = this.#slotOf(key);
+    return slot === undefined ? undefined : this.#tenants.get(slot);
   }
 
   has(key: string): boolean {
-    return this.#slots.has(key);
+    return this.#slotOf(key) !== undefined;
   }
 
-  keys(): MapIterator<string> {
-    return this.#slots.keys();
+  *keys(): MapIterator<string> {
+    for (const slots of this.#slots) yield* slots.keys();
   }
 
   *entries(): MapIterator<[string, Tenant]> {
-    for (const [key, slot] of this.#slots) yield [key, this.#tenants[slot] as Tenant];
+    for (const slots of this.#slots) for (const [key, slot] of slots) yield [key, this.#tenants.get(slot) as Tenant];
   }
 
   *values(): MapIterator<Tenant> {
-    for (const slot of this.#slots.values()) yield this.#tenants[slot] as Tenant;
+    for (const [, tenant] of this.entries()) yield tenant;
   }
 
   forEach(run: (tenant: Tenant, key: string, view: ReadonlyMap<string, Tenant>) => void): void {
@@ -46,5 +49,13 @@ export class TenantView implements ReadonlyMap<string, Tenant> {
 
   [Symbol.iterator](): MapIterator<[string, Tenant]> {
     return this.entries();
+  }
+
+  #slotOf(key: string): number | undefined {
+    for (const slots of this.#slots) {
+      const slot = slots.get(key);
+      if (slot !== undefined) return slot;
+    }
+    return undefined;
   }
 }

@@ -1,14 +1,26 @@
-/** Validated documents to the rows a snapshot is built of: units parsed, defaults applied. */
+/** Validated documents to what a snapshot is built of: units parsed, defaults applied. */
 import {
   parseByteRatePerSec,
   parseDurationMs,
   parsePercent,
   parseRatePerSec,
   parseSizeBytes,
-} from '../../core/index.ts';
-import type { PlanRow, RouteRow, TenantRow } from '../change.ts';
-import type { Allowance, ApiKey, ByteRate, IdentityProvider, RequestRate, Rung } from '../model.ts';
-import type { IdentityProviderDocument, PlanDocument, RouteDocument, TenantDocument } from '../schema.ts';
+  type TenantId,
+  type TenantIndex,
+} from '../core/index.ts';
+import type { PlanRow, RouteRow } from './change.ts';
+import type {
+  Allowance,
+  ApiKey,
+  ByteRate,
+  IdentityProvider,
+  Plan,
+  RequestRate,
+  Rung,
+  Tenant,
+  TenantState,
+} from './model.ts';
+import type { IdentityProviderDocument, PlanDocument, RouteDocument, TenantDocument } from './schema.ts';
 
 type RatesDocument = NonNullable<PlanDocument['spec']['rate']>;
 type RequestsDocument = NonNullable<RatesDocument['requests']>;
@@ -73,12 +85,19 @@ function ladder(rungs: NonNullable<PlanDocument['spec']['degrade']>): Rung[] {
   });
 }
 
-export function compileTenant({ metadata, spec }: TenantDocument, plan: PlanRow, source: string): TenantRow {
+/** `index`: the slot of its name. */
+export function compileTenant(
+  { metadata, spec }: TenantDocument,
+  index: TenantIndex,
+  plan: Plan,
+  source: string,
+): Tenant {
   return {
-    name: metadata.name,
-    state: spec.state ?? 'active',
-    plan: spec.plan,
-    allowance: spec.overrides === undefined ? undefined : allow(plan.allowance, spec.overrides),
+    id: metadata.name as TenantId,
+    index,
+    state: stateOf(spec),
+    plan,
+    allowance: spec.overrides === undefined ? plan.allowance : allow(plan.allowance, spec.overrides),
     timezone: spec.timezone ?? 'UTC',
     labels: metadata.labels ?? {},
     claims: claimsOf(metadata.name, spec.identity?.claims),
@@ -86,6 +105,10 @@ export function compileTenant({ metadata, spec }: TenantDocument, plan: PlanRow,
     apiKeys: (spec.identity?.apiKeys ?? []).map(apiKey),
     source,
   };
+}
+
+export function stateOf({ state }: TenantDocument['spec']): TenantState {
+  return state ?? 'active';
 }
 
 /** Every external id of a tenant, its own name first, each once. */
