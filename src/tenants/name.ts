@@ -6,3 +6,8 @@ const pattern = new RegExp(NAME);
 export function isName(text: unknown): text is string {
   return typeof text === 'string' && pattern.test(text);
 }
+
+/** By what an object is found among all: no two kinds share their names. */
+export function keyOf(kind: string, name: string): string {
+  return `${kind}/${name}`;
+}

@@ -9,12 +9,13 @@ import { type ChangePart, type Holding, IDENTITIES, type Identities, PUT_ORDER, 
 import { compilePlan, compileProvider, compileRoute } from '../compile.ts';
 import { isTenancyFile, type LoadedFile } from '../documents/load.ts';
 import type { Finding, IdentityProvider, TenantState } from '../model.ts';
+import { keyOf } from '../name.ts';
 import { pack } from '../packed-texts.ts';
 import type { Kind } from '../schema.ts';
 import { Complaints } from './complaints.ts';
 import { Holdings } from './holdings.ts';
 import { hasUsableKey, keyFileOf, keySource, objectToKeySet } from './key-file.ts';
-import { documentOf, keyIn, keyOf, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
+import { documentOf, keyIn, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
 import { type RemovalRules, Removals } from './removals.ts';
 import { type Settled, settle, type Wanted } from './settle.ts';
 
@@ -84,7 +85,7 @@ export class Catalogue {
     if (documents.every((file) => file.documents.length === 0) && this.#live.size === 0)
       complaints.plain('tenancy', 'holds no document: every request is refused', 'check that the directory is mounted');
     const next = new Map(this.#live);
-    for (const [key, wanted] of ofKind(settled, 'Plan')) next.set(key, this.#objectOf(key, wanted, undefined));
+    for (const wanted of ofKind(settled, 'Plan')) next.set(wanted.document.key, this.#objectOf(wanted, undefined));
     this.#providers(next, settled, keyFiles, complaints);
     this.#exclusive('Tenant', next, settled, removed, complaints);
     this.#exclusive('Route', next, settled, removed, complaints);
@@ -100,7 +101,7 @@ export class Catalogue {
   }
 
   /** The live object when the document says nothing new. */
-  #objectOf(key: string, { document: { kind, name, json }, file }: Wanted, keys: string | undefined): LiveObject {
+  #objectOf({ document: { kind, name, key, json }, file }: Wanted, keys: string | undefined): LiveObject {
     const live = this.#live.get(key);
     const isSame = live?.json === json && live.file === file.path && live.keys === keys;
     return isSame ? live : liveObject({ kind, name, json, file: file.path, keys });
@@ -112,12 +113,12 @@ export class Catalogue {
     keyFiles: ReadonlyMap<string, string>,
     complaints: Complaints,
   ): void {
-    for (const [key, wanted] of ofKind(settled, 'IdentityProvider')) {
+    for (const wanted of ofKind(settled, 'IdentityProvider')) {
       const { jwks, algorithms } = documentOf<'IdentityProvider'>(wanted.document).spec;
       const keys = 'file' in jwks ? keyFiles.get(keyFileOf(jwks.file)) : undefined;
       const message = 'file' in jwks ? objectToKeySet(jwks.file, keys) : undefined;
       if (message === undefined) {
-        next.set(key, this.#objectOf(key, wanted, keys));
+        next.set(wanted.document.key, this.#objectOf(wanted, keys));
         if (keys !== undefined && !hasUsableKey(keys, algorithms))
           complaints.found(
             wanted,
@@ -146,9 +147,9 @@ export class Catalogue {
   ): void {
     const changed = new Map<string, LiveObject>();
     let known: string | undefined;
-    for (const [key, wanted] of ofKind(settled, kind)) {
-      const object = this.#objectOf(key, wanted, undefined);
-      if (object === this.#live.get(key)) continue;
+    for (const wanted of ofKind(settled, kind)) {
+      const object = this.#objectOf(wanted, undefined);
+      if (object === this.#live.get(wanted.document.key)) continue;
       if (object.plan === undefined || next.has(keyOf('Plan', object.plan))) changed.set(object.name, object);
       // A broken plan has a finding of its own, which its tenants need not repeat.
       else if (!settled.kept.has(keyOf('Plan', object.plan))) {
@@ -319,8 +320,8 @@ function countTenants(live: ReadonlyMap<string, LiveObject>): Map<TenantState, n
   return counts;
 }
 
-function* ofKind({ wanted }: Settled, kind: Kind): Generator<readonly [string, Wanted]> {
-  for (const entry of wanted) if (entry[1].document.kind === kind) yield entry;
+function* ofKind({ wanted }: Settled, kind: Kind): Generator<Wanted> {
+  for (const each of wanted.values()) if (each.document.kind === kind) yield each;
 }
 
 const NO_PLAN = 'there is none at all, so no tenant is served: add documents of kind Plan';

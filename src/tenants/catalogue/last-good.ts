@@ -14,7 +14,8 @@ import { join } from 'node:path';
 import { type LoadedFile, textHash } from '../documents/load.ts';
 import type { ParsedDocument, PlacedProblem } from '../documents/parse.ts';
 import { schemaId } from '../generated/settings.ts';
-import { keyOf, type LiveObject, NO_DOCUMENT } from './live-object.ts';
+import { keyOf } from '../name.ts';
+import { type LiveObject, NO_DOCUMENT } from './live-object.ts';
 
 export interface LastGood {
   /** Good documents by the hash of their text. */
@@ -57,7 +58,7 @@ function fromLines(lines: readonly string[]): LastGood {
   const objects: LiveObject[] = [];
   for (const line of lines) {
     const { hash, warnings = [], kind, name, json, file, keys, plan, state, holds } = JSON.parse(line) as Line;
-    if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, json, warnings });
+    if (hash !== undefined) remembered.set(hash, { isGood: true, kind, name, key: keyOf(kind, name), json, warnings });
     objects.push({ kind, name, json, file, keys, plan, state, holds });
   }
   return { remembered, objects };
@@ -104,8 +105,7 @@ function* linesOf(files: readonly LoadedFile[], live: ReadonlyMap<string, LiveOb
   for (const file of files)
     for (const { text, parsed } of file.documents) {
       if (!parsed.isGood) continue;
-      const key = keyOf(parsed.kind, parsed.name);
-      if (live.get(key)?.json === parsed.json) sources.set(key, { text, warnings: parsed.warnings });
+      if (live.get(parsed.key)?.json === parsed.json) sources.set(parsed.key, { text, warnings: parsed.warnings });
     }
   for (const [key, object] of live) {
     if (object.json === NO_DOCUMENT) continue;

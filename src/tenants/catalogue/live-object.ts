@@ -30,8 +30,6 @@ export interface Documents {
   readonly Route: RouteDocument;
 }
 
-export const keyOf = (kind: string, name: string): string => `${kind}/${name}`;
-
 /** A fresh object each time: what is compiled from it is kept, it is not. */
 export function documentOf<K extends keyof Documents>({ json }: { readonly json: string }): Documents[K] {
   return JSON.parse(json) as Documents[K];

@@ -4,8 +4,9 @@
  */
 import type { LoadedDocument, LoadedFile } from '../documents/load.ts';
 import type { GoodDocument } from '../documents/parse.ts';
+import { keyOf } from '../name.ts';
 import { type Complaints, lineOf } from './complaints.ts';
-import { keyOf, type LiveObject } from './live-object.ts';
+import type { LiveObject } from './live-object.ts';
 
 /** A good document, and where it stands. */
 export interface Wanted {
@@ -58,7 +59,7 @@ export function settle(
 }
 
 function admit(newcomer: Wanted, wanted: Map<string, Wanted>, rivals: Map<string, Wanted[]>): void {
-  const key = keyOf(newcomer.document.kind, newcomer.document.name);
+  const { key } = newcomer.document;
   const first = wanted.get(key);
   if (first === undefined) {
     wanted.set(key, newcomer);

@@ -45,27 +45,30 @@ export async function loadFiles(
   previous: ReadonlyMap<string, LoadedFile>,
   { timers, remembered }: LoadWorld,
 ): Promise<LoadedFile[]> {
-  const known = new Known(previous, remembered);
   let left = DOCUMENTS_MAX;
   const files = texts.map(({ path, text }): LoadedFile | Pending => {
     const before = previous.get(path);
     const isSame = before !== undefined && before.text === text && !before.isCut && before.documents.length <= left;
-    const file = isSame ? before : splitFile(path, text, left, before, known);
+    const file = isSame ? before : splitFile(path, text, left, before);
     left -= file.documents.length;
     return file;
   });
-  const fresh = files.flatMap((file) =>
-    file === previous.get(file.path) ? [] : (file as Pending).documents.filter((each) => each.parsed === undefined),
-  );
+  const pending = files.filter((file): file is Pending => file !== previous.get(file.path));
+  const known = movedDocuments(previous, new Map(pending.map((file) => [file.path, file])));
+  const fresh = pending.flatMap((file) => file.documents.filter((each) => each.parsed === undefined));
+  for (const document of fresh)
+    document.parsed = remembered.size > 0 ? remembered.get(textHash(document.text)) : known.get(document.text);
+  const unknown = fresh.filter((each) => each.parsed === undefined);
   const results = await parseMany(
-    fresh.map((document) => document.text),
+    unknown.map((document) => document.text),
     timers,
   );
-  for (const [at, document] of fresh.entries()) document.parsed = results[at];
+  for (const [at, document] of unknown.entries()) document.parsed = results[at];
   return files as LoadedFile[];
 }
 
-function splitFile(path: string, text: string, left: number, before: LoadedFile | undefined, known: Known): Pending {
+/** What stands at the place where it stood is known. */
+function splitFile(path: string, text: string, left: number, before: LoadedFile | undefined): Pending {
   const file: Pending = { path, text, documents: [], isCut: false };
   if (!isTenancyFile(path)) return file;
   for (const each of splitDocuments(text)) {
@@ -73,37 +76,28 @@ function splitFile(path: string, text: string, left: number, before: LoadedFile 
       file.isCut = true;
       break;
     }
-    file.documents.push({ ...each, parsed: known.find(each.text, before?.documents[file.documents.length]) });
+    const atSamePlace = before?.documents[file.documents.length];
+    file.documents.push({ ...each, parsed: atSamePlace?.text === each.text ? atSamePlace.parsed : undefined });
   }
   return file;
+}
+
+/** What stood in a file that changed or is gone, and is not at its place any more: by text. */
+function movedDocuments(
+  previous: ReadonlyMap<string, LoadedFile>,
+  changed: ReadonlyMap<string, Pending>,
+): Map<string, ParsedDocument> {
+  const moved = new Map<string, ParsedDocument>();
+  for (const { path, documents } of previous.values()) {
+    const now = changed.get(path);
+    if (now === undefined) continue;
+    for (const [at, { text, parsed }] of documents.entries())
+      if (now.documents[at]?.parsed !== parsed) moved.set(text, parsed);
+  }
+  return moved;
 }
 
 /** Documents stand in YAML files; what else is read are key sets. */
 export function isTenancyFile(path: string): boolean {
   return !path.endsWith('.json');
-}
-
-/** Finds the result of an earlier document of the same text: at the same place first, by text when something moved. */
-class Known {
-  readonly #previous: ReadonlyMap<string, LoadedFile>;
-  readonly #remembered: ReadonlyMap<string, ParsedDocument>;
-  #byText: Map<string, ParsedDocument> | undefined;
-
-  constructor(previous: ReadonlyMap<string, LoadedFile>, remembered: ReadonlyMap<string, ParsedDocument>) {
-    this.#previous = previous;
-    this.#remembered = remembered;
-  }
-
-  find(text: string, atSamePlace: LoadedDocument | undefined): ParsedDocument | undefined {
-    if (atSamePlace?.text === text) return atSamePlace.parsed;
-    if (this.#remembered.size > 0) return this.#remembered.get(textHash(text));
-    this.#byText ??= this.#index();
-    return this.#byText.get(text);
-  }
-
-  #index(): Map<string, ParsedDocument> {
-    const byText = new Map<string, ParsedDocument>();
-    for (const file of this.#previous.values()) for (const { text, parsed } of file.documents) byText.set(text, parsed);
-    return byText;
-  }
 }

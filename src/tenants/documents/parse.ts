@@ -17,7 +17,7 @@ import {
   type Node as YamlNode,
 } from 'yaml';
 import type { Problem } from '../findings.ts';
-import { isName } from '../name.ts';
+import { isName, keyOf } from '../name.ts';
 import type { Kind } from '../schema.ts';
 import { problemsIn } from './judge.ts';
 
@@ -34,6 +34,7 @@ export interface GoodDocument {
   readonly isGood: true;
   readonly kind: Kind;
   readonly name: string;
+  readonly key: string;
   /** The document as JSON: what stays in memory is one text, not ten objects. */
   readonly json: string;
   readonly warnings: readonly PlacedProblem[];
@@ -80,7 +81,9 @@ export function parseOne(text: string, kinds: readonly Kind[]): ParsedDocument {
   if (problems.some((each) => each.severity === 'error'))
     return broken(parsed, problems.slice(0, PROBLEMS_MAX).map(place), kinds);
   const { kind, metadata } = value as { kind: Kind; metadata: { name: string } };
-  return { isGood: true, kind, name: metadata.name, json: JSON.stringify(value), warnings: problems.map(place) };
+  const { name } = metadata;
+  const json = JSON.stringify(value);
+  return { isGood: true, kind, name, key: keyOf(kind, name), json, warnings: problems.map(place) };
 }
 
 /** A text that is sound YAML within the bounds. */
