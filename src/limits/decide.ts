@@ -3,7 +3,9 @@
  * One decision: every limit that applies is checked, then all are taken, or none. Over the limit the plan's ladder is walked
  * from the first rung to the last; whoever falls off its end is refused.
  */
+import type { TenantIndex } from '../core/index.ts';
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
+import type { Rate } from './gcra.ts';
 import { egressRate, type LimitState } from './state.ts';
 
 /** A limit that a request can be over. */
@@ -69,19 +71,23 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
   const { requests, egress } = allowance;
   const cost = route?.cost ?? 1;
   // What costs nothing is over nothing, in whatever debt the tenant is.
-  waits.requests = requests === undefined || cost === 0 ? 0 : state.requests.waitMs(index, requests, cost, now);
+  waits.requests = requests === undefined || cost === 0 ? 0 : requestsWaitMs(state, index, requests, cost, now);
   waits.route = route?.rate === undefined ? 0 : state.routes.waitMs(route.index, index, route.rate, now);
   // Debited when it is known: here only a debt counts.
   waits.egress = egress === undefined ? 0 : state.egress.waitMs(index, egressRate(egress), 0, now);
 }
 
+function requestsWaitMs(state: LimitState, slot: TenantIndex, limit: Rate, cost: number, now: number): number {
+  const waitMs = state.requests.waitMs(slot, state.here(slot, limit), cost, now);
+  return waitMs > 0 && state.fleet?.canBorrow(slot, cost) === true ? 0 : waitMs;
+}
+
 /** Whether the request leaves less than a fifth of the burst. */
 function isNear(state: LimitState, { tenant, route, now }: Ask): boolean {
   const { requests } = tenant.allowance;
-  return (
-    requests !== undefined &&
-    state.requests.left(tenant.index, requests, now) - (route?.cost ?? 1) < requests.burst * NOTICE_SHARE
-  );
+  if (requests === undefined) return false;
+  const here = state.here(tenant.index, requests);
+  return state.requests.left(tenant.index, here, now) - (route?.cost ?? 1) < here.burst * NOTICE_SHARE;
 }
 
 function walk(state: LimitState, ask: Ask, wait: number): Decided {
@@ -108,7 +114,7 @@ function mayDegrade(state: LimitState, { tenant, route, now }: Ask, rung: Rung, 
   const { requests } = tenant.allowance;
   if (requests === undefined || !isOnlyRequests) return false;
   if (rung.kind === 'route' && route?.degradedUpstream === undefined) return false;
-  return state.degraded.waitMs(tenant.index, requests, route?.cost ?? 1, now) === 0;
+  return state.degraded.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
 }
 
 /** Spends what an admitted request takes. */
@@ -119,19 +125,28 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   if (route?.rate !== undefined) state.routes.take(route.index, index, route.rate, now, WAITING_MAX);
   if (requests === undefined) return;
   if (decided.kind === 'credit') state.spendCredit(index, cost);
-  else if (decided.kind === 'degrade') state.degraded.take(index, requests, cost, now, 0);
+  else if (decided.kind === 'degrade') state.degraded.take(index, state.here(index, requests), cost, now, 0);
   else {
     // Banks what was idle until now, before the bucket is touched.
     state.credit(index, requests, now);
-    // What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost.
-    state.requests.take(
-      index,
-      requests,
-      cost,
-      now,
-      decided.kind === 'shape' ? Number.POSITIVE_INFINITY : Math.max(requests.burst, cost),
-    );
+    takeRequests(state, index, requests, cost, now, decided.kind === 'shape');
   }
+}
+
+/** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
+function takeRequests(
+  { requests, fleet }: LimitState,
+  slot: TenantIndex,
+  limit: Rate,
+  cost: number,
+  now: number,
+  isWaiting: boolean,
+): void {
+  const here = fleet === undefined ? limit : fleet.rate(slot, limit);
+  fleet?.admit(slot, cost);
+  if (!isWaiting && fleet?.canBorrow(slot, cost) === true && requests.waitMs(slot, here, cost, now) > 0)
+    fleet.borrow(slot, cost);
+  else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }
 
 /** Debits response bytes when they are known. A response larger than the rate leaves a debt of at most a minute. */

@@ -1,6 +1,7 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
 import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
 import { decide, type Over } from './decide.ts';
+import type { FleetExplanation } from './fleet/fleet-rates.ts';
 import { egressRate, type LimitState } from './state.ts';
 
 export interface LimitsExplanation {
@@ -10,6 +11,8 @@ export interface LimitsExplanation {
   readonly requests:
     | { readonly limit: string; readonly burst: number; readonly left: number; readonly credit: number }
     | undefined;
+  /** Who has which share of the request rate; undefined where this sidecar is alone. */
+  readonly fleet: FleetExplanation | undefined;
   /** `left`: response bytes that may go now; negative in debt. */
   readonly egress: { readonly limit: string; readonly left: number } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
@@ -54,9 +57,10 @@ export function explain(
     requests: allowance.requests && {
       limit: allowance.requests.text,
       burst: allowance.requests.burst,
-      left: round(state.requests.left(index, allowance.requests, now)),
+      left: round(state.requestsLeft(index, allowance.requests, now)),
       credit: round(state.credit(index, allowance.requests, now)),
     },
+    fleet: state.fleet?.explain(index),
     egress: allowance.egress && {
       limit: allowance.egress.text,
       left: round(state.egress.left(index, egressRate(allowance.egress), now)),

@@ -60,7 +60,7 @@ export function remainingOf(state: LimitState, tenant: Tenant, route: Route | un
   const { index, allowance } = tenant;
   const { requests, concurrency, egress } = allowance;
   let text = '';
-  if (requests !== undefined) text = remaining('requests', state.requests.left(index, requests, now), requests);
+  if (requests !== undefined) text = remaining('requests', state.requestsLeft(index, requests, now), requests);
   if (concurrency !== undefined)
     text = joined(text, `"concurrency";r=${Math.max(0, concurrency - state.inFlight(index))}`);
   if (egress !== undefined) {

@@ -4,7 +4,9 @@
  * whose slot it is: a slot that changed hands starts empty. Each life of a slot has a number of its own, the permit: what is given back
  * late, for a life that ended, changes nothing, even when the same tenant came back.
  */
+import type { TenantIndex } from '../core/index.ts';
 import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
+import type { FleetRates } from './fleet/fleet-rates.ts';
 import { enlarged, Gcra, isSameRate, type Rate } from './gcra.ts';
 import { RouteCounts } from './route-counts.ts';
 
@@ -14,6 +16,8 @@ const UP_MS = 1000;
 const DOWN_MS = 5000;
 
 export class LimitState {
+  /** What the whole fleet takes; undefined: this sidecar is alone. */
+  readonly fleet: FleetRates | undefined;
   readonly requests: Gcra = new Gcra(0);
   readonly egress: Gcra = new Gcra(0);
   /** Degraded admissions: a second allowance of the same rate, so that a flood is not served degraded without end. */
@@ -32,6 +36,20 @@ export class LimitState {
   #creditAt: Float64Array = new Float64Array(0);
   #overSince: Float64Array = new Float64Array(0);
   #overLast: Float64Array = new Float64Array(0);
+
+  constructor(fleet?: FleetRates) {
+    this.fleet = fleet;
+  }
+
+  /** The part of a tenant's limit that may be taken here. Valid until the next call. */
+  here(slot: TenantIndex, limit: Rate): Rate {
+    return this.fleet === undefined ? limit : this.fleet.rate(slot, limit);
+  }
+
+  /** Units of the request rate that are left: of the whole fleet's, so that every sidecar says the same. */
+  requestsLeft(slot: TenantIndex, limit: Rate, now: number): number {
+    return this.fleet?.level(slot) ?? this.requests.left(slot, limit, now);
+  }
 
   /**
    * Makes the slot the tenant's own. Cheap when it is already. False when a later generation has taken the slot from this tenant: a
@@ -64,9 +82,10 @@ export class LimitState {
   }
 
   /** Empties a slot. `generation`: the one in which its tenant is gone. */
-  forget(slot: number, generation: number): void {
+  forget(slot: TenantIndex, generation: number): void {
     this.#owners[slot] = undefined;
     this.#generation[slot] = generation;
+    this.fleet?.forget(slot);
     this.requests.forget(slot);
     this.egress.forget(slot);
     this.degraded.forget(slot);
@@ -117,11 +136,14 @@ export class LimitState {
   }
 
   /** Banked units now. While the bucket is full, `earn` of what flows past it is banked, up to the cap. */
-  credit(slot: number, rate: RequestRate, now: number): number {
+  credit(slot: TenantIndex, rate: RequestRate, now: number): number {
     if (rate.credits === undefined) return 0;
-    const idleMs = now - Math.max(this.requests.fullAt(slot, rate.perSec), this.#creditAt[slot] as number);
-    const earned = idleMs > 0 ? (idleMs * rate.perSec * rate.credits.earn) / 1000 : 0;
-    const credit = Math.min((this.#credit[slot] as number) + earned, rate.credits.capUnits);
+    // Of a fleet's bank this sidecar holds its part.
+    const { perSec } = this.here(slot, rate);
+    const idleMs = now - Math.max(this.requests.fullAt(slot, perSec), this.#creditAt[slot] as number);
+    const earned = idleMs > 0 ? (idleMs * perSec * rate.credits.earn) / 1000 : 0;
+    const cap = (rate.credits.capUnits * perSec) / rate.perSec;
+    const credit = Math.min((this.#credit[slot] as number) + earned, cap);
     this.#credit[slot] = credit;
     this.#creditAt[slot] = now;
     return credit;

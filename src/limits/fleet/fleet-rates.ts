@@ -1,0 +1,498 @@
+/**
+ * The limits of a fleet, from one of its sidecars: what was asked for and admitted here, what the others say, and the share that follows.
+ *
+ *   request ─▶ rate(): two numbers from arrays            never waits for anybody
+ *   tick    ─▶ demand, level, share; a row when the others' picture of this one is wrong by too much
+ *   row     ─▶ sums over all others, by limit             nothing is added up when a share is taken
+ *
+ * A limit is known by its name, the tenant's; numbers and slots are each sidecar's own. Alone it enforces the whole limit, exactly.
+ */
+import type { Clock, TenantIndex } from '../../core/index.ts';
+import type { Tenant } from '../../tenants/index.ts';
+import { enlarged, type Rate } from '../gcra.ts';
+import type { Delegate, Member, Written } from '../../gossip/index.ts';
+import { Attendance, type PartitionPolicy } from './attendance.ts';
+import { rateScale } from './log-byte.ts';
+import { ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import { type Fleet, type Share, type ShareRule, type ShareState, shareOf } from './share.ts';
+
+/** ms. */
+export const TICK_MS = 100;
+/** Demand is smoothed over this, s; that of a small limit over as many units of it, and at most this long: few requests say little. */
+const DEMAND_SEC = 0.3;
+const DEMAND_UNITS = 30;
+const DEMAND_SEC_MAX = 3;
+/** Demand that counts, in limits: a storm of retries must not take all shares. */
+const DEMAND_MAX = 4;
+/** A row is written when the others are wrong by this part of the limit a second of what was admitted … */
+const ERROR_ADMITTED = 0.002;
+/** … or by this part of an equal share of what is asked for, */
+const ERROR_DEMAND = 0.1;
+/** and after this in any case while anything is asked for, ms. */
+const ROW_MS_MAX = 1000;
+/** Demand that grew by more than an equal share and by this part of itself is told at once. */
+const URGENT = 0.3;
+/** Without a request anywhere for this long a limit is not reckoned with, ms. */
+const IDLE_MS = 10_000;
+
+/** Own demand counts once the others may have heard of it: else all that grow at once would each take the room there is. s. */
+const KNOWN_SEC = 0.4;
+const UNKNOWN = -1;
+
+type Arrays =
+  | 'perSec'
+  | 'burst'
+  | 'admitted'
+  | 'offeredNow'
+  | 'admittedNow'
+  | 'demand'
+  | 'known'
+  | 'rate'
+  | 'level'
+  | 'integral'
+  | 'share'
+  | 'tolerance'
+  | 'borrow'
+  | 'activeAt'
+  | 'othersDemand'
+  | 'othersAdmitted'
+  | 'othersRate'
+  | 'othersRateAt'
+  | 'othersBefore';
+
+interface Peer {
+  readonly member: Member;
+  readonly rows: RowLog;
+  /** Its numbers to ours. */
+  limits: Int32Array;
+  isCounted: boolean;
+}
+
+export interface FleetOptions {
+  readonly clock: Clock;
+  readonly partition: PartitionPolicy;
+  /** Another than ours stands in the simulator, to be compared with. */
+  readonly rule?: ShareRule;
+}
+
+/** What gossip knows of the fleet as a whole. */
+export interface Surroundings {
+  /** Members there should be, this one included. */
+  readonly expected: number;
+  /** Nobody was heard for long although there should be somebody. */
+  readonly isIsolated: boolean;
+}
+
+/** What a sidecar takes of a limit and what it knows the others take; units and seconds. */
+export interface FleetExplanation {
+  readonly members: number;
+  /** What is left in the fleet's bucket; negative in debt. */
+  readonly level: number;
+  readonly here: {
+    readonly share: number;
+    readonly burst: number;
+    readonly borrow: number;
+    readonly demand: number;
+    readonly admitted: number;
+  };
+  readonly demand: number;
+  /** Those that asked for anything of it, the most asking first. */
+  readonly peers: readonly {
+    readonly name: string;
+    readonly state: Member['state'];
+    readonly demand: number;
+    readonly admitted: number;
+    readonly ageMs: number;
+  }[];
+}
+
+export class FleetRates implements Delegate {
+  readonly #clock: Clock;
+  readonly #rule: ShareRule;
+  readonly #attendance: Attendance;
+  readonly #own = new RowLog();
+  readonly #numbers = new Map<string, number>();
+  readonly #names: string[] = [];
+  /** By tenant slot: the number of its limit + 1. */
+  #bySlot: Int32Array = new Int32Array(0);
+  #a: Record<Arrays, Float64Array> = emptyArrays();
+  /** By member slot. */
+  readonly #peers: (Peer | undefined)[] = [];
+  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+  #members = 1;
+  /** What of each limit may be taken by the members that count. */
+  #part = 1;
+  #lastTick: number;
+  #isUrgent = false;
+  // Filled anew for each: nothing is allocated in a request or a tick.
+  readonly #rate: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
+  readonly #fleet: { -readonly [K in keyof Fleet]: Fleet[K] } = {
+    perSec: 0,
+    burst: 0,
+    members: 1,
+    demandHere: 0,
+    demand: 0,
+    admitted: 0,
+    seconds: 0,
+  };
+  readonly #state: ShareState = { level: 0, integral: 0 };
+  readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
+
+  constructor({ clock, partition, rule = shareOf() }: FleetOptions) {
+    this.#clock = clock;
+    this.#attendance = new Attendance(partition);
+    this.#rule = rule;
+    this.#lastTick = clock.now();
+  }
+
+  /** By whom the fleet is known; before it is said this sidecar is alone. */
+  follow(surroundings: Surroundings): void {
+    this.#surroundings = surroundings;
+  }
+
+  /** Members whose requests count, this sidecar included. */
+  get members(): number {
+    return this.#members;
+  }
+
+  /** Then a limit is enforced as it stands. */
+  get #isAlone(): boolean {
+    return this.#members === 1 && this.#part === 1;
+  }
+
+  /** Notes that `cost` is asked for. Before anything else that is asked of a tenant in a request. */
+  offer({ index, id }: Tenant, limit: Rate, cost: number): void {
+    (this.#a.offeredNow[this.#numberOf(index, id, limit)] as number) += cost;
+  }
+
+  /** What the tenant may take here, now: the limit itself when there is nobody else. Valid until the next call. */
+  rate(slot: TenantIndex, limit: Rate): Rate {
+    if (this.#isAlone) return limit;
+    const number = this.#known(slot);
+    if (number === -1) {
+      this.#rate.perSec = (limit.perSec * this.#part) / this.#members;
+      this.#rate.burst = Math.max(1, limit.burst / this.#members);
+    } else {
+      this.#rate.perSec = this.#a.share[number] as number;
+      this.#rate.burst = this.#a.tolerance[number] as number;
+    }
+    return this.#rate;
+  }
+
+  /** Whether `cost` can be taken from the fleet's bucket, beyond the share. */
+  canBorrow(slot: TenantIndex, cost: number): boolean {
+    return !this.#isAlone && (this.#a.borrow[this.#known(slot)] ?? 0) >= cost;
+  }
+
+  borrow(slot: TenantIndex, cost: number): void {
+    (this.#a.borrow[this.#known(slot)] as number) -= cost;
+  }
+
+  /** Notes that `cost` was admitted. */
+  admit(slot: TenantIndex, cost: number): void {
+    (this.#a.admittedNow[this.#known(slot)] as number) += cost;
+  }
+
+  /** What is left in the fleet's bucket, the same on all sidecars as far as they know; undefined: this sidecar is alone, or has not seen the tenant. */
+  level(slot: TenantIndex): number | undefined {
+    const number = this.#known(slot);
+    return this.#isAlone || number === -1 ? undefined : this.#a.level[number];
+  }
+
+  explain(slot: TenantIndex): FleetExplanation | undefined {
+    const number = this.#known(slot);
+    if (this.#isAlone || number === -1) return undefined;
+    const now = this.#clock.now();
+    const a = this.#a;
+    const peers = this.#peers.flatMap((peer) => (peer === undefined ? [] : this.#explainPeer(peer, number, now)));
+    return {
+      members: this.#members,
+      level: a.level[number] as number,
+      here: {
+        share: a.share[number] as number,
+        burst: a.tolerance[number] as number,
+        borrow: a.borrow[number] as number,
+        demand: a.demand[number] as number,
+        admitted: a.rate[number] as number,
+      },
+      demand: (a.demand[number] as number) + Math.max(0, a.othersDemand[number] as number),
+      peers: peers.sort((one, other) => other.demand - one.demand),
+    };
+  }
+
+  /** What a member is known to have admitted of a limit, units; for a simulator that knows the truth. */
+  admittedBy(member: number, name: string): number {
+    const number = this.#numbers.get(name);
+    if (number === undefined) return 0;
+    if (member === 0) return this.#a.admitted[number] as number;
+    const peer = this.#peers[member];
+    const at = peer?.limits.indexOf(number) ?? -1;
+    return at === -1 ? 0 : (peer as Peer).rows.admitted(at);
+  }
+
+  #explainPeer({ member, rows, limits }: Peer, number: number, now: number): FleetExplanation['peers'] {
+    const at = limits.indexOf(number);
+    if (at === -1) return [];
+    const { name, state } = member;
+    return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
+  }
+
+  /** The tenant left, or its slot is another's. */
+  forget(slot: TenantIndex): void {
+    if (slot < this.#bySlot.length) this.#bySlot[slot] = 0;
+  }
+
+  /** Every `TICK_MS`: shares are taken anew, and rows written for what the others should know. True when it should reach them at once. */
+  tick(): boolean {
+    const now = this.#clock.now();
+    const seconds = (now - this.#lastTick) / 1000;
+    if (seconds <= 0) return false;
+    this.#lastTick = now;
+    const { expected, isIsolated } = this.#surroundings;
+    this.#part = this.#attendance.part(expected, isIsolated, now);
+    // A cut that is held is acted upon after a while.
+    if (this.#part < 1) this.#recount();
+    this.#isUrgent = false;
+    for (let number = 0; number < this.#names.length; number++) this.#tickOne(number, now, seconds);
+    return this.#isUrgent;
+  }
+
+  #tickOne(number: number, now: number, seconds: number): void {
+    const a = this.#a;
+    const offered = a.offeredNow[number] as number;
+    if (offered > 0) a.activeAt[number] = now;
+    else if (now - (a.activeAt[number] as number) > IDLE_MS) return;
+    const limit = (a.perSec[number] as number) * this.#part;
+    // Asked for elsewhere only: its limit is looked up with the first request here.
+    if (limit === 0) return;
+    const admitted = a.admittedNow[number] as number;
+    a.offeredNow[number] = 0;
+    a.admittedNow[number] = 0;
+    (a.admitted[number] as number) += admitted;
+    const smoothSec = Math.min(DEMAND_SEC_MAX, Math.max(DEMAND_SEC, DEMAND_UNITS / limit));
+    const weight = 1 - Math.exp(-seconds / smoothSec);
+    const demand = follow(a.demand, number, Math.min(offered / seconds, DEMAND_MAX * limit), weight);
+    const known = follow(a.known, number, demand, 1 - Math.exp(-seconds / KNOWN_SEC));
+    const rate = follow(a.rate, number, admitted / seconds, weight);
+    const others = this.#othersAdmitted(number, now);
+    const fleet = this.#fleet;
+    fleet.perSec = limit;
+    fleet.burst = a.burst[number] as number;
+    fleet.members = this.#members;
+    fleet.demandHere = known;
+    fleet.demand = known + Math.max(0, a.othersDemand[number] as number);
+    fleet.admitted = admitted + others - (a.othersBefore[number] as number);
+    fleet.seconds = seconds;
+    a.othersBefore[number] = others;
+    this.#state.level = a.level[number] as number;
+    this.#state.integral = a.integral[number] as number;
+    this.#rule(fleet, this.#state, this.#share);
+    a.level[number] = this.#state.level;
+    a.integral[number] = this.#state.integral;
+    a.share[number] = this.#share.perSec;
+    a.tolerance[number] = this.#share.burst;
+    a.borrow[number] = this.#share.borrow;
+    if (this.#members > 1) this.#tell(number, now, demand, rate, limit);
+  }
+
+  /** Others reckon on with the rate of the last row; a new one is due when that leads them astray. */
+  #tell(number: number, now: number, demand: number, rate: number, limit: number): void {
+    const a = this.#a;
+    const own = this.#own;
+    const hasRow = own.has(number);
+    const sinceMs = hasRow ? now - own.at(number) : 0;
+    const believed = hasRow ? own.admitted(number) + (own.rate(number) * sinceMs) / 1000 : 0;
+    const isWrong = Math.abs((a.admitted[number] as number) - believed) > Math.max(1, ERROR_ADMITTED * limit);
+    const told = hasRow ? own.demand(number) : 0;
+    const isAskedOtherwise = Math.abs(demand - told) > (ERROR_DEMAND * limit) / this.#members;
+    const isOld = sinceMs >= ROW_MS_MAX && (demand > rateScale.decode(1) || own.rate(number) > 0);
+    if (!isWrong && !isAskedOtherwise && !isOld) return;
+    own.put({
+      number,
+      version: own.version + 1,
+      name: hasRow ? undefined : (this.#names[number] as string),
+      admitted: a.admitted[number] as number,
+      demand: rateScale.encode(demand),
+      rate: rateScale.encode(rate),
+      at: now,
+    });
+    if (demand - told > Math.max(limit / this.#members, URGENT * told)) this.#isUrgent = true;
+  }
+
+  version(member: number): number {
+    return this.#logOf(member)?.version ?? 0;
+  }
+
+  write(
+    member: number,
+    after: number,
+    bytes: Uint8Array,
+    offset: number,
+    end: number,
+  ): Written {
+    const rows = this.#logOf(member);
+    return rows === undefined ? { offset, upTo: after } : rows.write(after, this.#clock.now(), bytes, offset, end);
+  }
+
+  read(member: number, after: number, upTo: number, bytes: Uint8Array): boolean {
+    const peer = this.#peers[member];
+    if (peer === undefined) return false;
+    const now = this.#clock.now();
+    const rows = peer.rows.read(after, upTo, now, bytes);
+    if (rows === undefined) return false;
+    for (const row of rows) this.#take(peer, row, now);
+    return true;
+  }
+
+  onMember(member: Member): void {
+    if (member.slot === 0) return;
+    this.#peers[member.slot] ??= { member, rows: new RowLog(), limits: new Int32Array(0), isCounted: false };
+    this.#attendance.note(member, this.#clock.now());
+    this.#recount();
+  }
+
+  onForgotten(slot: number): void {
+    const peer = this.#peers[slot];
+    if (peer === undefined) return;
+    this.#attendance.forget(slot, this.#clock.now());
+    this.#setCounted(peer, false);
+    this.#peers[slot] = undefined;
+    this.#recount();
+  }
+
+  /** Who counts can change with anybody's state, and with time. */
+  #recount(): void {
+    const now = this.#clock.now();
+    for (const [slot, peer] of this.#peers.entries())
+      if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot, now));
+  }
+
+  #setCounted(peer: Peer, isCounted: boolean): void {
+    if (peer.isCounted === isCounted) return;
+    const now = this.#clock.now();
+    peer.isCounted = isCounted;
+    this.#members += isCounted ? 1 : -1;
+    for (let number = 0; number < peer.rows.size; number++)
+      if (peer.rows.has(number)) this.#count(peer, number, isCounted ? 1 : -1, now);
+  }
+
+  #logOf(member: number): RowLog | undefined {
+    return member === 0 ? this.#own : this.#peers[member]?.rows;
+  }
+
+  #take(peer: Peer, row: Row, now: number): void {
+    const { number } = row;
+    const isFirst = !peer.rows.has(number);
+    if (isFirst) {
+      if (number >= peer.limits.length) peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
+      peer.limits[number] = this.#numberByName(row.name as string);
+    } else if (peer.isCounted) this.#count(peer, number, -1, now, false);
+    peer.rows.put(row);
+    if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
+    this.#a.activeAt[peer.limits[number] as number] = now;
+  }
+
+  /** Adds a row to the sums, or takes it out. `isPast`: what it admitted until now is not new. */
+  #count(peer: Peer, number: number, sign: 1 | -1, now: number, isPast = true): void {
+    const a = this.#a;
+    const { rows } = peer;
+    const at = peer.limits[number] as number;
+    const rate = rows.rate(number);
+    (a.othersDemand[at] as number) += sign * rows.demand(number);
+    (a.othersAdmitted[at] as number) += sign * rows.admitted(number);
+    (a.othersRate[at] as number) += sign * rate;
+    (a.othersRateAt[at] as number) += sign * rate * rows.at(number);
+    if (isPast)
+      (a.othersBefore[at] as number) += sign * (rows.admitted(number) + (rate * (now - rows.at(number))) / 1000);
+  }
+
+  /** What all others admitted, reckoned on to now. */
+  #othersAdmitted(number: number, now: number): number {
+    const a = this.#a;
+    return (
+      (a.othersAdmitted[number] as number) +
+      ((a.othersRate[number] as number) * now - (a.othersRateAt[number] as number)) / 1000
+    );
+  }
+
+  #known(slot: TenantIndex): number {
+    return (this.#bySlot[slot] ?? 0) - 1;
+  }
+
+  #numberOf(slot: TenantIndex, name: string, limit: Rate): number {
+    if (slot >= this.#bySlot.length) this.#bySlot = enlargedInts(this.#bySlot, Math.ceil((slot + 1) * 1.25), 0);
+    let number = this.#known(slot);
+    if (number === -1) {
+      number = this.#numberByName(name);
+      this.#bySlot[slot] = number + 1;
+    }
+    const a = this.#a;
+    if (a.perSec[number] !== limit.perSec || a.burst[number] !== limit.burst) this.#setLimit(number, limit);
+    return number;
+  }
+
+  /** A limit that is new here, or changed: what was spent of it stays spent. */
+  #setLimit(number: number, { perSec, burst }: Rate): void {
+    const a = this.#a;
+    const isFirst = a.perSec[number] === 0;
+    const isIdle = (a.othersDemand[number] as number) <= 0;
+    if (isFirst) {
+      // Each who joins must not bring a whole burst to a fleet that is at its limit.
+      a.level[number] = isIdle ? burst : burst / 2;
+      a.othersBefore[number] = this.#othersAdmitted(number, this.#clock.now());
+    } else a.level[number] = Math.min(burst, (a.level[number] as number) + burst - (a.burst[number] as number));
+    a.perSec[number] = perSec;
+    a.burst[number] = burst;
+    a.share[number] = perSec / this.#members;
+    a.tolerance[number] = Math.max(1, burst / this.#members);
+    a.borrow[number] = isIdle ? (a.level[number] as number) / this.#members : 0;
+  }
+
+  #numberByName(name: string): number {
+    let number = this.#numbers.get(name);
+    if (number !== undefined) return number;
+    number = this.#names.push(name) - 1;
+    this.#numbers.set(name, number);
+    if (number >= this.#a.perSec.length)
+      for (const key of Object.keys(this.#a) as Arrays[])
+        this.#a[key] = enlarged(this.#a[key], Math.max(16, number * 2));
+    return number;
+  }
+}
+
+function follow(values: Float64Array, at: number, value: number, weight: number): number {
+  const next = (values[at] as number) + weight * (value - (values[at] as number));
+  values[at] = next;
+  return next;
+}
+
+function enlargedInts(array: Int32Array, length: number, fill: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(length).fill(fill);
+  larger.set(array);
+  return larger;
+}
+
+function emptyArrays(): Record<Arrays, Float64Array> {
+  const none = (): Float64Array => new Float64Array(0);
+  return {
+    perSec: none(),
+    burst: none(),
+    admitted: none(),
+    offeredNow: none(),
+    admittedNow: none(),
+    demand: none(),
+    known: none(),
+    rate: none(),
+    level: none(),
+    integral: none(),
+    share: none(),
+    tolerance: none(),
+    borrow: none(),
+    activeAt: none(),
+    othersDemand: none(),
+    othersAdmitted: none(),
+    othersRate: none(),
+    othersRateAt: none(),
+    othersBefore: none(),
+  };
+}

@@ -1,0 +1,101 @@
+// hot path
+/**
+ * What part of a fleet's limit this sidecar takes, told from what it knows of the others.
+ *
+ *   demand D of the fleet ─▶ share = own part of it            everybody's requests have the same chance
+ *   admitted A of the fleet ─▶ level of the fleet's bucket     what was admitted too much is owed, and paid back by all
+ *
+ * The level is a token bucket of the whole limit, fed with what all sidecars say they admitted; it may go a little into debt. Shares
+ * are raised or lowered by it with a low gain: what is heard of others is half a second old, and a high gain would swing. While the
+ * fleet asks for less than its limit, a sidecar may borrow from the level, so that a burst at one of them is not refused.
+ */
+
+/** What the others are known to do, and what this one does. */
+export interface Fleet {
+  /** The limit, units a second, and its burst, units. */
+  readonly perSec: number;
+  readonly burst: number;
+  /** Members whose requests count, this one included. */
+  readonly members: number;
+  /** Units a second asked for: here, and by all together. */
+  readonly demandHere: number;
+  readonly demand: number;
+  /** Units admitted by all together since the last time. */
+  readonly admitted: number;
+  /** Since the last time, s. */
+  readonly seconds: number;
+}
+
+/** What is kept from time to time. */
+export interface ShareState {
+  /** Units in the fleet's bucket; negative in debt. */
+  level: number;
+  integral: number;
+}
+
+export interface Share {
+  /** Units a second that may be spent here. */
+  perSec: number;
+  /** Units at once. */
+  burst: number;
+  /** Units that may be taken from the fleet's bucket beyond the share, until the next time. */
+  borrow: number;
+}
+
+export interface Gains {
+  /** Of the limit a second: how far in debt the bucket goes, so that a merge after a partition is no long punishment. */
+  readonly debtMaxSec: number;
+  /** Share of the burst at which the level is held. */
+  readonly target: number;
+  readonly integral: number;
+  readonly integralMin: number;
+  readonly integralMax: number;
+  /** By how much a debt of one second's limit lowers all shares. */
+  readonly debt: number;
+  readonly surplus: number;
+  /** Share of the limit below which borrowing is allowed. */
+  readonly borrowBelow: number;
+}
+
+export const GAINS: Gains = {
+  debtMaxSec: 0.15,
+  target: 0.3,
+  integral: 0.02,
+  integralMin: -0.1,
+  integralMax: 0.3,
+  debt: 2,
+  surplus: 0.15,
+  borrowBelow: 0.95,
+};
+
+/** A limit is small when the fleet's members, each taking one unit, spend this long of it. */
+const SMALL_SEC = 0.5;
+
+/** Advances `state` and fills `share`. */
+export type ShareRule = (fleet: Fleet, state: ShareState, share: Share) => void;
+
+export function shareOf(gains: Gains = GAINS): ShareRule {
+  return (fleet, state, share) => takeShare(fleet, state, share, gains);
+}
+
+function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains): void {
+  const { perSec, burst, members, demandHere, demand, admitted, seconds } = fleet;
+  const level = Math.max(-gains.debtMaxSec * perSec, Math.min(burst, state.level + perSec * seconds - admitted));
+  const fill = level / burst;
+  const integral = Math.max(
+    gains.integralMin,
+    Math.min(gains.integralMax, state.integral + gains.integral * (Math.max(-1, Math.min(1, fill)) - gains.target)),
+  );
+  state.level = level;
+  state.integral = integral;
+  const correction = level < 0 ? Math.max(-0.8, (level / perSec) * gains.debt) : gains.surplus * fill;
+  const part = demand > 0 ? demandHere / demand : 0;
+  const fair = demand >= perSec ? perSec * part : demandHere + (perSec - demand) / members;
+  share.perSec = Math.max(perSec * 1e-6, (1 + integral + correction) * fair);
+  share.burst = Math.max(1, burst * Math.max(part, 1 / members));
+  // Where a share is less than a unit, it is the fleet's bucket that admits.
+  const smallness = members / (perSec * SMALL_SEC);
+  const loan = Math.min(1, Math.max(2 * part, 2 / members, smallness * smallness));
+  const reserve = (burst / 2) * (demand < gains.borrowBelow * perSec ? 1 - Math.min(1, smallness) : 1);
+  share.borrow = Math.max(0, level - reserve) * loan;
+}
