@@ -202,7 +202,7 @@ export class Prober {
   #mediators(target: Peer): Peer[] {
     const { roster, settings } = this.#options;
     const proven = [target.via, this.#lastVia].map((slot) => (slot === undefined ? undefined : roster.at(slot)));
-    const fits = (each: Peer | undefined): each is Peer => each !== undefined && each.isReachable && each !== target;
+    const fits = (each: Peer | undefined): each is Peer => each?.isReachable === true && each !== target;
     const first = [...new Set(proven.filter(fits))];
     const rest = roster.sample(settings.mediators - first.length, (each) => each !== target && !first.includes(each));
     return [...first, ...rest];
