@@ -21,6 +21,12 @@ export const rooms = {
     imports: ['core', 'telemetry'],
     packages: ['yaml', 'chokidar', 'typebox'],
   },
+  gossip: {
+    rank: 3,
+    holds: 'membership of a fleet without a leader, and opaque rows carried for a delegate',
+    imports: ['core', 'telemetry'],
+    packages: [],
+  },
   pipeline: {
     rank: 4,
     holds: 'Exchange, Filter, Chain, the loop: no sockets, no policy',

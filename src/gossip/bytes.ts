@@ -1,0 +1,113 @@
+// hot path
+/** Numbers and texts in frames: big endian, varints of seven bits a byte, least first. */
+
+export class Writer {
+  readonly bytes: Buffer;
+  offset = 0;
+  /** Up to here may be written; whoever writes asks `room` first. */
+  end: number;
+
+  constructor(capacity: number) {
+    this.bytes = Buffer.allocUnsafe(capacity);
+    this.end = capacity;
+  }
+
+  reset(end: number): this {
+    this.offset = 0;
+    this.end = end;
+    return this;
+  }
+
+  get room(): number {
+    return this.end - this.offset;
+  }
+
+  u8(value: number): void {
+    this.bytes[this.offset++] = value;
+  }
+
+  u32(value: number): void {
+    this.offset = this.bytes.writeUInt32BE(value, this.offset);
+  }
+
+  /** A whole number up to 2^53 - 1. */
+  varint(value: number): void {
+    let rest = value;
+    while (rest >= 0x80) {
+      this.bytes[this.offset++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.bytes[this.offset++] = rest;
+  }
+
+  incarnation(hex: string): void {
+    this.offset += this.bytes.write(hex, this.offset, 8, 'hex');
+  }
+
+  raw(bytes: Uint8Array): void {
+    this.bytes.set(bytes, this.offset);
+    this.offset += bytes.length;
+  }
+}
+
+/** Bytes of the largest varint. */
+export const VARINT_BYTES_MAX = 8;
+
+/** Reads what others sent: beyond the end, or a number too large, breaks it, and a broken reader yields zeros. */
+export class Reader {
+  readonly bytes: Buffer;
+  offset = 0;
+  isBroken = false;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  /** Whether anything is left to read. */
+  get hasMore(): boolean {
+    return !this.isBroken && this.offset < this.bytes.length;
+  }
+
+  u8(): number {
+    const at = this.#take(1);
+    return this.isBroken ? 0 : (this.bytes[at] as number);
+  }
+
+  u32(): number {
+    const at = this.#take(4);
+    return this.isBroken ? 0 : this.bytes.readUInt32BE(at);
+  }
+
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < VARINT_BYTES_MAX; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      scale *= 0x80;
+    }
+    this.isBroken = true;
+    return 0;
+  }
+
+  incarnation(): string {
+    const at = this.#take(8);
+    return this.isBroken ? '' : this.bytes.toString('hex', at, at + 8);
+  }
+
+  raw(length: number): Buffer {
+    const at = this.#take(length);
+    return this.bytes.subarray(at, this.isBroken ? at : at + length);
+  }
+
+  #take(length: number): number {
+    const at = this.offset;
+    if (length > this.bytes.length - at) this.isBroken = true;
+    else this.offset = at + length;
+    return at;
+  }
+}

@@ -1,0 +1,217 @@
+// hot path
+/**
+ * Rows over datagrams, reconciled by versions (scuttlebutt: van Renesse, Dumitriu, Gough, Thomas 2008).
+ *
+ *   we   ── digest: what we hold ──────────────▶ peer
+ *        ◀─ deltas that we lack, what it lacks ──
+ *        ── deltas that it lacks ──────────────▶
+ *
+ * Each turn with 2 peers by chance; often while anything changes, seldom while nothing does. A peer that does not answer at all is probed next.
+ */
+import type { Clock, Timer } from '../core/index.ts';
+import type { Reader, Writer } from './bytes.ts';
+import type { Counts } from './counts.ts';
+import type { Delegate } from './delegate.ts';
+import { DELTA_BYTES_MIN, readDeltas, writeDelta } from './deltas.ts';
+import { KIND, WANTS_ANSWER } from './messages.ts';
+import type { Outbox } from './outbox.ts';
+import type { OwnTimers } from './own-timers.ts';
+import type { Peer, Roster } from './roster.ts';
+import type { Rumours } from './rumours.ts';
+import { PAYLOAD_BYTES_MAX } from './seal.ts';
+import type { GossipSettings } from './settings.ts';
+
+/** Tag and version. */
+const ENTRY_BYTES_MAX = 12;
+/** Left for records behind the deltas of a frame while something is told on. */
+const RUMOURS_BYTES = 256;
+/** Of a digest in one frame, at most 255 entries. 120 origins of 7 bytes; more take turns. */
+const DIGEST_BYTES = 840;
+/** What a peer lacks is answered for at most so many origins: as many as a frame can name. */
+const LACKS_MAX = 256;
+
+interface Lack {
+  readonly origin: Peer;
+  after: number;
+}
+
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly timers: OwnTimers;
+  readonly roster: Roster;
+  readonly rumours: Rumours;
+  readonly delegate: Delegate;
+  readonly outbox: Outbox;
+  readonly counts: Counts;
+  readonly settings: GossipSettings;
+  readonly patienceMs: (peer: Peer) => number;
+  readonly onSilent: (peer: Peer) => void;
+}
+
+export class Exchange {
+  readonly #options: ExchangeOptions;
+  /** When the rows of a slot last advanced here, in counts of changes: the newest go first. */
+  readonly #changedAt: number[] = [];
+  #changes = 0;
+  #ownVersion = 0;
+  #activeUntilMs = 0;
+  #turnedMs = Number.NEGATIVE_INFINITY;
+  #dueMs = Number.POSITIVE_INFINITY;
+  #timer: Timer | undefined;
+  #cursor = 0;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.wake();
+  }
+
+  /** Something changed: exchanges stay fast for a while. */
+  wake(): void {
+    const { clock, settings } = this.#options;
+    this.#activeUntilMs = clock.now() + settings.activeMs;
+    this.#turnBy(clock.now() + settings.exchangeMs);
+  }
+
+  /** Something changed that cannot wait: at most one turn every `nudgeMs`. */
+  nudge(): void {
+    const { clock, settings } = this.#options;
+    this.wake();
+    this.#turnBy(Math.max(clock.now(), this.#turnedMs + settings.nudgeMs));
+  }
+
+  /** Rows of an origin advanced here. */
+  advanced(origin: Peer): void {
+    this.#changedAt[origin.slot] = ++this.#changes;
+    this.wake();
+  }
+
+  forget(slot: number): void {
+    this.#changedAt[slot] = 0;
+  }
+
+  onRows(sender: Peer, reader: Reader): void {
+    const flags = reader.u8();
+    const lacks: Lack[] = [];
+    const wants: Peer[] = [];
+    this.#compare(reader, lacks, wants);
+    readDeltas(reader, reader.u8(), { ...this.#options, onAdvanced: (origin) => this.advanced(origin) });
+    if (reader.isBroken) return;
+    if (lacks.length > 0 || wants.length > 0) this.wake();
+    if ((flags & WANTS_ANSWER) !== 0) this.#answer(sender, lacks, wants);
+    else if (lacks.length > 0) this.#answer(sender, lacks, []);
+  }
+
+  #turnBy(atMs: number): void {
+    if (atMs >= this.#dueMs) return;
+    const { clock, timers } = this.#options;
+    this.#timer?.cancel();
+    this.#dueMs = atMs;
+    this.#timer = timers.after(Math.max(0, atMs - clock.now()), () => this.#turn());
+  }
+
+  #turn(): void {
+    const { clock, settings, roster, delegate } = this.#options;
+    const now = clock.now();
+    this.#turnedMs = now;
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    const version = delegate.version(0);
+    if (version !== this.#ownVersion) this.advanced(roster.self);
+    this.#ownVersion = version;
+    this.#turnBy(now + (now < this.#activeUntilMs ? settings.exchangeMs : settings.idleExchangeMs));
+    const peers = roster.sample(settings.fanOut);
+    for (const peer of peers) this.#offer(peer);
+    if (peers.length > 0) this.#expect(peers, now);
+  }
+
+  /** Who was not heard of since, by anything, is late. */
+  #expect(peers: readonly Peer[], sinceMs: number): void {
+    const { timers, patienceMs, onSilent } = this.#options;
+    timers.verdict(Math.max(...peers.map(patienceMs)), () => {
+      for (const peer of peers) if ((peer.heardMs ?? sinceMs - 1) < sinceMs) onSilent(peer);
+    });
+  }
+
+  #offer(peer: Peer): void {
+    const { outbox, roster, delegate } = this.#options;
+    if (outbox.mayDrop) return;
+    const writer = outbox.begin(KIND.rows);
+    writer.u8(WANTS_ANSWER);
+    const slots: number[] = [];
+    for (let i = 0; i < roster.slots; i++) slots.push((this.#cursor + i) % roster.slots);
+    const origins = slots.map((slot) => roster.at(slot)).filter((each) => each !== undefined);
+    const last = origins[writeDigest(writer, origins, delegate)];
+    // More than fit: the next turn begins where this one ended.
+    if (last !== undefined) this.#cursor = last.slot;
+    writer.u8(0);
+    outbox.send(peer, writer);
+  }
+
+  /** `lacks`: what the sender does not hold; `wants`: what we do not. */
+  #compare(reader: Reader, lacks: Lack[], wants: Peer[]): void {
+    const { roster, delegate } = this.#options;
+    for (let left = reader.u8(); left > 0 && !reader.isBroken; left--) {
+      const origin = roster.ofTag(reader.u32());
+      const theirs = reader.varint();
+      if (origin === undefined || reader.isBroken) continue;
+      const ours = delegate.version(origin.slot);
+      if (theirs < ours && lacks.length < LACKS_MAX) lacks.push({ origin, after: theirs });
+      else if (theirs > ours && origin.slot !== 0) wants.push(origin);
+    }
+  }
+
+  /** At least one frame, by which the peer knows that we are there; then as many as are needed, at most `framesPerTurn`. */
+  #answer(peer: Peer, lacks: Lack[], wants: readonly Peer[]): void {
+    const { outbox, delegate, settings, rumours } = this.#options;
+    lacks.sort((a, b) => (this.#changedAt[b.origin.slot] ?? 0) - (this.#changedAt[a.origin.slot] ?? 0));
+    let left = lacks;
+    for (let frames = 0; frames < settings.framesPerTurn && (frames === 0 || left.length > 0); frames++) {
+      if (outbox.mayDrop) return;
+      const writer = outbox.begin(KIND.rows);
+      writer.u8(0);
+      writeDigest(writer, frames === 0 ? wants : [], delegate);
+      left = this.#fill(writer, left, PAYLOAD_BYTES_MAX - (rumours.isEmpty ? 0 : RUMOURS_BYTES));
+      outbox.send(peer, writer);
+    }
+  }
+
+  /** Each origin gets an equal part of what is left of the frame. Returns those of which more is to come, each further than before. */
+  #fill(writer: Writer, lacks: readonly Lack[], end: number): Lack[] {
+    const { delegate } = this.#options;
+    const countAt = writer.offset;
+    writer.u8(0);
+    let count = 0;
+    const rest: Lack[] = [];
+    for (let i = 0; i < lacks.length; i++) {
+      const lack = lacks[i] as Lack;
+      const part = Math.max(DELTA_BYTES_MIN, Math.floor((end - writer.offset) / (lacks.length - i)));
+      const upTo =
+        count < 0x7f
+          ? writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part))
+          : lack.after;
+      if (upTo > lack.after) count++;
+      lack.after = upTo;
+      if (upTo < delegate.version(lack.origin.slot)) rest.push(lack);
+    }
+    writer.bytes[countAt] = count;
+    return rest;
+  }
+}
+
+/** As many as fit, after their number. Returns how many. */
+function writeDigest(writer: Writer, origins: readonly Peer[], delegate: Delegate): number {
+  const countAt = writer.offset;
+  const end = countAt + DIGEST_BYTES;
+  writer.u8(0);
+  let count = 0;
+  for (const origin of origins) {
+    if (writer.offset + ENTRY_BYTES_MAX > end) break;
+    writer.u32(origin.tag);
+    writer.varint(delegate.version(origin.slot));
+    count++;
+  }
+  writer.bytes[countAt] = count;
+  return count;
+}

@@ -1,0 +1,440 @@
+/**
+ * Membership and the carriage of opaque rows between the processes of one cluster.
+ *
+ *            ┌─ prober ── suspicions ─┐
+ *   frames ──┼─ exchange ─ delegate   ├─ membership ── roster ── rumours ──▶ ride on every frame
+ *   streams ─┴─ sync ────┘            │
+ *   seeds ──── seeker ────────────────┘
+ *
+ * One instance is one incarnation. Nothing here waits for a promise or reads a clock of its own: a simulator runs the same code.
+ */
+import type { Clock, Random, Timers } from '../core/index.ts';
+import { type Log, type Metrics, silentLog } from '../telemetry/index.ts';
+import { readRecord } from './belief.ts';
+import { Reader } from './bytes.ts';
+import { type Counts, newCounts } from './counts.ts';
+import type { Delegate } from './delegate.ts';
+import { Exchange } from './exchange.ts';
+import { Health } from './health.ts';
+import type { Keyring } from './keyring.ts';
+import type { Member } from './member.ts';
+import { Membership } from './membership.ts';
+import { KIND } from './messages.ts';
+import { registerMetrics } from './metrics.ts';
+import { Outbox } from './outbox.ts';
+import { OwnTimers } from './own-timers.ts';
+import { Prober } from './prober.ts';
+import { type Peer, Roster } from './roster.ts';
+import { Rumours } from './rumours.ts';
+import { type Opened, Seal } from './seal.ts';
+import type { Seeds } from './seeds.ts';
+import { Seeker } from './seeker.ts';
+import { DEFAULT_SETTINGS, type GossipSettings } from './settings.ts';
+import { Suspicions } from './suspicions.ts';
+import { Sync } from './sync.ts';
+import type { Transport } from './transport.ts';
+
+export interface GossipOptions {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly transport: Transport;
+  readonly delegate: Delegate;
+  readonly name: string;
+  /** Cluster label: frames of another cluster are not understood. */
+  readonly cluster: string;
+  /** Keys by which frames are sealed: the first seals, all open. Undefined: frames are not sealed (a simulator that spares the cost). */
+  readonly keyring: Keyring | undefined;
+  readonly seeds: Seeds;
+  readonly settings?: Partial<GossipSettings>;
+  /** How late the event loop is, ms, as measured lately: above 100 we doubt ourselves. */
+  readonly lagMs?: () => number;
+  readonly log?: Log;
+  readonly metrics?: Metrics;
+}
+
+/** A pause of ours from which on nothing that was due may accuse anybody, ms. */
+const PAUSE_MS = 1000;
+const SWEEP_MS = 1000;
+/** Peers whose state makes us ready, and whose acks let us go. */
+const PEERS_ENOUGH = 2;
+/** Looks at the seeds after which nobody is there, it seems. */
+const LOOKS_ENOUGH = 2;
+/** Peers that hear of our leaving at once. */
+const FAREWELLS = 8;
+/** Peers that probe for confirmation, on average, of those that hear of a suspicion. */
+const CONFIRMING = 8;
+
+export class Gossip {
+  readonly counts: Counts = newCounts();
+  readonly #options: GossipOptions;
+  readonly #settings: GossipSettings;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #timers: OwnTimers;
+  readonly #roster: Roster;
+  readonly #health = new Health();
+  readonly #seal: Seal;
+  readonly #outbox: Outbox;
+  readonly #suspicions: Suspicions;
+  readonly #membership: Membership;
+  readonly #prober: Prober;
+  readonly #exchange: Exchange;
+  readonly #sync: Sync;
+  readonly #seeker: Seeker;
+  #heardMs: number;
+  #synced = 0;
+  #looks = 0;
+  #onReady: (() => void) | undefined;
+  #wasIsolated = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: GossipOptions) {
+    const { clock, random, transport, delegate, name, cluster, keyring } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#log = options.log ?? silentLog;
+    this.#settings = { ...DEFAULT_SETTINGS, ...options.settings };
+    const { counts } = this;
+    const settings = this.#settings;
+    const health = this.#health;
+    const timers = (this.#timers = new OwnTimers(clock, options.timers));
+    timers.onLate = (lateMs) => this.#doubtOurselves(lateMs);
+    const incarnation = random.hex(8);
+    const roster = (this.#roster = new Roster({ incarnation, name, address: transport.address }, clock, random));
+    const rumours = new Rumours();
+    this.#heardMs = clock.now();
+    this.#seal = new Seal({
+      clock,
+      cluster,
+      incarnation,
+      keyring,
+      addressOf: (of) => roster.of(of)?.address,
+      onRefused: (reason) => void counts.refused[reason]++,
+    });
+    const outbox = (this.#outbox = new Outbox({
+      clock,
+      transport,
+      roster,
+      rumours,
+      seal: this.#seal,
+      counts,
+      egressBytesPerSec: settings.egressBytesPerSec,
+    }));
+    this.#suspicions = new Suspicions({
+      clock,
+      timers,
+      health,
+      unitMs: settings.suspicionMs,
+      count: () => roster.count,
+      onDead: (peer) => this.#membership.bury(peer),
+    });
+    this.#membership = new Membership({
+      clock,
+      roster,
+      rumours,
+      suspicions: this.#suspicions,
+      health,
+      keepMs: settings.keepMs,
+      hooks: {
+        onMember: (peer) => this.#onMember(peer),
+        onSuspected: (peer) => this.#onSuspected(peer),
+        onForgotten: (peer) => this.#onForgotten(peer),
+        onFull: () => void counts.overfull++,
+      },
+    });
+    this.#prober = new Prober({
+      clock,
+      timers,
+      random,
+      roster,
+      health,
+      outbox,
+      settings,
+      lagMs: options.lagMs ?? (() => 0),
+      knock: (target, done) => this.#knock(target, done),
+      onFailed: (target) => this.#membership.suspect(target),
+    });
+    this.#exchange = new Exchange({
+      clock,
+      timers,
+      roster,
+      rumours,
+      delegate,
+      outbox,
+      counts,
+      settings,
+      patienceMs: (peer) => this.#prober.patienceMs(peer),
+      // Whom only others reach is silent towards us anyway.
+      onSilent: (peer) => void (peer.via === undefined && this.#prober.probe(peer)),
+    });
+    this.#sync = new Sync({
+      clock,
+      roster,
+      membership: this.#membership,
+      delegate,
+      counts,
+      ask: (address, payload, done) => this.#ask(address, payload, done),
+      onAdvanced: (origin) => this.#exchange.advanced(origin),
+    });
+    this.#seeker = new Seeker({
+      timers,
+      random,
+      roster,
+      seeds: options.seeds,
+      settings,
+      sync: (address, done) => this.#syncWith(address, done),
+      onLooked: () => this.#onLooked(),
+      onListed: () => this.#onListed(),
+    });
+    if (options.metrics !== undefined) registerMetrics(options.metrics, this);
+  }
+
+  get self(): Member {
+    return this.#roster.self;
+  }
+
+  /** Local health, 0 (well) to 8. */
+  get health(): number {
+    return this.#health.score;
+  }
+
+  /** No peer was heard for 10 s although some are expected. */
+  get isIsolated(): boolean {
+    return this.expected > 1 && this.#clock.now() - this.#heardMs >= this.#settings.isolatedMs;
+  }
+
+  /** How many members are expected, ourselves included: the listed addresses, or the members known that did not leave. */
+  get expected(): number {
+    return this.#seeker.expected ?? this.#roster.all().filter((each) => each.state !== 'left').length;
+  }
+
+  /** Ourselves first, the dead and the left included while they are remembered. */
+  members(): readonly Member[] {
+    return this.#roster.all();
+  }
+
+  member(slot: number): Member | undefined {
+    return this.#roster.at(slot);
+  }
+
+  /** `done`: state was pulled from peers (2 if there are), or there is nobody after the first looks. */
+  start(done: () => void): void {
+    this.#onReady = done;
+    this.#options.transport.listen({
+      datagram: (bytes, from) => this.#onDatagram(bytes, from),
+      request: (bytes) => this.#onRequest(bytes),
+    });
+    this.#options.delegate.onMember(this.#roster.self);
+    this.#prober.start();
+    this.#exchange.start();
+    this.#every(SWEEP_MS, () => this.#sweep());
+    this.#every(this.#settings.syncMs, () => {
+      const [peer] = this.#roster.sample(1);
+      if (peer !== undefined) this.#syncWith(peer.address, () => {});
+    });
+    this.#seeker.look();
+  }
+
+  /** Something that others should hear at once: starts an exchange, at most one every 20 ms. */
+  nudge(): void {
+    this.#exchange.nudge();
+  }
+
+  /** Announces that we go, with the last rows; `done` when 2 peers have both, at most after 1 s. Peers are served until `close`. */
+  leave(done: () => void): void {
+    this.#membership.leave();
+    let isDone = false;
+    const end = (): void => {
+      if (isDone) return;
+      isDone = true;
+      done();
+    };
+    this.#timers.after(this.#settings.leaveMs, end);
+    const peers = this.#roster.sample(FAREWELLS);
+    for (const peer of peers) this.#prober.ping(peer);
+    const enough = Math.min(PEERS_ENOUGH, peers.length);
+    if (enough === 0) return end();
+    let acks = 0;
+    for (const peer of peers.slice(0, PEERS_ENOUGH + 1))
+      this.#sync.run(peer.address, (isSynced) => {
+        if (isSynced && ++acks === enough) end();
+      });
+  }
+
+  close(): Promise<void> {
+    this.#timers.close();
+    this.#closed ??= this.#options.transport.close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #every(periodMs: number, run: () => void): void {
+    this.#timers.after(periodMs * (0.9 + 0.2 * this.#options.random.float()), () => {
+      this.#every(periodMs, run);
+      run();
+    });
+  }
+
+  #onDatagram(bytes: Uint8Array, from: string): void {
+    if (this.#closed !== undefined) return;
+    this.counts.receivedBytes += bytes.length;
+    const opened = this.#seal.openDatagram(bytes, from);
+    if (opened === undefined) return;
+    const reader = new Reader(opened.payload);
+    const kind = reader.u8();
+    const sender = kind === KIND.ping ? this.#senderOfPing(opened) : this.#roster.of(opened.incarnation);
+    if (sender === undefined) {
+      // An ack of who took over an address introduces itself as well; anyone else is learnt by a ping or a stream.
+      if (kind === KIND.ack) this.#learnRest(reader, 4);
+      else this.counts.refused.unknown++;
+      return;
+    }
+    this.#heard(sender);
+    if (kind === KIND.ping) this.#prober.onPing(sender, reader);
+    else if (kind === KIND.ack) this.#prober.onAck(sender, reader);
+    else if (kind === KIND.ask) this.#prober.onAsk(sender, reader);
+    else if (kind === KIND.relayed) this.#prober.onRelayed(sender, reader);
+    else if (kind === KIND.nack) this.#prober.onNack(sender, reader);
+    else if (kind === KIND.rows) this.#exchange.onRows(sender, reader);
+    else reader.isBroken = true;
+    this.#learnRest(reader, 0);
+  }
+
+  /** A ping introduces its sender: its record comes first. */
+  #senderOfPing({ incarnation, payload }: Opened): Peer | undefined {
+    const known = this.#roster.of(incarnation);
+    if (known !== undefined) return known;
+    const reader = new Reader(payload);
+    reader.raw(1 + 4 + 8);
+    const belief = readRecord(reader);
+    if (belief?.incarnation === incarnation) this.#membership.learn(belief);
+    return this.#roster.of(incarnation);
+  }
+
+  /** Records run to the end of a frame. */
+  #learnRest(reader: Reader, skip: number): void {
+    reader.raw(skip);
+    while (reader.hasMore) {
+      const belief = readRecord(reader);
+      if (belief !== undefined) this.#membership.learn(belief);
+    }
+    if (reader.isBroken) this.counts.refused.malformed++;
+  }
+
+  #onRequest(bytes: Uint8Array): Uint8Array | undefined {
+    if (this.#closed !== undefined) return undefined;
+    this.counts.receivedBytes += bytes.length;
+    const opened = this.#seal.openRequest(bytes);
+    if (opened === undefined) return undefined;
+    const reader = new Reader(opened.payload);
+    const payload = this.#sync.answer(reader.u8(), reader);
+    const sender = this.#roster.of(opened.incarnation);
+    if (sender !== undefined) this.#heard(sender);
+    if (payload === undefined) {
+      this.counts.refused.malformed++;
+      return undefined;
+    }
+    const answer = this.#seal.seal(payload, bytes);
+    this.#outbox.spend(answer.length);
+    return answer;
+  }
+
+  #ask(address: string, payload: Uint8Array, done: (answer: Reader | undefined, incarnation: string) => void): void {
+    const request = this.#seal.seal(payload);
+    this.#outbox.spend(request.length);
+    this.#options.transport.request(address, request, (answer) => {
+      if (this.#closed !== undefined) return;
+      this.counts.receivedBytes += answer?.length ?? 0;
+      const opened = answer === undefined ? undefined : this.#seal.openAnswer(answer, request);
+      if (opened === undefined) return done(undefined, '');
+      done(new Reader(opened.payload), opened.incarnation);
+      const sender = this.#roster.of(opened.incarnation);
+      if (sender !== undefined) this.#heard(sender);
+    });
+  }
+
+  #knock(target: Peer, done: (isThere: boolean) => void): void {
+    const payload = Buffer.concat([Uint8Array.of(KIND.knock), Buffer.from(target.incarnation, 'hex')]);
+    this.#ask(target.address, payload, (answer, incarnation) =>
+      done(answer?.u8() === KIND.yes && incarnation === target.incarnation),
+    );
+  }
+
+  #syncWith(address: string, done: (isDone: boolean, incarnation: string) => void): void {
+    this.#sync.run(address, (isDone, incarnation) => {
+      if (isDone && incarnation !== this.#roster.self.incarnation) this.#synced++;
+      this.#checkReady();
+      done(isDone, incarnation);
+    });
+  }
+
+  #heard(sender: Peer): void {
+    if (sender.slot === 0) return;
+    this.#heardMs = this.#clock.now();
+    this.#membership.heard(sender);
+  }
+
+  #onMember(peer: Peer): void {
+    peer.isListed = this.#seeker?.isListed(peer.incarnation, peer.address);
+    const { slot, incarnation, name, address, state } = peer;
+    this.#log.info('gossip.member', { slot, incarnation, name, address, state });
+    this.#options.delegate.onMember(peer);
+    this.#exchange.wake();
+  }
+
+  /** Others doubt it: it hears of that from us, and some of us look for themselves. */
+  #onSuspected(peer: Peer): void {
+    this.#prober.ping(peer);
+    if (this.#options.random.float() * this.#roster.count < CONFIRMING) this.#prober.probe(peer);
+  }
+
+  #onForgotten(peer: Peer): void {
+    this.#exchange.forget(peer.slot);
+    this.#options.delegate.onForgotten(peer.slot);
+  }
+
+  #onListed(): void {
+    for (const peer of this.#roster.all()) {
+      const isListed = this.#seeker.isListed(peer.incarnation, peer.address);
+      if (isListed === peer.isListed) continue;
+      peer.isListed = isListed;
+      this.#options.delegate.onMember(peer);
+    }
+  }
+
+  #onLooked(): void {
+    this.#looks++;
+    this.#checkReady();
+  }
+
+  #checkReady(): void {
+    const others = this.#roster.reachable.length;
+    const isNobodyThere =
+      others === 0 && (this.#looks >= LOOKS_ENOUGH || (this.#looks === 1 && this.#seeker.isNobodyListed));
+    if (this.#synced === 0 ? !isNobodyThere : this.#synced < Math.min(PEERS_ENOUGH, others)) return;
+    const ready = this.#onReady;
+    this.#onReady = undefined;
+    ready?.();
+  }
+
+  #doubtOurselves(lateMs: number): void {
+    this.#health.worsen(1);
+    if (lateMs < PAUSE_MS) return;
+    this.#log.warn('gossip.paused', { lateMs });
+    this.#prober.abandon();
+    this.#suspicions.restart();
+  }
+
+  #sweep(): void {
+    const { isIsolated } = this;
+    if (isIsolated !== this.#wasIsolated)
+      this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
+    this.#wasIsolated = isIsolated;
+    // Whom we lost is expected until somebody is heard again.
+    if (!isIsolated) this.#membership.sweep();
+  }
+}

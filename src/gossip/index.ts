@@ -1,0 +1,17 @@
+export type { Counts } from './counts.ts';
+export type { Delegate, Written } from './delegate.ts';
+export { dnsSeeds } from './dns-seeds.ts';
+export { fileSeeds } from './file-seeds.ts';
+export type { GossipOptions } from './gossip.ts';
+export { Gossip } from './gossip.ts';
+export { Keyring } from './keyring.ts';
+export type { Member, MemberState } from './member.ts';
+export type { Refusal } from './seal.ts';
+export type { Seeds } from './seeds.ts';
+export { staticSeeds } from './seeds.ts';
+export type { GossipSettings } from './settings.ts';
+export { MEMBERS_MAX } from './settings.ts';
+export type { SocketTransportOptions } from './socket-transport.ts';
+export { openSocketTransport } from './socket-transport.ts';
+export type { Transport, TransportHandlers } from './transport.ts';
+export { DATAGRAM_BYTES_MAX, STREAM_BYTES_MAX } from './transport.ts';

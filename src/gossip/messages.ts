@@ -1,0 +1,34 @@
+/**
+ * What a payload says first. Fields in order; `records` run to the end of the payload.
+ *
+ *   ping     probe 4 | target incarnation 8 | records, the sender's own first
+ *   ack      probe 4 | records
+ *   ask      probe 4 | target incarnation 8 | records            "ping it for me"
+ *   relayed  probe 4 | records                                   "it answered me"
+ *   nack     probe 4 | records                                   "it did not, but I am here"
+ *   rows     flags 1 | count 1, (tag 4, version) … | count 1, delta … | records
+ *   ── over streams ──
+ *   pull     count, records | count, (incarnation 8, version) …
+ *   state    hasMore 1 | count, records | count, (incarnation 8, version) … | count 4, delta …
+ *   push     count 4, delta …
+ *   knock    target incarnation 8
+ *   yes      (nothing)
+ *
+ *   delta    incarnation 8 | after | up to | length | bytes
+ */
+export const KIND = {
+  ping: 1,
+  ack: 2,
+  ask: 3,
+  relayed: 4,
+  nack: 5,
+  rows: 6,
+  pull: 16,
+  state: 17,
+  push: 18,
+  knock: 19,
+  yes: 20,
+} as const;
+
+/** Flags of `rows`. */
+export const WANTS_ANSWER = 1;
