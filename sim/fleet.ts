@@ -1,23 +1,24 @@
 /** A fleet of simulated sidecars before one tenant's requests, and what is done to it. */
 import type { TenantId, TenantIndex } from '../src/core/index.ts';
 import type { Plan, Tenant } from '../src/tenants/index.ts';
-import { Chance } from './chance.ts';
-import { Network } from './net.ts';
+import { FAIR, SimNet, type Weather } from '../test/helpers/sim-net.ts';
+import { SeededRandom, SimTime } from '../test/helpers/sim-time.ts';
 import { Oracle } from './oracle.ts';
 import type { Policy } from './policies.ts';
 import type { Scenario } from './scenarios.ts';
 import { SimSidecar } from './sidecar.ts';
-import { VirtualTime } from './time.ts';
 
 /** The load of a sidecar is looked at anew this often, ms. */
 const LOAD_MS = 50;
 /** Truth is compared with belief this often, ms. */
 const CHECK_MS = 100;
+/** That of a zone of a cloud. */
+const WEATHER: Weather = { ...FAIR, loss: 0.02, duplication: 0.005 };
 
 export class SimFleet {
-  readonly time = new VirtualTime();
-  readonly chance: Chance;
-  readonly network: Network;
+  readonly time = new SimTime();
+  readonly random: SeededRandom;
+  readonly net: SimNet;
   readonly oracle: Oracle;
   /** By place; a place whose sidecar is gone holds undefined. */
   readonly places: (SimSidecar | undefined)[] = [];
@@ -28,7 +29,7 @@ export class SimFleet {
   readonly violations: string[] = [];
   readonly #scenario: Scenario;
   readonly #policy: Policy;
-  readonly #seeds: string[] = [];
+  readonly #seeds = new Set<string>();
   /** All there ever were, by incarnation: their truth. */
   readonly #truth = new Map<string, SimSidecar>();
   readonly #tenant: Tenant;
@@ -38,8 +39,8 @@ export class SimFleet {
     const { limit, burst } = scenario;
     this.#scenario = scenario;
     this.#policy = policy;
-    this.chance = new Chance(seed);
-    this.network = new Network(this.time, this.chance);
+    this.random = new SeededRandom(seed);
+    this.net = new SimNet(this.time, this.random.fork(), WEATHER);
     this.oracle = new Oracle(limit, burst);
     const requests = { perSec: limit, burst, credits: undefined, text: `${limit}/s` };
     const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false };
@@ -68,23 +69,22 @@ export class SimFleet {
       this.time.at(1000, () => this.#serve(place));
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
-    this.time.timers.every(CHECK_MS, () => this.#check());
-    this.time.runUntil(seconds * 1000);
+    this.#checkAgain();
+    this.time.run(seconds * 1000);
   }
 
   /** A new sidecar in its place: a process of its own, whatever stood there before. */
   start(place: number): void {
     const name = `pod-${place}`;
-    const address = `10.0.${place >> 8}.${place & 255}:7946`;
-    if (!this.#seeds.includes(address)) this.#seeds.push(address);
+    const address = addressOf(place);
+    this.#seeds.add(address);
     const sidecar = new SimSidecar({
-      time: this.time,
-      chance: this.chance,
-      network: this.network,
+      net: this.net,
+      random: this.random.fork(),
       policy: this.#policy,
       name: `${name}-${this.#born++}`,
       address,
-      seeds: { isComplete: true, look: (done) => void this.time.at(this.time.now + 1, () => done([...this.#seeds])) },
+      seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
       tenant: this.#tenant,
     });
     this.places[place] = sidecar;
@@ -94,8 +94,7 @@ export class SimFleet {
 
   /** The service's addresses no longer name it. */
   unlist(place: number): void {
-    const address = this.places[place]?.address;
-    this.#seeds.splice(0, Number.POSITIVE_INFINITY, ...this.#seeds.filter((each) => each !== address));
+    this.#seeds.delete(addressOf(place));
   }
 
   crash(place: number): void {
@@ -109,20 +108,26 @@ export class SimFleet {
     sidecar?.leave();
   }
 
+  /** Of the sidecars there are, by place. */
+  get addresses(): string[] {
+    return this.places.map((_, place) => addressOf(place));
+  }
+
   get bytesPerSidecarSec(): number {
-    return this.network.bytes / this.places.length / this.#scenario.seconds;
+    return this.net.sentBytes / this.places.length / this.#scenario.seconds;
   }
 
   #serve(place: number): void {
-    const seconds = this.time.now / 1000;
+    const seconds = this.time.nowMs / 1000;
     const { load, limit, cost = 1, places = this.#scenario.nodes } = this.#scenario;
     const perSec = (load(seconds, place, places) * limit) / cost;
-    const gap = perSec > 0 ? this.chance.gapMs(perSec) : Number.POSITIVE_INFINITY;
+    // Each comes at random, whenever the last came.
+    const gap = perSec > 0 ? (-Math.log(1 - this.random.float()) * 1000) / perSec : Number.POSITIVE_INFINITY;
     if (gap > LOAD_MS) {
-      this.time.at(this.time.now + LOAD_MS, () => this.#serve(place));
+      this.time.after(LOAD_MS, () => this.#serve(place));
       return;
     }
-    this.time.at(this.time.now + gap, () => {
+    this.time.after(gap, () => {
       this.#request(place, cost);
       this.#serve(place);
     });
@@ -131,15 +136,20 @@ export class SimFleet {
   /** One that comes to a sidecar that is not there, or not ready, goes to another, as a service's endpoints do. */
   #request(place: number, cost: number): void {
     let sidecar = this.places[place];
-    if (sidecar?.isReady !== true || sidecar.isPaused) {
-      const others = this.places.filter((each) => each?.isReady === true && !each.isPaused);
-      sidecar = others[this.chance.below(others.length)];
+    if (sidecar?.isReady !== true || sidecar.process.isPaused) {
+      const others = this.places.filter((each) => each?.isReady === true && !each.process.isPaused);
+      sidecar = others[Math.floor(this.random.float() * others.length)];
     }
     if (sidecar === undefined) return;
     const isAdmitted = sidecar.offer(cost);
-    this.oracle.note(this.time.now, cost, isAdmitted);
+    this.oracle.note(this.time.nowMs, cost, isAdmitted);
     (this.offered[place] as number) += cost;
     if (isAdmitted) (this.admitted[place] as number) += cost;
+  }
+
+  #checkAgain(): void {
+    this.#check();
+    this.time.after(CHECK_MS, () => this.#checkAgain());
   }
 
   /** Nobody believes more of anybody than that one did; nobody's own count falls. */
@@ -152,4 +162,8 @@ export class SimFleet {
           this.violations.push(`${sidecar?.name} believes ${believed} of ${member.name}, which admitted ${truth}`);
       }
   }
+}
+
+function addressOf(place: number): string {
+  return `10.0.${place >> 8}.${place & 255}:7946`;
 }

@@ -119,11 +119,14 @@ export const SCENARIOS: readonly Scenario[] = [
     events: [
       {
         at: THEN,
-        act: ({ network }) => {
-          network.weather.isCut = (from, to) => side(from) !== side(to);
+        act: ({ net, addresses }) => {
+          const heal = net.cut(
+            addresses.filter((_, place) => place % 5 < 3),
+            addresses.filter((_, place) => place % 5 >= 3),
+          );
+          net.time.after(ms(10), heal);
         },
       },
-      { at: THEN + 10, act: heal },
     ],
     measure: ({ oracle }) => ({
       partition_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 10)),
@@ -139,11 +142,14 @@ export const SCENARIOS: readonly Scenario[] = [
     events: [
       {
         at: THEN,
-        act: ({ network }) => {
-          network.weather.isCut = (from, to) => placeOf(from) % 5 === 0 && placeOf(to) % 5 !== 0;
+        act: ({ net, addresses }) => {
+          const heal = net.cutOneWay(
+            addresses.filter((_, place) => place % 5 === 0),
+            addresses.filter((_, place) => place % 5 !== 0),
+          );
+          net.time.after(ms(10), heal);
         },
       },
-      { at: THEN + 10, act: heal },
     ],
     measure: ({ oracle }) => ({
       one_way_excess_pct: oracle.excessPct(ms(THEN - 1), ms(28)),
@@ -171,7 +177,7 @@ export const SCENARIOS: readonly Scenario[] = [
       act: (fleet: SimFleet) => {
         fleet.unlist(place);
         fleet.leave(place);
-        fleet.time.at(fleet.time.now + 200, () => fleet.start(place));
+        fleet.time.after(200, () => fleet.start(place));
       },
     })),
     measure: ({ oracle }) => ({
@@ -198,9 +204,8 @@ export const SCENARIOS: readonly Scenario[] = [
     events: [
       {
         at: 0,
-        act: ({ network }) => {
-          network.weather.loss = 0.2;
-          network.weather.duplication = 0.05;
+        act: ({ net }) => {
+          net.weather = { ...net.weather, loss: 0.2, duplication: 0.05 };
         },
       },
     ],
@@ -216,7 +221,7 @@ export const SCENARIOS: readonly Scenario[] = [
     seconds: 24,
     events: Array.from({ length: 20 }, (_, at) => ({
       at: THEN + at / 2,
-      act: (fleet: SimFleet) => fleet.places[fleet.chance.below(fleet.places.length)]?.pause(2000),
+      act: ({ places, random }: SimFleet) => places[Math.floor(random.float() * places.length)]?.process.pause(2000),
     })),
     measure: ({ oracle }) => ({
       pauses_mean_pct: oracle.meanPct(ms(THEN), ms(24)),
@@ -262,16 +267,3 @@ export const SCENARIOS: readonly Scenario[] = [
     }),
   },
 ];
-
-function placeOf(address: string): number {
-  const [, , high, low] = address.split(/[.:]/).map(Number);
-  return (high as number) * 256 + (low as number);
-}
-
-function side(address: string): boolean {
-  return placeOf(address) % 5 < 3;
-}
-
-function heal({ network }: SimFleet): void {
-  network.weather.isCut = () => false;
-}

@@ -6,14 +6,15 @@
  *        ◀─ deltas that we lack, what it lacks ──
  *        ── deltas that it lacks ──────────────▶
  *
- * Each turn with 2 peers by chance; often while anything changes, seldom while nothing does. A peer that does not answer at all is probed next.
+ * Each turn with 2 peers by chance; often while anything changes, seldom while nothing does, and very often for a moment after somebody had
+ * something that cannot wait: the moment travels with the frames, and is shorter with each. A peer that does not answer at all is probed next.
  */
 import type { Clock, Timer } from '../core/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
 import type { Delegate } from './delegate.ts';
 import { DELTA_BYTES_MIN, readDeltas, writeDelta } from './deltas.ts';
-import { KIND, WANTS_ANSWER } from './messages.ts';
+import { KIND, URGENCY_STEP_MS, WANTS_ANSWER } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnTimers } from './own-timers.ts';
 import type { Peer, Roster } from './roster.ts';
@@ -55,6 +56,7 @@ export class Exchange {
   #changes = 0;
   #ownVersion = 0;
   #activeUntilMs = 0;
+  #urgentUntilMs = 0;
   #turnedMs = Number.NEGATIVE_INFINITY;
   #dueMs = Number.POSITIVE_INFINITY;
   #timer: Timer | undefined;
@@ -75,11 +77,17 @@ export class Exchange {
     this.#turnBy(clock.now() + settings.exchangeMs);
   }
 
-  /** Something changed that cannot wait: at most one turn every `nudgeMs`. */
+  /** Something changed that cannot wait: at most one turn every `nudgeMs`, here and wherever it is heard of. */
   nudge(): void {
     const { clock, settings } = this.#options;
     this.wake();
-    this.#turnBy(Math.max(clock.now(), this.#turnedMs + settings.nudgeMs));
+    this.#hurry(clock.now() + settings.urgentMs, settings.nudgeMs);
+  }
+
+  #hurry(untilMs: number, afterMs: number): void {
+    if (untilMs <= this.#urgentUntilMs) return;
+    this.#urgentUntilMs = untilMs;
+    this.#turnBy(Math.max(this.#options.clock.now(), this.#turnedMs + afterMs));
   }
 
   /** Rows of an origin advanced here. */
@@ -93,7 +101,10 @@ export class Exchange {
   }
 
   onRows(sender: Peer, reader: Reader): void {
+    const { clock, settings } = this.#options;
     const flags = reader.u8();
+    const urgency = Math.min((flags >> 1) * URGENCY_STEP_MS, settings.urgentMs) - URGENCY_STEP_MS;
+    if (urgency > 0) this.#hurry(clock.now() + urgency, settings.urgentExchangeMs);
     const lacks: Lack[] = [];
     const wants: Peer[] = [];
     this.#compare(reader, lacks, wants);
@@ -120,10 +131,18 @@ export class Exchange {
     const version = delegate.version(0);
     if (version !== this.#ownVersion) this.advanced(roster.self);
     this.#ownVersion = version;
-    this.#turnBy(now + (now < this.#activeUntilMs ? settings.exchangeMs : settings.idleExchangeMs));
+    const isActive = now < this.#activeUntilMs;
+    this.#turnBy(
+      now + (this.#urgency > 0 ? settings.urgentExchangeMs : isActive ? settings.exchangeMs : settings.idleExchangeMs),
+    );
     const peers = roster.sample(settings.fanOut);
     for (const peer of peers) this.#offer(peer);
     if (peers.length > 0) this.#expect(peers, now);
+  }
+
+  /** How long there is need for haste, in steps. */
+  get #urgency(): number {
+    return Math.max(0, Math.floor((this.#urgentUntilMs - this.#options.clock.now()) / URGENCY_STEP_MS));
   }
 
   /** Who was not heard of since, by anything, is late. */
@@ -138,7 +157,7 @@ export class Exchange {
     const { outbox, roster, delegate } = this.#options;
     if (outbox.mayDrop) return;
     const writer = outbox.begin(KIND.rows);
-    writer.u8(WANTS_ANSWER);
+    writer.u8(WANTS_ANSWER | (this.#urgency << 1));
     const slots: number[] = [];
     for (let i = 0; i < roster.slots; i++) slots.push((this.#cursor + i) % roster.slots);
     const origins = slots.map((slot) => roster.at(slot)).filter((each) => each !== undefined);
@@ -170,7 +189,7 @@ export class Exchange {
     for (let frames = 0; frames < settings.framesPerTurn && (frames === 0 || left.length > 0); frames++) {
       if (outbox.mayDrop) return;
       const writer = outbox.begin(KIND.rows);
-      writer.u8(0);
+      writer.u8(this.#urgency << 1);
       writeDigest(writer, frames === 0 ? wants : [], delegate);
       left = this.#fill(writer, left, PAYLOAD_BYTES_MAX - (rumours.isEmpty ? 0 : RUMOURS_BYTES));
       outbox.send(peer, writer);

@@ -32,3 +32,5 @@ export const KIND = {
 
 /** Flags of `rows`. */
 export const WANTS_ANSWER = 1;
+/** The other bits of the flags: for how long there is haste, in steps of so many ms. */
+export const URGENCY_STEP_MS = 10;

@@ -118,6 +118,10 @@ export class SimProcess implements Clock, Timers {
     return this.#isDown;
   }
 
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   now(): MonotonicMs {
     return this.time.nowMs as MonotonicMs;
   }

@@ -46,7 +46,8 @@ export class Attendance {
   /** What of a limit may be taken by those that are counted. `expected`: members there should be. */
   part(expected: number, isIsolated: boolean, now: number): number {
     if (isIsolated) return 1 / Math.max(1, expected);
-    if (this.#cutAt === undefined || this.#policy === 'open' || (this.#policy === 'hold' && this.#isHeld(now))) return 1;
+    if (this.#cutAt === undefined || this.#policy === 'open' || (this.#policy === 'hold' && this.#isHeld(now)))
+      return 1;
     return (this.#count(true) + 1) / (this.#reachable.size + 1);
   }
 

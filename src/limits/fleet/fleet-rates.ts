@@ -8,9 +8,9 @@
  * A limit is known by its name, the tenant's; numbers and slots are each sidecar's own. Alone it enforces the whole limit, exactly.
  */
 import type { Clock, TenantIndex } from '../../core/index.ts';
+import type { Delegate, Member, Written } from '../../gossip/index.ts';
 import type { Tenant } from '../../tenants/index.ts';
 import { enlarged, type Rate } from '../gcra.ts';
-import type { Delegate, Member, Written } from '../../gossip/index.ts';
 import { Attendance, type PartitionPolicy } from './attendance.ts';
 import { rateScale } from './log-byte.ts';
 import { ROWS_MAX, type Row, RowLog } from './row-log.ts';
@@ -36,7 +36,7 @@ const URGENT = 0.3;
 const IDLE_MS = 10_000;
 
 /** Own demand counts once the others may have heard of it: else all that grow at once would each take the room there is. s. */
-const KNOWN_SEC = 0.4;
+const KNOWN_SEC = 0.3;
 const UNKNOWN = -1;
 
 type Arrays =
@@ -279,8 +279,11 @@ export class FleetRates implements Delegate {
     fleet.perSec = limit;
     fleet.burst = a.burst[number] as number;
     fleet.members = this.#members;
-    fleet.demandHere = known;
-    fleet.demand = known + Math.max(0, a.othersDemand[number] as number);
+    const othersDemand = Math.max(0, a.othersDemand[number] as number);
+    // Within the limit a share that is not needed is no loss; beyond it is.
+    const here = known + othersDemand < limit ? known : Math.min(known, demand);
+    fleet.demandHere = here;
+    fleet.demand = here + othersDemand;
     fleet.admitted = admitted + others - (a.othersBefore[number] as number);
     fleet.seconds = seconds;
     a.othersBefore[number] = others;
@@ -323,13 +326,7 @@ export class FleetRates implements Delegate {
     return this.#logOf(member)?.version ?? 0;
   }
 
-  write(
-    member: number,
-    after: number,
-    bytes: Uint8Array,
-    offset: number,
-    end: number,
-  ): Written {
+  write(member: number, after: number, bytes: Uint8Array, offset: number, end: number): Written {
     const rows = this.#logOf(member);
     return rows === undefined ? { offset, upTo: after } : rows.write(after, this.#clock.now(), bytes, offset, end);
   }
@@ -384,7 +381,8 @@ export class FleetRates implements Delegate {
     const { number } = row;
     const isFirst = !peer.rows.has(number);
     if (isFirst) {
-      if (number >= peer.limits.length) peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
+      if (number >= peer.limits.length)
+        peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
       peer.limits[number] = this.#numberByName(row.name as string);
     } else if (peer.isCounted) this.#count(peer, number, -1, now, false);
     peer.rows.put(row);

@@ -30,7 +30,7 @@ export interface Fleet {
 export interface ShareState {
   /** Units in the fleet's bucket; negative in debt. */
   level: number;
-  integral: number;
+  integral: 0.005;
 }
 
 export interface Share {
@@ -52,7 +52,9 @@ export interface Gains {
   readonly integralMax: number;
   /** By how much a debt of one second's limit lowers all shares. */
   readonly debt: number;
+  /** By how much a full bucket raises them, when more is asked for than there is, and when less is. */
   readonly surplus: number;
+  readonly surplusWithin: number;
   /** Share of the limit below which borrowing is allowed. */
   readonly borrowBelow: number;
 }
@@ -60,11 +62,12 @@ export interface Gains {
 export const GAINS: Gains = {
   debtMaxSec: 0.15,
   target: 0.3,
-  integral: 0.02,
+  integral: 0.005,
   integralMin: -0.1,
-  integralMax: 0.3,
+  integralMax: 0.15,
   debt: 2,
   surplus: 0.15,
+  surplusWithin: 0.5,
   borrowBelow: 0.95,
 };
 
@@ -88,14 +91,16 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
   );
   state.level = level;
   state.integral = integral;
-  const correction = level < 0 ? Math.max(-0.8, (level / perSec) * gains.debt) : gains.surplus * fill;
+  const isWithin = demand < gains.borrowBelow * perSec;
+  const surplus = isWithin ? gains.surplusWithin : gains.surplus;
+  const correction = level < 0 ? Math.max(-0.8, (level / perSec) * gains.debt) : surplus * fill;
   const part = demand > 0 ? demandHere / demand : 0;
   const fair = demand >= perSec ? perSec * part : demandHere + (perSec - demand) / members;
   share.perSec = Math.max(perSec * 1e-6, (1 + integral + correction) * fair);
   share.burst = Math.max(1, burst * Math.max(part, 1 / members));
   // Where a share is less than a unit, it is the fleet's bucket that admits.
-  const smallness = members / (perSec * SMALL_SEC);
-  const loan = Math.min(1, Math.max(2 * part, 2 / members, smallness * smallness));
-  const reserve = (burst / 2) * (demand < gains.borrowBelow * perSec ? 1 - Math.min(1, smallness) : 1);
+  const smallness = Math.min(1, members / (perSec * SMALL_SEC));
+  const loan = Math.max(isWithin ? Math.min(1, 2 * Math.max(part, 1 / members)) : 0, smallness ** 2);
+  const reserve = (burst / 2) * (isWithin ? 1 - smallness : 1);
   share.borrow = Math.max(0, level - reserve) * loan;
 }
