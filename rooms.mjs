@@ -41,8 +41,8 @@ export const rooms = {
   },
   limits: {
     rank: 5,
-    holds: 'rates, concurrency, credits, the ladder from notice to refusal',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'],
+    holds: 'rates of the whole fleet, concurrency, credits, the ladder from notice to refusal',
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline'],
     packages: [],
   },
   proxy: {
@@ -54,13 +54,13 @@ export const rooms = {
   admin: {
     rank: 8,
     holds: 'status listener and read-only admin API',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy'],
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy'],
     packages: [],
   },
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
     packages: ['commander'],
   },
 };

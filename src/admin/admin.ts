@@ -13,6 +13,8 @@ export interface AdminView extends Omit<ExplainView, 'snapshot'> {
   snapshot(): Snapshot;
   status(): TenancyStatus;
   findings(): readonly Finding[];
+  /** Of the fleet; undefined when this sidecar is alone. */
+  members(): unknown;
   traffic(): { readonly connections: number; readonly inFlight: number; readonly isDraining: boolean };
 }
 
@@ -24,6 +26,7 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   '/v1/tenants/NAME': 'one tenant',
   '/v1/limits/NAME?method=GET&path=/': 'what the tenant has left, and what the limits would say now',
   '/v1/explain?tenant=NAME&method=GET&path=/': 'one request explained: identity, route, limits, what it would get',
+  '/v1/gossip': 'the members of the fleet as this sidecar knows them',
   '/v1/traffic': 'connections and requests in flight',
 };
 
@@ -54,6 +57,7 @@ function route(view: AdminView, { pathname, searchParams }: URL): Page {
     if (page === 'version') return json({ version: view.version });
     if (page === 'config') return json(configOf(view));
     if (page === 'traffic') return json(view.traffic());
+    if (page === 'gossip') return membersPage(view.members());
     if (page === 'tenants') return json(tenantsPage(view.snapshot(), searchParams));
     if (page === 'explain')
       return withTenant(view, searchParams.get('tenant') ?? '', (tenant) =>
@@ -64,6 +68,12 @@ function route(view: AdminView, { pathname, searchParams }: URL): Page {
   if (version === 'v1' && page === 'limits' && name !== undefined)
     return withTenant(view, name, (tenant) => view.explainLimits(tenant, askOf(searchParams)));
   return nothingThere();
+}
+
+function membersPage(members: unknown): Page {
+  return members === undefined
+    ? problem(404, 'not-found', 'This sidecar is alone: no gossip is configured (spec.gossip).')
+    : json(members);
 }
 
 function nothingThere(): Page {

@@ -13,17 +13,22 @@ export interface HealthFacts {
   readonly timers: Timers;
   readonly generation: () => number;
   readonly isDraining: () => boolean;
+  /** Whether what the fleet has taken is known here. */
+  readonly isPulled: () => boolean;
 }
 
 /** A loop that is late by this much at the median of a minute does not recover by itself. */
 const LAG_MS_MAX = 2000;
 const WINDOW_MS = 60_000;
 
-export function createHealth({ timers, generation, isDraining }: HealthFacts): Health {
+export function createHealth({ timers, generation, isDraining, isPulled }: HealthFacts): Health {
   const lag = monitorEventLoopDelay({ resolution: 20 });
   lag.enable();
   const window = timers.every(WINDOW_MS, () => lag.reset());
-  const started = (): readonly string[] => (generation() > 0 ? [] : ['no configuration has been loaded yet']);
+  const started = (): readonly string[] => [
+    ...(generation() > 0 ? [] : ['no configuration has been loaded yet']),
+    ...(isPulled() ? [] : ['the state of the fleet has not been pulled yet']),
+  ];
   return {
     live() {
       const medianMs = lag.percentile(50) / 1e6;

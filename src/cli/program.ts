@@ -174,6 +174,35 @@ function addAsking(program: Command): void {
       examples('reeve limits check acme', 'reeve limits check acme --method POST --path /exports/1'),
     )
     .action(async (tenant, options) => (await import('./commands/limits.ts')).checkLimits(tenant, options));
+  limits
+    .command('watch')
+    .description('what is left of a limit, and who takes which share, a line each interval')
+    .argument('<tenant>')
+    .option('--interval <time>', 'between two lines', '1s')
+    .option('--count <n>', 'lines, then end')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve limits watch acme', 'reeve limits watch acme --interval 250ms --count 20'))
+    .action(async (tenant, options) => (await import('./commands/limits.ts')).watchLimits(tenant, options));
+  const gossip = program
+    .command('gossip')
+    .description('the fleet a running sidecar takes part in')
+    .addHelpText('after', examples('reeve gossip members', 'reeve gossip watch'));
+  gossip
+    .command('members')
+    .description('who takes part, as this sidecar knows it')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve gossip members', 'reeve gossip members -o json'))
+    .action(async (options) => (await import('./commands/gossip.ts')).members(options));
+  gossip
+    .command('watch')
+    .description('who comes, is doubted, dies and leaves, a line each')
+    .option('--count <n>', 'looks, one a second, then end')
+    .addOption(admin())
+    .addOption(output())
+    .addHelpText('after', examples('reeve gossip watch', 'reeve gossip watch -o json'))
+    .action(async (options) => (await import('./commands/gossip.ts')).watch(options));
   program
     .command('check')
     .description('pre-flight of files and machine, and a look at a running sidecar')

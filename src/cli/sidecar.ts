@@ -24,7 +24,12 @@ import { refusedApiKeys } from './api-keys.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
-  readonly ports: { readonly inbound: number; readonly status: number; readonly admin: number };
+  readonly ports: {
+    readonly inbound: number;
+    readonly status: number;
+    readonly admin: number;
+    readonly gossip?: number;
+  };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
   /** Not ready at once; no new connections; what is in flight finishes within the grace; then everything closes. */
@@ -97,7 +102,11 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
     pepper,
   });
-  const limits = createLimits(world);
+  // Loaded by who takes part in one.
+  const fleet =
+    config.gossip === undefined ? undefined : await (await import('./fleet.ts')).openFleet(config.gossip, world);
+  if (fleet !== undefined) closer.add(() => fleet.close());
+  const limits = createLimits({ ...world, ...(fleet === undefined ? {} : { fleet: fleet.rates }) });
   const tenancy = await openTenancy({
     ...world,
     ...config.tenancy,
@@ -153,6 +162,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       status: () => tenancy.status,
       findings: () => [...tenancy.findings(), ...mismatches()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
+      members: () => fleet?.members(),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },
   });
@@ -161,6 +171,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     timers: systemTimers,
     generation: () => tenancy.snapshot.generation,
     isDraining: () => isDraining,
+    isPulled: () => fleet?.isReady !== false,
   });
   closer.add(() => health.close());
   world.metrics.collected({
@@ -173,7 +184,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const status = await openStatus({ ...world, ...config.status, health });
   closer.add(() => status.close());
 
-  const ports = { inbound: proxy.port, status: status.port, admin: admin.port };
+  const ports = {
+    inbound: proxy.port,
+    status: status.port,
+    admin: admin.port,
+    ...(fleet === undefined ? {} : { gossip: fleet.port }),
+  };
   log.info('sidecar.started', {
     ports,
     tenants: tenancy.snapshot.tenants.size,
@@ -188,6 +204,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       isDraining = true;
       log.info('sidecar.draining', { in_flight: proxy.inFlight });
       await proxy.drain(config.drain.graceMs);
+      await fleet?.leave();
       await closer.close();
       log.info('sidecar.stopped');
     },

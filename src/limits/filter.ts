@@ -60,6 +60,8 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       const { tenant } = x;
       const now = clock.now();
       if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
+      if (tenant.allowance.requests !== undefined)
+        state.fleet?.offer(tenant, tenant.allowance.requests, x.route?.cost ?? 1);
       ask ??= { tenant, route: x.route, now, waitingAll };
       ask.tenant = tenant;
       ask.route = x.route;

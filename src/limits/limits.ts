@@ -6,6 +6,7 @@ import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
+import type { FleetRates } from './fleet/fleet-rates.ts';
 import { isSameRate } from './gcra.ts';
 import { LimitState } from './state.ts';
 
@@ -13,6 +14,8 @@ export interface LimitsOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly metrics: Metrics;
+  /** What the whole fleet takes; undefined: this sidecar is alone. */
+  readonly fleet?: FleetRates;
 }
 
 export interface Limits {
@@ -27,8 +30,8 @@ export interface Limits {
   ): LimitsExplanation;
 }
 
-export function createLimits({ clock, timers, metrics }: LimitsOptions): Limits {
-  const state = new LimitState();
+export function createLimits({ clock, timers, metrics, fleet }: LimitsOptions): Limits {
+  const state = new LimitState(fleet);
   const counts = new DecisionCounts(metrics);
   return {
     filter: limitsFilter({ state, counts, clock, timers }),

@@ -147,7 +147,13 @@ t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace an
 
 t.test('health names the reasons; a port that is taken names its setting', async (t) => {
   let generation = 0;
-  const health = createHealth({ timers: systemTimers, generation: () => generation, isDraining: () => false });
+  const isPulled = true;
+  const health = createHealth({
+    timers: systemTimers,
+    generation: () => generation,
+    isDraining: () => false,
+    isPulled: () => isPulled,
+  });
   t.match(health.ready(), [/no configuration/]);
   t.match(health.started(), [/no configuration/]);
   generation = 1;

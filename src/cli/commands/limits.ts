@@ -1,6 +1,6 @@
 /** `reeve limits check`: a request explained by the sidecar that would serve it; spends nothing. */
 import type { Explanation } from '../../admin/index.ts';
-import { ReeveError } from '../../core/index.ts';
+import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askAboutTenant } from '../ask-admin.ts';
 import { type Form, NO, paint, printJson, YES } from '../output.ts';
 
@@ -31,6 +31,7 @@ function asText(explanation: Explanation): string {
     ...identify.sources.map((source): [string, string] => ['identity', sourceText(source)]),
     ['route', routeText(limits)],
     ['requests', requestsText(limits)],
+    ...fleetRows(limits),
     ['egress', limits.egress === undefined ? 'no limit' : `${limits.egress.limit}, ${limits.egress.left} bytes left`],
     [
       'concurrency',
@@ -57,6 +58,85 @@ function routeText({ route }: Explanation['limits']): string {
 function requestsText({ requests }: Explanation['limits']): string {
   if (requests === undefined) return 'no limit';
   return `${requests.limit}, ${requests.left} of ${requests.burst} left, ${requests.credit} in credit`;
+}
+
+/** Peers that are shown one by one; the others ask for less. */
+const PEERS_SHOWN = 5;
+
+function fleetRows({ fleet }: Explanation['limits']): [string, string][] {
+  if (fleet === undefined) return [];
+  const { members, level, here, demand, peers } = fleet;
+  const part = demand === 0 ? 0 : (100 * here.demand) / demand;
+  const rest = peers.slice(PEERS_SHOWN);
+  return [
+    ['fleet', `${members} members ask for ${round(demand)}/s together, ${round(level)} left in the bucket of all`],
+    [
+      'share here',
+      `${round(here.share)}/s at most ${round(here.burst)} at once, for ${round(here.demand)}/s asked for here (${round(part)} %)${
+        here.borrow >= 1 ? `; ${round(here.borrow)} more may be borrowed` : ''
+      }`,
+    ],
+    ...peers
+      .slice(0, PEERS_SHOWN)
+      .map(({ name, state, demand: asks, admitted, ageMs }): [string, string] => [
+        'peer',
+        `${name} asks for ${round(asks)}/s, admits ${round(admitted)}/s, heard ${Math.round(ageMs)} ms ago${
+          state === 'alive' ? '' : ` (${state})`
+        }`,
+      ]),
+    ...(rest.length === 0
+      ? []
+      : ([['peer', `${rest.length} more ask for ${round(rest.reduce((sum, each) => sum + each.demand, 0))}/s`]] as [
+          string,
+          string,
+        ][])),
+  ];
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+interface Watching {
+  readonly admin: string;
+  readonly output: Form;
+  readonly interval: string;
+  readonly count?: string;
+}
+
+/** A line each interval, until interrupted, or `count` times. */
+export async function watchLimits(name: string, { admin, output, interval, count }: Watching): Promise<void> {
+  const periodMs = parseDurationMs(interval);
+  if (periodMs === undefined || periodMs < 100)
+    throw new ReeveError('usage', `expected a time of 100ms or more, got ${JSON.stringify(interval)}`, {
+      place: '--interval',
+      remedy: 'such as 1s',
+    });
+  const row = (cells: readonly unknown[]): void => {
+    process.stdout.write(`${cells.map((cell) => String(cell).padStart(9)).join(' ')}
+`);
+  };
+  if (output === 'text')
+    row(['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level', 'decision']);
+  for (let times = Number(count ?? Number.POSITIVE_INFINITY); times > 0; times--) {
+    const limits = await askAboutTenant<Explanation['limits']>(admin, name, `/v1/limits/${encodeURIComponent(name)}`);
+    const { requests, concurrency, fleet, wouldGet } = limits;
+    if (output === 'json')
+      process.stdout.write(`${JSON.stringify(limits)}
+`);
+    else
+      row([
+        requests?.left ?? '-',
+        requests?.credit ?? '-',
+        concurrency.inFlight,
+        fleet?.members ?? 1,
+        ...(fleet === undefined
+          ? ['-', '-', '-', '-']
+          : [fleet.demand, fleet.here.demand, fleet.here.share, fleet.level].map(round)),
+        wouldGet.decision,
+      ]);
+    if (times > 1) await systemTimers.sleep(periodMs);
+  }
 }
 
 function outcomeText({ wouldGet, upstream }: Explanation): string {

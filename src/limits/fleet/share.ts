@@ -30,7 +30,7 @@ export interface Fleet {
 export interface ShareState {
   /** Units in the fleet's bucket; negative in debt. */
   level: number;
-  integral: 0.005;
+  integral: number;
 }
 
 export interface Share {

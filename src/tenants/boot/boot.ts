@@ -8,7 +8,7 @@ import { type Setting, sidecarSettings } from '../generated/settings.ts';
 import type { Finding } from '../model.ts';
 import type { SidecarDocument } from '../schema.ts';
 import { type BootFile, bootFinding } from './boot-finding.ts';
-import type { SidecarConfig } from './sidecar.ts';
+import type { GossipConfig, SidecarConfig } from './sidecar.ts';
 
 /** A value of a flag or variable, with the name it was given under. */
 export interface GivenSetting {
@@ -77,7 +77,13 @@ function findingOf(problem: Problem, given: readonly GivenSetting[], { place }: 
 }
 
 /** Settings that are paths: in the file as its author sees them, relative to the file; in flags relative to where they were typed. */
-const PATH_SETTINGS: ReadonlySet<string> = new Set(['tenancy.dir', 'stateDir', 'identity.pepperFile']);
+const PATH_SETTINGS: ReadonlySet<string> = new Set([
+  'tenancy.dir',
+  'stateDir',
+  'identity.pepperFile',
+  'gossip.keyFile',
+  'gossip.seeds.file',
+]);
 
 /** A copy of the document with its paths made absolute. It may be anything at all: it is judged later. */
 function absolutePaths(value: unknown, base: string): unknown {
@@ -163,6 +169,16 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
       ),
     );
   }
+  const seeds = Object.keys(spec.gossip?.seeds ?? {}).length;
+  if (spec.gossip !== undefined && seeds !== 1)
+    findings.push(
+      bootFinding(
+        file,
+        'spec.gossip.seeds',
+        `expected one of dns, file and list, got ${seeds === 0 ? 'none' : seeds}`,
+        'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
+      ),
+    );
   return findings;
 }
 
@@ -223,6 +239,16 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       injectCredentials: isOn('identity.injectCredentials'),
     },
     anonymous: { perSec: parseRatePerSec(text('anonymous.limit')) as number, burst: number('anonymous.burst') },
+    gossip: spec.gossip && {
+      keyFile: spec.gossip.keyFile,
+      seeds: spec.gossip.seeds as GossipConfig['seeds'],
+      cluster: text('gossip.cluster'),
+      name: spec.gossip.name,
+      host: text('gossip.host'),
+      port: number('gossip.port'),
+      advertise: spec.gossip.advertise,
+      partition: value('gossip.partition') as 'hold',
+    },
     wire: {
       headBytesMax: bytes('wire.headBytesMax'),
       headersMax: number('wire.headersMax'),

@@ -24,6 +24,8 @@ export interface SidecarConfig {
     readonly injectCredentials: boolean;
   };
   readonly anonymous: { readonly perSec: number; readonly burst: number };
+  /** Undefined: this sidecar is alone. */
+  readonly gossip: GossipConfig | undefined;
   readonly wire: {
     readonly headBytesMax: number;
     readonly headersMax: number;
@@ -47,4 +49,15 @@ export interface SidecarConfig {
     /** Share of requests in [0, 1]. */
     readonly sample: number;
   };
+}
+
+export interface GossipConfig {
+  readonly keyFile: string;
+  readonly seeds: { readonly dns: string } | { readonly file: string } | { readonly list: readonly string[] };
+  readonly cluster: string;
+  readonly name: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly advertise: string | undefined;
+  readonly partition: 'hold' | 'strict' | 'open';
 }

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '7198d330580de3f1';
+export const schemaId = 'bce694d1f19efb9b';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -173,6 +173,80 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "number",
     "description": "At once.",
     "default": 200
+  },
+  {
+    "path": "gossip.keyFile",
+    "flag": "--gossip-key-file",
+    "env": "REEVE_GOSSIP_KEY_FILE",
+    "type": "text",
+    "description": "File of the keys frames are sealed with: 32 bytes in base64, one a line; the first seals, all open. Read again when it changes."
+  },
+  {
+    "path": "gossip.seeds.dns",
+    "flag": "--gossip-seeds-dns",
+    "env": "REEVE_GOSSIP_SEEDS_DNS",
+    "type": "text",
+    "description": "Headless service with its port, or a name of SRV records (`_gossip._udp.…`)."
+  },
+  {
+    "path": "gossip.seeds.file",
+    "flag": "--gossip-seeds-file",
+    "env": "REEVE_GOSSIP_SEEDS_FILE",
+    "type": "text",
+    "description": "File of addresses, `host:port`, one a line."
+  },
+  {
+    "path": "gossip.seeds.list",
+    "flag": "--gossip-seeds-list",
+    "env": "REEVE_GOSSIP_SEEDS_LIST",
+    "type": "list",
+    "description": "Addresses of some or all, `host:port`."
+  },
+  {
+    "path": "gossip.cluster",
+    "flag": "--gossip-cluster",
+    "env": "REEVE_GOSSIP_CLUSTER",
+    "type": "text",
+    "description": "Label of the fleet: frames of another are not understood.",
+    "default": "reeve"
+  },
+  {
+    "path": "gossip.name",
+    "flag": "--gossip-name",
+    "env": "REEVE_GOSSIP_NAME",
+    "type": "text",
+    "description": "What this sidecar is called by the others. Unset: the name of the host, which is the pod."
+  },
+  {
+    "path": "gossip.host",
+    "flag": "--gossip-host",
+    "env": "REEVE_GOSSIP_HOST",
+    "type": "text",
+    "description": "Address to listen on.",
+    "default": "0.0.0.0"
+  },
+  {
+    "path": "gossip.port",
+    "flag": "--gossip-port",
+    "env": "REEVE_GOSSIP_PORT",
+    "type": "number",
+    "description": "Port, UDP and TCP; 0 picks a free one.",
+    "default": 7946
+  },
+  {
+    "path": "gossip.advertise",
+    "flag": "--gossip-advertise",
+    "env": "REEVE_GOSSIP_ADVERTISE",
+    "type": "text",
+    "description": "Where the others reach it. Unset: where it listens, or the first address of the host."
+  },
+  {
+    "path": "gossip.partition",
+    "flag": "--gossip-partition",
+    "env": "REEVE_GOSSIP_PARTITION",
+    "type": "text",
+    "description": "When many cannot be reached at once. hold: their shares stay theirs, for 5 min; strict: limits shrink to the part that is left; open: who is left takes all.",
+    "default": "hold"
   },
   {
     "path": "wire.headBytesMax",

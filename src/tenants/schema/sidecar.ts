@@ -141,6 +141,74 @@ export const SidecarSchema = document(
           'Traffic without a verified tenant.',
         ),
       ),
+      gossip: Type.Optional(
+        strict(
+          {
+            keyFile: Type.String({
+              minLength: 1,
+              description:
+                'File of the keys frames are sealed with: 32 bytes in base64, one a line; the first seals, all open. Read again when it changes.',
+            }),
+            seeds: strict(
+              {
+                dns: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    maxLength: 300,
+                    examples: ['reeve-gossip.shop.svc:7946'],
+                    description: 'Headless service with its port, or a name of SRV records (`_gossip._udp.…`).',
+                  }),
+                ),
+                file: Type.Optional(
+                  Type.String({ minLength: 1, description: 'File of addresses, `host:port`, one a line.' }),
+                ),
+                list: Type.Optional(
+                  Type.Array(Type.String({ maxLength: 300, examples: ['10.0.0.7:7946'] }), {
+                    maxItems: 1024,
+                    description: 'Addresses of some or all, `host:port`.',
+                  }),
+                ),
+              },
+              'Where the others are looked for, at start and again for ever; one of the three.',
+            ),
+            cluster: Type.Optional(
+              Type.String({
+                minLength: 1,
+                maxLength: 63,
+                default: 'reeve',
+                description: 'Label of the fleet: frames of another are not understood.',
+              }),
+            ),
+            name: Type.Optional(
+              Type.String({
+                minLength: 1,
+                maxLength: 63,
+                description:
+                  'What this sidecar is called by the others. Unset: the name of the host, which is the pod.',
+              }),
+            ),
+            host: Type.Optional(Type.String({ default: '0.0.0.0', description: 'Address to listen on.' })),
+            port: Type.Optional(port('Port, UDP and TCP; 0 picks a free one.', 7946)),
+            advertise: Type.Optional(
+              Type.String({
+                minLength: 1,
+                maxLength: 300,
+                description: 'Where the others reach it. Unset: where it listens, or the first address of the host.',
+              }),
+            ),
+            partition: Type.Optional(
+              Type.Union([Type.Literal('hold'), Type.Literal('strict'), Type.Literal('open')], {
+                title: 'partition policy',
+                examples: ['hold'],
+                default: 'hold',
+                description:
+                  'When many cannot be reached at once. hold: their shares stay theirs, for 5 min; strict: limits shrink to the part that is left; open: who is left takes all.',
+              }),
+            ),
+          },
+          'One limit for the whole fleet. Unset: each sidecar enforces limits for itself.',
+        ),
+      ),
       wire: Type.Optional(
         strict(
           {

@@ -1,0 +1,173 @@
+/** The fleet as this sidecar takes part in it: gossip over sockets, its keys and seeds, and the rates it carries. */
+import { readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type Clock, Closer, type Random, ReeveError, type Timers } from '../core/index.ts';
+import {
+  dnsSeeds,
+  fileSeeds,
+  Gossip,
+  Keyring,
+  type Member,
+  openSocketTransport,
+  type Seeds,
+  staticSeeds,
+} from '../gossip/index.ts';
+import { FleetRates, TICK_MS } from '../limits/index.ts';
+import type { Log, Metrics } from '../telemetry/index.ts';
+import type { GossipConfig } from '../tenants/index.ts';
+
+/** How often the key file is looked at, ms. */
+const KEYS_MS = 5000;
+/** Dead members are remembered for as long as the share of a member behind a cut is held, and a little more, ms. */
+const KEEP_MS = 310_000;
+
+export interface FleetWorld {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+export interface FleetMembers {
+  /** No other was heard for long although there should be some. */
+  readonly isIsolated: boolean;
+  readonly expected: number;
+  /** Local health, 0 (well) to 8. */
+  readonly health: number;
+  readonly members: readonly Omit<Member, 'slot'>[];
+}
+
+export interface Fleet extends AsyncDisposable {
+  readonly rates: FleetRates;
+  readonly port: number;
+  /** As the admin API shows them, this sidecar first. */
+  members(): FleetMembers;
+  /** Whether the others' state was pulled, or there is nobody: before, shares are guesses. */
+  readonly isReady: boolean;
+  /** Tells the others, and waits until two of them know; 1 s at most. */
+  leave(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Rejects with a `ReeveError` when the keys cannot be read or the port is taken. */
+export async function openFleet(config: GossipConfig, world: FleetWorld): Promise<Fleet> {
+  const { clock, timers, log } = world;
+  const closer = new Closer();
+  const keyring = new Keyring(readKeys(config.keyFile));
+  const rates = new FleetRates({ clock, partition: config.partition });
+  const transport = await openSocketTransport({
+    timers,
+    host: config.host,
+    port: config.port,
+    ...advertised(config),
+  }).catch((cause: Error) => {
+    throw new ReeveError('gossip-port', cause.message, {
+      place: `gossip.port ${config.port}`,
+      remedy: 'choose another with --gossip-port',
+    });
+  });
+  const lag = monitorEventLoopDelay({ resolution: 20 });
+  lag.enable();
+  closer.add(() => void lag.disable());
+  const gossip = new Gossip({
+    ...world,
+    transport,
+    delegate: rates,
+    name: config.name ?? hostname(),
+    cluster: config.cluster,
+    keyring,
+    seeds: seedsOf(config.seeds),
+    settings: { keepMs: KEEP_MS },
+    lagMs: () => {
+      const ms = lag.max / 1e6;
+      lag.reset();
+      return ms;
+    },
+  });
+  rates.follow(gossip);
+  closer.add(() => gossip.close());
+  let isReady = false;
+  gossip.start(() => {
+    isReady = true;
+    log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
+  });
+  const tick = timers.every(TICK_MS, () => {
+    if (rates.tick()) gossip.nudge();
+  });
+  closer.add(() => tick.cancel());
+  const keys = timers.every(KEYS_MS, () => reread(config.keyFile, keyring, log));
+  closer.add(() => keys.cancel());
+  return {
+    rates,
+    port: Number(transport.address.slice(transport.address.lastIndexOf(':') + 1)),
+    members: () => describe(gossip),
+    get isReady() {
+      return isReady;
+    },
+    leave() {
+      // What was admitted until now goes with it.
+      rates.tick();
+      return new Promise((resolve) => gossip.leave(resolve));
+    },
+    close: () => closer.close(),
+    [Symbol.asyncDispose]: () => closer.close(),
+  };
+}
+
+function describe(gossip: Gossip): FleetMembers {
+  const { isIsolated, expected, health } = gossip;
+  const members = gossip
+    .members()
+    .map(({ name, incarnation, address, state, isListed }) => ({ name, incarnation, address, state, isListed }));
+  return { isIsolated, expected, health, members };
+}
+
+/** A file that is broken changes nothing. */
+function reread(path: string, keyring: Keyring, log: Log): void {
+  try {
+    keyring.use(readKeys(path));
+  } catch (cause) {
+    log.warn('gossip.keys_kept', { file: path, cause });
+  }
+}
+
+/** Base64, one a line; `#` begins a comment. */
+function readKeys(path: string): Uint8Array[] {
+  const lines = readText(path)
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim());
+  const keys = lines.filter((line) => line !== '').map((line) => Buffer.from(line, 'base64'));
+  if (keys.length > 0 && keys.every((key) => key.length === 32)) return keys;
+  throw new ReeveError('gossip-keys', 'expected keys of 32 bytes in base64, one a line', {
+    place: path,
+    remedy: 'make one with: head -c 32 /dev/urandom | base64',
+  });
+}
+
+/** A few lines. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new ReeveError('gossip-keys', `cannot be read: ${(cause as Error).message}`, {
+      place: path,
+      remedy: 'mount the Secret of the gossip keys there, or leave spec.gossip out',
+    });
+  }
+}
+
+function seedsOf(seeds: GossipConfig['seeds']): Seeds {
+  if ('dns' in seeds) return dnsSeeds(seeds.dns);
+  return 'file' in seeds ? fileSeeds(seeds.file) : staticSeeds(seeds.list);
+}
+
+/** Who listens on every address is reached by one of them. */
+function advertised({ advertise, host }: GossipConfig): { readonly advertise?: string } {
+  if (advertise !== undefined) return { advertise };
+  if (host !== '0.0.0.0' && host !== '::') return {};
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const outside = addresses.find((each) => !each.internal && (host === '::' || each.family === 'IPv4'));
+  return { advertise: outside?.address ?? '127.0.0.1' };
+}
