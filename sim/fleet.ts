@@ -32,7 +32,8 @@ export class SimFleet {
   readonly #seeds = new Set<string>();
   /** All there ever were, by incarnation: their truth. */
   readonly #truth = new Map<string, SimSidecar>();
-  readonly #tenant: Tenant;
+  /** The first is the one that is measured. */
+  readonly #tenants: readonly Tenant[];
   #born = 0;
 
   constructor(scenario: Scenario, policy: Policy, seed: number) {
@@ -42,32 +43,19 @@ export class SimFleet {
     this.random = new SeededRandom(seed);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
     this.oracle = new Oracle(limit, burst);
-    const requests = { perSec: limit, burst, credits: undefined, text: `${limit}/s` };
-    const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false };
-    const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };
-    this.#tenant = {
-      id: 'acme' as TenantId,
-      index: 0 as TenantIndex,
-      state: 'active',
-      plan,
-      allowance,
-      timezone: 'UTC',
-      labels: {},
-      claims: ['acme'],
-      hosts: [],
-      apiKeys: [],
-      source: '',
-    };
+    const { others = 0 } = scenario;
+    this.#tenants = Array.from({ length: 1 + others }, (_, index) => tenantOf(index, limit, burst));
   }
 
   run(): void {
-    const { nodes, startApartMs = 5, events = [], seconds } = this.#scenario;
+    const { nodes, startApartMs = 5, events = [], seconds, othersPerSec = 0 } = this.#scenario;
     for (let place = 0; place < nodes; place++) {
       this.admitted.push(0);
       this.offered.push(0);
       this.time.at(place * startApartMs, () => this.start(place));
       this.time.at(1000, () => this.#serve(place));
     }
+    if (othersPerSec > 0) this.time.at(1000, () => this.#serveOthers(othersPerSec));
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     this.#checkAgain();
     this.time.run(seconds * 1000);
@@ -85,7 +73,6 @@ export class SimFleet {
       name: `${name}-${this.#born++}`,
       address,
       seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
-      tenant: this.#tenant,
     });
     this.places[place] = sidecar;
     this.#truth.set(sidecar.gossip.self.incarnation, sidecar);
@@ -141,10 +128,20 @@ export class SimFleet {
       sidecar = others[Math.floor(this.random.float() * others.length)];
     }
     if (sidecar === undefined) return;
-    const isAdmitted = sidecar.offer(cost);
+    const isAdmitted = sidecar.offer(this.#tenants[0] as Tenant, cost);
     this.oracle.note(this.time.nowMs, cost, isAdmitted);
     (this.offered[place] as number) += cost;
     if (isAdmitted) (this.admitted[place] as number) += cost;
+  }
+
+  /** Of other tenants, each by chance, at any sidecar. */
+  #serveOthers(perSec: number): void {
+    this.time.after((-Math.log(1 - this.random.float()) * 1000) / perSec, () => {
+      const tenant = this.#tenants[1 + Math.floor(this.random.float() * (this.#tenants.length - 1))] as Tenant;
+      const sidecar = this.places[Math.floor(this.random.float() * this.places.length)];
+      if (sidecar?.isReady) sidecar.offer(tenant, 1);
+      this.#serveOthers(perSec);
+    });
   }
 
   #checkAgain(): void {
@@ -154,14 +151,38 @@ export class SimFleet {
 
   /** Nobody believes more of anybody than that one did; nobody's own count falls. */
   #check(): void {
+    const { id } = this.#tenants[0] as Tenant;
     for (const sidecar of this.places)
       for (const member of sidecar?.gossip.members() ?? []) {
-        const truth = this.#truth.get(member.incarnation)?.admitted ?? 0;
-        const believed = sidecar?.fleet.admittedBy(member.slot, this.#tenant.id) ?? 0;
+        const truth = this.#truth.get(member.incarnation)?.admitted.get(id) ?? 0;
+        const believed = sidecar?.fleet.admittedBy(member.slot, id) ?? 0;
         if (believed > truth + 1e-6)
           this.violations.push(`${sidecar?.name} believes ${believed} of ${member.name}, which admitted ${truth}`);
       }
   }
+}
+
+function tenantOf(index: number, perSec: number, burst: number): Tenant {
+  const allowance = {
+    requests: { perSec, burst, credits: undefined, text: `${perSec}/s` },
+    egress: undefined,
+    concurrency: undefined,
+    shadow: false,
+  };
+  const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };
+  return {
+    id: `tenant-${index}` as TenantId,
+    index: index as TenantIndex,
+    state: 'active',
+    plan,
+    allowance,
+    timezone: 'UTC',
+    labels: {},
+    claims: [],
+    hosts: [],
+    apiKeys: [],
+    source: '',
+  };
 }
 
 function addressOf(place: number): string {

@@ -1,6 +1,5 @@
 /** How a sidecar may share a limit: ours, and what others in the field do, with the same gossip and the same knowledge. */
-import type { Share, ShareRule } from '../src/limits/fleet/share.ts';
-import { shareOf } from '../src/limits/fleet/share.ts';
+import { type Share, type ShareRule, shareByDemand } from '../src/limits/fleet/share.ts';
 
 export interface Policy {
   readonly name: string;
@@ -12,6 +11,11 @@ export interface Policy {
 
 const NOTHING = 1e-9;
 
+/** What is asked for counts at once. */
+function atOnce(take: ShareRule['take']): ShareRule {
+  return { knownSec: NOTHING, take };
+}
+
 function set(share: Share, perSec: number, burst: number, borrow: number): void {
   share.perSec = perSec;
   share.burst = burst;
@@ -21,36 +25,38 @@ function set(share: Share, perSec: number, burst: number, borrow: number): void 
 export const OURS: Policy = {
   name: 'reeve',
   describe: 'share by demand, corrected by what the fleet admitted',
-  rule: shareOf(),
+  rule: shareByDemand(),
 };
 
 export const RIVALS: readonly Policy[] = [
   {
     name: 'even',
     describe: "the limit by the members (Envoy's local_cluster_rate_limit)",
-    rule: ({ perSec, burst, members }, _, share) => set(share, perSec / members, Math.max(1, burst / members), 0),
+    rule: atOnce(({ perSec, burst, members }, _, share) =>
+      set(share, perSec / members, Math.max(1, burst / members), 0),
+    ),
   },
   {
     name: 'shared-bucket',
     describe: 'each spends the whole bucket and hears of the others later (gubernator GLOBAL, limitador, Kong)',
-    rule: ({ perSec, burst, admitted, seconds }, state, share) => {
+    rule: atOnce(({ perSec, burst, admitted, seconds }, state, share) => {
       state.level = Math.min(burst, state.level + perSec * seconds - admitted);
       set(share, NOTHING, 0, Math.max(0, state.level));
-    },
+    }),
   },
   {
     name: 'fps',
     describe: 'share by demand, without correction (SIGCOMM 2007, flow proportional share)',
-    rule: ({ perSec, burst, members, demand, demandHere }, _, share) => {
+    rule: atOnce(({ perSec, burst, members, demand, demandHere }, _, share) => {
       const part = demand > 0 ? demandHere / demand : 1 / members;
       const fair = demand >= perSec ? perSec * part : demandHere + (perSec - demand) / members;
       set(share, Math.max(NOTHING, fair), Math.max(1, burst * part), 0);
-    },
+    }),
   },
   {
     name: 'grd',
     describe: 'each admits by chance, limit ÷ demand of all (SIGCOMM 2007, global random drop)',
     isByChance: true,
-    rule: ({ perSec, demand }, _, share) => set(share, Math.min(1, perSec / Math.max(demand, NOTHING)), 0, 0),
+    rule: atOnce(({ perSec, demand }, _, share) => set(share, Math.min(1, perSec / Math.max(demand, NOTHING)), 0, 0)),
   },
 ];

@@ -13,6 +13,9 @@ export interface Scenario {
   /** Of one request, units. */
   readonly cost?: number;
   readonly seconds: number;
+  /** Tenants beside the one that is measured, and their requests a second, of all together. */
+  readonly others?: number;
+  readonly othersPerSec?: number;
   readonly startApartMs?: number;
   readonly load: (seconds: number, place: number, places: number) => number;
   readonly events?: readonly { readonly at: number; readonly act: (fleet: SimFleet) => void }[];
@@ -74,7 +77,6 @@ export const SCENARIOS: readonly Scenario[] = [
       mean_pct: fleet.oracle.meanPct(ms(WARM), ms(20)),
       steady_excess_pct: fleet.oracle.excessPct(ms(WARM), ms(20)),
       jain: jain(fleet),
-      gossip_bytes_per_s: fleet.bytesPerSidecarSec,
     }),
   },
   {
@@ -253,6 +255,17 @@ export const SCENARIOS: readonly Scenario[] = [
       measure: ({ oracle }) => ({ [`skipper_${offered}_per_min`]: (oracle.meanPct(ms(10), ms(130)) * 450) / 100 }),
     }),
   ),
+  {
+    ...base,
+    name: 'many',
+    describe: '10,000 tenants: in ten seconds each asks at five of fifty sidecars; one of them floods',
+    limit: 200,
+    burst: 400,
+    others: 10_000,
+    othersPerSec: 5000,
+    seconds: 14,
+    measure: (fleet) => ({ gossip_bytes_per_s: fleet.bytesPerSidecarSec }),
+  },
   {
     ...base,
     name: 'large',

@@ -15,7 +15,6 @@ export interface SidecarOptions {
   readonly name: string;
   readonly address: string;
   readonly seeds: Seeds;
-  readonly tenant: Tenant;
 }
 
 export class SimSidecar {
@@ -25,8 +24,8 @@ export class SimSidecar {
   readonly fleet: FleetRates;
   readonly gossip: Gossip;
   isReady = false;
-  /** Units admitted since it began. */
-  admitted = 0;
+  /** Units admitted since it began, by tenant. */
+  readonly admitted = new Map<string, number>();
   readonly #state: LimitState;
   readonly #options: SidecarOptions;
 
@@ -62,9 +61,9 @@ export class SimSidecar {
     });
   }
 
-  /** One request of the tenant: whether it is admitted. */
-  offer(cost: number): boolean {
-    const { tenant, policy, random } = this.#options;
+  /** One request of a tenant: whether it is admitted. */
+  offer(tenant: Tenant, cost: number): boolean {
+    const { policy, random } = this.#options;
     const limit = tenant.allowance.requests as RequestRate;
     const now = this.process.now();
     this.#state.claim(tenant, 1, now);
@@ -77,7 +76,7 @@ export class SimSidecar {
     if (!isAdmitted) return false;
     if (policy.isByChance) this.fleet.admit(tenant.index, cost);
     else take(this.#state, ask, decided);
-    this.admitted += cost;
+    this.admitted.set(tenant.id, (this.admitted.get(tenant.id) ?? 0) + cost);
     return true;
   }
 

@@ -14,7 +14,7 @@ import { enlarged, type Rate } from '../gcra.ts';
 import { Attendance, type PartitionPolicy } from './attendance.ts';
 import { rateScale } from './log-byte.ts';
 import { ROWS_MAX, type Row, RowLog } from './row-log.ts';
-import { type Fleet, type Share, type ShareRule, type ShareState, shareOf } from './share.ts';
+import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
 
 /** ms. */
 export const TICK_MS = 100;
@@ -24,19 +24,20 @@ const DEMAND_UNITS = 30;
 const DEMAND_SEC_MAX = 3;
 /** Demand that counts, in limits: a storm of retries must not take all shares. */
 const DEMAND_MAX = 4;
-/** A row is written when the others are wrong by this part of the limit a second of what was admitted … */
-const ERROR_ADMITTED = 0.002;
-/** … or by this part of an equal share of what is asked for, */
-const ERROR_DEMAND = 0.1;
-/** and after this in any case while anything is asked for, ms. */
-const ROW_MS_MAX = 1000;
+/**
+ * A row is written when the others are wrong in what was admitted by this part of the limit a second, or in what is asked for by this part
+ * of the limit and of an equal share; and after this long in any case while something is asked for.
+ */
+const HOT = { admitted: 0.002, demand: 0, share: 0.1, rowMsMax: 1000 };
+/** The same of a limit of which little is used. Thousands of tenants are far from their limits: what is said of them must cost little. */
+const COLD = { admitted: 0.02, demand: 0.02, share: 0.5, rowMsMax: 10_000 };
+/** Of the limit asked for, or of the bucket spent, from which on it is hot. */
+const HOT_PART = 0.3;
 /** Demand that grew by more than an equal share and by this part of itself is told at once. */
 const URGENT = 0.3;
 /** Without a request anywhere for this long a limit is not reckoned with, ms. */
 const IDLE_MS = 10_000;
 
-/** Own demand counts once the others may have heard of it: else all that grow at once would each take the room there is. s. */
-const KNOWN_SEC = 0.3;
 const UNKNOWN = -1;
 
 type Arrays =
@@ -138,7 +139,7 @@ export class FleetRates implements Delegate {
   readonly #state: ShareState = { level: 0, integral: 0 };
   readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
 
-  constructor({ clock, partition, rule = shareOf() }: FleetOptions) {
+  constructor({ clock, partition, rule = shareByDemand() }: FleetOptions) {
     this.#clock = clock;
     this.#attendance = new Attendance(partition);
     this.#rule = rule;
@@ -272,8 +273,8 @@ export class FleetRates implements Delegate {
     const smoothSec = Math.min(DEMAND_SEC_MAX, Math.max(DEMAND_SEC, DEMAND_UNITS / limit));
     const weight = 1 - Math.exp(-seconds / smoothSec);
     const demand = follow(a.demand, number, Math.min(offered / seconds, DEMAND_MAX * limit), weight);
-    const known = follow(a.known, number, demand, 1 - Math.exp(-seconds / KNOWN_SEC));
-    const rate = follow(a.rate, number, admitted / seconds, weight);
+    const known = follow(a.known, number, demand, 1 - Math.exp(-seconds / this.#rule.knownSec));
+    follow(a.rate, number, admitted / seconds, weight);
     const others = this.#othersAdmitted(number, now);
     const fleet = this.#fleet;
     fleet.perSec = limit;
@@ -289,26 +290,30 @@ export class FleetRates implements Delegate {
     a.othersBefore[number] = others;
     this.#state.level = a.level[number] as number;
     this.#state.integral = a.integral[number] as number;
-    this.#rule(fleet, this.#state, this.#share);
+    this.#rule.take(fleet, this.#state, this.#share);
     a.level[number] = this.#state.level;
     a.integral[number] = this.#state.integral;
     a.share[number] = this.#share.perSec;
     a.tolerance[number] = this.#share.burst;
     a.borrow[number] = this.#share.borrow;
-    if (this.#members > 1) this.#tell(number, now, demand, rate, limit);
+    const isHot =
+      fleet.demand > HOT_PART * limit || this.#state.level < (1 - HOT_PART) * fleet.burst || demand > HOT_PART * limit;
+    if (this.#members > 1) this.#tell(number, now, limit, isHot ? HOT : COLD);
   }
 
   /** Others reckon on with the rate of the last row; a new one is due when that leads them astray. */
-  #tell(number: number, now: number, demand: number, rate: number, limit: number): void {
+  #tell(number: number, now: number, limit: number, errors: typeof HOT): void {
     const a = this.#a;
     const own = this.#own;
+    const demand = a.demand[number] as number;
     const hasRow = own.has(number);
     const sinceMs = hasRow ? now - own.at(number) : 0;
     const believed = hasRow ? own.admitted(number) + (own.rate(number) * sinceMs) / 1000 : 0;
-    const isWrong = Math.abs((a.admitted[number] as number) - believed) > Math.max(1, ERROR_ADMITTED * limit);
+    const isWrong = Math.abs((a.admitted[number] as number) - believed) > Math.max(1, errors.admitted * limit);
     const told = hasRow ? own.demand(number) : 0;
-    const isAskedOtherwise = Math.abs(demand - told) > (ERROR_DEMAND * limit) / this.#members;
-    const isOld = sinceMs >= ROW_MS_MAX && (demand > rateScale.decode(1) || own.rate(number) > 0);
+    const isAskedOtherwise =
+      Math.abs(demand - told) > Math.max(errors.demand * limit, (errors.share * limit) / this.#members);
+    const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || own.rate(number) > 0);
     if (!isWrong && !isAskedOtherwise && !isOld) return;
     own.put({
       number,
@@ -316,7 +321,7 @@ export class FleetRates implements Delegate {
       name: hasRow ? undefined : (this.#names[number] as string),
       admitted: a.admitted[number] as number,
       demand: rateScale.encode(demand),
-      rate: rateScale.encode(rate),
+      rate: rateScale.encode(a.rate[number] as number),
       at: now,
     });
     if (demand - told > Math.max(limit / this.#members, URGENT * told)) this.#isUrgent = true;

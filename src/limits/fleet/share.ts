@@ -43,6 +43,7 @@ export interface Share {
 }
 
 export interface Gains {
+  readonly knownSec: number;
   /** Of the limit a second: how far in debt the bucket goes, so that a merge after a partition is no long punishment. */
   readonly debtMaxSec: number;
   /** Share of the burst at which the level is held. */
@@ -60,6 +61,7 @@ export interface Gains {
 }
 
 export const GAINS: Gains = {
+  knownSec: 0.4,
   debtMaxSec: 0.15,
   target: 0.3,
   integral: 0.005,
@@ -74,11 +76,15 @@ export const GAINS: Gains = {
 /** A limit is small when the fleet's members, each taking one unit, spend this long of it. */
 const SMALL_SEC = 0.5;
 
-/** Advances `state` and fills `share`. */
-export type ShareRule = (fleet: Fleet, state: ShareState, share: Share) => void;
+export interface ShareRule {
+  /** Own demand counts once the others may have heard of it, s: else all that grow at once would each take the room there is. */
+  readonly knownSec: number;
+  /** Advances `state` and fills `share`. */
+  take(fleet: Fleet, state: ShareState, share: Share): void;
+}
 
-export function shareOf(gains: Gains = GAINS): ShareRule {
-  return (fleet, state, share) => takeShare(fleet, state, share, gains);
+export function shareByDemand(gains: Gains = GAINS): ShareRule {
+  return { knownSec: gains.knownSec, take: (fleet, state, share) => takeShare(fleet, state, share, gains) };
 }
 
 function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains): void {
