@@ -68,6 +68,14 @@ export class Oracle {
     return settled * STEP_MS;
   }
 
+  /** In each tenth of a second, percent of the limit. */
+  admittedPct(): number[] {
+    const steps = 100 / STEP_MS;
+    return Array.from({ length: Math.ceil(this.#admitted.length / steps) }, (_, at) =>
+      Math.round((1000 * this.#sum(this.#admitted, at * 100, (at + 1) * 100)) / this.#perSec),
+    );
+  }
+
   #windows(values: readonly number[], from: number, to: number): number[] {
     const length = 1000 / STEP_MS;
     const first = Math.ceil(from / STEP_MS);

@@ -1,0 +1,224 @@
+/**
+ * `npm run sim -- [SCENARIO… | all] [--seeds N] [--seed N] [--nodes N] [--policy NAME] [--quick] [--json] [--plot DIR]`
+ *
+ * Runs scenarios with the production modules in virtual time, beside the policies of others. Figures are over the seeds; the same seed,
+ * the same run.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { nearest } from '../src/core/index.ts';
+import { type Job, type Outcome, policyOf } from './job.ts';
+import { plot } from './plot.ts';
+import { OURS, RIVALS } from './policies.ts';
+import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { runAll } from './threads.ts';
+
+/** Of the figures of limits: what 99 of 100 seeds must reach. Smaller is better, but for a mean, which may be off by so much. */
+const TARGETS: Readonly<Record<string, { readonly must: number; readonly goal: number }>> = {
+  mean_pct: { must: 2, goal: 0.5 },
+  steady_excess_pct: { must: 3, goal: 1 },
+  flash_excess_pct: { must: 15, goal: 5 },
+  surge_excess_pct: { must: 15, goal: 5 },
+  shift_excess_pct: { must: 15, goal: 5 },
+  partition_excess_pct: { must: 15, goal: 5 },
+  false_reject_pct: { must: 0.5, goal: 0.05 },
+  reconverge_ms: { must: 1500, goal: 500 },
+  crash_reclaim_ms: { must: 4000, goal: 1500 },
+  gossip_bytes_per_s: { must: 64_000, goal: 20_000 },
+};
+const SEEDS = 200;
+const SEEDS_QUICK = 3;
+/** Rivals are shown, not judged. */
+const SEEDS_RIVALS = 20;
+const QUICK: readonly string[] = [
+  'steady',
+  'within',
+  'flash',
+  'shift',
+  'partition',
+  'crash',
+  'skipper-600',
+  'skipper-1200',
+];
+/** Long, and the same whatever the policy. */
+const OURS_ALONE: readonly string[] = ['many', 'large'];
+
+interface Spread {
+  readonly p1: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+const { values, positionals } = parse();
+if (values.help === true) help();
+const quick = values.quick === true;
+const seeds = Number(values.seeds ?? (quick ? SEEDS_QUICK : SEEDS));
+const policies =
+  values.policy === undefined
+    ? [OURS, ...RIVALS]
+    : [
+        policyOf(values.policy) ??
+          refuse(
+            `there is no policy ${values.policy}; known: ${[OURS, ...RIVALS].map((each) => each.name).join(', ')}`,
+          ),
+      ];
+const chosen = choose(positionals);
+const began = performance.now();
+const results = new Map<string, Outcome[]>();
+for (const [at, scenario] of chosen.entries()) {
+  for (const policy of policies) {
+    const isOurs = policy === OURS;
+    if (!isOurs && OURS_ALONE.includes(scenario.name)) continue;
+    const count = isOurs
+      ? OURS_ALONE.includes(scenario.name)
+        ? Math.min(seeds, 3)
+        : seeds
+      : Math.min(seeds, SEEDS_RIVALS);
+    const first = Number(values.seed ?? 1);
+    const jobs = Array.from({ length: count }, (_, seed): Job => {
+      const job = { scenario: scenario.name, policy: policy.name, seed: first + seed };
+      return values.nodes === undefined ? job : { ...job, nodes: Number(values.nodes) };
+    });
+    const outcomes = await runAll(jobs, (done) =>
+      progress(`${at + 1}/${chosen.length} ${scenario.name} ${policy.name} ${done}/${count}`),
+    ).catch((cause: Error) => refuse(cause.message, 1));
+    results.set(`${scenario.name} ${policy.name}`, outcomes);
+  }
+}
+progress('');
+
+const figures = figuresOf(OURS.name);
+const rivals = Object.fromEntries(policies.filter((each) => each !== OURS).map(({ name }) => [name, figuresOf(name)]));
+const missed = Object.entries(TARGETS)
+  .filter(([name, { must }]) => figures[name] !== undefined && worst(name, figures[name] as Spread) > must)
+  .map(([name]) => name);
+if (values.plot !== undefined) drawAll(values.plot);
+if (values.json === true)
+  process.stdout.write(
+    `${JSON.stringify({ seeds, seed: Number(values.seed ?? 1), seconds: Math.round((performance.now() - began) / 1000), figures, rivals, targets: TARGETS, missed }, null, 2)}\n`,
+  );
+else table();
+process.exitCode = missed.length === 0 ? 0 : 1;
+
+/** How far from what is wanted, in the worst of a hundred seeds. */
+function worst(name: string, { p1, p99 }: Spread): number {
+  return name === 'mean_pct' ? Math.max(Math.abs(p1 - 100), Math.abs(p99 - 100)) : p99;
+}
+
+function figuresOf(policy: string): Record<string, Spread> {
+  const all: Record<string, Spread> = {};
+  for (const { name } of chosen) {
+    const outcomes = results.get(`${name} ${policy}`) ?? [];
+    for (const figure of Object.keys(outcomes[0]?.figures ?? {}))
+      all[figure] = spread(outcomes.map((each) => each.figures[figure] as number));
+  }
+  if (policy === OURS.name && chosen.length > 0) {
+    const nodes = Math.max(...chosen.map((each) => Number(values.nodes ?? each.nodes)));
+    all['nodes_max'] = { p1: nodes, p50: nodes, p99: nodes, max: nodes };
+  }
+  return all;
+}
+
+function spread(runs: readonly number[]): Spread {
+  const sorted = [...runs].sort((a, b) => a - b);
+  const at = (share: number): number =>
+    Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number) * 1000) / 1000;
+  return { p1: at(0.01), p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
+function table(): void {
+  const rows = Object.entries(figures).map(([name, { p50, p99, max }]) => {
+    const target = TARGETS[name];
+    const judged = target === undefined ? '' : `must ${target.must}, goal ${target.goal}`;
+    const isMissed = missed.includes(name) ? '  MISSED' : '';
+    const others = RIVALS.map((each) => rivals[each.name]?.[name]?.p50 ?? '');
+    return [name, p50, p99, max, ...others, judged + isMissed];
+  });
+  const head = ['', 'p50', 'p99', 'max', ...RIVALS.map((each) => each.name), ''];
+  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => String(row[column]).length)));
+  for (const row of [head, ...rows])
+    process.stdout.write(
+      `${row.map((cell, column) => (column === 0 || column === row.length - 1 ? String(cell).padEnd(widths[column] as number) : String(cell).padStart(widths[column] as number))).join('  ')}\n`,
+    );
+  process.stdout.write(
+    `${seeds} seeds from ${values.seed ?? 1} (rivals: at most ${SEEDS_RIVALS}, their medians), ${Math.round((performance.now() - began) / 1000)} s\n`,
+  );
+}
+
+function drawAll(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const { name, describe } of chosen) {
+    const line = (policy: string) => ({
+      name: policy,
+      runs: (results.get(`${name} ${policy}`) ?? []).map((each) => each.admitted),
+    });
+    const drawn = RIVALS.map((each) => line(each.name)).filter(({ runs }) => runs.length > 0);
+    const ours = line(OURS.name);
+    if (ours.runs.length > 0) writeFileSync(join(folder, `${name}.svg`), plot(`${name}: ${describe}`, ours, drawn));
+  }
+}
+
+function choose(names: readonly string[]): readonly Scenario[] {
+  if (names.length === 0 || names.includes('all'))
+    return quick ? SCENARIOS.filter((each) => QUICK.includes(each.name)) : SCENARIOS;
+  return names.map((name) => {
+    const found = SCENARIOS.find((each) => each.name === name);
+    if (found !== undefined) return found;
+    const known = SCENARIOS.map((each) => each.name);
+    const near = nearest(name, known);
+    return refuse(
+      `there is no scenario ${name}${near === undefined ? '' : ` (did you mean ${near}?)`}; known: all, ${known.join(', ')}`,
+    );
+  });
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        seeds: { type: 'string' },
+        seed: { type: 'string' },
+        nodes: { type: 'string' },
+        policy: { type: 'string' },
+        plot: { type: 'string' },
+        quick: { type: 'boolean' },
+        json: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (cause) {
+    return refuse((cause as Error).message);
+  }
+}
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  else if (/ (\d+)\/\1$/.test(text)) process.stderr.write(`${text}\n`);
+}
+
+function help(): never {
+  const scenarios = SCENARIOS.map(({ name, describe }) => `  ${name.padEnd(14)} ${describe}`).join('\n');
+  const known = [OURS, ...RIVALS].map(({ name, describe }) => `  ${name.padEnd(14)} ${describe}`).join('\n');
+  process.stdout.write(`usage: npm run sim -- [SCENARIO… | all] [--seeds N] [--seed FIRST] [--nodes N] [--policy NAME] [--quick] [--json] [--plot DIR]
+
+Scenarios:
+${scenarios}
+
+Policies (default: all):
+${known}
+
+Examples:
+  npm run sim -- all --quick
+  npm run sim -- surge --seeds 20 --policy reeve
+  npm run sim -- partition --plot /tmp/plots
+`);
+  process.exit(0);
+}
+
+function refuse(message: string, code = 2): never {
+  process.stderr.write(`sim: ${message}\n`);
+  process.exit(code);
+}
