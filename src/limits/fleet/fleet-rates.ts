@@ -13,7 +13,7 @@ import type { Tenant } from '../../tenants/index.ts';
 import { enlarged, type Rate } from '../gcra.ts';
 import { Attendance, type PartitionPolicy } from './attendance.ts';
 import { rateScale } from './log-byte.ts';
-import { ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
 
 /** ms. */
@@ -233,7 +233,7 @@ export class FleetRates implements Delegate {
 
   #explainPeer({ member, rows, limits }: Peer, number: number, now: number): FleetExplanation['peers'] {
     const at = limits.indexOf(number);
-    if (at === -1) return [];
+    if (at === -1 || !rows.has(at)) return [];
     const { name, state } = member;
     return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
   }
@@ -315,10 +315,10 @@ export class FleetRates implements Delegate {
       Math.abs(demand - told) > Math.max(errors.demand * limit, (errors.share * limit) / this.#members);
     const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || own.rate(number) > 0);
     if (!isWrong && !isAskedOtherwise && !isOld) return;
+    if (!hasRow) own.putName({ number, version: own.version + 1, name: this.#names[number] as string });
     own.put({
       number,
       version: own.version + 1,
-      name: hasRow ? undefined : (this.#names[number] as string),
       admitted: a.admitted[number] as number,
       demand: rateScale.encode(demand),
       rate: rateScale.encode(a.rate[number] as number),
@@ -340,9 +340,12 @@ export class FleetRates implements Delegate {
     const peer = this.#peers[member];
     if (peer === undefined) return false;
     const now = this.#clock.now();
-    const rows = peer.rows.read(after, upTo, now, bytes);
-    if (rows === undefined) return false;
-    for (const row of rows) this.#take(peer, row, now);
+    const entries = peer.rows.read(after, upTo, now, bytes);
+    if (entries === undefined) return false;
+    for (const entry of entries) {
+      if ('name' in entry) this.#takeName(peer, entry);
+      else this.#take(peer, entry, now);
+    }
     return true;
   }
 
@@ -382,14 +385,18 @@ export class FleetRates implements Delegate {
     return member === 0 ? this.#own : this.#peers[member]?.rows;
   }
 
+  #takeName(peer: Peer, name: Name): void {
+    const { number } = name;
+    if (number >= peer.limits.length)
+      peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
+    peer.limits[number] = this.#numberByName(name.name);
+    peer.rows.putName(name);
+  }
+
   #take(peer: Peer, row: Row, now: number): void {
     const { number } = row;
     const isFirst = !peer.rows.has(number);
-    if (isFirst) {
-      if (number >= peer.limits.length)
-        peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
-      peer.limits[number] = this.#numberByName(row.name as string);
-    } else if (peer.isCounted) this.#count(peer, number, -1, now, false);
+    if (!isFirst && peer.isCounted) this.#count(peer, number, -1, now, false);
     peer.rows.put(row);
     if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
     this.#a.activeAt[peer.limits[number] as number] = now;

@@ -1,28 +1,35 @@
 /**
- * What one member says of the limits it has seen requests for: one row a limit, always the newest. A row has the version it was written
- * in; who holds version n holds all that was written up to n.
+ * What one member says of the limits it has seen requests for: the name of each, once, and always the newest row. Each has the version it
+ * was written in; who holds version n holds all that was written up to n and is not replaced since.
  *
- *   row   version − the last one's   varint
- *         number of the limit × 2, + 1 with its name      varint
- *         its name, when the reader cannot have it yet    length, text
- *         admitted since the member began                 varint, units
- *         demand, rate admitted now, age                  a byte each, on log scales
+ *   either  version − the last one's   varint
+ *           number of the limit × 2 + 1, its name           varint, length, text
+ *   or      version − the last one's   varint
+ *           number of the limit × 2                         varint
+ *           admitted since the member began                 varint, units
+ *           demand, rate admitted now, age                  a byte each, on log scales
  *
- * A member numbers its limits itself; the number is said with the name once, and holds from then on.
+ * A member numbers its limits itself; a name stands before the first row of its number, and is never replaced.
  */
 import { ageScale, rateScale } from './log-byte.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from './varint.ts';
 
 /** A name is a tenant's, at most 63 characters, and what of it is limited. */
 export const NAME_MAX = 80;
-const ROW_BYTES_MAX = 3 * VARINT_BYTES_MAX + NAME_MAX + 1 + 3;
+/** Of a name, which is longer than a row. */
+const ENTRY_BYTES_MAX = 2 * VARINT_BYTES_MAX + NAME_MAX + 1;
 /** Limits of one member. 2^17: each of 100,000 tenants. About 30 bytes each. */
 export const ROWS_MAX = 2 ** 17;
+
+export interface Name {
+  readonly number: number;
+  readonly version: number;
+  readonly name: string;
+}
 
 export interface Row {
   readonly number: number;
   readonly version: number;
-  readonly name: string | undefined;
   /** Units, since the member began. */
   readonly admitted: number;
   /** On the scale of rates. */
@@ -36,10 +43,11 @@ export class RowLog {
   /** The newest version. */
   version = 0;
   #size = 0;
+  /** Filled anew for each delta. */
+  readonly #found = new Map<number, number>();
   #names: string[] = [];
-  /** By number. 0: no row. */
+  /** By number: the version of its row, and of its name. 0: none. */
   #versions: Float64Array = new Float64Array(0);
-  /** From which version on whoever holds it knows the name. */
   #named: Float64Array = new Float64Array(0);
   #admitted: Float64Array = new Float64Array(0);
   #at: Float64Array = new Float64Array(0);
@@ -76,19 +84,19 @@ export class RowLog {
     return this.#at[number] as number;
   }
 
-  put({ number, version, name, admitted, demand, rate, at }: Row): void {
-    if (number >= this.#versions.length) this.#grow(number + 1);
-    this.#size = Math.max(this.#size, number + 1);
-    if (name !== undefined) {
-      this.#names[number] = name;
-      this.#named[number] = version;
-    }
+  putName({ number, version, name }: Name): void {
+    this.#reach(number, version);
+    this.#names[number] = name;
+    this.#named[number] = version;
+  }
+
+  put({ number, version, admitted, demand, rate, at }: Row): void {
+    this.#reach(number, version);
     this.#versions[number] = version;
     this.#admitted[number] = admitted;
     this.#demand[number] = demand;
     this.#rate[number] = rate;
     this.#at[number] = at;
-    this.version = Math.max(this.version, version);
   }
 
   /** See `Delegate.write`. */
@@ -101,54 +109,74 @@ export class RowLog {
   ): { readonly offset: number; readonly upTo: number } {
     let at = offset;
     let upTo = after;
-    for (const number of this.#newerThan(after)) {
-      if (end - at < ROW_BYTES_MAX) break;
-      const version = this.#versions[number] as number;
-      const isNew = (this.#named[number] as number) > after;
+    for (const version of this.#newerThan(after)) {
+      if (end - at < ENTRY_BYTES_MAX) break;
+      const number = this.#found.get(version) as number;
       at = writeVarint(bytes, at, version - upTo);
-      at = writeVarint(bytes, at, number * 2 + (isNew ? 1 : 0));
-      if (isNew) at = writeText(bytes, at, this.#names[number] as string);
+      upTo = version;
+      if (this.#named[number] === version) {
+        at = writeVarint(bytes, at, number * 2 + 1);
+        at = writeText(bytes, at, this.#names[number] as string);
+        continue;
+      }
+      at = writeVarint(bytes, at, number * 2);
       at = writeVarint(bytes, at, Math.floor(this.#admitted[number] as number));
       bytes[at++] = this.#demand[number] as number;
       bytes[at++] = this.#rate[number] as number;
       bytes[at++] = ageScale.encode(Math.max(0, now - (this.#at[number] as number)));
-      upTo = version;
     }
     return { offset: at, upTo };
   }
 
-  /** The rows of a delta, or undefined when it is malformed or does not continue what is held. */
-  read(after: number, upTo: number, now: number, bytes: Uint8Array): Row[] | undefined {
+  /** The entries of a delta that are news, or undefined when it is malformed or does not continue what is held. */
+  read(after: number, upTo: number, now: number, bytes: Uint8Array): (Name | Row)[] | undefined {
     if (after > this.version || upTo <= after) return undefined;
     const reader = new VarintReader(bytes);
-    const rows: Row[] = [];
+    const entries: (Name | Row)[] = [];
+    const named = new Set<number>();
     let version = after;
     while (!reader.isAtEnd) {
       version += reader.varint();
       const head = reader.varint();
       const number = Math.floor(head / 2);
-      const name = head % 2 === 1 ? reader.text(NAME_MAX) : undefined;
+      if (number >= ROWS_MAX || version > upTo) return undefined;
+      if (head % 2 === 1) {
+        const name = reader.text(NAME_MAX);
+        if (!reader.isSound || name === '') return undefined;
+        named.add(number);
+        if (this.#names[number] === undefined) entries.push({ number, version, name });
+        continue;
+      }
       const admitted = reader.varint();
       const demand = reader.byte();
       const rate = reader.byte();
       const at = now - ageScale.decode(reader.byte());
-      const isKnown = name !== undefined || this.has(number);
-      if (!reader.isSound || !isKnown || number >= ROWS_MAX || version > upTo || name === '') return undefined;
+      if (!reader.isSound || (this.#names[number] === undefined && !named.has(number))) return undefined;
       // What was held before is not undone by a frame that came late; what a member admitted never falls.
-      const isNewer = !this.has(number) || version > (this.#versions[number] as number);
-      if (!isNewer) continue;
-      if (this.has(number) && admitted < (this.#admitted[number] as number)) return undefined;
-      rows.push({ number, version, name, admitted, demand, rate, at });
+      if (this.has(number) && version <= (this.#versions[number] as number)) continue;
+      if (this.has(number) && admitted < Math.floor(this.#admitted[number] as number)) return undefined;
+      entries.push({ number, version, admitted, demand, rate, at });
     }
-    return version === upTo ? rows : undefined;
+    return version === upTo ? entries : undefined;
   }
 
+  /** Versions in their order; `#found` says whose each is. */
   #newerThan(after: number): number[] {
+    this.#found.clear();
     if (this.version <= after) return [];
-    const numbers: number[] = [];
-    for (let number = 0; number < this.#size; number++)
-      if ((this.#versions[number] as number) > after) numbers.push(number);
-    return numbers.sort((a, b) => (this.#versions[a] as number) - (this.#versions[b] as number));
+    for (let number = 0; number < this.#size; number++) {
+      const named = this.#named[number] as number;
+      const version = this.#versions[number] as number;
+      if (named > after) this.#found.set(named, number);
+      if (version > after) this.#found.set(version, number);
+    }
+    return [...this.#found.keys()].sort((a, b) => a - b);
+  }
+
+  #reach(number: number, version: number): void {
+    if (number >= this.#versions.length) this.#grow(number + 1);
+    this.#size = Math.max(this.#size, number + 1);
+    this.version = Math.max(this.version, version);
   }
 
   #grow(rows: number): void {

@@ -1,0 +1,306 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { MonotonicMs, TenantIndex } from '../../src/core/index.ts';
+import type { Member, MemberState } from '../../src/gossip/index.ts';
+import { decide, take } from '../../src/limits/decide.ts';
+import { explain } from '../../src/limits/explain.ts';
+import { Attendance } from '../../src/limits/fleet/attendance.ts';
+import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { type Fleet, GAINS, type Share, shareByDemand } from '../../src/limits/fleet/share.ts';
+import { remainingOf } from '../../src/limits/headers.ts';
+import { LimitState } from '../../src/limits/state.ts';
+import { emptySnapshot, type RequestRate, type Tenant } from '../../src/tenants/index.ts';
+
+const LIMIT: RequestRate = { perSec: 100, burst: 10, credits: undefined, text: '100/s' };
+
+function tenantOf(index: number, requests: RequestRate | undefined = LIMIT, name = `tenant-${index}`): Tenant {
+  const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false };
+  const plan = { name: 'p', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' as const }], source: '' };
+  return {
+    ...{ id: name as Tenant['id'], index: index as TenantIndex, state: 'active', plan, allowance, timezone: 'UTC' },
+    ...{ labels: {}, claims: [], hosts: [], apiKeys: [], source: '' },
+  } as Tenant;
+}
+
+const memberOf = (slot: number, state: MemberState = 'alive', isListed: boolean | undefined = true): Member => ({
+  ...{ slot, state, isListed, name: `pod-${slot}`, incarnation: String(slot).padStart(16, '0') },
+  address: `10.0.0.${slot}:7946`,
+});
+
+/** Sidecars that hear of each other when told to; a slot of another is its place + 1, or less by one behind one's own. */
+class Fleets {
+  now = 1000;
+  readonly rates: FleetRates[];
+  readonly states: LimitState[];
+
+  constructor(count: number, partition: 'hold' | 'strict' | 'open' = 'hold') {
+    const clock = { now: () => this.now as MonotonicMs, wallMs: () => this.now };
+    this.rates = Array.from({ length: count }, () => new FleetRates({ clock, partition }));
+    this.states = this.rates.map((each) => new LimitState(each));
+    for (const [at, each] of this.rates.entries()) {
+      each.onMember(memberOf(0));
+      for (let other = 0; other < count; other++) if (other !== at) each.onMember(memberOf(this.slot(at, other)));
+    }
+  }
+
+  slot(at: number, other: number): number {
+    return other < at ? other + 1 : other;
+  }
+
+  request(at: number, tenant: Tenant, cost = 1): boolean {
+    const state = this.states[at] as LimitState;
+    const now = this.now as MonotonicMs;
+    state.claim(tenant, 1, now);
+    state.fleet?.offer(tenant, tenant.allowance.requests as RequestRate, cost);
+    const ask = { tenant, route: undefined, now, waitingAll: 0 };
+    const decided = decide(state, ask);
+    if (decided.kind === 'refuse') return false;
+    take(state, ask, decided);
+    return true;
+  }
+
+  /** Everybody hears everything of everybody. */
+  gossip(): void {
+    const bytes = new Uint8Array(100_000);
+    for (const [at, from] of this.rates.entries())
+      for (const [to, other] of this.rates.entries()) {
+        const slot = this.slot(to, at);
+        if (at === to) continue;
+        const after = other.version(slot);
+        const { offset, upTo } = from.write(0, after, bytes, 0, bytes.length);
+        if (upTo > after && !other.read(slot, after, upTo, bytes.subarray(0, offset))) throw new Error('refused');
+      }
+  }
+
+  /** `perSec` requests at each for so many seconds; how many each admitted. */
+  run(seconds: number, perSec: readonly number[], tenant: Tenant): number[] {
+    const admitted = perSec.map(() => 0);
+    for (let ms = 0; ms < seconds * 1000; ms += 1) {
+      this.now++;
+      for (const [at, rate] of perSec.entries())
+        if (Math.floor((ms * rate) / 1000) < Math.floor(((ms + 1) * rate) / 1000) && this.request(at, tenant))
+          (admitted[at] as number)++;
+      if (ms % TICK_MS === 0) {
+        for (const each of this.rates) each.tick();
+        this.gossip();
+      }
+    }
+    return admitted;
+  }
+}
+
+t.test('alone it is the limit itself, exactly', async (t) => {
+  const fleet = new Fleets(1);
+  const tenant = tenantOf(3);
+  let admitted = 0;
+  for (let i = 0; i < 50; i++) if (fleet.request(0, tenant)) admitted++;
+  t.equal(admitted, 10);
+  const [rates] = fleet.rates as [FleetRates];
+  t.equal(rates.rate(3 as TenantIndex, LIMIT), LIMIT);
+  t.equal(rates.level(3 as TenantIndex), undefined);
+  t.equal(rates.explain(3 as TenantIndex), undefined);
+  t.notOk(rates.canBorrow(3 as TenantIndex, 1));
+  t.notOk(rates.tick(), 'no time went by');
+  fleet.now += 100;
+  t.notOk(rates.tick());
+  t.equal(rates.version(0), 0, 'nobody to tell');
+});
+
+t.test('together they admit the limit, whoever is asked', async (t) => {
+  const fleet = new Fleets(4);
+  const tenant = tenantOf(0);
+  fleet.run(3, [150, 90, 30, 30], tenant);
+  const admitted = fleet.run(10, [150, 90, 30, 30], tenant);
+  const sum = admitted.reduce((all, each) => all + each, 0);
+  t.ok(Math.abs(sum - 1000) <= 20, `${sum} of 1000`);
+  t.ok(Math.abs((admitted[0] as number) / sum - 0.5) < 0.05, 'half of the requests, half of the limit');
+
+  // What is asked for moves, and the shares with it.
+  fleet.run(2, [30, 30, 90, 150], tenant);
+  const moved = fleet.run(5, [30, 30, 90, 150], tenant);
+  t.ok(Math.abs((moved[3] as number) / 500 - 0.5) < 0.06, `${moved}`);
+
+  const said = explain(fleet.states[0] as LimitState, emptySnapshot, tenant, { method: 'GET', path: '/' }, fleet.now);
+  t.match(said.fleet, { members: 4, peers: [{ name: 'pod-3' }, { name: 'pod-2' }, { name: 'pod-1' }] });
+  t.ok(Math.abs((said.fleet?.demand ?? 0) - 300) < 30);
+  t.equal(said.requests?.left, Math.round(100 * (said.fleet?.level ?? 0)) / 100);
+  t.match(remainingOf(fleet.states[0] as LimitState, tenant, undefined, fleet.now), /^"requests";r=\d+;t=\d/);
+});
+
+t.test('within the limit nothing is refused, wherever it is asked for, and a burst may be borrowed', async (t) => {
+  const fleet = new Fleets(4);
+  const tenant = tenantOf(0);
+  fleet.run(2, [20, 20, 20, 10], tenant);
+  const admitted = fleet.run(5, [20, 20, 20, 10], tenant);
+  t.same(admitted, [100, 100, 100, 50]);
+  const [first] = fleet.rates as [FleetRates];
+  t.ok(first.canBorrow(0 as TenantIndex, 1));
+  let burst = 0;
+  while (fleet.request(0, tenant)) burst++;
+  t.ok(burst > 3, `${burst} at once`);
+});
+
+t.test('demand that leaps is told at once, and idle limits cost nothing', async (t) => {
+  const fleet = new Fleets(2);
+  const tenant = tenantOf(0);
+  const [first] = fleet.rates as [FleetRates];
+  for (let i = 0; i < 40; i++) fleet.request(0, tenant);
+  fleet.now += 100;
+  t.ok(first.tick(), 'urgent');
+  t.ok(first.version(0) > 0);
+  const before = first.version(0);
+  for (let i = 0; i < 200; i++) {
+    fleet.now += 100;
+    t.notOk(first.tick());
+  }
+  t.ok(first.version(0) - before < 30, 'a few rows until nothing is asked for');
+  const silent = first.version(0);
+  fleet.now += 60_000;
+  first.tick();
+  t.equal(first.version(0), silent);
+});
+
+t.test('a limit that changes keeps what was spent; a tenant that goes is not the next one', async (t) => {
+  const fleet = new Fleets(2);
+  const tenant = tenantOf(0);
+  fleet.run(2, [200, 100], tenant);
+  const double = tenantOf(0, { ...LIMIT, perSec: 200, burst: 20, text: '200/s' });
+  fleet.run(2, [200, 100], double);
+  const admitted = fleet.run(5, [200, 100], double);
+  const sum = admitted.reduce((all, each) => all + each, 0);
+  t.ok(Math.abs(sum - 1000) < 30, `${sum} of 1000`);
+  const [state] = fleet.states as [LimitState];
+  state.forget(0 as TenantIndex, 2);
+  t.equal(state.fleet?.explain(0 as TenantIndex), undefined);
+  t.equal(state.fleet?.rate(0 as TenantIndex, LIMIT).perSec, 50, 'an equal share, before anything is known');
+  const other = tenantOf(0, LIMIT, 'another');
+  state.claim(other, 3, fleet.now);
+  state.fleet?.offer(other, LIMIT, 1);
+  t.match(state.fleet?.explain(0 as TenantIndex), { peers: [] });
+  t.equal(state.fleet?.explain(700 as TenantIndex), undefined);
+  t.notOk(state.fleet?.canBorrow(700 as TenantIndex, 1));
+});
+
+t.test('who leaves leaves its share; who comes does not bring one', async (t) => {
+  const fleet = new Fleets(3);
+  const tenant = tenantOf(0);
+  fleet.run(3, [100, 100, 100], tenant);
+  const [first, second] = fleet.rates as [FleetRates, FleetRates];
+  t.equal(first.members, 3);
+  for (const [at, each] of [first, second].entries()) {
+    each.onMember(memberOf(fleet.slot(at, 2), 'left'));
+    t.equal(each.members, 2);
+  }
+  fleet.run(1, [100, 100, 0], tenant);
+  const admitted = fleet.run(5, [100, 100, 0], tenant);
+  const sum = admitted.reduce((all, each) => all + each, 0);
+  t.ok(Math.abs(sum - 500) < 25, `${sum} of 500`);
+  first.onForgotten(2);
+  first.onForgotten(2);
+  t.equal(first.members, 2);
+  t.equal(first.version(2), 0);
+  t.notOk(first.read(2, 0, 1, new Uint8Array(0)), 'who is forgotten says nothing');
+  t.same(first.write(2, 0, new Uint8Array(9), 3, 9), { offset: 3, upTo: 0 });
+  t.equal(first.admittedBy(1, 'tenant-0') > 0, true);
+  t.equal(first.admittedBy(0, 'tenant-0') > 0, true);
+  t.same([first.admittedBy(1, 'nobody'), first.admittedBy(9, 'tenant-0')], [0, 0]);
+  t.notOk(first.read(1, first.version(1), first.version(1) + 1, Uint8Array.of(1)), 'malformed');
+
+  // Rows of one that is back are not new spending.
+  first.onMember(memberOf(2, 'dead'));
+  t.equal(first.members, 2);
+});
+
+t.test('cut off from all it takes its part, and no more', async (t) => {
+  const fleet = new Fleets(1);
+  const [rates] = fleet.rates as [FleetRates];
+  rates.follow({ expected: 5, isIsolated: true });
+  fleet.now += 100;
+  rates.tick();
+  const tenant = tenantOf(0);
+  fleet.run(2, [100], tenant);
+  const [admitted] = fleet.run(5, [100], tenant) as [number];
+  t.ok(Math.abs(admitted - 100) < 15, `${admitted} of a fifth of 500`);
+});
+
+t.test('requests of tenants that are known elsewhere only are not reckoned with', async (t) => {
+  const fleet = new Fleets(2);
+  const here = tenantOf(0);
+  const there = tenantOf(1);
+  fleet.run(1, [0, 150], there);
+  const [first] = fleet.rates as [FleetRates];
+  fleet.run(1, [50, 0], here);
+  t.equal(first.explain(1 as TenantIndex), undefined);
+  t.ok(fleet.request(0, there));
+  t.match(first.explain(1 as TenantIndex), { peers: [{ name: 'pod-1' }] });
+});
+
+t.test('who counts: few that vanish have crashed, many are behind a cut', async (t) => {
+  const now = 0;
+  const of = (policy: 'hold' | 'strict' | 'open', count = 10): Attendance => {
+    const attendance = new Attendance(policy);
+    for (let slot = 1; slot < count; slot++) attendance.note(memberOf(slot), now);
+    return attendance;
+  };
+  const counted = (attendance: Attendance, at = now): number =>
+    Array.from({ length: 30 }, (_, slot) => attendance.isCounted(slot, at)).filter(Boolean).length;
+  for (const policy of ['hold', 'strict', 'open'] as const) {
+    const one = of(policy);
+    one.note(memberOf(1, 'suspect'), now);
+    t.equal(counted(one), 8, 'one is not waited for');
+    t.equal(one.part(10, false, now), 1);
+    t.equal(one.part(10, true, now), 0.1, 'isolated');
+  }
+  const dead = (attendance: Attendance, many: number): void => {
+    for (let slot = 1; slot <= many; slot++) attendance.note(memberOf(slot, 'dead'), now);
+  };
+  const hold = of('hold');
+  dead(hold, 4);
+  t.equal(counted(hold), 9, 'behind a cut: they go on');
+  t.equal(hold.part(10, false, now), 1);
+  t.equal(counted(hold, now + 300_001), 5, 'for five minutes');
+  t.equal(hold.part(10, false, now + 300_001), 0.6);
+  hold.note(memberOf(1, 'dead', false), now);
+  t.equal(counted(hold), 8, 'the service says that one is gone');
+  for (let slot = 2; slot <= 4; slot++) hold.forget(slot, now);
+  t.equal(counted(hold), 5);
+
+  const strict = of('strict');
+  dead(strict, 4);
+  t.same([counted(strict), strict.part(10, false, now)], [5, 0.6]);
+  const open = of('open');
+  dead(open, 4);
+  t.same([counted(open), open.part(10, false, now)], [5, 1]);
+  const two = of('hold', 2);
+  dead(two, 1);
+  t.equal(counted(two), 1, 'of two, nobody knows which one is cut off');
+});
+
+t.test('shares: of the same knowledge they sum to the limit, and what is corrected is bounded', async () => {
+  const rule = shareByDemand();
+  fc.assert(
+    fc.property(
+      fc.array(fc.double({ min: 0, max: 500, noNaN: true }), { minLength: 2, maxLength: 60 }),
+      fc.double({ min: 1, max: 1000, noNaN: true }),
+      fc.double({ min: -1, max: 1, noNaN: true }),
+      (demands, perSec, fill) => {
+        const demand = demands.reduce((sum, each) => sum + each, 0);
+        const burst = Math.max(1, perSec / 10);
+        let sum = 0;
+        for (const demandHere of demands) {
+          const share: Share = { perSec: 0, burst: 0, borrow: 0 };
+          const fleet: Fleet = {
+            ...{ perSec, burst, members: demands.length, demandHere, demand },
+            ...{ admitted: perSec / 10, seconds: 0.1 },
+          };
+          const state = { level: fill * burst, integral: 0 };
+          rule.take(fleet, state, share);
+          if (share.burst < 1 || share.borrow < 0 || state.level > burst) return false;
+          sum += share.perSec;
+        }
+        const most = 1 + GAINS.integralMax + Math.max(GAINS.surplus, GAINS.surplusWithin);
+        return sum <= most * perSec * (1 + 1e-6) + 1e-3;
+      },
+    ),
+  );
+});
