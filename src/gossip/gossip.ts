@@ -19,7 +19,7 @@ import { Health } from './health.ts';
 import type { Keyring } from './keyring.ts';
 import type { Member } from './member.ts';
 import { Membership } from './membership.ts';
-import { KIND } from './messages.ts';
+import { HEAD_BYTES, KIND } from './messages.ts';
 import { registerMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { OwnTimers } from './own-timers.ts';
@@ -127,7 +127,7 @@ export class Gossip {
       health,
       unitMs: settings.suspicionMs,
       count: () => roster.count,
-      onDead: (peer) => this.#membership.bury(peer),
+      onDead: (peer) => this.#onOverdue(peer),
     });
     this.#membership = new Membership({
       clock,
@@ -153,7 +153,7 @@ export class Gossip {
       settings,
       lagMs: options.lagMs ?? (() => 0),
       knock: (target, done) => this.#knock(target, done),
-      onFailed: (target) => this.#membership.suspect(target),
+      onFailed: (target) => (target.isOverdue ? this.#membership.bury(target) : this.#membership.suspect(target)),
     });
     this.#exchange = new Exchange({
       clock,
@@ -287,21 +287,20 @@ export class Gossip {
     const reader = new Reader(opened.payload);
     const kind = reader.u8();
     const sender = kind === KIND.ping ? this.#senderOfPing(opened) : this.#roster.of(opened.incarnation);
-    if (sender === undefined) {
-      // An ack of who took over an address introduces itself as well; anyone else is learnt by a ping or a stream.
-      if (kind === KIND.ack) this.#learnRest(reader, 4);
-      else this.counts.refused.unknown++;
-      return;
+    // An ack of who took over an address introduces itself as well; anyone else is learnt by a ping or a stream.
+    if (sender === undefined && kind !== KIND.ack) return void this.counts.refused.unknown++;
+    if (sender !== undefined) this.#heard(sender);
+    const isKnownKind = kind === KIND.rows || HEAD_BYTES[kind] !== undefined;
+    if (!isKnownKind) return void this.counts.refused.malformed++;
+    if (kind === KIND.rows && sender !== undefined) this.#exchange.onRows(sender, reader);
+    // What is told is learnt first, so that the answer already refutes what is said of us.
+    const records = new Reader(opened.payload, reader.offset + (HEAD_BYTES[kind] ?? 0));
+    while (records.hasMore) {
+      const belief = readRecord(records);
+      if (belief !== undefined) this.#membership.learn(belief);
     }
-    this.#heard(sender);
-    if (kind === KIND.ping) this.#prober.onPing(sender, reader);
-    else if (kind === KIND.ack) this.#prober.onAck(sender, reader);
-    else if (kind === KIND.ask) this.#prober.onAsk(sender, reader);
-    else if (kind === KIND.relayed) this.#prober.onRelayed(sender, reader);
-    else if (kind === KIND.nack) this.#prober.onNack(sender, reader);
-    else if (kind === KIND.rows) this.#exchange.onRows(sender, reader);
-    else reader.isBroken = true;
-    this.#learnRest(reader, 0);
+    if (records.isBroken || reader.isBroken) return void this.counts.refused.malformed++;
+    if (kind !== KIND.rows && sender !== undefined) this.#prober.on(kind, sender, reader);
   }
 
   /** A ping introduces its sender: its record comes first. */
@@ -313,16 +312,6 @@ export class Gossip {
     const belief = readRecord(reader);
     if (belief?.incarnation === incarnation) this.#membership.learn(belief);
     return this.#roster.of(incarnation);
-  }
-
-  /** Records run to the end of a frame. */
-  #learnRest(reader: Reader, skip: number): void {
-    reader.raw(skip);
-    while (reader.hasMore) {
-      const belief = readRecord(reader);
-      if (belief !== undefined) this.#membership.learn(belief);
-    }
-    if (reader.isBroken) this.counts.refused.malformed++;
   }
 
   #onRequest(bytes: Uint8Array): Uint8Array | undefined {
@@ -389,7 +378,14 @@ export class Gossip {
   /** Others doubt it: it hears of that from us, and some of us look for themselves. */
   #onSuspected(peer: Peer): void {
     this.#prober.ping(peer);
-    if (this.#options.random.float() * this.#roster.count < CONFIRMING) this.#prober.probe(peer);
+    const isChosen = this.#options.random.float() * this.#roster.count < CONFIRMING;
+    if (isChosen || this.#prober.hasWay) this.#prober.probe(peer);
+  }
+
+  /** It did not refute. Where somebody reaches whom we do not, its word may be lost between us: one more look. */
+  #onOverdue(peer: Peer): void {
+    peer.isOverdue = true;
+    if (!this.#prober.hasWay || !this.#prober.probe(peer)) this.#membership.bury(peer);
   }
 
   #onForgotten(peer: Peer): void {
