@@ -68,11 +68,13 @@ export class Exchange {
     this.wake();
   }
 
-  /** Something changed: exchanges stay fast for a while. */
+  /** Something changed: exchanges stay fast for a while, and the first after a rest follows at once. */
   wake(): void {
     const { clock, settings } = this.#options;
-    this.#activeUntilMs = clock.now() + settings.activeMs;
-    this.#turnBy(clock.now() + settings.exchangeMs);
+    const now = clock.now();
+    const delayMs = now < this.#activeUntilMs ? settings.exchangeMs : settings.nudgeMs;
+    this.#activeUntilMs = now + settings.activeMs;
+    this.#turnBy(now + delayMs);
   }
 
   /** Something changed that cannot wait: at most one turn every `nudgeMs`. */

@@ -297,7 +297,7 @@ export class Gossip {
     const records = new Reader(opened.payload, reader.offset + (HEAD_BYTES[kind] ?? 0));
     while (records.hasMore) {
       const belief = readRecord(records);
-      if (belief !== undefined) this.#membership.learn(belief);
+      if (belief !== undefined) this.#membership.learnFrom(sender, belief);
     }
     if (records.isBroken || reader.isBroken) return void this.counts.refused.malformed++;
     if (kind !== KIND.rows && sender !== undefined) this.#prober.on(kind, sender, reader);
@@ -320,7 +320,7 @@ export class Gossip {
     const opened = this.#seal.openRequest(bytes);
     if (opened === undefined) return undefined;
     const reader = new Reader(opened.payload);
-    const payload = this.#sync.answer(reader.u8(), reader);
+    const payload = this.#sync.answer(reader.u8(), reader, opened.incarnation);
     const sender = this.#roster.of(opened.incarnation);
     if (sender !== undefined) this.#heard(sender);
     if (payload === undefined) {

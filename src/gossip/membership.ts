@@ -41,6 +41,17 @@ export class Membership {
     this.#options = options;
   }
 
+  /**
+   * What a frame of `sender` says. Who is not there itself has no say about others: cut off, it takes all of them for dead. It hears that from us,
+   * and once it refuted it is listened to again.
+   */
+  learnFrom(sender: Peer | undefined, belief: Belief): void {
+    const isAccusation = belief.state === 'suspect' || belief.state === 'dead';
+    if (isAccusation && sender?.isReachable !== true && belief.incarnation !== this.#options.roster.self.incarnation)
+      return;
+    this.learn(belief);
+  }
+
   learn(belief: Belief): void {
     const { roster, rumours, suspicions } = this.#options;
     const peer = roster.of(belief.incarnation);

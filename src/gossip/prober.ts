@@ -91,10 +91,11 @@ export class Prober {
     return health.widened(Math.min(most, ms));
   }
 
-  /** Probes one now; false when it is being probed, or too many are. */
+  /** Probes one now; false when too many are being probed, and there will be no verdict. */
   probe(target: Peer): boolean {
     const { clock, timers, health, settings } = this.#options;
-    if (this.#running.size >= PROBES_MAX || this.#isProbed(target) || !target.isReachable) return false;
+    if (this.#isProbed(target)) return true;
+    if (this.#running.size >= PROBES_MAX || !target.isReachable) return false;
     const id = this.#newId();
     const probe: Probe = { id, target, startedMs: clock.now(), timers: [], asked: new Set(), silent: new Set() };
     this.#running.set(id, probe);
