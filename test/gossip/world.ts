@@ -1,4 +1,5 @@
 /** A cluster in one process, on virtual time. */
+import type { Random } from '../../src/core/index.ts';
 import { Gossip, type GossipSettings, type Keyring, type Member, staticSeeds } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
 import { FAIR, SimNet, type SimTransport, type Weather } from '../helpers/sim-net.ts';
@@ -21,6 +22,7 @@ export interface NodeOptions {
   readonly seeds?: Seeds;
   readonly settings?: Partial<GossipSettings>;
   readonly lagMs?: () => number;
+  readonly incarnation?: string;
 }
 
 export class World {
@@ -43,10 +45,16 @@ export class World {
     const process = new SimProcess(this.time);
     const transport = this.net.transport(process, address);
     const rows = new Rows();
+    const random = this.random.fork();
+    const { incarnation } = options;
+    const chosen: Random = {
+      hex: (bytes) => (bytes === 8 && incarnation !== undefined ? incarnation : random.hex(bytes)),
+      float: () => random.float(),
+    };
     const gossip = new Gossip({
       clock: process,
       timers: process,
-      random: this.random.fork(),
+      random: chosen,
       transport,
       delegate: rows,
       name: options.name ?? `pod-${this.nodes.length + 1}`,
