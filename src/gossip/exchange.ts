@@ -184,15 +184,13 @@ export class Exchange {
     const { delegate } = this.#options;
     const countAt = writer.offset;
     writer.u8(0);
+    // At most 97 of 12 bytes fit.
     let count = 0;
     const rest: Lack[] = [];
     for (let i = 0; i < lacks.length; i++) {
       const lack = lacks[i] as Lack;
       const part = Math.max(DELTA_BYTES_MIN, Math.floor((end - writer.offset) / (lacks.length - i)));
-      const upTo =
-        count < 0x7f
-          ? writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part))
-          : lack.after;
+      const upTo = writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part));
       if (upTo > lack.after) count++;
       lack.after = upTo;
       if (upTo < delegate.version(lack.origin.slot)) rest.push(lack);

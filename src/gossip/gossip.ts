@@ -83,7 +83,10 @@ export class Gossip {
   readonly #sync: Sync;
   readonly #seeker: Seeker;
   #heardMs: number;
+  #doubtedMs = Number.NEGATIVE_INFINITY;
+  /** Syncs that went through, and those on their way. */
   #synced = 0;
+  #syncing = 0;
   #looks = 0;
   #onReady: (() => void) | undefined;
   #wasIsolated = false;
@@ -229,10 +232,7 @@ export class Gossip {
     this.#prober.start();
     this.#exchange.start();
     this.#every(SWEEP_MS, () => this.#sweep());
-    this.#every(this.#settings.syncMs, () => {
-      const [peer] = this.#roster.sample(1);
-      if (peer !== undefined) this.#syncWith(peer.address, () => {});
-    });
+    this.#every(this.#settings.syncMs, () => this.#syncWithAny());
     this.#seeker.look();
   }
 
@@ -354,11 +354,18 @@ export class Gossip {
   }
 
   #syncWith(address: string, done: (isDone: boolean, incarnation: string) => void): void {
+    this.#syncing++;
     this.#sync.run(address, (isDone, incarnation) => {
+      this.#syncing--;
       if (isDone && incarnation !== this.#roster.self.incarnation) this.#synced++;
-      this.#checkReady();
       done(isDone, incarnation);
+      this.#checkReady();
     });
+  }
+
+  #syncWithAny(): void {
+    const [peer] = this.#roster.sample(1);
+    if (peer !== undefined) this.#syncWith(peer.address, () => {});
   }
 
   #heard(sender: Peer): void {
@@ -411,14 +418,18 @@ export class Gossip {
     const others = this.#roster.reachable.length;
     const isNobodyThere =
       others === 0 && (this.#looks >= LOOKS_ENOUGH || (this.#looks === 1 && this.#seeker.isNobodyListed));
-    if (this.#synced === 0 ? !isNobodyThere : this.#synced < Math.min(PEERS_ENOUGH, others)) return;
-    const ready = this.#onReady;
-    this.#onReady = undefined;
-    ready?.();
+    if (this.#synced === 0 ? isNobodyThere : this.#synced >= Math.min(PEERS_ENOUGH, others)) {
+      const ready = this.#onReady;
+      this.#onReady = undefined;
+      ready?.();
+    } else if (this.#synced > 0 && this.#syncing === 0) this.#syncWithAny();
   }
 
   #doubtOurselves(lateMs: number): void {
-    this.#health.worsen(1);
+    const now = this.#clock.now();
+    // Once a stall, however many timers it made late.
+    if (now - this.#doubtedMs >= this.#settings.probeMs) this.#health.worsen(1);
+    this.#doubtedMs = now;
     if (lateMs < PAUSE_MS) return;
     this.#log.warn('gossip.paused', { lateMs });
     this.#prober.abandon();
@@ -430,6 +441,7 @@ export class Gossip {
     if (isIsolated !== this.#wasIsolated)
       this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
     this.#wasIsolated = isIsolated;
+    if (this.#onReady !== undefined) this.#checkReady();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();
   }
