@@ -37,8 +37,12 @@ const DOOM_MS = 1000;
 export class Membership {
   readonly #options: MembershipOptions;
 
+  /** When anybody was heard last; at first, when we began to listen. */
+  heardMs: number;
+
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.heardMs = options.clock.now();
   }
 
   /**
@@ -78,8 +82,11 @@ export class Membership {
   /** A frame of its own came. The first one proves who holds the address now (consul#2430: an address is no identity). */
   heard(peer: Peer): void {
     const { clock, roster } = this.#options;
+    // Over a stream we may have met ourselves.
+    if (peer === roster.self) return;
     const isFirst = peer.heardMs === undefined;
-    peer.heardMs = clock.now();
+    this.heardMs = clock.now();
+    peer.heardMs = this.heardMs;
     if (!isFirst || !peer.isReachable) return;
     // Once a pair: two that are configured with one address would bury each other for ever.
     for (const each of roster.reachable.filter((other) => other.address === peer.address && other !== peer))

@@ -1,6 +1,8 @@
 /** Corners of the protocol, against a peer that is moved by hand. */
 import t from 'tap';
 import { systemTimers } from '../../src/core/index.ts';
+import { Writer } from '../../src/gossip/bytes.ts';
+import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { type Delegate, Gossip, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
 import { KIND } from '../../src/gossip/messages.ts';
@@ -10,6 +12,7 @@ import { Suspicions, suspicionMs } from '../../src/gossip/suspicions.ts';
 import { createMetrics } from '../../src/telemetry/index.ts';
 import { SeededRandom, SimProcess } from '../helpers/sim-time.ts';
 import { Puppet, payload } from './puppet.ts';
+import { Rows } from './rows.ts';
 import { accusations, isComplete, isConverged, type Node, stateOf, World } from './world.ts';
 
 const NOBODY = '0000000000000000';
@@ -207,6 +210,30 @@ t.test('a crash is found while links are broken, by one more look', async (t) =>
   const others = nodes.filter((each) => each !== victim);
   t.ok(world.until(() => others.every((each) => stateOf(victim, each) === 'dead'), 6000) !== undefined);
   t.equal(accusations(others, 'dead'), 0);
+});
+
+t.test('the one member that connected two others crashes', async (t) => {
+  const world = new World(20);
+  const nodes = world.cluster(3);
+  const [first, bridge, third] = nodes as [Node, Node, Node];
+  world.net.cut([first.transport.address], [third.transport.address]);
+  world.time.run(10_000);
+  t.equal(accusations(nodes, 'dead'), 0);
+  world.crash(bridge);
+  t.ok(world.until(() => stateOf(bridge, first) === 'dead' && stateOf(third, first) === 'dead', 20_000) !== undefined);
+});
+
+t.test('a delta is not begun where nothing fits', async (t) => {
+  const writer = new Writer(200);
+  const rows = new Rows();
+  for (let i = 0; i < 20; i++) rows.say(i, i);
+  const self = new Peer(0, { incarnation: NOBODY, name: 'a', address: 'a:1' });
+  t.equal(writeDelta(writer, rows, self, 0, 60), 0);
+  t.equal(writer.offset, 0);
+  t.equal(writeDelta(writer, rows, self, 20, 200), 20, 'nothing is newer');
+  t.equal(writer.offset, 0);
+  t.equal(writeDelta(writer, rows, self, 5, 100), 12, 'as many rows as fit');
+  t.equal(writer.offset, 8 + 3 + 7 * 9);
 });
 
 t.test('a suspicion that is not there cannot be hastened', async (t) => {

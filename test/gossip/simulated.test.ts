@@ -187,6 +187,7 @@ t.test('who leaves is known to have left everywhere within a second, with its la
     );
     t.ok(world.until(() => others.every((each, i) => each.rows.version(slots[i] as number) === 1), 3000) !== undefined);
     world.time.run(10_000);
+    t.equal(calls, 1);
     t.equal(others.filter((each) => each.rows.events.some((event) => event.state === 'dead')).length, 0);
   }
 });
