@@ -236,6 +236,25 @@ t.test('a delta is not begun where nothing fits', async (t) => {
   t.equal(writer.offset, 8 + 3 + 7 * 9);
 });
 
+t.test('a delta that does not continue what is held never reaches the delegate', async (t) => {
+  const { world, node, puppet } = withPuppet(21);
+  const delta = (after: number, upTo: number): Buffer =>
+    Buffer.concat([
+      payload(KIND.rows),
+      Buffer.from([0, 0, 1]),
+      Buffer.from(puppet.incarnation, 'hex'),
+      Buffer.from([after, upTo, 0]),
+    ]);
+  node.rows.isRefusing = true;
+  puppet.send(node, delta(1, 2));
+  puppet.send(node, delta(0, 0));
+  world.time.run(20);
+  t.equal(node.gossip.counts.refusedDeltas, 0);
+  puppet.send(node, delta(0, 1));
+  world.time.run(20);
+  t.equal(node.gossip.counts.refusedDeltas, 1);
+});
+
 t.test('a suspicion that is not there cannot be hastened', async (t) => {
   const process = new SimProcess(new World(19).time);
   const dead: Peer[] = [];
