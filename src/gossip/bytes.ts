@@ -56,11 +56,13 @@ export const VARINT_BYTES_MAX = 8;
 /** Reads what others sent: beyond the end, or a number too large, breaks it, and a broken reader yields zeros. */
 export class Reader {
   readonly bytes: Buffer;
-  offset = 0;
-  isBroken = false;
+  offset: number;
+  isBroken: boolean;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, offset = 0) {
     this.bytes = bytes;
+    this.offset = offset;
+    this.isBroken = offset > bytes.length;
   }
 
   /** Whether anything is left to read. */

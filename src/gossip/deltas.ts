@@ -16,7 +16,7 @@ export function writeDelta(writer: Writer, delegate: Delegate, origin: Peer, aft
   const body = start + HEAD_BYTES_MAX;
   if (end - start < DELTA_BYTES_MIN) return after;
   const written = delegate.write(origin.slot, after, writer.bytes, body, end);
-  if (written.offset <= body || written.upTo <= after) return after;
+  if (written.offset === body) return after;
   writer.incarnation(origin.incarnation);
   writer.varint(after);
   writer.varint(written.upTo);

@@ -70,11 +70,13 @@ export class Exchange {
     this.wake();
   }
 
-  /** Something changed: exchanges stay fast for a while. */
+  /** Something changed: exchanges stay fast for a while, and the first after a rest follows at once. */
   wake(): void {
     const { clock, settings } = this.#options;
-    this.#activeUntilMs = clock.now() + settings.activeMs;
-    this.#turnBy(clock.now() + settings.exchangeMs);
+    const now = clock.now();
+    const delayMs = now < this.#activeUntilMs ? settings.exchangeMs : settings.nudgeMs;
+    this.#activeUntilMs = now + settings.activeMs;
+    this.#turnBy(now + delayMs);
   }
 
   /** Something changed that cannot wait: at most one turn every `nudgeMs`, here and wherever it is heard of. */
@@ -201,15 +203,13 @@ export class Exchange {
     const { delegate } = this.#options;
     const countAt = writer.offset;
     writer.u8(0);
+    // At most 97 of 12 bytes fit.
     let count = 0;
     const rest: Lack[] = [];
     for (let i = 0; i < lacks.length; i++) {
       const lack = lacks[i] as Lack;
       const part = Math.max(DELTA_BYTES_MIN, Math.floor((end - writer.offset) / (lacks.length - i)));
-      const upTo =
-        count < 0x7f
-          ? writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part))
-          : lack.after;
+      const upTo = writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part));
       if (upTo > lack.after) count++;
       lack.after = upTo;
       if (upTo < delegate.version(lack.origin.slot)) rest.push(lack);

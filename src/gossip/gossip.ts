@@ -10,23 +10,22 @@
  */
 import type { Clock, Random, Timers } from '../core/index.ts';
 import { type Log, type Metrics, silentLog } from '../telemetry/index.ts';
-import { readRecord } from './belief.ts';
-import { Reader } from './bytes.ts';
+import { Caller } from './caller.ts';
 import { type Counts, newCounts } from './counts.ts';
 import type { Delegate } from './delegate.ts';
 import { Exchange } from './exchange.ts';
 import { Health } from './health.ts';
+import { Inbox } from './inbox.ts';
 import type { Keyring } from './keyring.ts';
 import type { Member } from './member.ts';
 import { Membership } from './membership.ts';
-import { KIND } from './messages.ts';
 import { registerMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { OwnTimers } from './own-timers.ts';
 import { Prober } from './prober.ts';
 import { type Peer, Roster } from './roster.ts';
 import { Rumours } from './rumours.ts';
-import { type Opened, Seal } from './seal.ts';
+import { Seal } from './seal.ts';
 import type { Seeds } from './seeds.ts';
 import { Seeker } from './seeker.ts';
 import { DEFAULT_SETTINGS, type GossipSettings } from './settings.ts';
@@ -74,16 +73,18 @@ export class Gossip {
   readonly #timers: OwnTimers;
   readonly #roster: Roster;
   readonly #health = new Health();
-  readonly #seal: Seal;
-  readonly #outbox: Outbox;
   readonly #suspicions: Suspicions;
   readonly #membership: Membership;
   readonly #prober: Prober;
   readonly #exchange: Exchange;
   readonly #sync: Sync;
+  readonly #inbox: Inbox;
+  readonly #caller: Caller;
   readonly #seeker: Seeker;
-  #heardMs: number;
+  #doubtedMs = Number.NEGATIVE_INFINITY;
+  /** Syncs that went through, and those on their way. */
   #synced = 0;
+  #syncing = 0;
   #looks = 0;
   #onReady: (() => void) | undefined;
   #wasIsolated = false;
@@ -103,8 +104,7 @@ export class Gossip {
     const incarnation = random.hex(8);
     const roster = (this.#roster = new Roster({ incarnation, name, address: transport.address }, clock, random));
     const rumours = new Rumours();
-    this.#heardMs = clock.now();
-    this.#seal = new Seal({
+    const seal = new Seal({
       clock,
       cluster,
       incarnation,
@@ -112,24 +112,24 @@ export class Gossip {
       addressOf: (of) => roster.of(of)?.address,
       onRefused: (reason) => void counts.refused[reason]++,
     });
-    const outbox = (this.#outbox = new Outbox({
+    const outbox = new Outbox({
       clock,
       transport,
       roster,
       rumours,
-      seal: this.#seal,
+      seal,
       counts,
       egressBytesPerSec: settings.egressBytesPerSec,
-    }));
+    });
     this.#suspicions = new Suspicions({
       clock,
       timers,
       health,
       unitMs: settings.suspicionMs,
       count: () => roster.count,
-      onDead: (peer) => this.#membership.bury(peer),
+      onDead: (peer) => this.#onOverdue(peer),
     });
-    this.#membership = new Membership({
+    const membership = (this.#membership = new Membership({
       clock,
       roster,
       rumours,
@@ -142,8 +142,8 @@ export class Gossip {
         onForgotten: (peer) => this.#onForgotten(peer),
         onFull: () => void counts.overfull++,
       },
-    });
-    this.#prober = new Prober({
+    }));
+    const prober = (this.#prober = new Prober({
       clock,
       timers,
       random,
@@ -152,10 +152,10 @@ export class Gossip {
       outbox,
       settings,
       lagMs: options.lagMs ?? (() => 0),
-      knock: (target, done) => this.#knock(target, done),
-      onFailed: (target) => this.#membership.suspect(target),
-    });
-    this.#exchange = new Exchange({
+      knock: (target, done) => this.#caller.knock(target, done),
+      onFailed: (target) => (target.isOverdue ? this.#membership.bury(target) : this.#membership.suspect(target)),
+    }));
+    const exchange = (this.#exchange = new Exchange({
       clock,
       timers,
       roster,
@@ -167,15 +167,25 @@ export class Gossip {
       patienceMs: (peer) => this.#prober.patienceMs(peer),
       // Whom only others reach is silent towards us anyway.
       onSilent: (peer) => void (peer.via === undefined && this.#prober.probe(peer)),
-    });
-    this.#sync = new Sync({
+    }));
+    const sync = (this.#sync = new Sync({
       clock,
       roster,
-      membership: this.#membership,
+      membership,
       delegate,
       counts,
-      ask: (address, payload, done) => this.#ask(address, payload, done),
+      ask: (address, payload, done) => this.#caller.ask(address, payload, done),
       onAdvanced: (origin) => this.#exchange.advanced(origin),
+    }));
+    this.#inbox = new Inbox({ seal, roster, membership, prober, exchange, sync, outbox, counts });
+    this.#caller = new Caller({
+      transport,
+      seal,
+      roster,
+      membership,
+      outbox,
+      counts,
+      isClosed: () => this.#closed !== undefined,
     });
     this.#seeker = new Seeker({
       timers,
@@ -201,7 +211,7 @@ export class Gossip {
 
   /** No peer was heard for 10 s although some are expected. */
   get isIsolated(): boolean {
-    return this.expected > 1 && this.#clock.now() - this.#heardMs >= this.#settings.isolatedMs;
+    return this.expected > 1 && this.#clock.now() - this.#membership.heardMs >= this.#settings.isolatedMs;
   }
 
   /** How many members are expected, ourselves included: the listed addresses, or the members known that did not leave. */
@@ -222,17 +232,16 @@ export class Gossip {
   start(done: () => void): void {
     this.#onReady = done;
     this.#options.transport.listen({
-      datagram: (bytes, from) => this.#onDatagram(bytes, from),
-      request: (bytes) => this.#onRequest(bytes),
+      datagram: (bytes, from) => {
+        if (this.#closed === undefined) this.#inbox.datagram(bytes, from);
+      },
+      request: (bytes) => (this.#closed === undefined ? this.#inbox.request(bytes) : undefined),
     });
     this.#options.delegate.onMember(this.#roster.self);
     this.#prober.start();
     this.#exchange.start();
     this.#every(SWEEP_MS, () => this.#sweep());
-    this.#every(this.#settings.syncMs, () => {
-      const [peer] = this.#roster.sample(1);
-      if (peer !== undefined) this.#syncWith(peer.address, () => {});
-    });
+    this.#every(this.#settings.syncMs, () => this.#syncWithAny());
     this.#seeker.look();
   }
 
@@ -279,103 +288,19 @@ export class Gossip {
     });
   }
 
-  #onDatagram(bytes: Uint8Array, from: string): void {
-    if (this.#closed !== undefined) return;
-    this.counts.receivedBytes += bytes.length;
-    const opened = this.#seal.openDatagram(bytes, from);
-    if (opened === undefined) return;
-    const reader = new Reader(opened.payload);
-    const kind = reader.u8();
-    const sender = kind === KIND.ping ? this.#senderOfPing(opened) : this.#roster.of(opened.incarnation);
-    if (sender === undefined) {
-      // An ack of who took over an address introduces itself as well; anyone else is learnt by a ping or a stream.
-      if (kind === KIND.ack) this.#learnRest(reader, 4);
-      else this.counts.refused.unknown++;
-      return;
-    }
-    this.#heard(sender);
-    if (kind === KIND.ping) this.#prober.onPing(sender, reader);
-    else if (kind === KIND.ack) this.#prober.onAck(sender, reader);
-    else if (kind === KIND.ask) this.#prober.onAsk(sender, reader);
-    else if (kind === KIND.relayed) this.#prober.onRelayed(sender, reader);
-    else if (kind === KIND.nack) this.#prober.onNack(sender, reader);
-    else if (kind === KIND.rows) this.#exchange.onRows(sender, reader);
-    else reader.isBroken = true;
-    this.#learnRest(reader, 0);
-  }
-
-  /** A ping introduces its sender: its record comes first. */
-  #senderOfPing({ incarnation, payload }: Opened): Peer | undefined {
-    const known = this.#roster.of(incarnation);
-    if (known !== undefined) return known;
-    const reader = new Reader(payload);
-    reader.raw(1 + 4 + 8);
-    const belief = readRecord(reader);
-    if (belief?.incarnation === incarnation) this.#membership.learn(belief);
-    return this.#roster.of(incarnation);
-  }
-
-  /** Records run to the end of a frame. */
-  #learnRest(reader: Reader, skip: number): void {
-    reader.raw(skip);
-    while (reader.hasMore) {
-      const belief = readRecord(reader);
-      if (belief !== undefined) this.#membership.learn(belief);
-    }
-    if (reader.isBroken) this.counts.refused.malformed++;
-  }
-
-  #onRequest(bytes: Uint8Array): Uint8Array | undefined {
-    if (this.#closed !== undefined) return undefined;
-    this.counts.receivedBytes += bytes.length;
-    const opened = this.#seal.openRequest(bytes);
-    if (opened === undefined) return undefined;
-    const reader = new Reader(opened.payload);
-    const payload = this.#sync.answer(reader.u8(), reader);
-    const sender = this.#roster.of(opened.incarnation);
-    if (sender !== undefined) this.#heard(sender);
-    if (payload === undefined) {
-      this.counts.refused.malformed++;
-      return undefined;
-    }
-    const answer = this.#seal.seal(payload, bytes);
-    this.#outbox.spend(answer.length);
-    return answer;
-  }
-
-  #ask(address: string, payload: Uint8Array, done: (answer: Reader | undefined, incarnation: string) => void): void {
-    const request = this.#seal.seal(payload);
-    this.#outbox.spend(request.length);
-    this.#options.transport.request(address, request, (answer) => {
-      if (this.#closed !== undefined) return;
-      this.counts.receivedBytes += answer?.length ?? 0;
-      const opened = answer === undefined ? undefined : this.#seal.openAnswer(answer, request);
-      if (opened === undefined) return done(undefined, '');
-      done(new Reader(opened.payload), opened.incarnation);
-      const sender = this.#roster.of(opened.incarnation);
-      if (sender !== undefined) this.#heard(sender);
-    });
-  }
-
-  #knock(target: Peer, done: (isThere: boolean) => void): void {
-    const payload = Buffer.concat([Uint8Array.of(KIND.knock), Buffer.from(target.incarnation, 'hex')]);
-    this.#ask(target.address, payload, (answer, incarnation) =>
-      done(answer?.u8() === KIND.yes && incarnation === target.incarnation),
-    );
-  }
-
   #syncWith(address: string, done: (isDone: boolean, incarnation: string) => void): void {
+    this.#syncing++;
     this.#sync.run(address, (isDone, incarnation) => {
+      this.#syncing--;
       if (isDone && incarnation !== this.#roster.self.incarnation) this.#synced++;
-      this.#checkReady();
       done(isDone, incarnation);
+      this.#checkReady();
     });
   }
 
-  #heard(sender: Peer): void {
-    if (sender.slot === 0) return;
-    this.#heardMs = this.#clock.now();
-    this.#membership.heard(sender);
+  #syncWithAny(): void {
+    const [peer] = this.#roster.sample(1);
+    if (peer !== undefined) this.#syncWith(peer.address, () => {});
   }
 
   #onMember(peer: Peer): void {
@@ -389,7 +314,14 @@ export class Gossip {
   /** Others doubt it: it hears of that from us, and some of us look for themselves. */
   #onSuspected(peer: Peer): void {
     this.#prober.ping(peer);
-    if (this.#options.random.float() * this.#roster.count < CONFIRMING) this.#prober.probe(peer);
+    const isChosen = this.#options.random.float() * this.#roster.count < CONFIRMING;
+    if (isChosen || this.#prober.hasWay) this.#prober.probe(peer);
+  }
+
+  /** It did not refute. Where somebody reaches whom we do not, its word may be lost between us: one more look. */
+  #onOverdue(peer: Peer): void {
+    peer.isOverdue = true;
+    if (!this.#prober.hasWay || !this.#prober.probe(peer)) this.#membership.bury(peer);
   }
 
   #onForgotten(peer: Peer): void {
@@ -415,14 +347,18 @@ export class Gossip {
     const others = this.#roster.reachable.length;
     const isNobodyThere =
       others === 0 && (this.#looks >= LOOKS_ENOUGH || (this.#looks === 1 && this.#seeker.isNobodyListed));
-    if (this.#synced === 0 ? !isNobodyThere : this.#synced < Math.min(PEERS_ENOUGH, others)) return;
-    const ready = this.#onReady;
-    this.#onReady = undefined;
-    ready?.();
+    if (this.#synced === 0 ? isNobodyThere : this.#synced >= Math.min(PEERS_ENOUGH, others)) {
+      const ready = this.#onReady;
+      this.#onReady = undefined;
+      ready?.();
+    } else if (this.#synced > 0 && this.#syncing === 0) this.#syncWithAny();
   }
 
   #doubtOurselves(lateMs: number): void {
-    this.#health.worsen(1);
+    const now = this.#clock.now();
+    // Once a stall, however many timers it made late.
+    if (now - this.#doubtedMs >= this.#settings.probeMs) this.#health.worsen(1);
+    this.#doubtedMs = now;
     if (lateMs < PAUSE_MS) return;
     this.#log.warn('gossip.paused', { lateMs });
     this.#prober.abandon();
@@ -434,6 +370,7 @@ export class Gossip {
     if (isIsolated !== this.#wasIsolated)
       this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
     this.#wasIsolated = isIsolated;
+    if (this.#onReady !== undefined) this.#checkReady();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();
   }

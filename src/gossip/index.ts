@@ -14,4 +14,3 @@ export { MEMBERS_MAX } from './settings.ts';
 export type { SocketTransportOptions } from './socket-transport.ts';
 export { openSocketTransport } from './socket-transport.ts';
 export type { Transport, TransportHandlers } from './transport.ts';
-export { DATAGRAM_BYTES_MAX, STREAM_BYTES_MAX } from './transport.ts';

@@ -31,11 +31,29 @@ export interface MembershipOptions {
   readonly hooks: MembershipHooks;
 }
 
+/** That a suspect has, once others say it is dead, ms. 1,000: it hears of it from us at once, and its word takes two turns of an exchange. */
+const DOOM_MS = 1000;
+
 export class Membership {
   readonly #options: MembershipOptions;
 
+  /** When anybody was heard last; at first, when we began to listen. */
+  heardMs: number;
+
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.heardMs = options.clock.now();
+  }
+
+  /**
+   * What a frame of `sender` says. Who is not there itself has no say about others: cut off, it takes all of them for dead. It hears that from us,
+   * and once it refuted it is listened to again.
+   */
+  learnFrom(sender: Peer | undefined, belief: Belief): void {
+    const isAccusation = belief.state === 'suspect' || belief.state === 'dead';
+    if (isAccusation && sender?.isReachable !== true && belief.incarnation !== this.#options.roster.self.incarnation)
+      return;
+    this.learn(belief);
   }
 
   learn(belief: Belief): void {
@@ -43,7 +61,10 @@ export class Membership {
     const peer = roster.of(belief.incarnation);
     if (peer === undefined) return this.#meet(belief);
     if (peer === roster.self) return this.#answerFor(belief);
-    if (isNewer(belief, peer)) return this.#change(peer, belief, belief.accuser, belief.agoMs);
+    if (isNewer(belief, peer)) {
+      if (belief.state === 'dead' && peer.isReachable) return this.#doom(peer, belief);
+      return this.#change(peer, belief, belief.accuser, belief.agoMs);
+    }
     const isSameSuspicion = belief.state === 'suspect' && !isNewer(peer, belief);
     if (isSameSuspicion && suspicions.confirm(peer, belief.accuser)) rumours.add(peer, belief.accuser);
   }
@@ -61,8 +82,11 @@ export class Membership {
   /** A frame of its own came. The first one proves who holds the address now (consul#2430: an address is no identity). */
   heard(peer: Peer): void {
     const { clock, roster } = this.#options;
+    // Over a stream we may have met ourselves.
+    if (peer === roster.self) return;
     const isFirst = peer.heardMs === undefined;
-    peer.heardMs = clock.now();
+    this.heardMs = clock.now();
+    peer.heardMs = this.heardMs;
     if (!isFirst || !peer.isReachable) return;
     // Once a pair: two that are configured with one address would bury each other for ever.
     for (const each of roster.reachable.filter((other) => other.address === peer.address && other !== peer))
@@ -87,36 +111,56 @@ export class Membership {
   }
 
   #meet(belief: Belief): void {
-    const { roster, rumours, suspicions, hooks, keepMs } = this.#options;
+    const { clock, roster, rumours, suspicions, hooks, keepMs } = this.#options;
     if (belief.agoMs >= keepMs) return;
     if (roster.isFull) return hooks.onFull();
     const peer = roster.add(belief);
-    if (peer.state === 'suspect') suspicions.start(peer, belief.accuser);
+    if (peer.state === 'suspect') {
+      peer.suspectedMs = clock.now();
+      suspicions.start(peer, belief.accuser);
+    }
     rumours.add(peer);
     hooks.onMember(peer);
     // Whoever had our address before us does not have it any more.
     if (peer.isReachable && peer.address === roster.self.address) this.bury(peer);
   }
 
+  /**
+   * Hearsay of a death. It holds once we suspected the member for a while, in which it would have refuted; until then it is a suspicion that ends
+   * soon. Behind a healed partition each side hears that all of it are dead, and none of them needs to be (memberlist takes the dead of a push/pull
+   * for suspects likewise).
+   */
+  #doom(peer: Peer, belief: Belief): void {
+    const { clock, suspicions } = this.#options;
+    const isLater = belief.refutation > peer.refutation;
+    if (peer.state === 'alive' || isLater)
+      this.#change(peer, { state: 'suspect', refutation: belief.refutation }, 0, 0);
+    else if (clock.now() - peer.suspectedMs >= DOOM_MS) return this.#change(peer, belief, 0, belief.agoMs);
+    suspicions.hasten(peer, DOOM_MS);
+  }
+
   #change(peer: Peer, standing: Standing, accuser: number, agoMs: number): void {
-    const { roster, rumours, suspicions, hooks } = this.#options;
+    const { clock, roster, rumours, suspicions, hooks } = this.#options;
     const before = peer.state;
     roster.set(peer, standing, accuser, agoMs);
-    if (standing.state === 'suspect') suspicions.start(peer, accuser);
-    else suspicions.stop(peer);
+    if (standing.state === 'suspect') {
+      peer.suspectedMs = clock.now();
+      suspicions.start(peer, accuser);
+    } else suspicions.stop(peer);
     rumours.add(peer);
     if (before !== peer.state) hooks.onMember(peer);
     if (peer.state === 'suspect' && accuser !== roster.self.tag) hooks.onSuspected(peer);
   }
 
-  /** Something is said of us: it is refuted by a larger number, unless it is what we said ourselves. */
+  /** Something is said of us: it is refuted by a larger number. Who doubts us although we refuted missed it, and hears it again. */
   #answerFor(belief: Belief): void {
     const { roster, rumours, health } = this.#options;
     const { self } = roster;
-    if (!isNewer(belief, self)) return;
-    roster.set(self, { state: self.state, refutation: belief.refutation + 1 }, 0, 0);
+    if (isNewer(belief, self)) {
+      roster.set(self, { state: self.state, refutation: belief.refutation + 1 }, 0, 0);
+      health.worsen(1);
+    } else if (belief.state === self.state) return;
     rumours.add(self);
-    health.worsen(1);
   }
 }
 

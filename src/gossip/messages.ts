@@ -5,7 +5,7 @@
  *   ack      probe 4 | records
  *   ask      probe 4 | target incarnation 8 | records            "ping it for me"
  *   relayed  probe 4 | records                                   "it answered me"
- *   nack     probe 4 | records                                   "it did not, but I am here"
+ *   nack     probe 4 | incarnation 8, of who reaches it, or 0 | records   "it did not, but I am here"
  *   rows     flags 1 | count 1, (tag 4, version) … | count 1, delta … | records
  *   ── over streams ──
  *   pull     count, records | count, (incarnation 8, version) …
@@ -29,6 +29,15 @@ export const KIND = {
   knock: 19,
   yes: 20,
 } as const;
+
+/** Bytes between the kind and the records, of those that have a fixed number. */
+export const HEAD_BYTES: Readonly<Record<number, number>> = {
+  [KIND.ping]: 12,
+  [KIND.ack]: 4,
+  [KIND.ask]: 12,
+  [KIND.relayed]: 4,
+  [KIND.nack]: 12,
+};
 
 /** Flags of `rows`. */
 export const WANTS_ANSWER = 1;

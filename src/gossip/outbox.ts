@@ -49,6 +49,11 @@ export class Outbox {
     writeBelief(writer, this.#options.roster.self, this.#options.clock.now());
   }
 
+  /** What we believe of a third. */
+  mention(writer: Writer, peer: Peer): void {
+    writeBelief(writer, peer, this.#options.clock.now());
+  }
+
   /** Sends what was begun. Whoever is doubted is told first (Lifeguard §IV.C, buddy system). */
   send(peer: Peer, writer: Writer): void {
     const { clock, roster, rumours, transport, seal } = this.#options;

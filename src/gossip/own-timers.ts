@@ -11,7 +11,7 @@ export class OwnTimers {
   readonly #clock: Clock;
   readonly #timers: Timers;
   /** How late, ms. */
-  onLate: (lateMs: number) => void = () => {};
+  onLate: ((lateMs: number) => void) | undefined;
   #isClosed = false;
 
   constructor(clock: Clock, timers: Timers) {
@@ -25,7 +25,7 @@ export class OwnTimers {
     const timer = this.#timers.after(delayMs, () => {
       if (this.#isClosed) return;
       const lateMs = this.#clock.now() - due;
-      if (lateMs >= LATE_MS) this.onLate(lateMs);
+      if (lateMs >= LATE_MS) this.onLate?.(lateMs);
       if (!isCancelled) run();
     });
     return {

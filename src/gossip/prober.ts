@@ -21,6 +21,8 @@ const PROBES_MAX = 8;
 const RTT_WEIGHT = 1 / 8;
 /** Above this a reading of the event loop's lag counts against us, ms. */
 const LAG_MS = 100;
+/** How long a way past a broken link counts, ms. 10,000: each member is probed several times within. */
+const WAY_MS = 10_000;
 /** Failed probes that are remembered for late acks. */
 const LATE_MAX = 64;
 
@@ -29,9 +31,10 @@ interface Probe {
   readonly target: Peer;
   readonly startedMs: number;
   readonly timers: Timer[];
-  /** Slots of those asked, until they answered. */
+  /** Slots of those asked. */
+  readonly asked: Set<number>;
+  /** Of them those that did not answer. */
   readonly silent: Set<number>;
-  asked: number;
 }
 
 export interface ProberOptions {
@@ -56,6 +59,7 @@ export class Prober {
   readonly #relays: Relays;
   #round: Peer[] = [];
   #lastVia: number | undefined;
+  #lastViaMs = Number.NEGATIVE_INFINITY;
   #nextId: number;
 
   constructor(options: ProberOptions) {
@@ -67,7 +71,10 @@ export class Prober {
   start(): void {
     const { timers, settings, random } = this.#options;
     // The first after a part of the period: who starts together shall not probe together.
-    timers.after(settings.probeMs * random.float(), () => this.#turn());
+    timers.after(settings.probeMs * random.float(), () => {
+      this.#turn();
+      this.#tryDead();
+    });
   }
 
   /** We stood still: what is running proves nothing. */
@@ -84,16 +91,18 @@ export class Prober {
     return health.widened(Math.min(most, ms));
   }
 
-  /** Probes one now, unless it is being probed. */
-  probe(target: Peer): void {
+  /** Probes one now; false when too many are being probed, and there will be no verdict. */
+  probe(target: Peer): boolean {
     const { clock, timers, health, settings } = this.#options;
-    if (this.#running.size >= PROBES_MAX || this.#isProbed(target) || !target.isReachable) return;
+    if (this.#isProbed(target)) return true;
+    if (this.#running.size >= PROBES_MAX || !target.isReachable) return false;
     const id = this.#newId();
-    const probe: Probe = { id, target, startedMs: clock.now(), timers: [], silent: new Set(), asked: 0 };
+    const probe: Probe = { id, target, startedMs: clock.now(), timers: [], asked: new Set(), silent: new Set() };
     this.#running.set(id, probe);
     this.ping(target, id);
     probe.timers.push(timers.verdict(this.patienceMs(target), () => this.#ask(probe)));
     probe.timers.push(timers.verdict(health.widened(settings.probeDeadlineMs), () => this.#fail(probe)));
+    return true;
   }
 
   /** One ping without a verdict: who is doubted hears of it. */
@@ -106,12 +115,24 @@ export class Prober {
     outbox.send(target, writer);
   }
 
-  /** A ping came: the sender is known by the record it carried. */
-  onPing(sender: Peer, reader: Reader): void {
+  /** Whether somebody reached, lately, whom we did not. */
+  get hasWay(): boolean {
+    return this.#options.clock.now() - this.#lastViaMs < WAY_MS;
+  }
+
+  /** A frame of one of our kinds, whose head is whole and whose records were learnt. */
+  on(kind: number, sender: Peer, reader: Reader): void {
+    if (kind === KIND.ping) this.#onPing(sender, reader);
+    else if (kind === KIND.ack) this.#onAck(sender, reader);
+    else if (kind === KIND.ask) this.#onAsk(sender, reader);
+    else if (kind === KIND.relayed) this.#onRelayed(sender, reader);
+    else this.#onNack(sender, reader);
+  }
+
+  #onPing(sender: Peer, reader: Reader): void {
     const { roster, outbox } = this.#options;
     const id = reader.u32();
     const isForUs = reader.incarnation() === roster.self.incarnation;
-    if (reader.isBroken) return;
     const writer = outbox.begin(KIND.ack);
     // Meant for who had this address before: it must not count as its answer, but says who is here.
     writer.u32(isForUs ? id : 0);
@@ -119,50 +140,57 @@ export class Prober {
     outbox.send(sender, writer);
   }
 
-  onAck(sender: Peer, reader: Reader): void {
+  #onAck(sender: Peer, reader: Reader): void {
     const id = reader.u32();
     if (this.#relays.onAck(sender, id)) return;
     if (this.#late.delete(id)) this.#options.health.worsen(1);
     const probe = this.#running.get(id);
     if (probe === undefined || probe.target !== sender) return;
     const rttMs = this.#options.clock.now() - probe.startedMs;
-    if (probe.asked === 0) sender.rttMs = (sender.rttMs ?? rttMs) + RTT_WEIGHT * (rttMs - (sender.rttMs ?? rttMs));
+    if (probe.asked.size === 0) sender.rttMs = (sender.rttMs ?? rttMs) + RTT_WEIGHT * (rttMs - (sender.rttMs ?? rttMs));
     sender.via = undefined;
     this.#succeed(probe);
   }
 
-  onAsk(sender: Peer, reader: Reader): void {
+  #onAsk(sender: Peer, reader: Reader): void {
     const id = reader.u32();
-    const incarnation = reader.incarnation();
-    if (reader.isBroken) return;
-    const target = this.#options.roster.of(incarnation);
+    const target = this.#options.roster.of(reader.incarnation());
     const ownId =
       target === undefined || target.slot === 0 ? undefined : this.#relays.add(sender, id, target, this.#newId());
     if (target !== undefined && ownId !== undefined) this.ping(target, ownId);
-    else this.#relays.answer(KIND.nack, sender, id);
+    else this.#relays.nack(sender, id, target);
   }
 
   /** A mediator got an answer. */
-  onRelayed(sender: Peer, reader: Reader): void {
+  #onRelayed(sender: Peer, reader: Reader): void {
     const probe = this.#running.get(reader.u32());
     if (!probe?.silent.delete(sender.slot)) return;
     probe.target.via = sender.slot;
     this.#lastVia = sender.slot;
+    this.#lastViaMs = this.#options.clock.now();
     this.#succeed(probe);
   }
 
-  /** A mediator got none, but is there itself: then it is not our network. */
-  onNack(sender: Peer, reader: Reader): void {
-    this.#running.get(reader.u32())?.silent.delete(sender.slot);
+  /** A mediator got none, but is there itself: then it is not our network. It may know who reaches the target. */
+  #onNack(sender: Peer, reader: Reader): void {
+    const probe = this.#running.get(reader.u32());
+    const way = this.#options.roster.of(reader.incarnation());
+    if (!probe?.silent.delete(sender.slot) || way === undefined) return;
+    if (way.isReachable && way !== probe.target && !probe.asked.has(way.slot)) this.#askOne(probe, way);
   }
 
   #turn(): void {
-    const { timers, settings, health, lagMs, roster } = this.#options;
+    const { timers, settings, health, lagMs } = this.#options;
     timers.after(health.widened(settings.probeMs), () => this.#turn());
     if (lagMs() > LAG_MS) health.worsen(1);
     const target = this.#next();
     if (target !== undefined) this.probe(target);
-    // Who is taken for dead may be back behind a healed partition: it hears what we believe, and refutes.
+  }
+
+  /** Who is taken for dead may be back behind a healed partition: it hears what we believe, and refutes. */
+  #tryDead(): void {
+    const { timers, settings, roster } = this.#options;
+    timers.after(settings.probeMs, () => this.#tryDead());
     const ended = roster.hasEnded ? roster.all().filter((each) => each.state === 'dead') : [];
     const one = ended[Math.floor(this.#options.random.float() * ended.length)];
     if (one !== undefined) this.ping(one);
@@ -184,18 +212,23 @@ export class Prober {
   }
 
   #ask(probe: Probe): void {
-    const { outbox, knock } = this.#options;
-    for (const mediator of this.#mediators(probe.target)) {
-      probe.asked++;
-      probe.silent.add(mediator.slot);
-      const writer = outbox.begin(KIND.ask);
-      writer.u32(probe.id);
-      writer.incarnation(probe.target.incarnation);
-      outbox.send(mediator, writer);
-    }
+    const { knock } = this.#options;
+    for (const mediator of this.#mediators(probe.target)) this.#askOne(probe, mediator);
     knock(probe.target, (isThere) => {
       if (isThere && this.#running.get(probe.id) === probe) this.#succeed(probe);
     });
+  }
+
+  #askOne({ id, target, asked, silent }: Probe, mediator: Peer): void {
+    const { outbox } = this.#options;
+    asked.add(mediator.slot);
+    silent.add(mediator.slot);
+    const writer = outbox.begin(KIND.ask);
+    writer.u32(id);
+    writer.incarnation(target.incarnation);
+    // Whoever reaches it tells it what it is suspected of.
+    outbox.mention(writer, target);
+    outbox.send(mediator, writer);
   }
 
   /** First those who reached it, or anyone, when we could not: behind a one-way link they are the only way. */
@@ -218,7 +251,7 @@ export class Prober {
     this.#late.add(probe.id);
     if (this.#late.size > LATE_MAX) this.#late.delete(this.#late.values().next().value as number);
     // memberlist: who asked and heard nothing at all doubts its own network; alone with the target nobody can tell.
-    this.#options.health.worsen(probe.asked > 0 ? probe.silent.size : 1);
+    this.#options.health.worsen(probe.asked.size > 0 ? probe.silent.size : 1);
     this.#options.onFailed(probe.target);
   }
 

@@ -22,6 +22,10 @@ export class Peer implements Member {
   refutation = 0;
   /** Tag of the first who suspects it. */
   accuser = 0;
+  /** Since when it is suspect, if it is. */
+  suspectedMs = 0;
+  /** Its time to refute is over. */
+  isOverdue = false;
   /** When it died or left, on our clock. */
   endedMs = 0;
   /** When a frame of its own last came; undefined: never. */
@@ -126,6 +130,7 @@ export class Roster {
     peer.state = state;
     peer.refutation = refutation;
     peer.accuser = accuser;
+    peer.isOverdue = false;
     if (peer.slot === 0 || wasReachable === peer.isReachable) return;
     if (wasReachable) this.#reachable.splice(this.#reachable.indexOf(peer), 1);
     else this.#reachable.push(peer);

@@ -32,6 +32,8 @@ interface Suspicion {
   /** Tags; the first is the one that began it. At most 1 + CONFIRMATIONS. */
   readonly accusers: Set<number>;
   startedMs: number;
+  /** No longer than this, ms; before it is widened. */
+  mostMs: number;
   timer: Timer;
 }
 
@@ -57,7 +59,13 @@ export class Suspicions {
   start(peer: Peer, accuser: number): void {
     this.stop(peer);
     const startedMs = this.#options.clock.now();
-    const suspicion = { peer, accusers: new Set([accuser]), startedMs, timer: NO_TIMER };
+    const suspicion = {
+      peer,
+      accusers: new Set([accuser]),
+      startedMs,
+      mostMs: Number.POSITIVE_INFINITY,
+      timer: NO_TIMER,
+    };
     this.#running.set(peer.slot, suspicion);
     this.#arm(suspicion);
   }
@@ -70,6 +78,14 @@ export class Suspicions {
     suspicion.accusers.add(accuser);
     this.#arm(suspicion);
     return true;
+  }
+
+  /** It ends at most `ms` after it began. */
+  hasten(peer: Peer, ms: number): void {
+    const suspicion = this.#running.get(peer.slot);
+    if (suspicion === undefined) return;
+    suspicion.mostMs = ms;
+    this.#arm(suspicion);
   }
 
   stop(peer: Peer): void {
@@ -88,7 +104,7 @@ export class Suspicions {
   #arm(suspicion: Suspicion): void {
     const { clock, timers, health, unitMs, count, onDead } = this.#options;
     suspicion.timer.cancel();
-    const ms = health.widened(suspicionMs(count(), suspicion.accusers.size - 1, unitMs));
+    const ms = health.widened(Math.min(suspicion.mostMs, suspicionMs(count(), suspicion.accusers.size - 1, unitMs)));
     const leftMs = Math.max(0, suspicion.startedMs + ms - clock.now());
     suspicion.timer = timers.verdict(leftMs, () => {
       this.#running.delete(suspicion.peer.slot);

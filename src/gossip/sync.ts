@@ -59,8 +59,8 @@ export class Sync {
   }
 
   /** The answer to a request that was opened; undefined: it was malformed, or nothing is to be said. */
-  answer(kind: number, reader: Reader): Uint8Array | undefined {
-    if (kind === KIND.pull) return this.#state(reader);
+  answer(kind: number, reader: Reader, incarnation: string): Uint8Array | undefined {
+    if (kind === KIND.pull) return this.#state(reader, incarnation);
     if (kind === KIND.push) {
       this.#takeDeltas(reader);
       return reader.isBroken ? undefined : Uint8Array.of(KIND.yes);
@@ -76,7 +76,7 @@ export class Sync {
     this.#options.ask(address, finish(writer), (reader, incarnation) => {
       if (reader === undefined || reader.u8() !== KIND.state) return done(false, incarnation);
       const hasMore = reader.u8() === 1;
-      this.#takeMembers(reader);
+      this.#takeMembers(reader, incarnation);
       const digest = this.#readDigest(reader);
       const isFurther = this.#takeDeltas(reader);
       if (reader.isBroken) return done(false, incarnation);
@@ -95,8 +95,8 @@ export class Sync {
     });
   }
 
-  #state(reader: Reader): Uint8Array | undefined {
-    this.#takeMembers(reader);
+  #state(reader: Reader, incarnation: string): Uint8Array | undefined {
+    this.#takeMembers(reader, incarnation);
     const digest = this.#readDigest(reader);
     if (reader.isBroken) return undefined;
     const writer = begin(KIND.state);
@@ -114,11 +114,12 @@ export class Sync {
     for (const member of members) writeBelief(writer, member, this.#options.clock.now());
   }
 
-  #takeMembers(reader: Reader): void {
+  #takeMembers(reader: Reader, incarnation: string): void {
+    const { roster, membership } = this.#options;
     for (let left = reader.varint(); left > 0; left--) {
       const belief = readRecord(reader);
       if (belief === undefined) return;
-      this.#options.membership.learn(belief);
+      membership.learnFrom(roster.of(incarnation), belief);
     }
   }
 

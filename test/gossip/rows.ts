@@ -29,6 +29,10 @@ export class Rows implements Delegate {
     return Object.fromEntries([...(this.#held.get(slot)?.rows.values() ?? [])].map(({ key, value }) => [key, value]));
   }
 
+  held(slot: number): Row[] {
+    return [...(this.#held.get(slot)?.rows.values() ?? [])];
+  }
+
   version(slot: number): number {
     return this.#held.get(slot)?.version ?? 0;
   }
@@ -77,7 +81,16 @@ export class Rows implements Delegate {
   }
 }
 
-/** What an origin had said by a version, by key. */
-export function saidBy(said: readonly Row[], version: number): Record<number, number> {
-  return Object.fromEntries(said.slice(0, version).map(({ key, value }) => [key, value]));
+/**
+ * What is wrong with rows held at a version; undefined: nothing. Each was said, and of a key that was not set again later the last one is there.
+ * (A row that was replaced later than the version may be missing: it is not carried any more.)
+ */
+export function untruthOf(held: readonly Row[], version: number, said: readonly Row[]): string | undefined {
+  const lie = held.find((row) => JSON.stringify(said[row.version - 1]) !== JSON.stringify(row));
+  if (lie !== undefined) return `${JSON.stringify(lie)} was never said`;
+  const last = new Map(said.map((row) => [row.key, row]));
+  const missing = [...last.values()].find(
+    (row) => row.version <= version && !held.some((each) => each.version === row.version),
+  );
+  return missing === undefined ? undefined : `${JSON.stringify(missing)} is missing at ${version}`;
 }

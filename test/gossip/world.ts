@@ -1,9 +1,10 @@
 /** A cluster in one process, on virtual time. */
+import type { Random } from '../../src/core/index.ts';
 import { Gossip, type GossipSettings, type Keyring, type Member, staticSeeds } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
 import { FAIR, SimNet, type SimTransport, type Weather } from '../helpers/sim-net.ts';
 import { SeededRandom, SimProcess, SimTime } from '../helpers/sim-time.ts';
-import { Rows, saidBy } from './rows.ts';
+import { Rows, untruthOf } from './rows.ts';
 
 export interface Node {
   readonly gossip: Gossip;
@@ -21,6 +22,7 @@ export interface NodeOptions {
   readonly seeds?: Seeds;
   readonly settings?: Partial<GossipSettings>;
   readonly lagMs?: () => number;
+  readonly incarnation?: string;
 }
 
 export class World {
@@ -43,10 +45,16 @@ export class World {
     const process = new SimProcess(this.time);
     const transport = this.net.transport(process, address);
     const rows = new Rows();
+    const random = this.random.fork();
+    const { incarnation } = options;
+    const chosen: Random = {
+      hex: (bytes) => (bytes === 8 && incarnation !== undefined ? incarnation : random.hex(bytes)),
+      float: () => random.float(),
+    };
     const gossip = new Gossip({
       clock: process,
       timers: process,
-      random: this.random.fork(),
+      random: chosen,
       transport,
       delegate: rows,
       name: options.name ?? `pod-${this.nodes.length + 1}`,
@@ -72,8 +80,18 @@ export class World {
   cluster(count: number, options: NodeOptions = {}): Node[] {
     const nodes = Array.from({ length: count }, () => this.node(options));
     for (const node of nodes) this.start(node);
-    this.time.runUntil(() => isComplete(nodes), 30_000);
+    this.until(() => isComplete(nodes), 30_000);
     return nodes;
+  }
+
+  /** Runs until something holds, looked at every 10 ms; how long it took, or undefined. */
+  until(isDone: () => boolean, ms: number): number | undefined {
+    const startMs = this.time.nowMs;
+    while (!isDone()) {
+      if (this.time.nowMs - startMs >= ms) return undefined;
+      this.time.run(10);
+    }
+    return this.time.nowMs - startMs;
   }
 
   crash(node: Node): void {
@@ -97,21 +115,19 @@ export function isConverged(nodes: readonly Node[]): boolean {
   return nodes.every((holder) => nodes.every((origin) => heldVersion(holder, origin) === origin.rows.said.length));
 }
 
-/** Undefined when everybody holds exactly what each origin had said by the version held; else what is wrong. */
+/** What is wrong with what anybody holds of anybody; undefined: nothing. */
 export function untruth(nodes: readonly Node[]): string | undefined {
   for (const holder of nodes)
     for (const origin of nodes) {
-      const version = heldVersion(holder, origin);
-      const held = JSON.stringify(holder.rows.values(slotOf(holder, origin)));
-      const said = JSON.stringify(saidBy(origin.rows.said, version));
-      if (version > 0 && held !== said) return `${held} is held at ${version}, ${said} was said`;
+      const wrong = untruthOf(holder.rows.held(slotOf(holder, origin)), heldVersion(holder, origin), origin.rows.said);
+      if (wrong !== undefined) return wrong;
     }
   return undefined;
 }
 
-/** Deaths and suspicions that a node announced to its delegate, of those that live. */
-export function accusations(nodes: readonly Node[], state: 'dead' | 'suspect'): number {
-  const living = new Set(nodes.filter((each) => !each.process.isDown).map((each) => each.gossip.self.incarnation));
+/** How often these nodes took one that lives for dead or suspect. */
+export function accusations(nodes: readonly Node[], state: 'dead' | 'suspect', all: readonly Node[] = nodes): number {
+  const living = new Set(all.filter((each) => !each.process.isDown).map((each) => each.gossip.self.incarnation));
   return nodes.reduce(
     (sum, { rows }) => sum + rows.events.filter((each) => each.state === state && living.has(each.incarnation)).length,
     0,

@@ -36,6 +36,7 @@ export class SimNet {
   onDatagram: (bytes: Uint8Array, from: string, to: string) => void = () => {};
   readonly #random: SeededRandom;
   readonly #bound = new Map<string, SimTransport>();
+  readonly #aliases = new Map<string, string>();
   readonly #cuts = new Set<Cut>();
 
   constructor(time: SimTime, random: SeededRandom, weather: Weather = FAIR) {
@@ -67,8 +68,13 @@ export class SimNet {
     };
   }
 
+  /** Another name of an address, as DNS gives one. */
+  alias(name: string, address: string): void {
+    this.#aliases.set(name, address);
+  }
+
   at(address: string): SimTransport | undefined {
-    return this.#bound.get(address);
+    return this.#bound.get(this.#aliases.get(address) ?? address);
   }
 
   unbind(transport: SimTransport): void {

@@ -1,0 +1,83 @@
+/** Where the first peers are found. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { formatAddress, parseAddress } from '../../src/gossip/address.ts';
+import { type Resolver, systemResolver } from '../../src/gossip/dns-seeds.ts';
+import { dnsSeeds, fileSeeds, type Seeds, staticSeeds } from '../../src/gossip/index.ts';
+
+type Found = readonly string[] | undefined;
+const look = (seeds: Seeds): Promise<Found> => new Promise((resolve) => seeds.look(resolve));
+
+t.test('addresses are written and read', async (t) => {
+  t.equal(formatAddress('::ffff:10.0.0.1', 80), '10.0.0.1:80');
+  t.equal(formatAddress('fd00::1', 80), '[fd00::1]:80');
+  t.equal(formatAddress('pod', 80), 'pod:80');
+  t.same(parseAddress('[fd00::1]:80'), { host: 'fd00::1', port: 80 });
+  t.same(parseAddress('pod.local:7946'), { host: 'pod.local', port: 7946 });
+  for (const wrong of ['', 'pod', ':80', 'pod:', 'pod:0', 'pod:65536', 'pod:8x', 'pod:-1'])
+    t.equal(parseAddress(wrong), undefined);
+});
+
+t.test('a static list is what it was, and no more than can be known', async (t) => {
+  t.same(await look(staticSeeds(['a:1'])), ['a:1']);
+  t.notOk(staticSeeds(['a:1']).isComplete);
+  t.ok(staticSeeds([], true).isComplete);
+  t.equal((await look(staticSeeds(Array(5000).fill('a:1'))))?.length, 4096);
+});
+
+t.test('DNS names a port for all, or SRV records each with its own; a part of an answer is none', async (t) => {
+  const hosts: Record<string, readonly string[]> = {
+    svc: ['10.0.0.1', 'fd00::1'],
+    a: ['10.0.0.2'],
+    b: ['10.0.0.1'],
+    none: [],
+  };
+  const services: Record<string, { name: string; port: number }[]> = {
+    _all: [
+      { name: 'a', port: 1 },
+      { name: 'b', port: 2 },
+    ],
+    _part: [
+      { name: 'a', port: 1 },
+      { name: 'gone', port: 2 },
+    ],
+    _none: [],
+  };
+  const resolver: Resolver = {
+    addresses: (host, done) => done(hosts[host]),
+    services: (name, done) => done(services[name]),
+  };
+  const ask = (name: string): Promise<Found> => look(dnsSeeds(name, resolver));
+  t.same(await ask('svc:7946'), ['10.0.0.1:7946', '[fd00::1]:7946']);
+  t.equal(await ask('none:7946'), undefined);
+  t.equal(await ask('gone:7946'), undefined);
+  t.same(await ask('_all'), ['10.0.0.1:2', '10.0.0.2:1']);
+  for (const name of ['_part', '_none', '_gone']) t.equal(await ask(name), undefined, name);
+  t.throws(() => dnsSeeds('svc'), { message: 'seeds by DNS need host:port or a name of SRV records, got svc' });
+  t.ok(dnsSeeds('svc:1').isComplete && dnsSeeds('_svc').isComplete);
+});
+
+t.test('the system resolver answers, or says that it could not', async (t) => {
+  t.ok((await look(dnsSeeds('localhost:1')))?.some((each) => each === '127.0.0.1:1' || each === '[::1]:1'));
+  const failed = await new Promise((resolve) => systemResolver.addresses('nowhere.invalid', resolve));
+  t.equal(failed, undefined);
+  // A name that no server is asked for: the answer is an error whatever the network.
+  t.equal(await new Promise((resolve) => systemResolver.services('_x.nowhere.invalid', resolve)), undefined);
+});
+
+t.test('a file names one address a line, read anew with each look', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'reeve-seeds-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'seeds');
+  const seeds = fileSeeds(path);
+  t.ok(seeds.isComplete);
+  t.equal(await look(seeds), undefined, 'no file');
+  writeFileSync(path, '# ours\n10.0.0.1:7946\n\n  pod:1  # second\n');
+  t.same(await look(seeds), ['10.0.0.1:7946', 'pod:1']);
+  writeFileSync(path, '');
+  t.equal(await look(seeds), undefined, 'a file that is being written names nobody');
+  writeFileSync(path, '10.0.0.1:7946\n10.0.0.');
+  t.equal(await look(seeds), undefined, 'half a line');
+});
