@@ -1,12 +1,12 @@
 /** A fleet of simulated sidecars before one tenant's requests, and what is done to it. */
 import type { TenantId, TenantIndex } from '../src/core/index.ts';
 import type { Plan, Tenant } from '../src/tenants/index.ts';
-import { FAIR, SimNet, type Weather } from '../test/helpers/sim-net.ts';
-import { SeededRandom, SimTime } from '../test/helpers/sim-time.ts';
+import { FAIR, SimNet, type Weather } from './net.ts';
 import { Oracle } from './oracle.ts';
 import type { Policy } from './policies.ts';
 import type { Scenario } from './scenarios.ts';
 import { SimSidecar } from './sidecar.ts';
+import { SeededRandom, SimTime } from './time.ts';
 
 /** The load of a sidecar is looked at anew this often, ms. */
 const LOAD_MS = 50;

@@ -4,9 +4,9 @@ import { decide, take } from '../src/limits/decide.ts';
 import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
 import { LimitState } from '../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
-import type { SimNet } from '../test/helpers/sim-net.ts';
-import { type SeededRandom, SimProcess } from '../test/helpers/sim-time.ts';
+import type { SimNet } from './net.ts';
 import type { Policy } from './policies.ts';
+import { type SeededRandom, SimProcess } from './time.ts';
 
 export interface SidecarOptions {
   readonly net: SimNet;

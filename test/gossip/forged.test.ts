@@ -1,9 +1,9 @@
 /** Floods of datagrams that say nothing true. A million of them: REEVE_FORGED=1000000 npm test -- test/gossip/forged.test.ts */
 import { cpuUsage, env } from 'node:process';
 import t from 'tap';
+import { SeededRandom, SimProcess } from '../../sim/time.ts';
 import { Keyring } from '../../src/gossip/index.ts';
 import { REFUSALS, Seal } from '../../src/gossip/seal.ts';
-import { SeededRandom, SimProcess } from '../helpers/sim-time.ts';
 import { isComplete, type Node, World } from './world.ts';
 
 const FRAMES = Number(env['REEVE_FORGED'] ?? 100_000);

@@ -1,5 +1,6 @@
 /** Corners of the protocol, against a peer that is moved by hand. */
 import t from 'tap';
+import { SeededRandom, SimProcess } from '../../sim/time.ts';
 import { systemTimers } from '../../src/core/index.ts';
 import { Writer } from '../../src/gossip/bytes.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
@@ -10,7 +11,6 @@ import { OwnTimers } from '../../src/gossip/own-timers.ts';
 import { Peer } from '../../src/gossip/roster.ts';
 import { Suspicions, suspicionMs } from '../../src/gossip/suspicions.ts';
 import { createMetrics } from '../../src/telemetry/index.ts';
-import { SeededRandom, SimProcess } from '../helpers/sim-time.ts';
 import { Puppet, payload } from './puppet.ts';
 import { Rows } from './rows.ts';
 import { accusations, isComplete, isConverged, type Node, stateOf, World } from './world.ts';

@@ -1,10 +1,11 @@
 /** A peer moved by hand: it holds the key, speaks the protocol and says what a test wants. */
+
+import type { SimTransport } from '../../sim/net.ts';
+import { SimProcess } from '../../sim/time.ts';
 import { type Belief, identityBytes, writeRecord } from '../../src/gossip/belief.ts';
 import { Reader, Writer } from '../../src/gossip/bytes.ts';
 import { KIND } from '../../src/gossip/messages.ts';
 import { Seal } from '../../src/gossip/seal.ts';
-import type { SimTransport } from '../helpers/sim-net.ts';
-import { SimProcess } from '../helpers/sim-time.ts';
 import type { Node, World } from './world.ts';
 
 export class Puppet {

@@ -1,10 +1,10 @@
 /** Sealed frames: who can make them, and that they count once. */
 import fc from 'fast-check';
 import t from 'tap';
+import { SimProcess, SimTime } from '../../sim/time.ts';
 import { Keyring } from '../../src/gossip/index.ts';
 import { ReplayWindow } from '../../src/gossip/replay-window.ts';
 import { type Refusal, Seal } from '../../src/gossip/seal.ts';
-import { SimProcess, SimTime } from '../helpers/sim-time.ts';
 
 const KEY = Buffer.alloc(32, 1);
 const A = 'aaaaaaaaaaaaaaaa';

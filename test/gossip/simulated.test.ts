@@ -1,8 +1,8 @@
 /** Whole clusters on virtual time: the promises of the protocol, each under several seeds. */
 import t from 'tap';
+import { FAIR } from '../../sim/net.ts';
 import { Keyring } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
-import { FAIR } from '../helpers/sim-net.ts';
 import { accusations, isComplete, isConverged, type Node, stateOf, untruth, World } from './world.ts';
 
 const SEEDS = [1, 2];

@@ -1,9 +1,10 @@
 /** A cluster in one process, on virtual time. */
+
+import { FAIR, SimNet, type SimTransport, type Weather } from '../../sim/net.ts';
+import { SeededRandom, SimProcess, SimTime } from '../../sim/time.ts';
 import type { Random } from '../../src/core/index.ts';
 import { Gossip, type GossipSettings, type Keyring, type Member, staticSeeds } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
-import { FAIR, SimNet, type SimTransport, type Weather } from '../helpers/sim-net.ts';
-import { SeededRandom, SimProcess, SimTime } from '../helpers/sim-time.ts';
 import { Rows, untruthOf } from './rows.ts';
 
 export interface Node {

@@ -4,8 +4,8 @@
  *
  *   send ─▶ cut? lost? ─▶ latency ─▶ (twice?) ─▶ the process now bound to the address, if there is one
  */
-import type { Transport, TransportHandlers } from '../../src/gossip/index.ts';
-import type { SeededRandom, SimProcess, SimTime } from './sim-time.ts';
+import type { Transport, TransportHandlers } from '../src/gossip/index.ts';
+import type { SeededRandom, SimProcess, SimTime } from './time.ts';
 
 export interface Weather {
   /** One way, ms: uniform between the two. */

@@ -4,7 +4,7 @@
  *
  *   heap   [ 3.0 ms #7 | 5.2 ms #1 | 5.2 ms #4 | … ]        O(log n) each; a cancelled event stays until its time and does nothing
  */
-import type { Clock, MonotonicMs, Random, Timer, Timers } from '../../src/core/index.ts';
+import type { Clock, MonotonicMs, Random, Timer, Timers } from '../src/core/index.ts';
 
 interface Event {
   readonly atMs: number;

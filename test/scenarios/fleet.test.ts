@@ -1,0 +1,48 @@
+/** Sidecars as processes, one limit for all of them, over real sockets. */
+import t from 'tap';
+import { run } from '../../sim/job.ts';
+import { skewed } from '../../sim/scenarios.ts';
+import { offer, realFleet } from '../helpers/real-fleet.ts';
+import { httpBackend } from '../helpers/sidecar.ts';
+
+const NODES = 20;
+/** Little enough that two cores carry twenty sidecars, their clients and the application. */
+const LIMIT = 100;
+const WARM_MS = 4000;
+const MEASURE_MS = 10_000;
+/** Percent of the limit by which simulation and reality may differ. */
+const AGREE_PCT = 2;
+
+t.test(`${NODES} processes admit together what one limit allows, as the simulator says`, async (t) => {
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const fleet = await realFleet(t, upstream, { nodes: NODES, limit: LIMIT, burst: LIMIT / 10 });
+  const ports = fleet.sidecars.map((each) => each.ports.inbound);
+  const seen = await offer(ports, (place) => 3 * LIMIT * skewed(place, NODES), WARM_MS + MEASURE_MS);
+  const admitted = seen.filter((each) => each.isAdmitted && each.at >= WARM_MS).length;
+  const meanPct = (100 * admitted) / ((MEASURE_MS / 1000) * LIMIT);
+  const simulated = run({ scenario: 'steady', policy: 'reeve', seed: 1, nodes: NODES }).figures['mean_pct'] as number;
+  t.comment(`${meanPct.toFixed(1)} % of the limit admitted, ${simulated.toFixed(1)} % in the simulator`);
+  t.ok(Math.abs(meanPct - simulated) <= AGREE_PCT, `${meanPct.toFixed(1)} and ${simulated.toFixed(1)}`);
+
+  const [first] = fleet.sidecars;
+  const page = async (path: string): Promise<unknown> =>
+    (await fetch(`http://127.0.0.1:${first?.ports.admin}${path}`)).json();
+  t.match(await page('/v1/gossip'), { isIsolated: false, members: { length: NODES } });
+  t.match(await page('/v1/limits/acme'), { fleet: { members: NODES, peers: { length: NODES - 1 } } });
+
+  // Farewell: the others know before it is gone, and nobody is suspected.
+  first?.child.kill('SIGTERM');
+  t.equal(await first?.exited, 0);
+  const second = fleet.sidecars[1];
+  const { members } = (await (await fetch(`http://127.0.0.1:${second?.ports.admin}/v1/gossip`)).json()) as {
+    members: { name: string; state: string }[];
+  };
+  t.match(
+    members.find((each) => each.name === 'pod-0'),
+    { state: 'left' },
+  );
+  t.same(
+    members.filter((each) => each.state === 'dead' || each.state === 'suspect'),
+    [],
+  );
+});

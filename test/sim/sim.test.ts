@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import t from 'tap';
+import { type Outcome, run } from '../../sim/job.ts';
+import { Oracle } from '../../sim/oracle.ts';
+import { environmentOf, root } from '../helpers/sidecar.ts';
+
+/** Fewer sidecars than the scenarios have, so that it takes seconds; the whole is `npm run sim -- all`. */
+const NODES = 20;
+
+const once = (scenario: string, policy = 'reeve', seed = 1): Outcome => run({ scenario, policy, seed, nodes: NODES });
+
+t.test('the same seed is the same run, another one is not', async (t) => {
+  const first = once('within');
+  t.same(once('within'), first);
+  t.notSame(once('within', 'reeve', 2).admitted, first.admitted);
+});
+
+const REACHED: readonly (readonly [scenario: string, figure: string, least: number, most: number])[] = [
+  ['steady', 'mean_pct', 98, 102],
+  ['steady', 'steady_excess_pct', 0, 3],
+  ['within', 'false_reject_pct', 0, 0.5],
+  ['flash', 'flash_excess_pct', 0, 15],
+  ['surge', 'surge_excess_pct', 0, 15],
+  ['shift', 'reconverge_ms', 0, 2000],
+  ['partition', 'partition_excess_pct', 0, 15],
+  ['crash', 'crash_reclaim_ms', 0, 4000],
+  ['rolling', 'rolling_excess_pct', 0, 3],
+  ['lossy', 'lossy_mean_pct', 98, 102],
+  ['skipper-600', 'skipper_600_per_min', 405, 455],
+  ['skipper-1200', 'skipper_1200_per_min', 440, 460],
+];
+
+t.test('one limit for the fleet, whatever happens to it', async (t) => {
+  const outcomes = new Map<string, Outcome>();
+  for (const [scenario, figure, least, most] of REACHED) {
+    if (!outcomes.has(scenario)) outcomes.set(scenario, once(scenario));
+    const value = outcomes.get(scenario)?.figures[figure] as number;
+    t.ok(value >= least && value <= most, `${scenario}: ${figure} ${value.toFixed(2)} of ${least} to ${most}`);
+  }
+});
+
+t.test('others miss in the same place what they miss in the field', async (t) => {
+  t.ok((once('within', 'even').figures['false_reject_pct'] as number) > 10, 'an even split refuses what is legal');
+  t.ok((once('steady', 'shared-bucket').figures['steady_excess_pct'] as number) > 5, 'a shared bucket overshoots');
+  t.ok((once('flash', 'grd').figures['flash_excess_pct'] as number) > 15, 'chance does not see a flash crowd');
+});
+
+t.test('the oracle is a bucket', async (t) => {
+  const oracle = new Oracle(10, 5);
+  for (let at = 0; at < 3000; at += 20) oracle.note(at, 1, at % 100 === 0);
+  t.equal(oracle.meanPct(0, 3000), 100);
+  t.equal(oracle.excessPct(0, 3000), 0);
+  t.same(oracle.rangePct(0, 3000), [100, 100]);
+  t.ok(Math.abs(oracle.falseRejectPct(0, 3000) - 100 * (5 / 150)) < 1, 'the burst was not used');
+  t.equal(oracle.settledMs(0, 3000, 5), 0);
+  const flood = new Oracle(10, 5);
+  for (let at = 0; at < 2000; at += 20) flood.note(at, 1, true);
+  t.equal(flood.excessPct(0, 2000), 350, '50 in a second, where 15 may be');
+  t.equal(flood.settledMs(0, 2000, 5), 1010, 'never');
+});
+
+t.test('the command says what there is, and what is not', async (t) => {
+  const sim = (...args: string[]) =>
+    spawnSync(process.execPath, ['sim/run.ts', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+      env: environmentOf(process.env),
+    });
+  t.match(sim('--help').stdout, /surge +from 10 %[\s\S]*shared-bucket[\s\S]*npm run sim -- all --quick/);
+  t.match(sim('stedy'), { status: 2, stderr: /no scenario stedy \(did you mean steady\?\)/ });
+  t.match(sim('steady', '--policy', 'x'), { status: 2, stderr: /no policy x; known: reeve, even/ });
+  t.match(sim('--what'), { status: 2, stderr: /what/ });
+  const done = sim('skipper-600', '--seeds', '1', '--policy', 'reeve', '--json');
+  t.match(JSON.parse(done.stdout), { seeds: 1, missed: [], figures: { skipper_600_per_min: { p50: Number } } });
+});
