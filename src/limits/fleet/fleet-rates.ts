@@ -31,6 +31,8 @@ const DEMAND_MAX = 4;
 const HOT = { admitted: 0.002, demand: 0, share: 0.1, rowMsMax: 1000 };
 /** The same of a limit of which little is used. Thousands of tenants are far from their limits: what is said of them must cost little. */
 const COLD = { admitted: 0.02, demand: 0.02, share: 0.5, rowMsMax: 10_000 };
+/** Of what was told is asked for: a change that is chance more often than not. */
+const NOISE = 0.15;
 /** Of the limit asked for, or of the bucket spent, from which on it is hot. */
 const HOT_PART = 0.3;
 /** Demand that grew by more than an equal share and by this part of itself is told at once. */
@@ -311,8 +313,8 @@ export class FleetRates implements Delegate {
     const believed = hasRow ? own.admitted(number) + (own.rate(number) * sinceMs) / 1000 : 0;
     const isWrong = Math.abs((a.admitted[number] as number) - believed) > Math.max(1, errors.admitted * limit);
     const told = hasRow ? own.demand(number) : 0;
-    const isAskedOtherwise =
-      Math.abs(demand - told) > Math.max(errors.demand * limit, (errors.share * limit) / this.#members);
+    const least = Math.max(errors.demand * limit, (errors.share * limit) / this.#members, NOISE * told);
+    const isAskedOtherwise = Math.abs(demand - told) > least;
     const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || own.rate(number) > 0);
     if (!isWrong && !isAskedOtherwise && !isOld) return;
     if (!hasRow) own.putName({ number, version: own.version + 1, name: this.#names[number] as string });
