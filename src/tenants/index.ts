@@ -16,6 +16,8 @@ export type {
   Finding,
   IdentityProvider,
   Plan,
+  Quota,
+  QuotaAction,
   RequestRate,
   Route,
   Rung,

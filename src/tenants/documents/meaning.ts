@@ -1,5 +1,6 @@
 /** What a schema cannot say of a document: dates that exist, rates that admit somebody, words that do nothing yet. */
 import { parseByteRatePerSec, parseRatePerSec } from '../../core/index.ts';
+import { toQuotas } from './meaning-of-quotas.ts';
 import type { Problem } from '../findings.ts';
 import type {
   IdentityProviderDocument,
@@ -64,7 +65,7 @@ function toPlan({ spec }: PlanDocument): Objection[] {
     ([, rung]) => rung === 'deprioritize' || (typeof rung === 'object' && 'stale' in rung),
   );
   return [
-    ...(spec.quotas === undefined ? [] : [later(['quotas'])]),
+    ...toQuotas(['spec', 'quotas'], spec.quotas, spec.rate?.requests !== undefined),
     ...rungs.map(([at]) => later(['degrade', at])),
     ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) =>
       typeof rung === 'object' && 'shape' in rung ? inRange(['spec', 'degrade', at, 'shape'], rung.shape, DELAY) : [],
@@ -95,7 +96,10 @@ function toLimit(path: Path, text: string, parse: Range['parse'], range: Range):
 }
 
 function toTenant({ spec }: TenantDocument): Objection[] {
-  const objections = toRates(['spec', 'overrides'], spec.overrides?.rate);
+  const objections = [
+    ...toRates(['spec', 'overrides'], spec.overrides?.rate),
+    ...toQuotas(['spec', 'overrides', 'quotas'], spec.overrides?.quotas, true),
+  ];
   if (spec.timezone !== undefined && !isZone(spec.timezone))
     objections.push(
       error(
