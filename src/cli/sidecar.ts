@@ -1,16 +1,17 @@
 /**
  * Wires the rooms into one running sidecar. Opens in this order and closes in the reverse:
  *
- *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → status
+ *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
  */
 import { readFile } from 'node:fs/promises';
-import { createHealth, openAdmin, openStatus } from '../admin/index.ts';
+import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import {
+  emptySnapshot,
   type Finding,
   formatFinding,
   type LoaderThread,
@@ -24,7 +25,12 @@ import { refusedApiKeys } from './api-keys.ts';
 import { version } from './version.ts';
 
 export interface RunningSidecar {
-  readonly ports: { readonly inbound: number; readonly status: number; readonly admin: number };
+  readonly ports: {
+    readonly inbound: number;
+    readonly status: number;
+    readonly admin: number;
+    readonly application: number;
+  };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
   /** Not ready at once; no new connections; what is in flight finishes within the grace; then everything closes. */
@@ -97,7 +103,10 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
     pepper,
   });
-  const limits = createLimits(world);
+  const limits = createLimits({ ...world, stateDir: config.stateDir });
+  // What was used before a restart is known before the first request.
+  await limits.open();
+  closer.add(() => limits.close());
   const tenancy = await openTenancy({
     ...world,
     ...config.tenancy,
@@ -106,6 +115,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     prepare: (next) => identity.prepare(next),
   });
   closer.add(() => tenancy.close());
+  limits.use(tenancy.snapshot, emptySnapshot);
   tenancy.onSwap((next, previous) => limits.use(next, previous));
 
   const upstreams = openUpstreams({ ...world, config });
@@ -157,6 +167,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     },
   });
   closer.add(() => admin.close());
+  const application = await openApplication({
+    ...config.application,
+    timers: systemTimers,
+    report: (body) => limits.report(tenancy.snapshot, body),
+  });
+  closer.add(() => application.close());
   const health = createHealth({
     timers: systemTimers,
     generation: () => tenancy.snapshot.generation,
@@ -173,7 +189,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const status = await openStatus({ ...world, ...config.status, health });
   closer.add(() => status.close());
 
-  const ports = { inbound: proxy.port, status: status.port, admin: admin.port };
+  const ports = { inbound: proxy.port, status: status.port, admin: admin.port, application: application.port };
   log.info('sidecar.started', {
     ports,
     tenants: tenancy.snapshot.tenants.size,

@@ -1,3 +1,3 @@
 export type { LimitsExplanation } from './explain.ts';
-export type { Limits, LimitsOptions } from './limits.ts';
+export type { Limits, LimitsOptions, UsageReported } from './limits.ts';
 export { createLimits } from './limits.ts';

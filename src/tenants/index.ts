@@ -18,6 +18,7 @@ export type {
   Plan,
   Quota,
   QuotaAction,
+  QuotaThreshold,
   RequestRate,
   Route,
   Rung,

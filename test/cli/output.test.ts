@@ -230,7 +230,14 @@ t.test('the check of a machine names what is missing there', async (t) => {
     stdout:
       /× pepper is readable\n.*ENOENT[\s\S]*× state directory is writable[\s\S]*√ application accepts[\s\S]*‼ lite accepts[\s\S]*‼ ports are free\n.*127\.0\.0\.1:\d+\n.*--live[\s\S]*√ API keys can be verified/,
   });
-  write({ upstream, stateDir: 'new/state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
+  write({
+    upstream,
+    stateDir: 'new/state',
+    inbound: { port: 0 },
+    status: { port: 0 },
+    admin: { port: 0 },
+    application: { port: 0 },
+  });
   t.match(await reeve(['check', '--config', boot]), {
     status: 0,
     stdout:

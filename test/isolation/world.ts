@@ -2,6 +2,7 @@
  * The stages of identity and limits in one chain, as the sidecar builds them, under a clock of the test; and everything that one tenant
  * can see of them, written down as text.
  */
+import { systemRandom } from '../../src/core/index.ts';
 import { createIdentity } from '../../src/identity/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
 import { chain, type Exchange, type Outcome, type Pipeline, type Reply } from '../../src/pipeline/index.ts';
@@ -54,7 +55,7 @@ export class IsolationWorld {
       config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
       pepper: Buffer.from(PEPPER),
     });
-    this.#limits = createLimits({ clock, timers: clock, metrics });
+    this.#limits = createLimits({ clock, timers: clock, random: systemRandom, log: silentLog, metrics });
     this.#pipeline = chain((name, cause) => {
       throw new Error(`${name} threw`, { cause });
     })

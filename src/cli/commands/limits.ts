@@ -36,6 +36,7 @@ function asText(explanation: Explanation): string {
       'concurrency',
       `${limits.concurrency.inFlight} of ${limits.concurrency.limit ?? 'no limit'}, ${limits.waiting} waiting`,
     ],
+    ...limits.quotas.map((quota): [string, string] => ['quota', quotaText(quota)]),
     ['ladder', `${limits.ladder.join(' → ')}${limits.isOverLong ? ' (over its limit for a while)' : ''}`],
   ];
   const text = rows.map(([name, value]) => `${name.padEnd(12)} ${value}\n`).join('');
@@ -57,6 +58,13 @@ function routeText({ route }: Explanation['limits']): string {
 function requestsText({ requests }: Explanation['limits']): string {
   if (requests === undefined) return 'no limit';
   return `${requests.limit}, ${requests.left} of ${requests.burst} left, ${requests.credit} in credit`;
+}
+
+function quotaText(quota: Explanation['limits']['quotas'][number]): string {
+  const { meter, mode, per, used, reserved, limit, unit, until, state } = quota;
+  const held = reserved > 0 ? `, ${reserved} reserved` : '';
+  const window = until === undefined ? 'a gauge' : `a ${per === 'billing' ? 'billing period' : per}, until ${until}`;
+  return `${meter}: ${used} of ${limit} ${unit}${held}, ${mode}, ${window}: ${state}`;
 }
 
 function outcomeText({ wouldGet, upstream }: Explanation): string {

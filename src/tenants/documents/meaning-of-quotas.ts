@@ -2,7 +2,7 @@
 import { parsePercent } from '../../core/index.ts';
 import { sourceOf } from '../compile-quotas.ts';
 import type { PlanDocument, TenantDocument } from '../schema.ts';
-import type { Objection } from './meaning.ts';
+import type { Objection } from './objection.ts';
 import { outside, QUOTA, RATE, type Range, SHARE_OF_RATE, THRESHOLD } from './ranges.ts';
 
 type QuotaDocument = NonNullable<PlanDocument['spec']['quotas']>[string];

@@ -1,7 +1,5 @@
 /** What a schema cannot say of a document: dates that exist, rates that admit somebody, words that do nothing yet. */
 import { parseByteRatePerSec, parseRatePerSec } from '../../core/index.ts';
-import { toQuotas } from './meaning-of-quotas.ts';
-import type { Problem } from '../findings.ts';
 import type {
   IdentityProviderDocument,
   Kind,
@@ -10,6 +8,8 @@ import type {
   SidecarDocument,
   TenantDocument,
 } from '../schema.ts';
+import { toQuotas } from './meaning-of-quotas.ts';
+import type { Objection } from './objection.ts';
 import {
   BANK,
   BODY,
@@ -25,11 +25,6 @@ import {
   SKEW,
   TIMEOUT,
 } from './ranges.ts';
-
-/** A problem that only the meaning shows; `path` in the document. */
-export interface Objection extends Problem {
-  readonly severity: 'error' | 'warning';
-}
 
 type Rates = NonNullable<PlanDocument['spec']['rate']>;
 type Path = readonly (string | number)[];

@@ -69,12 +69,7 @@ export const METER = '^[a-z][a-z0-9_]{0,62}$';
 export const QUOTAS_MAX = 8;
 
 const QUOTA_SAYS = 'Units in one window, or for a gauge at any time: a number, or a size.';
-const quotaLimit = text(
-  'quota',
-  `^${AMOUNT}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?$`,
-  ['5_000_000', '10GiB'],
-  QUOTA_SAYS,
-);
+const quotaLimit = text('quota', `^${AMOUNT}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?$`, ['5_000_000', '10GiB'], QUOTA_SAYS);
 const per = Type.Union([Type.Literal('day'), Type.Literal('month'), Type.Literal('billing')], {
   title: 'window',
   examples: ['month'],
@@ -85,7 +80,8 @@ const mode = Type.Union([Type.Literal('soft'), Type.Literal('hard')], {
   title: 'mode',
   examples: ['soft'],
   default: 'soft',
-  description: 'soft: the thresholds say what happens. hard: what would exceed the limit is refused before it is served.',
+  description:
+    'soft: the thresholds say what happens. hard: what would exceed the limit is refused before it is served.',
 });
 
 const threshold = strict(

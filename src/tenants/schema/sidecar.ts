@@ -34,7 +34,8 @@ export const SidecarSchema = document(
       stateDir: Type.Optional(
         Type.String({
           minLength: 1,
-          description: 'Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart.',
+          description:
+            'Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart.',
         }),
       ),
       inbound: Type.Optional(
