@@ -104,8 +104,7 @@ function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOpt
   const actor = random.hex(8);
   const gauges = new GaugeStore(actor);
   const counters = new CounterStore({ actor, onChange: (tenant) => quotas.markStale(tenant) });
-  const ownLog =
-    stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, clock, timers, log });
+  const ownLog = stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, timers, log });
   const counts = new QuotaCounts({
     clock,
     log,

@@ -53,7 +53,7 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     stdout: /12 tenants/,
   });
   const other = makeTenancy({
-    'plans.yaml': plan('free', { degrade: ['deprioritize'] }),
+    'plans.yaml': plan('free', { degrade: ['deprioritize', 'credit', 'reject'] }),
     'tenants.yaml': tenant('acme', { plan: 'none' }),
   });
   t.teardown(() => other.cleanUp());

@@ -153,6 +153,7 @@ export class CounterStore {
   #newest = NONE;
   #oldest = NONE;
   #lastVersion = 0;
+  #closings = 0;
   /** By ring: the day and the total of `day % DAYS_MAX`. */
   #ringDay: Float64Array = new Float64Array(0);
   #ringTotal: Float64Array = new Float64Array(0);
@@ -172,6 +173,11 @@ export class CounterStore {
       cells: this.#cellCount - this.#freeCells.length,
       rows: this.#rowCount - this.#freeRows.length,
     };
+  }
+
+  /** How often days were closed: totals are no changes of rows. */
+  get closings(): number {
+    return this.#closings;
   }
 
   /** Of the last own change; 0 when there was none. */
@@ -317,6 +323,7 @@ export class CounterStore {
    * can still count on such a day: of what comes later nobody could say whether it is in the total.
    */
   close(day: number, oldest: number): void {
+    this.#closings++;
     for (const [key, series] of this.#series) {
       this.#takeCells(
         (each) => each < day,

@@ -5,7 +5,7 @@
  *   quotas.snapshot   all that was known when it was written; replaced by rename
  *   quotas.log        what changed since, appended once a second; begins anew with each snapshot
  *
- *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or an hour)──▶ snapshot.new ─ rename ─▶ log.new ─ rename
+ *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or days closed)──▶ snapshot.new ─ rename ─▶ log.new ─ rename
  *
  * A crash between any two of these steps leaves files that together say everything: counts are absolute and their larger numbers
  * stand, so a record that is read twice is read once. A disk that is full or refuses is said once and tried again with a snapshot;
@@ -15,7 +15,7 @@
  */
 import { copyFile, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock, Timer, Timers } from '../../core/index.ts';
+import type { Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
@@ -26,7 +26,6 @@ const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
 const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
-const SNAPSHOT_MS = 3_600_000;
 /** Four times what a full store writes. */
 const FILE_BYTES_MAX = 512 * 2 ** 20;
 /** Lines made at once: half a millisecond. */
@@ -36,7 +35,6 @@ export interface OwnLogOptions {
   readonly dir: string;
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
-  readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Log;
   /** Another bound is for tests. */
@@ -52,7 +50,8 @@ export class OwnLog {
   /** Versions up to which the log has the changes. */
   #counted = 0;
   #gauged = 0;
-  #snapshotAt = 0;
+  /** Closings that the snapshot has: a total is in no log. */
+  #closings = 0;
   #isFailing = false;
   #isClosed = false;
   #timer: Timer | undefined;
@@ -71,9 +70,7 @@ export class OwnLog {
 
   /** Reads what earlier lives of this process counted, and begins files of its own. Resolves also when the disk refuses. */
   async open(): Promise<void> {
-    let isDamaged = await this.#read(this.#snapshotPath);
-    isDamaged = (await this.#read(this.#logPath)) || isDamaged;
-    if (isDamaged) await this.#keepDamaged();
+    for (const path of [this.#snapshotPath, this.#logPath]) await this.#read(path);
     await this.#attempt(() => this.#snapshot());
     this.#arm();
   }
@@ -96,12 +93,11 @@ export class OwnLog {
   }
 
   #turn(): Promise<void> {
-    const isDue = this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) || this.#isOld();
-    return this.#handle === undefined || isDue ? this.#snapshot() : this.#commit();
-  }
-
-  #isOld(): boolean {
-    return this.#o.clock.now() - this.#snapshotAt >= SNAPSHOT_MS;
+    const isDue =
+      this.#handle === undefined ||
+      this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) ||
+      this.#o.counters.closings !== this.#closings;
+    return isDue ? this.#snapshot() : this.#commit();
   }
 
   /** Says that the disk refuses, once, and that it does not any more. */
@@ -149,6 +145,7 @@ export class OwnLog {
     // What changes while it is written stands in the log that is begun behind it.
     this.#counted = counters.version;
     this.#gauged = gauges.version;
+    const { closings } = counters;
     await (await this.#replace(this.#snapshotPath, this.#all())).close();
     await this.#handle?.close();
     this.#handle = undefined;
@@ -156,7 +153,7 @@ export class OwnLog {
     this.#handle = await this.#replace(this.#logPath, this.#changes());
     this.#counted = counted;
     this.#gauged = gauged;
-    this.#snapshotAt = this.#o.clock.now();
+    this.#closings = closings;
   }
 
   /** Rows before totals: a day that is closed in between is in both, and a total stands for the rows of its day. */
@@ -198,8 +195,8 @@ export class OwnLog {
     return bytes + slice.length;
   }
 
-  /** Whether something in the file was damaged. */
-  async #read(path: string): Promise<boolean> {
+  /** Takes what is sound in the file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. */
+  async #read(path: string): Promise<void> {
     let damage: Damage | undefined;
     try {
       const { size } = await stat(path);
@@ -210,11 +207,17 @@ export class OwnLog {
         gauge: (row) => void this.#o.gauges.merge(row),
       });
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
-      this.#o.log.error('quota.log_unreadable', { 'file.path': path, cause, effect: 'what it counted is not known' });
-      return true;
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
+      const kept = `${path}.damaged`;
+      this.#o.log.error('quota.log_unreadable', {
+        'file.path': path,
+        cause,
+        effect: 'what it counted is not known',
+        kept,
+      });
+      return void (await rename(path, kept).catch(() => {}));
     }
-    if (damage === undefined) return false;
+    if (damage === undefined) return;
     // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
     const isExpected = damage.what === 'torn tail';
     this.#o.log[isExpected ? 'warn' : 'error']('quota.log_damaged', {
@@ -224,11 +227,6 @@ export class OwnLog {
         damage.what === 'unknown form' ? 'nothing of it is counted' : 'what stood in these records is not counted',
       ...(isExpected ? {} : { kept: `${path}.damaged` }),
     });
-    return !isExpected;
-  }
-
-  /** For who wants to know what stood there: before the files are replaced. */
-  async #keepDamaged(): Promise<void> {
-    for (const path of [this.#snapshotPath, this.#logPath]) await copyFile(path, `${path}.damaged`).catch(() => {});
+    if (!isExpected) await copyFile(path, `${path}.damaged`).catch(() => {});
   }
 }
