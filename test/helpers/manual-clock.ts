@@ -14,6 +14,11 @@ export class ManualClock implements Clock, Timers {
     return this.#wall;
   }
 
+  /** Sets the wall clock alone, as an operator or a time server does. */
+  setWall(at: number | string): void {
+    this.#wall = typeof at === 'string' ? Date.parse(at) : at;
+  }
+
   /** Moves time and runs what is due, in order. */
   advance(ms: number): void {
     this.#now += ms;

@@ -310,8 +310,8 @@ export class Quotas {
   /** At most what was used: nothing is given in advance. */
   #refund(account: Account, line: Line, units: number): void {
     const credit = Math.min(units, line.used);
-    if (credit === 0 || !this.#openRow(account, line)) return;
-    this.#o.counters.refund(line.row, credit);
+    if (credit === 0) return;
+    if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
     line.used -= credit;
     this.#level(account, line);
   }

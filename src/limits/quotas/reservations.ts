@@ -18,11 +18,6 @@ export class Reservations {
   /** 0 is no reservation. */
   #slots = 1;
 
-  /** Slots in use. */
-  get size(): number {
-    return this.#slots - 1 - this.#free.length;
-  }
-
   /** `slot`: of the request; 0 when it has none yet. Returns it. */
   add(slot: number, line: Line, units: number): number {
     const mine = slot === 0 ? this.#open() : slot;

@@ -34,7 +34,6 @@ export class Zones {
   /** The day that it is in the zone: the last that has begun. A clock that is turned back over midnight begins no day anew. */
   dayAt(zone: string, wallMs: number): number {
     let day = localDay(this.#formatOf(zone), wallMs);
-    while (this.startOf(zone, day) > wallMs) day--;
     while (this.startOf(zone, day + 1) <= wallMs) day++;
     return day;
   }

@@ -126,6 +126,19 @@ t.test('what was counted a second ago is on disk, without an end of the process'
   await first.own.close();
 });
 
+t.test('an end in the middle of a commit writes what is left, and begins nothing anew', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  first.add(5);
+  first.clock.advance(1000);
+  first.add(2);
+  await first.own.close();
+  t.equal(first.clock.pending, 0);
+  const second = await live(dir);
+  t.equal(used(second), 7);
+  await second.own.close();
+});
+
 t.test('a log that has grown gives way to a snapshot, and none of it is lost in between', async (t) => {
   const dir = folder(t);
   const first = await live(dir, { logBytesMax: 3000 });

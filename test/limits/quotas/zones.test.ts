@@ -92,6 +92,24 @@ t.test('days that are known by heart', async (t) => {
   t.equal(zones.dayAt('America/St_Johns', at('2010-11-07T02:31:00Z')), day('2010-11-07'));
 });
 
+t.test('where clocks were turned back over midnight, no day begins twice', async (t) => {
+  const zones = new Zones();
+  let isMonotone = true;
+  // Newfoundland turned its clocks at 00:01 until 2011.
+  for (let year = 1988; year <= 2010; year++)
+    for (
+      let minute = 0, last = 0;
+      minute < 20 * 24 * 60;
+      minute += minute % 1440 > 100 && minute % 1440 < 240 ? 1 : 20
+    ) {
+      const wall = Date.UTC(year, 9, 20) + minute * 60_000;
+      const number = zones.dayAt('America/St_Johns', wall);
+      isMonotone &&= number >= last && zones.startOf('America/St_Johns', number) <= wall;
+      last = number;
+    }
+  t.ok(isMonotone);
+});
+
 t.test('windows: days, months of every length, billing periods from any day', async (t) => {
   const window = (per: 'day' | 'month' | 'billing' | 'none', text: string, billingDay = 1): string => {
     const { from, to } = windowOf(per, day(text), billingDay);
