@@ -29,8 +29,8 @@ export class Reservations {
     return mine;
   }
 
+  /** `slot`: of a request that has one. */
   release(slot: number): void {
-    if (slot === 0) return;
     for (let at = slot * LINES_MAX; at < (slot + 1) * LINES_MAX; at++) {
       const line = this.#lines[at];
       if (line === undefined) break;
