@@ -35,6 +35,9 @@ const SETTINGS = {
   'anonymous.burst': '5',
 };
 
+/** Both runs of a story begin at one moment: clients are told when windows end. Tokens are of this hour. */
+const BEGAN = Date.now();
+
 export class IsolationWorld {
   readonly clock = new ManualClock();
   readonly #identity: ReturnType<typeof createIdentity>;
@@ -56,6 +59,7 @@ export class IsolationWorld {
       pepper: Buffer.from(PEPPER),
     });
     this.#limits = createLimits({ clock, timers: clock, random: systemRandom, log: silentLog, metrics });
+    clock.setWall(BEGAN);
     this.#pipeline = chain((name, cause) => {
       throw new Error(`${name} threw`, { cause });
     })
@@ -102,7 +106,10 @@ export class IsolationWorld {
   }
 
   #answer(x: Exchange, reply: Reply | undefined, { bytes, isHeld }: Asking, tell: (line: string) => void): void {
-    const head = { status: reply === undefined ? 200 : 400, headers: new HeaderList(['X-Tenant-Secret', 'inside']) };
+    const head = {
+      status: reply === undefined ? 200 : 400,
+      headers: new HeaderList(['X-Tenant-Secret', 'inside', 'X-Reeve-Usage', 'tokens=1']),
+    };
     this.#pipeline.response(x, head);
     tell(
       JSON.stringify({
