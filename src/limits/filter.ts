@@ -103,7 +103,7 @@ export function limitsFilter({
       ask.now = now;
       ask.waitingAll = waitingAll;
       const decided = decide(state, ask);
-      const account = quotas.accountOf(tenant);
+      const account = quotas.accountOf(tenant, now);
       const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
       if (decided.over !== undefined) state.markOver(tenant.index, now);
       if (tenant.allowance.shadow) {
@@ -132,7 +132,8 @@ export function limitsFilter({
       // A slot that changed hands says nothing of its new owner.
       if (tenant === undefined || !state.isOwner(tenant)) return;
       if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
-      const account = quotas.accountOf(tenant);
+      const now = clock.now();
+      const account = quotas.accountOf(tenant, now);
       // What passed no limit never reached the application: the answer is ours.
       if (headers.hasSuspect && x.grant !== undefined && headers.has(USAGE_HEADER)) {
         quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
@@ -144,16 +145,17 @@ export function limitsFilter({
       // An application's own would be read as parts of ours: both are lists (RFC 9651 §3.1).
       if (headers.has('ratelimit') || headers.has('ratelimit-policy')) headers.removeWhere(isRateLimit);
       headers.append('RateLimit-Policy', policy);
-      const left = remainingOf(state, tenant, x.route, clock.now());
+      const left = remainingOf(state, tenant, x.route, now);
       headers.append('RateLimit', account === undefined ? left : joined(left, quotasLeft(account, clock.wallMs())));
     },
     onDone(x) {
       if (x.reservation !== 0) quotas.release(x);
       if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
-      const account = quotas.accountOf(x.tenant);
-      if (account !== undefined) quotas.done(account, x, clock.now());
+      const now = clock.now();
+      const account = quotas.accountOf(x.tenant, now);
+      if (account !== undefined) quotas.done(account, x, now);
       state.leave(x.tenant.index);
-      debitEgress(state, x.tenant, x.responseBytes, clock.now());
+      debitEgress(state, x.tenant, x.responseBytes, now);
     },
   };
 }

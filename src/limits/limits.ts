@@ -70,7 +70,7 @@ export function createLimits(options: LimitsOptions): Limits {
         kept.counts.report('unknown_tenant');
         return { kind: 'unknown_tenant', tenant: read.tenant };
       }
-      return { kind: 'counted', ...quotas.report(quotas.accountOf(tenant), read.usages) };
+      return { kind: 'counted', ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
     },
     use(next, previous) {
       const now = clock.now();

@@ -45,7 +45,7 @@ export class Line {
   policyName = '';
   policy = '';
   /** Units that a request reserves until it is done. */
-  #learnt = 0;
+  learnt = 0;
 
   constructor(quota: Quota) {
     this.quota = quota;
@@ -53,11 +53,11 @@ export class Line {
 
   /** Units a request that cannot be measured yet reserves; never more than the limit, which would admit nobody. */
   get estimate(): number {
-    return Math.min(this.quota.estimate ?? this.#learnt, this.quota.limit);
+    return Math.min(this.quota.estimate ?? this.learnt, this.quota.limit);
   }
 
   learn(units: number): void {
-    this.#learnt = Math.max(units, this.#learnt * ESTIMATE_DECAY);
+    this.learnt = Math.max(units, this.learnt * ESTIMATE_DECAY);
   }
 
   /** Whether a hard quota would be exceeded. What is known only when a request is done is over when nothing is left. */
@@ -118,6 +118,8 @@ export class Account {
   from = 0;
   until = 0;
   day = -1;
+  /** Ms on the monotonic clock from which on a request asks whether it still is: reading the wall clock each time would allocate. */
+  lookAt = 0;
   /** Of all lines. */
   #action: number = NOTHING;
   /** The line with the least rate that is in force, if any is. */

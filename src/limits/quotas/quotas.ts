@@ -30,6 +30,8 @@ const DAY_MS = 24 * HOUR_MS;
 const CLOSE_AFTER_MS = 14 * HOUR_MS;
 /** The longest window has 31 days; two more for zones and for what is not closed yet. */
 const KEEP_DAYS = 33;
+/** How soon it is noticed that the wall clock was set, ms. */
+const LOOK_MS = 1000;
 /** A request that a threshold slows down waits at most so long, else it is refused. */
 export const SHAPE_MS_MAX = 250;
 export const USAGE_HEADER = 'x-reeve-usage';
@@ -72,12 +74,11 @@ export class Quotas {
   }
 
   /** Of a tenant whose slot is its own; undefined when it has no quotas. */
-  accountOf(tenant: Tenant): Account | undefined {
+  accountOf(tenant: Tenant, now: number): Account | undefined {
     if (tenant.allowance.quotas.length === 0) return undefined;
-    const wall = this.#o.clock.wallMs();
     let account = this.#accounts[tenant.index];
     if (account === undefined || account.id !== tenant.id) account = this.#open(tenant);
-    if (wall < account.from || wall >= account.until) this.#roll(account, wall);
+    if (now >= account.lookAt) this.#look(account, now);
     return account;
   }
 
@@ -184,7 +185,7 @@ export class Quotas {
   /** Others' counts of the tenant came in. */
   markStale(tenant: string): void {
     const account = this.#byId.get(tenant);
-    if (account !== undefined) account.until = 0;
+    if (account !== undefined) stale(account);
   }
 
   /** Closes days that are over everywhere, each hour. */
@@ -203,7 +204,7 @@ export class Quotas {
     this.#closedBefore = before;
     this.#o.counters.close(before, before - KEEP_DAYS);
     // Rows of closed days are others' now.
-    for (const account of this.#byId.values()) account.until = 0;
+    for (const account of this.#byId.values()) stale(account);
   }
 
   #open(tenant: Tenant): Account {
@@ -241,7 +242,14 @@ export class Quotas {
       });
       return line;
     });
-    account.until = 0;
+    stale(account);
+  }
+
+  /** Once a second, and when the day ends: what day it is by the wall clock, which may have been set. */
+  #look(account: Account, now: number): void {
+    const wall = this.#o.clock.wallMs();
+    if (wall < account.from || wall >= account.until) this.#roll(account, wall);
+    account.lookAt = now + Math.min(LOOK_MS, account.until - wall);
   }
 
   /** Looks the account up anew: a day began, or what was known is no longer so. */
@@ -385,6 +393,12 @@ function needOf(line: Line, x: Asked): number {
   // The gate refused what is no number.
   if (declared !== undefined) return Number(declared) === 0 ? TAKES_NONE : Number(declared);
   return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
+}
+
+/** The next request looks it up anew. */
+function stale(account: Account): void {
+  account.until = 0;
+  account.lookAt = 0;
 }
 
 /** To the thousandth of a ms. */

@@ -38,7 +38,7 @@ async function open(spec: object, o: { seriesMax?: number; gaugesMax?: number } 
     isWriting: () => true,
   });
   const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, clock, timers: clock });
-  const of = (name: string): Account => quotas.accountOf(snapshot.tenants.get(name) as Tenant) as Account;
+  const of = (name: string): Account => quotas.accountOf(snapshot.tenants.get(name) as Tenant, clock.now()) as Account;
   return {
     clock,
     counters,
@@ -139,7 +139,7 @@ t.test('a slot whose account was left behind by another tenant is emptied before
   const acme = w.of('acme').tenant;
   const globex = w.of('globex').tenant;
   const moved = { ...globex, index: acme.index };
-  const account = w.quotas.accountOf(moved) as Account;
+  const account = w.quotas.accountOf(moved, w.clock.now()) as Account;
   t.equal(account.id, 'globex');
   t.equal(account.lineOf('api_calls')?.used, 0);
   w.quotas.report(account, [{ meter: 'seats', sign: '', units: 5 }]);
