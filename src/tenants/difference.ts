@@ -99,7 +99,8 @@ function ofQuota({ meter, limit, per, isHard, unit, estimate, thresholds }: Quot
       mode: isHard ? 'hard' : 'soft',
       unit,
       estimate,
-      thresholds: thresholds.map(({ text, action, rate }) => [text, action, ...(rate ? [rate] : [])].join(' ')),
+      // As text: that of a plan and of its tenant are equal when they say the same.
+      thresholds: `[${thresholds.map(({ text, action, rate }) => (rate === undefined ? `${text} ${action}` : `${text} ${action} ${rate}`)).join(', ')}]`,
     }),
   );
 }

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '1180d16d001ea333';
+export const schemaId = '3d58e3b96b087755';
 
 export const sidecarSettings: readonly Setting[] = [
   {

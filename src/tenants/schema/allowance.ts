@@ -147,4 +147,8 @@ export const quotaOverride = strict(
 );
 
 export const quotasOf = <S extends TSchema>(each: S, description: string) =>
-  Type.Record(Type.String({ pattern: METER }), each, { maxProperties: QUOTAS_MAX, description });
+  Type.Record(Type.String({ pattern: METER }), each, {
+    additionalProperties: false,
+    maxProperties: QUOTAS_MAX,
+    description,
+  });
