@@ -100,9 +100,8 @@ function compileThreshold(
   };
 }
 
-/** A share of no rate is no rate: nothing waits. */
+/** A share is only accepted where there is a rate to take it of, which no tenant can take away. */
 function perSecOf(rate: string, ratePerSec: number | undefined): number {
   const share = parsePercent(rate);
-  if (share === undefined) return parseRatePerSec(rate) as number;
-  return ratePerSec === undefined ? Number.POSITIVE_INFINITY : share * ratePerSec;
+  return share === undefined ? (parseRatePerSec(rate) as number) : share * (ratePerSec as number);
 }

@@ -50,7 +50,7 @@ export interface QuotaThreshold {
   readonly action: QuotaAction;
   /** Of `shape`, as written: `50%`, `10/s`. */
   readonly rate: string | undefined;
-  /** Of `shape`, cost units a second; Infinity otherwise, or where the tenant has no request rate to take a share of. */
+  /** Of `shape`, cost units a second; Infinity otherwise. */
   readonly perSec: number;
 }
 
