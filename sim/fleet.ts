@@ -168,6 +168,7 @@ function tenantOf(index: number, perSec: number, burst: number): Tenant {
     egress: undefined,
     concurrency: undefined,
     shadow: false,
+    quotas: [],
   };
   const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };
   return {
@@ -177,6 +178,7 @@ function tenantOf(index: number, perSec: number, burst: number): Tenant {
     plan,
     allowance,
     timezone: 'UTC',
+    billingDay: 1,
     labels: {},
     claims: [],
     hosts: [],

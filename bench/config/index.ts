@@ -155,6 +155,7 @@ async function start(dir: string, state: string): Promise<number> {
       'status.host': '127.0.0.1',
       'status.port': '0',
       'admin.port': '0',
+      'application.port': '0',
     },
   );
   const { status } = await fetch(`http://127.0.0.1:${sidecar.ports.status}/readyz`);

@@ -4,13 +4,14 @@ import { runInNewContext } from 'node:vm';
 import { ChunkedReader, gate, HeaderList, HeadWriter, RequestReader, ResponseReader } from '../../src/wire/index.ts';
 import type { Suite } from '../run.ts';
 import { BLOCK, CHUNKED, REQUEST, RESPONSE } from './heads.ts';
+import { quotaWork } from './quotas.ts';
 
 /** Enough that one round outlasts the clock's grain by far, and that the code is compiled after the first. */
 const TIMES = 100_000;
 const WARM_ROUNDS = 3;
 
 export const suite: Suite = {
-  describe: `The wire by itself: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks`,
+  describe: `The wire and quotas by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas`,
   targets: {
     request_read_ns: { must: 2400, goal: 1200 },
     response_read_ns: { must: 1500, goal: 700 },
@@ -22,6 +23,8 @@ export const suite: Suite = {
     request_write_bytes: { must: 0, goal: 0 },
     response_write_bytes: { must: 0, goal: 0 },
     chunked_read_bytes: { must: 0, goal: 0 },
+    quotas_ns: { must: 1000, goal: 300 },
+    quotas_bytes: { must: 0, goal: 0 },
   },
   async run({ quick, progress }) {
     const figures: Record<string, number> = {};
@@ -49,6 +52,7 @@ function works(): Record<string, () => void> {
     request_write: () => writer.request(requests, BLOCK),
     response_write: () => writer.response(responses, false, BLOCK),
     chunked_read: () => readChunks(chunks),
+    quotas: quotaWork(),
     // For comparison: what the general engine does with the same head once llhttp has read it.
     strings_and_gate: () => judge(pairs),
   };

@@ -104,6 +104,7 @@ try {
       REEVE_INBOUND_PORT: '0',
       REEVE_STATUS_PORT: '0',
       REEVE_ADMIN_PORT: '0',
+      REEVE_APPLICATION_PORT: '0',
     },
     /"sidecar\.started"/,
   );

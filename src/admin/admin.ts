@@ -45,7 +45,8 @@ export function openAdmin(o: AdminOptions): Promise<Listener> {
   });
 }
 
-function isLoopback(host: string | undefined): boolean {
+/** Whether a Host names this machine from inside. */
+export function isLoopback(host: string | undefined): boolean {
   return host !== undefined && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(host);
 }
 
@@ -149,18 +150,31 @@ function sortedNames(snapshot: Snapshot): readonly string[] {
 
 /** What a tenant may and who it is; of its keys only the ids. */
 export function describeTenant(tenant: Tenant): Record<string, unknown> {
-  const { requests, egress, concurrency, shadow } = tenant.allowance;
+  const { requests, egress, concurrency, quotas, shadow } = tenant.allowance;
   return {
     name: tenant.id,
     state: tenant.state,
     plan: tenant.plan.name,
     timezone: tenant.timezone,
+    billingDay: tenant.billingDay,
     labels: tenant.labels,
     source: tenant.source,
     limits: {
       requests: requests && { limit: requests.text, burst: requests.burst, credits: requests.credits },
       egress: egress?.text,
       concurrency,
+      quotas: Object.fromEntries(
+        quotas.map(({ meter, limit, per, isHard, unit, thresholds }) => [
+          meter,
+          {
+            limit,
+            unit,
+            per: per === 'none' ? 'gauge' : per,
+            mode: isHard ? 'hard' : 'soft',
+            thresholds: thresholds.map(({ text, action, rate }) => ({ at: text, do: action, rate })),
+          },
+        ]),
+      ),
       shadow,
     },
     identity: {

@@ -1,5 +1,6 @@
 export type { AdminView } from './admin.ts';
 export { describeTenant, openAdmin } from './admin.ts';
+export { openApplication } from './application.ts';
 export type { Explanation } from './explanation.ts';
 export type { Health } from './health.ts';
 export { createHealth } from './health.ts';

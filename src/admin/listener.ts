@@ -1,5 +1,5 @@
 /**
- * A small HTTP listener for what operators read: GET and HEAD only, one answer a request, errors with a remedy. Who connects is not
+ * A small HTTP listener for what operators read and applications report: one answer a request, errors with a remedy. Who connects is not
  * trusted: everything has a bound, and the newest connection is served, so that a probe gets through beside clients who only hold on.
  *
  *   connections  [oldest … newest]   one more than CONNECTIONS_MAX: the oldest is cut
@@ -20,7 +20,8 @@ export interface Page {
   readonly body: string;
 }
 
-export type Handler = (url: URL, req: IncomingMessage) => Page | Promise<Page>;
+/** `body`: of a POST, where the listener takes one; else empty. */
+export type Handler = (url: URL, req: IncomingMessage, body: string) => Page | Promise<Page>;
 
 export const json = (value: unknown, status = 200): Page => ({
   status,
@@ -51,14 +52,16 @@ export interface ListenOptions {
   readonly port: number;
   readonly timers: Timers;
   /** Names the port in an error, as the boot file does. */
-  readonly name: 'status' | 'admin';
+  readonly name: 'status' | 'admin' | 'application';
+  /** POST too, with a body of at most so many bytes. Default: it is read-only. */
+  readonly bodyBytesMax?: number;
 }
 
 export async function listen(o: ListenOptions, handler: Handler): Promise<Listener> {
   const server = createServer(LIMITS, (req, res) => {
     const late = o.timers.after(ANSWER_MS_MAX, () => res.destroy());
     res.on('close', () => late.cancel()).on('error', () => {});
-    void answer(req, res, handler);
+    void answer(req, res, handler, o.bodyBytesMax);
   });
   const connections = new Set<Socket>();
   server.on('connection', (socket) => {
@@ -87,8 +90,13 @@ export async function listen(o: ListenOptions, handler: Handler): Promise<Listen
   };
 }
 
-async function answer(req: IncomingMessage, res: ServerResponse, handler: Handler): Promise<void> {
-  const page = await pageOf(req, handler);
+async function answer(
+  req: IncomingMessage,
+  res: ServerResponse,
+  handler: Handler,
+  bodyBytesMax: number | undefined,
+): Promise<void> {
+  const page = await pageOf(req, handler, bodyBytesMax);
   res.writeHead(page.status, {
     // By this a client knows that it asked a sidecar and not whatever else listens there.
     server: 'reeve',
@@ -96,19 +104,40 @@ async function answer(req: IncomingMessage, res: ServerResponse, handler: Handle
     'content-length': Buffer.byteLength(page.body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    ...(page.status === 405 ? { allow: 'GET, HEAD' } : {}),
+    ...(page.status === 405 ? { allow: bodyBytesMax === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' } : {}),
+    // What is left of it nobody reads.
+    ...(page.status === 413 ? { connection: 'close' } : {}),
   });
   res.end(req.method === 'HEAD' ? undefined : page.body);
 }
 
-async function pageOf(req: IncomingMessage, handler: Handler): Promise<Page> {
-  if (req.method !== 'GET' && req.method !== 'HEAD')
-    return problem(405, 'method-not-allowed', 'This interface is read-only; use GET.');
+async function pageOf(req: IncomingMessage, handler: Handler, bodyBytesMax: number | undefined): Promise<Page> {
+  const isPost = req.method === 'POST' && bodyBytesMax !== undefined;
+  if (req.method !== 'GET' && req.method !== 'HEAD' && !isPost)
+    return problem(
+      405,
+      'method-not-allowed',
+      bodyBytesMax === undefined ? 'This interface is read-only; use GET.' : 'Use GET or POST.',
+    );
   const url = URL.parse(req.url as string, 'http://localhost');
   if (url === null) return problem(400, 'malformed-request', 'The target of the request is no path.');
   try {
-    return await handler(url, req);
+    const body = isPost ? await bodyOf(req, bodyBytesMax) : '';
+    if (body === undefined) return problem(413, 'body-too-large', `A body here has at most ${bodyBytesMax} bytes.`);
+    return await handler(url, req, body);
   } catch {
     return problem(500, 'stage-failed', 'The page could not be made.');
   }
+}
+
+/** Undefined when it is too long. Who breaks off gets no answer; who is slow is cut by the time of a whole request. */
+async function bodyOf(req: IncomingMessage, bytesMax: number): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }

@@ -1,16 +1,17 @@
 /**
  * Wires the rooms into one running sidecar. Opens in this order and closes in the reverse:
  *
- *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → status
+ *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
  */
 import { readFile } from 'node:fs/promises';
-import { createHealth, openAdmin, openStatus } from '../admin/index.ts';
+import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import {
+  emptySnapshot,
   type Finding,
   formatFinding,
   type LoaderThread,
@@ -29,6 +30,7 @@ export interface RunningSidecar {
     readonly status: number;
     readonly admin: number;
     readonly gossip?: number;
+    readonly application: number;
   };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
@@ -106,7 +108,14 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const fleet =
     config.gossip === undefined ? undefined : await (await import('./fleet.ts')).openFleet(config.gossip, world);
   if (fleet !== undefined) closer.add(() => fleet.close());
-  const limits = createLimits({ ...world, ...(fleet === undefined ? {} : { fleet: fleet.rates }) });
+  const limits = createLimits({
+    ...world,
+    stateDir: config.stateDir,
+    ...(fleet === undefined ? {} : { fleet: fleet.rates }),
+  });
+  // What was used before a restart is known before the first request.
+  await limits.open();
+  closer.add(() => limits.close());
   const tenancy = await openTenancy({
     ...world,
     ...config.tenancy,
@@ -115,6 +124,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     prepare: (next) => identity.prepare(next),
   });
   closer.add(() => tenancy.close());
+  limits.use(tenancy.snapshot, emptySnapshot);
   tenancy.onSwap((next, previous) => limits.use(next, previous));
 
   const upstreams = openUpstreams({ ...world, config });
@@ -167,6 +177,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     },
   });
   closer.add(() => admin.close());
+  const application = await openApplication({
+    ...config.application,
+    timers: systemTimers,
+    report: (body) => limits.report(tenancy.snapshot, body),
+  });
+  closer.add(() => application.close());
   const health = createHealth({
     timers: systemTimers,
     generation: () => tenancy.snapshot.generation,
@@ -188,6 +204,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     inbound: proxy.port,
     status: status.port,
     admin: admin.port,
+    application: application.port,
     ...(fleet === undefined ? {} : { gossip: fleet.port }),
   };
   log.info('sidecar.started', {

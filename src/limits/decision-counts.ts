@@ -12,6 +12,7 @@ export const DECISIONS = [
   'refused_route',
   'refused_egress',
   'refused_concurrency',
+  'refused_quota',
   'shadow_refused',
 ] as const;
 export type CountedDecision = (typeof DECISIONS)[number];

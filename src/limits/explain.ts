@@ -1,8 +1,29 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
-import { type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
-import { decide, type Over } from './decide.ts';
+import type { Clock } from '../core/index.ts';
+import type { Reply } from '../pipeline/index.ts';
+import { type QuotaAction, type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
+import type { Headers } from '../wire/index.ts';
+import { decide, type Over, WAITING_MAX } from './decide.ts';
 import type { FleetExplanation } from './fleet/fleet-rates.ts';
+import { ACTIONS, type Line } from './quotas/account.ts';
+import type { Quotas } from './quotas/quotas.ts';
 import { egressRate, type LimitState } from './state.ts';
+
+export interface QuotaExplanation {
+  readonly meter: string;
+  readonly mode: 'soft' | 'hard';
+  readonly per: 'day' | 'month' | 'billing' | 'gauge';
+  readonly used: number;
+  /** Promised to requests in flight. */
+  readonly reserved: number;
+  readonly limit: number;
+  readonly unit: string;
+  /** The window; undefined of a gauge. */
+  readonly from: string | undefined;
+  readonly until: string | undefined;
+  /** What is in force: the most severe action of the thresholds reached, `exhausted` of a hard quota, or `ok`. */
+  readonly state: QuotaAction | 'exhausted' | 'ok';
+}
 
 export interface LimitsExplanation {
   readonly tenant: string;
@@ -17,6 +38,7 @@ export interface LimitsExplanation {
   readonly egress: { readonly limit: string; readonly left: number } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
+  readonly quotas: readonly QuotaExplanation[];
   readonly isOverLong: boolean;
   readonly ladder: readonly string[];
   readonly route:
@@ -34,22 +56,34 @@ export interface LimitsExplanation {
     readonly decision: string;
     readonly because: string;
     readonly waitMs: number;
-    readonly over: Over | 'nothing';
+    readonly over: Over | 'quota' | 'nothing';
     readonly rung: string | undefined;
   };
 }
 
+export interface ExplainWorld {
+  readonly state: LimitState;
+  readonly quotas: Quotas;
+  readonly clock: Clock;
+}
+
 export function explain(
-  state: LimitState,
+  { state, quotas, clock }: ExplainWorld,
   snapshot: Snapshot,
   tenant: Tenant,
   ask: { method: string; path: string },
-  now: number,
 ): LimitsExplanation {
+  const now = clock.now();
   state.claim(tenant, snapshot.generation, now);
   const route = routeOf(snapshot, ask.method, ask.path);
   const { allowance, index, plan } = tenant;
   const decided = decide(state, { tenant, route, now, waitingAll: 0 });
+  const account = quotas.accountOf(tenant, now);
+  const asked = { tenant, route, method: ask.method, headers: NO_FIELDS };
+  const overQuota =
+    account === undefined || route?.isCritical === true
+      ? undefined
+      : quotas.check(account, asked, now, state.waiting(index) < WAITING_MAX);
   return {
     tenant: tenant.id,
     plan: plan.name,
@@ -67,6 +101,7 @@ export function explain(
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
+    quotas: account === undefined ? [] : account.lines.map(quotaOf),
     isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),
     route: route && {
@@ -76,13 +111,41 @@ export function explain(
       limit: route.rate?.text,
       left: route.rate && round(state.routes.left(route.index, index, route.rate, now)),
     },
-    wouldGet: {
-      decision: decided.kind,
-      because: because(decided.over, tenant, route),
-      waitMs: round(decided.waitMs),
-      over: decided.over ?? 'nothing',
-      rung: decided.rung && rungText(decided.rung),
-    },
+    wouldGet:
+      overQuota !== undefined
+        ? refusedByQuota(overQuota)
+        : {
+            decision: decided.kind,
+            because: because(decided.over, tenant, route),
+            waitMs: round(decided.waitMs),
+            over: decided.over ?? 'nothing',
+            rung: decided.rung && rungText(decided.rung),
+          },
+  };
+}
+
+/** What a request brings whose fields nobody knows. */
+const NO_FIELDS: Pick<Headers, 'first'> = { first: () => undefined };
+
+function refusedByQuota({ detail, retryAfterMs }: Reply): LimitsExplanation['wouldGet'] {
+  return { decision: 'refuse', because: detail, waitMs: round(retryAfterMs ?? 0), over: 'quota', rung: undefined };
+}
+
+function quotaOf(line: Line): QuotaExplanation {
+  const { quota, used, reserved, startMs, endMs } = line;
+  const isGauge = quota.per === 'none';
+  const isExhausted = quota.isHard && used + reserved >= quota.limit;
+  return {
+    meter: quota.meter,
+    mode: quota.isHard ? 'hard' : 'soft',
+    per: isGauge ? 'gauge' : quota.per,
+    used: round(used),
+    reserved: round(reserved),
+    limit: quota.limit,
+    unit: quota.unit,
+    from: isGauge ? undefined : new Date(startMs).toISOString(),
+    until: isGauge ? undefined : new Date(endMs).toISOString(),
+    state: isExhausted ? 'exhausted' : (ACTIONS[line.action] ?? 'ok'),
   };
 }
 

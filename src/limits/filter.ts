@@ -3,9 +3,21 @@
 import type { Clock, Timers } from '../core/index.ts';
 import type { Exchange, Filter, Grant, Identified, Reply, Verdict } from '../pipeline/index.ts';
 import type { Allowance, Tenant } from '../tenants/index.ts';
-import { type Ask, type Decided, debitEgress, decide, type Over, take } from './decide.ts';
+import {
+  type Ask,
+  type Decided,
+  debitEgress,
+  decide,
+  type Over,
+  take,
+  WAITING_ALL_MAX,
+  WAITING_MAX,
+} from './decide.ts';
 import type { DecisionCounts } from './decision-counts.ts';
-import { policyOf, remainingOf } from './headers.ts';
+import { joined, policyOf, remainingOf } from './headers.ts';
+import type { Account } from './quotas/account.ts';
+import { quotaPolicies, quotasLeft } from './quotas/quota-headers.ts';
+import { type Quotas, USAGE_HEADER } from './quotas/quotas.ts';
 import type { LimitState } from './state.ts';
 
 const grantOf = (decision: Grant['decision'], useDegradedRoute = false, isShadowed = false): Grant =>
@@ -18,6 +30,7 @@ const GRANTS = {
   degrade: grantOf('degrade'),
 };
 const DEGRADED_ROUTE = grantOf('degrade', true);
+const REFUSED_BY_QUOTA: Decided = { kind: 'refuse', over: 'requests', waitMs: 0, rung: undefined };
 const SHADOWED = grantOf('pass', false, true);
 const REFUSED = {
   requests: 'refused_requests',
@@ -31,6 +44,7 @@ const GONE: Reply = { code: 'tenant-unknown', detail: 'The tenant is not known h
 export interface LimitsWorld {
   readonly state: LimitState;
   readonly counts: DecisionCounts;
+  readonly quotas: Quotas;
   readonly clock: Clock;
   readonly timers: Timers;
 }
@@ -39,18 +53,41 @@ export interface LimitsWorld {
  * `onThrow: 'deny'`: the stage is arithmetic on arrays and cannot be away; if it throws, its arrays cannot be trusted, and going
  * on would be a service without limits.
  */
-export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Filter<Identified, { grant: Grant }> {
+export function limitsFilter({
+  state,
+  counts,
+  quotas,
+  clock,
+  timers,
+}: LimitsWorld): Filter<Identified, { grant: Grant }> {
   let waitingAll = 0;
   // One for all requests, filled anew for each: a decision is made at once, and allocates nothing.
   let ask: { -readonly [K in keyof Ask]: Ask[K] } | undefined;
 
-  const wait = async ({ tenant, permit }: Identified, ms: number): Promise<undefined> => {
+  const wait = async (x: Identified, ms: number): Promise<undefined> => {
+    const { tenant, permit } = x;
     waitingAll++;
     state.changeWaiting(tenant.index, 1);
     await timers.sleep(ms);
     waitingAll--;
     if (state.isAlive(tenant.index, permit)) state.changeWaiting(tenant.index, -1);
+    x.admittedAt = clock.now();
     return undefined;
+  };
+
+  const checkQuotas = (account: Account, x: Identified, now: number): Reply | undefined =>
+    quotas.check(account, x, now, state.waiting(x.tenant.index) < WAITING_MAX && waitingAll < WAITING_ALL_MAX);
+
+  /** Takes what the request takes of its quotas; how long it waits for them, ms. In shadow it is told nothing and waits for nothing. */
+  const takeQuotas = (account: Account | undefined, x: Identified, now: number): number => {
+    x.admittedAt = now;
+    if (account === undefined) return 0;
+    // By what was in force before it: the request that reaches a mark is the last below it.
+    const { isSoft, isDegraded } = account;
+    const waitMs = quotas.take(account, x, now);
+    if (x.tenant.allowance.shadow || !isSoft) return 0;
+    x.inject.push('x-tenant-quota-state', 'soft');
+    return x.route?.isCritical ? 0 : grantQuotas(x, isDegraded, waitMs);
   };
 
   return {
@@ -68,37 +105,70 @@ export function limitsFilter({ state, counts, clock, timers }: LimitsWorld): Fil
       ask.now = now;
       ask.waitingAll = waitingAll;
       const decided = decide(state, ask);
+      const account = quotas.accountOf(tenant, now);
+      const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
       if (decided.over !== undefined) state.markOver(tenant.index, now);
-      if (tenant.allowance.shadow) return shadow(x, state, counts, ask, decided);
+      if (tenant.allowance.shadow) {
+        shadow(x, state, counts, ask, overQuota === undefined ? decided : REFUSED_BY_QUOTA);
+        takeQuotas(account, x, now);
+        return undefined;
+      }
+      if (overQuota !== undefined) {
+        counts.add(tenant.plan, 'refused_quota');
+        return overQuota;
+      }
       if (decided.kind === 'refuse') {
         counts.add(tenant.plan, REFUSED[decided.over]);
         return refusal(tenant, decided.over, decided.waitMs);
       }
-      counts.add(tenant.plan, decided.kind);
       take(state, ask, decided);
       x.permit = state.enter(tenant.index);
       x.grant = decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS[decided.kind];
+      const waitMs = Math.max(decided.waitMs, takeQuotas(account, x, now));
       tellApplication(x, decided);
-      return decided.kind === 'shape' ? wait(x, decided.waitMs) : undefined;
+      counts.add(tenant.plan, (x.grant as Grant).decision);
+      return waitMs > 0 ? wait(x, waitMs) : undefined;
     },
     onResponse(x, { headers }) {
       const { tenant } = x;
       // A slot that changed hands says nothing of its new owner.
       if (tenant === undefined || !state.isOwner(tenant)) return;
       if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
-      const policy = policyOf(tenant.allowance, x.route?.rate);
+      const now = clock.now();
+      const account = quotas.accountOf(tenant, now);
+      // What passed no limit never reached the application: the answer is ours.
+      if (headers.hasSuspect && x.grant !== undefined && headers.has(USAGE_HEADER)) {
+        quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
+        headers.remove(USAGE_HEADER);
+      }
+      const rates = policyOf(tenant.allowance, x.route?.rate);
+      const policy = account === undefined ? rates : joined(rates, quotaPolicies(account));
       if (policy === '') return;
       // An application's own would be read as parts of ours: both are lists (RFC 9651 §3.1).
       if (headers.has('ratelimit') || headers.has('ratelimit-policy')) headers.removeWhere(isRateLimit);
       headers.append('RateLimit-Policy', policy);
-      headers.append('RateLimit', remainingOf(state, tenant, x.route, clock.now()));
+      const left = remainingOf(state, tenant, x.route, now);
+      headers.append('RateLimit', account === undefined ? left : joined(left, quotasLeft(account, clock.wallMs())));
     },
     onDone(x) {
+      if (x.reservation !== 0) quotas.release(x);
       if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
+      const now = clock.now();
+      const account = quotas.accountOf(x.tenant, now);
+      if (account !== undefined) quotas.done(account, x, now);
       state.leave(x.tenant.index);
-      debitEgress(state, x.tenant, x.responseBytes, clock.now());
+      debitEgress(state, x.tenant, x.responseBytes, now);
     },
   };
+}
+
+/** What thresholds of quotas make of a request that the rates admitted; how long it waits, ms. */
+function grantQuotas(x: Exchange, isDegraded: boolean, waitMs: number): number {
+  const { decision } = x.grant as Grant;
+  if (decision === 'degrade') return waitMs;
+  if (isDegraded) x.grant = x.route?.degradedUpstream === undefined ? GRANTS.degrade : DEGRADED_ROUTE;
+  else if (waitMs > 0) x.grant = GRANTS.shape;
+  return waitMs;
 }
 
 function isRateLimit(name: string): boolean {
@@ -126,9 +196,9 @@ function shadow(
 
 /** `x-tenant-degrade: 1` near the limit; `2; features="…"` when the application should do less. */
 function tellApplication(x: Exchange, { kind, rung }: Decided): void {
-  if (kind === 'notice') x.inject.push('x-tenant-degrade', '1');
-  else if (kind === 'degrade')
+  if (x.grant?.decision === 'degrade')
     x.inject.push('x-tenant-degrade', rung?.kind === 'features' ? `2; features="${rung.features.join(' ')}"` : '2');
+  else if (kind === 'notice') x.inject.push('x-tenant-degrade', '1');
 }
 
 function refusal({ allowance }: Tenant, over: Over, waitMs: number): Reply {

@@ -77,6 +77,7 @@ function remaining(name: string, left: number, { perSec, burst }: Rate): string 
   return `"${name}";r=${units};t=${seconds}`;
 }
 
-function joined(text: string, more: string): string {
-  return text === '' ? more : `${text}, ${more}`;
+/** Two lists as one; each may be empty. */
+export function joined(text: string, more: string): string {
+  return text === '' || more === '' ? text + more : `${text}, ${more}`;
 }

@@ -1,4 +1,4 @@
 export type { LimitsExplanation } from './explain.ts';
 export { FleetRates, TICK_MS } from './fleet/fleet-rates.ts';
-export type { Limits, LimitsOptions } from './limits.ts';
+export type { Limits, LimitsOptions, UsageReported } from './limits.ts';
 export { createLimits } from './limits.ts';

@@ -1,27 +1,49 @@
 /** The limits of one sidecar: state that survives reloads, the stage of the chain, and its explanation. */
-import type { Clock, Timers } from '../core/index.ts';
+import type { Clock, Random, Timers } from '../core/index.ts';
 import type { Filter, Grant, Identified } from '../pipeline/index.ts';
-import type { Metrics } from '../telemetry/index.ts';
+import type { Log, Metrics } from '../telemetry/index.ts';
 import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { isSameRate } from './gcra.ts';
+import { CounterStore } from './quotas/counter-store.ts';
+import { GaugeStore } from './quotas/gauge-store.ts';
+import { OwnLog } from './quotas/own-log.ts';
+import { QuotaCounts } from './quotas/quota-counts.ts';
+import { Quotas, type Reported } from './quotas/quotas.ts';
+import { usageOfBody } from './quotas/usage-report.ts';
+import { Zones } from './quotas/zones.ts';
 import { LimitState } from './state.ts';
 
 export interface LimitsOptions {
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Log;
   readonly metrics: Metrics;
   /** What the whole fleet takes; undefined: this sidecar is alone. */
   readonly fleet?: FleetRates;
+  /** Where counts of quotas are kept; undefined: in memory alone. */
+  readonly stateDir?: string | undefined;
 }
+
+/** What became of what an application posted. */
+export type UsageReported =
+  | ({ readonly kind: 'counted' } & Reported)
+  | { readonly kind: 'malformed'; readonly detail: string }
+  | { readonly kind: 'unknown_tenant'; readonly tenant: string };
 
 export interface Limits {
   readonly filter: Filter<Identified, { grant: Grant }>;
   /** On a swap: what is gone is forgotten, so that nobody inherits a slot's counts; what changed keeps what was spent. */
   use(next: Snapshot, previous: Snapshot): void;
+  /** Reads what was counted before a restart, and begins to keep what is counted. Before the first request; never rejects. */
+  open(): Promise<void>;
+  close(): Promise<void>;
+  /** What an application posts of a tenant's use: `{ "tenant", "usage" }`. */
+  report(snapshot: Snapshot, body: string): UsageReported;
   /** Spends nothing. */
   explain(
     snapshot: Snapshot,
@@ -30,13 +52,33 @@ export interface Limits {
   ): LimitsExplanation;
 }
 
-export function createLimits({ clock, timers, metrics, fleet }: LimitsOptions): Limits {
+export function createLimits(options: LimitsOptions): Limits {
+  const { clock, timers, metrics, fleet } = options;
   const state = new LimitState(fleet);
   const counts = new DecisionCounts(metrics);
+  const kept = keepCounts(options);
+  const { quotas } = kept;
   return {
-    filter: limitsFilter({ state, counts, clock, timers }),
+    filter: limitsFilter({ state, counts, quotas, clock, timers }),
+    open: kept.open,
+    close: kept.close,
+    report(snapshot, body) {
+      const read = usageOfBody(body);
+      if (typeof read === 'string') {
+        kept.counts.report('malformed');
+        return { kind: 'malformed', detail: read };
+      }
+      const tenant = snapshot.tenants.get(read.tenant);
+      if (tenant === undefined) {
+        kept.counts.report('unknown_tenant');
+        return { kind: 'unknown_tenant', tenant: read.tenant };
+      }
+      return { kind: 'counted', ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
+    },
     use(next, previous) {
       const now = clock.now();
+      kept.warnOf(next);
+      quotas.use(next);
       state.reserve(Math.max(next.tenantSlots, previous.tenantSlots));
       for (const id of state.owners()) {
         const before = previous.tenants.get(id);
@@ -47,7 +89,50 @@ export function createLimits({ clock, timers, metrics, fleet }: LimitsOptions): 
       }
       useRoutes(state, next, previous, now);
     },
-    explain: (snapshot, tenant, ask) => explain(state, snapshot, tenant, ask, clock.now()),
+    explain: (snapshot, tenant, ask) => explain({ state, quotas, clock }, snapshot, tenant, ask),
+  };
+}
+
+interface KeptCounts {
+  readonly quotas: Quotas;
+  readonly counts: QuotaCounts;
+  /** Says once that counts are not kept, when there is something to count. */
+  warnOf(snapshot: Snapshot): void;
+  open(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The stores of what quotas count, the log that keeps them, and the quotas over them. */
+function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOptions): KeptCounts {
+  const actor = random.hex(8);
+  const gauges = new GaugeStore(actor);
+  const counters = new CounterStore({ actor, onChange: (tenant) => quotas.markStale(tenant) });
+  const ownLog = stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, timers, log });
+  const counts = new QuotaCounts({
+    clock,
+    log,
+    metrics,
+    series: () => counters.size.series + gauges.size,
+    isWriting: () => ownLog?.isWriting ?? false,
+  });
+  const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, clock, timers });
+  let isSaid = ownLog !== undefined;
+  return {
+    quotas,
+    counts,
+    warnOf({ plans }) {
+      if (isSaid || ![...plans.values()].some(({ allowance }) => allowance.quotas.length > 0)) return;
+      isSaid = true;
+      log.warn('quota.counts_not_kept', { remedy: 'set stateDir, or every restart begins the quotas anew' });
+    },
+    async open() {
+      await ownLog?.open();
+      quotas.start();
+    },
+    async close() {
+      quotas.stop();
+      await ownLog?.close();
+    },
   };
 }
 

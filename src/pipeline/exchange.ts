@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit ← limits      endpoint, traceId ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt ← limits      endpoint, traceId ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -79,6 +79,10 @@ export class Exchange implements Arrival {
   grant: Grant | undefined;
   /** By which limits know what they took for this exchange when they give it back. */
   permit: number;
+  /** By which they know what they reserved; 0: nothing. */
+  reservation: number;
+  /** When they let it pass, ms on the monotonic clock; 0 before. */
+  admittedAt: number;
   endpoint: Endpoint | undefined;
   /** Of the trace it is sent on in: 32 hex digits. */
   traceId: string | undefined;
@@ -107,6 +111,8 @@ export class Exchange implements Arrival {
     this.source = undefined;
     this.grant = undefined;
     this.permit = 0;
+    this.reservation = 0;
+    this.admittedAt = 0;
     this.endpoint = undefined;
     this.traceId = undefined;
     this.inject = [];

@@ -106,7 +106,7 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     429,
     8,
     'Quota exceeded',
-    "The tenant is over a rate, and its plan's ladder ends. Retry after `Retry-After`.",
+    "The tenant is over a rate, and its plan's ladder ends, or has used a quota; `violated-policies` names it. Retry after `Retry-After`; without one, it is a level that must fall first.",
   ),
   'concurrency-exceeded': row(
     429,

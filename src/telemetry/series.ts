@@ -18,7 +18,7 @@ const LABEL_VALUES_MAX: Readonly<Record<string, number>> = {
   plan: PLANS_MAX + 2,
   tenant: TENANTS_SHOWN_MAX + 1,
   upstream: UPSTREAMS_SHOWN_MAX + 1,
-  decision: 10,
+  decision: 11,
   code_class: 6,
   result: 2,
   severity: 2,

@@ -9,6 +9,7 @@ import {
   type TenantIndex,
 } from '../core/index.ts';
 import type { PlanRow, RouteRow } from './change.ts';
+import { compileQuotas, overrideQuotas } from './compile-quotas.ts';
 import type {
   Allowance,
   ApiKey,
@@ -25,12 +26,19 @@ import type { IdentityProviderDocument, PlanDocument, RouteDocument, TenantDocum
 type RatesDocument = NonNullable<PlanDocument['spec']['rate']>;
 type RequestsDocument = NonNullable<RatesDocument['requests']>;
 
-const NO_ALLOWANCE: Allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false };
+const NO_ALLOWANCE: Allowance = {
+  requests: undefined,
+  egress: undefined,
+  concurrency: undefined,
+  quotas: [],
+  shadow: false,
+};
 const DEFAULT_LADDER: readonly Rung[] = [{ kind: 'credit' }, { kind: 'reject' }];
 
 export function compilePlan(document: PlanDocument, source: string): PlanRow {
   const { spec } = document;
-  const allowance = allow(NO_ALLOWANCE, spec);
+  const { requests, ...rest } = allow(NO_ALLOWANCE, spec);
+  const allowance = { ...rest, requests, quotas: compileQuotas(spec.quotas, requests?.perSec) };
   return {
     name: document.metadata.name,
     weight: spec.weight ?? 1,
@@ -46,6 +54,7 @@ function allow(base: Allowance, change: { rate?: RatesDocument; concurrency?: nu
     requests: change.rate?.requests === undefined ? base.requests : requestRate(change.rate.requests, base.requests),
     egress: change.rate?.egress === undefined ? base.egress : byteRate(change.rate.egress.limit),
     concurrency: change.concurrency ?? base.concurrency,
+    quotas: base.quotas,
     shadow: change.shadow ?? base.shadow,
   };
 }
@@ -85,6 +94,11 @@ function ladder(rungs: NonNullable<PlanDocument['spec']['degrade']>): Rung[] {
   });
 }
 
+function overridden(ofPlan: Allowance, overrides: NonNullable<TenantDocument['spec']['overrides']>): Allowance {
+  const allowance = allow(ofPlan, overrides);
+  return { ...allowance, quotas: overrideQuotas(ofPlan.quotas, overrides.quotas ?? {}, allowance.requests?.perSec) };
+}
+
 /** `index`: the slot of its name. */
 export function compileTenant(
   { metadata, spec }: TenantDocument,
@@ -97,8 +111,9 @@ export function compileTenant(
     index,
     state: stateOf(spec),
     plan,
-    allowance: spec.overrides === undefined ? plan.allowance : allow(plan.allowance, spec.overrides),
+    allowance: spec.overrides === undefined ? plan.allowance : overridden(plan.allowance, spec.overrides),
     timezone: spec.timezone ?? 'UTC',
+    billingDay: spec.billingDay ?? 1,
     labels: metadata.labels ?? {},
     claims: claimsOf(metadata.name, spec.identity?.claims),
     hosts: hostsOf(spec.identity?.hosts),

@@ -1,5 +1,5 @@
 /** How two snapshots differ, in the words of the documents, for the command line. */
-import type { Allowance, IdentityProvider, Plan, Route, Rung, Snapshot, Tenant } from './model.ts';
+import type { Allowance, IdentityProvider, Plan, Quota, Route, Rung, Snapshot, Tenant } from './model.ts';
 
 export interface Change {
   /** As it stands under `spec`: `rate.requests.limit`. */
@@ -80,8 +80,29 @@ function rungText(rung: Rung): string {
   return rung.kind === 'route' ? 'route: degraded' : rung.kind;
 }
 
-function ofAllowance({ requests, egress, concurrency, shadow }: Allowance): Record<string, Said> {
-  return { ...ofRequests(requests), 'rate.egress.limit': egress?.text, concurrency, shadow };
+function ofAllowance({ requests, egress, concurrency, quotas, shadow }: Allowance): Record<string, Said> {
+  return {
+    ...ofRequests(requests),
+    'rate.egress.limit': egress?.text,
+    concurrency,
+    ...Object.assign({}, ...quotas.map(ofQuota)),
+    shadow,
+  };
+}
+
+function ofQuota({ meter, limit, per, isHard, unit, estimate, thresholds }: Quota): Record<string, Said> {
+  return under(
+    `quotas.${meter}`,
+    Object.entries({
+      limit,
+      ...(per === 'none' ? { gauge: true } : { per }),
+      mode: isHard ? 'hard' : 'soft',
+      unit,
+      estimate,
+      // As text: that of a plan and of its tenant are equal when they say the same.
+      thresholds: `[${thresholds.map(({ text, action, rate }) => (rate === undefined ? `${text} ${action}` : `${text} ${action} ${rate}`)).join(', ')}]`,
+    }),
+  );
 }
 
 function ofRequests(requests: Allowance['requests']): Record<string, Said> {
@@ -100,13 +121,14 @@ function round(value: number): number {
   return Math.round(value * 1e6) / 1e6;
 }
 
-function ofTenant({ state, plan, allowance, timezone, labels, claims, hosts, apiKeys }: Tenant): Words {
+function ofTenant({ state, plan, allowance, timezone, billingDay, labels, claims, hosts, apiKeys }: Tenant): Words {
   const ofItsPlan = ofAllowance(plan.allowance);
   const overrides = Object.entries(ofAllowance(allowance)).filter(([key, value]) => value !== ofItsPlan[key]);
   return words({
     plan: plan.name,
     state,
     timezone,
+    billingDay,
     ...under('overrides', overrides),
     ...under('labels', Object.entries(labels)),
     // The first is the name.

@@ -33,11 +33,49 @@ export interface ByteRate {
   readonly text: string;
 }
 
+/** Who counts a meter, and when: the sidecar when a request is admitted, or when it is done; or the application, by reports. */
+export type QuotaSource = 'calls' | 'bytes_in' | 'bytes_out' | 'compute_ms' | 'reported';
+
+/**
+ * - `notify`: the application is told, and the operator. - `shape`: requests beyond a rate wait or are refused.
+ * - `degrade`: served cheaper. - `reject`: refused.
+ */
+export type QuotaAction = 'notify' | 'shape' | 'degrade' | 'reject';
+
+export interface QuotaThreshold {
+  /** Units from which on it is in force: a share of the limit. */
+  readonly at: number;
+  /** As written: `80%`. */
+  readonly text: string;
+  readonly action: QuotaAction;
+  /** Of `shape`, as written: `50%`, `10/s`. */
+  readonly rate: string | undefined;
+  /** Of `shape`, cost units a second; Infinity otherwise. */
+  readonly perSec: number;
+}
+
+/** A quota of one meter, compiled. */
+export interface Quota {
+  readonly meter: string;
+  readonly source: QuotaSource;
+  /** `none`: a gauge has no window. */
+  readonly per: 'day' | 'month' | 'billing' | 'none';
+  readonly limit: number;
+  readonly unit: string;
+  readonly isHard: boolean;
+  /** Units that a request reserves until it is done; undefined: learnt from those before. */
+  readonly estimate: number | undefined;
+  /** Rising. */
+  readonly thresholds: readonly QuotaThreshold[];
+}
+
 /** What one tenant may take: its plan with its overrides laid over it, key by key. */
 export interface Allowance {
   readonly requests: RequestRate | undefined;
   readonly egress: ByteRate | undefined;
   readonly concurrency: number | undefined;
+  /** One a meter, at most 8 of the plan and 8 of the tenant. */
+  readonly quotas: readonly Quota[];
   /** Decide and count, but refuse nothing. */
   readonly shadow: boolean;
 }
@@ -75,6 +113,8 @@ export interface Tenant {
   readonly plan: Plan;
   readonly allowance: Allowance;
   readonly timezone: string;
+  /** 1 to 31: the day of the month on which its billing period begins. */
+  readonly billingDay: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Every external id that means this tenant, its own name first. */
   readonly claims: readonly string[];

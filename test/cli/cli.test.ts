@@ -53,7 +53,7 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     stdout: /12 tenants/,
   });
   const other = makeTenancy({
-    'plans.yaml': plan('free', { quotas: { a: {} } }),
+    'plans.yaml': plan('free', { degrade: ['deprioritize', 'credit', 'reject'] }),
     'tenants.yaml': tenant('acme', { plan: 'none' }),
   });
   t.teardown(() => other.cleanUp());
@@ -212,7 +212,7 @@ t.test('run: an application and its sidecar, ended with its code', async (t) => 
   t.teardown(() => dir.cleanUp());
   const app = join(dir.dir, '..', 'app.mjs');
   writeFileSync(app, "console.log('hello'); setTimeout(() => process.exit(7), 500);");
-  const env = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0' };
+  const env = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0', REEVE_APPLICATION_PORT: '0' };
   t.match(reeveProcess(['run', '--tenancy', dir.dir, '--app-port', '1', '--', process.execPath, app], env), {
     status: 7,
     stdout: /app {3}│ hello/,

@@ -19,6 +19,10 @@ const sample = {
   'plans.yaml': plan('free', {
     rate: { requests: { limit: '5/s', burst: 5 }, egress: { limit: '1MiB/s' } },
     concurrency: 3,
+    quotas: {
+      api_calls: { limit: 50, thresholds: [{ at: '2%', do: 'shape', rate: '100%' }] },
+      seats: { gauge: true, limit: 5, mode: 'hard' },
+    },
     degrade: ['credit', 'reject'],
   }),
   'routes.yaml': document('Route', 'exports', {
@@ -46,12 +50,29 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
     state: 'string',
     plan: 'string',
     timezone: 'string',
+    billingDay: 'number',
     labels: {},
     source: 'string',
     limits: {
       requests: { limit: 'string', burst: 'number' },
       egress: 'string',
       concurrency: 'number',
+      quotas: {
+        api_calls: {
+          limit: 'number',
+          unit: 'string',
+          per: 'string',
+          mode: 'string',
+          thresholds: [{ at: 'string', do: 'string', rate: 'string' }],
+        },
+        seats: {
+          limit: 'number',
+          unit: 'string',
+          per: 'string',
+          mode: 'string',
+          thresholds: [{ at: 'string', do: 'string' }],
+        },
+      },
       shadow: 'boolean',
     },
     identity: { claims: ['string'], hosts: ['string'], apiKeys: [{ id: 'string' }] },
@@ -78,6 +99,20 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       egress: { limit: 'string', left: 'number' },
       concurrency: { limit: 'number', inFlight: 'number' },
       waiting: 'number',
+      quotas: [
+        {
+          meter: 'string',
+          mode: 'string',
+          per: 'string',
+          used: 'number',
+          reserved: 'number',
+          limit: 'number',
+          unit: 'string',
+          from: 'string',
+          until: 'string',
+          state: 'string',
+        },
+      ],
       isOverLong: 'boolean',
       ladder: ['string'],
       route: { name: 'string', cost: 'number', critical: 'boolean', limit: 'string', left: 'number' },
@@ -155,7 +190,9 @@ t.test('a request is explained: who decides, which route, what is left, what it 
   const check = (...args: string[]) =>
     reeve(['limits', 'check', ...args, '--admin', `http://127.0.0.1:${sidecar.ports.admin}`]);
   t.equal(
-    (await check('acme', '--path', '/exports/1', '--method', 'POST')).stdout.replace(/generation \d+/, 'generation N'),
+    (await check('acme', '--path', '/exports/1', '--method', 'POST')).stdout
+      .replace(/generation \d+/, 'generation N')
+      .replace(/until [-\dT:.]+Z/, 'until THEN'),
     `tenant       acme, active, plan free
 config       generation N
 identity     host: Host: acme.test
@@ -163,6 +200,8 @@ route        exports, cost 2, 1/min, 1 left, critical
 requests     5/s, 5 of 5 left, 0 in credit
 egress       1MiB/s, 1048576 bytes left
 concurrency  0 of 3, 0 waiting
+quota        api_calls: 0 of 50 requests, soft, a month, until THEN: ok
+quota        seats: 0 of 5 seats, hard, a gauge: ok
 ladder       credit → reject
 POST /exports/1 would get: √ pass, route exports is critical; goes to application
 `,
@@ -230,7 +269,14 @@ t.test('the check of a machine names what is missing there', async (t) => {
     stdout:
       /× pepper is readable\n.*ENOENT[\s\S]*× state directory is writable[\s\S]*√ application accepts[\s\S]*‼ lite accepts[\s\S]*‼ ports are free\n.*127\.0\.0\.1:\d+\n.*--live[\s\S]*√ API keys can be verified/,
   });
-  write({ upstream, stateDir: 'new/state', inbound: { port: 0 }, status: { port: 0 }, admin: { port: 0 } });
+  write({
+    upstream,
+    stateDir: 'new/state',
+    inbound: { port: 0 },
+    status: { port: 0 },
+    admin: { port: 0 },
+    application: { port: 0 },
+  });
   t.match(await reeve(['check', '--config', boot]), {
     status: 0,
     stdout:

@@ -12,7 +12,7 @@ import { REEVE, root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
-const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0' };
+const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_PORT: '0', REEVE_APPLICATION_PORT: '0' };
 
 t.test('the code of the application, also when a signal ended it', async (t) => {
   const dir = makeTenancy();

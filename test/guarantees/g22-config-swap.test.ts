@@ -129,6 +129,7 @@ t.test('swaps of ..data under load, some within 5 ms: nothing is mixed or empty,
       'inbound.port': '0',
       'status.port': '0',
       'admin.port': '0',
+      'application.port': '0',
     }),
     { log: silentLog },
   );

@@ -14,6 +14,12 @@ export class ManualClock implements Clock, Timers {
     return this.#wall;
   }
 
+  /** Sets the wall clock, as an operator or a time server does; a second passes. */
+  setWall(at: number | string): void {
+    this.advance(1000);
+    this.#wall = typeof at === 'string' ? Date.parse(at) : at;
+  }
+
   /** Moves time and runs what is due, in order. */
   advance(ms: number): void {
     this.#now += ms;

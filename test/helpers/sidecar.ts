@@ -47,6 +47,7 @@ export function settings(
     'status.host': '127.0.0.1',
     'status.port': '0',
     'admin.port': '0',
+    'application.port': '0',
     'wire.fastPath': String(engine === 'fast'),
     ...more,
   };
@@ -104,7 +105,12 @@ export async function httpBackend(t: Ending, handler: RequestListener): Promise<
 
 export interface ChildSidecar {
   readonly child: ChildProcess;
-  readonly ports: { readonly inbound: number; readonly status: number; readonly admin: number };
+  readonly ports: {
+    readonly inbound: number;
+    readonly status: number;
+    readonly admin: number;
+    readonly application: number;
+  };
   readonly lines: string[];
   /** Resolves with the exit code. */
   readonly exited: Promise<number | null>;

@@ -17,6 +17,19 @@ const PLANS =
   plan('free', {
     rate: { requests: { limit: '10/s', burst: 6, credits: { earn: '20%', cap: '2s' } }, egress: { limit: '4KiB/s' } },
     concurrency: 6,
+    quotas: {
+      api_calls: {
+        per: 'day',
+        limit: 60,
+        thresholds: [
+          { at: '50%', do: 'notify' },
+          { at: '90%', do: 'shape', rate: '50%' },
+          { at: '150%', do: 'reject' },
+        ],
+      },
+      bytes_out: { limit: 100_000, mode: 'hard' },
+      tokens: { per: 'billing', limit: 40, mode: 'hard' },
+    },
     degrade: ['credit', { shape: '150ms' }, { features: ['no-extras'] }, 'reject'],
   }) + plan('large', { rate: { requests: { limit: '1000/s', burst: 1000 } }, concurrency: 100 });
 const ROUTES =

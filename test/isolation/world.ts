@@ -2,6 +2,7 @@
  * The stages of identity and limits in one chain, as the sidecar builds them, under a clock of the test; and everything that one tenant
  * can see of them, written down as text.
  */
+import { systemRandom } from '../../src/core/index.ts';
 import { createIdentity } from '../../src/identity/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
 import { chain, type Exchange, type Outcome, type Pipeline, type Reply } from '../../src/pipeline/index.ts';
@@ -34,6 +35,9 @@ const SETTINGS = {
   'anonymous.burst': '5',
 };
 
+/** Both runs of a story begin at one moment: clients are told when windows end. Tokens are of this hour. */
+const BEGAN = Date.now();
+
 export class IsolationWorld {
   readonly clock = new ManualClock();
   readonly #identity: ReturnType<typeof createIdentity>;
@@ -54,7 +58,8 @@ export class IsolationWorld {
       config: { ...config.identity, ...config.inbound, anonymous: config.anonymous },
       pepper: Buffer.from(PEPPER),
     });
-    this.#limits = createLimits({ clock, timers: clock, metrics });
+    this.#limits = createLimits({ clock, timers: clock, random: systemRandom, log: silentLog, metrics });
+    clock.setWall(BEGAN);
     this.#pipeline = chain((name, cause) => {
       throw new Error(`${name} threw`, { cause });
     })
@@ -101,7 +106,10 @@ export class IsolationWorld {
   }
 
   #answer(x: Exchange, reply: Reply | undefined, { bytes, isHeld }: Asking, tell: (line: string) => void): void {
-    const head = { status: reply === undefined ? 200 : 400, headers: new HeaderList(['X-Tenant-Secret', 'inside']) };
+    const head = {
+      status: reply === undefined ? 200 : 400,
+      headers: new HeaderList(['X-Tenant-Secret', 'inside', 'X-Reeve-Usage', 'tokens=1']),
+    };
     this.#pipeline.response(x, head);
     tell(
       JSON.stringify({

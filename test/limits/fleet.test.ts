@@ -3,22 +3,21 @@ import t from 'tap';
 import type { MonotonicMs, TenantIndex } from '../../src/core/index.ts';
 import type { Member, MemberState } from '../../src/gossip/index.ts';
 import { decide, take } from '../../src/limits/decide.ts';
-import { explain } from '../../src/limits/explain.ts';
 import { Attendance } from '../../src/limits/fleet/attendance.ts';
 import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
 import { type Fleet, GAINS, type Share, shareByDemand } from '../../src/limits/fleet/share.ts';
 import { remainingOf } from '../../src/limits/headers.ts';
 import { LimitState } from '../../src/limits/state.ts';
-import { emptySnapshot, type RequestRate, type Tenant } from '../../src/tenants/index.ts';
+import type { RequestRate, Tenant } from '../../src/tenants/index.ts';
 
 const LIMIT: RequestRate = { perSec: 100, burst: 10, credits: undefined, text: '100/s' };
 
 function tenantOf(index: number, requests: RequestRate | undefined = LIMIT, name = `tenant-${index}`): Tenant {
-  const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false };
+  const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false, quotas: [] };
   const plan = { name: 'p', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' as const }], source: '' };
   return {
     ...{ id: name as Tenant['id'], index: index as TenantIndex, state: 'active', plan, allowance, timezone: 'UTC' },
-    ...{ labels: {}, claims: [], hosts: [], apiKeys: [], source: '' },
+    ...{ labels: {}, billingDay: 1, claims: [], hosts: [], apiKeys: [], source: '' },
   } as Tenant;
 }
 
@@ -120,10 +119,9 @@ t.test('together they admit the limit, whoever is asked', async (t) => {
   const moved = fleet.run(5, [30, 30, 90, 150], tenant);
   t.ok(Math.abs((moved[3] as number) / 500 - 0.5) < 0.06, `${moved}`);
 
-  const said = explain(fleet.states[0] as LimitState, emptySnapshot, tenant, { method: 'GET', path: '/' }, fleet.now);
-  t.match(said.fleet, { members: 4, peers: [{ name: 'pod-3' }, { name: 'pod-2' }, { name: 'pod-1' }] });
-  t.ok(Math.abs((said.fleet?.demand ?? 0) - 300) < 30);
-  t.equal(said.requests?.left, Math.round(100 * (said.fleet?.level ?? 0)) / 100);
+  const said = fleet.rates[0]?.explain(0 as TenantIndex);
+  t.match(said, { members: 4, peers: [{ name: 'pod-3' }, { name: 'pod-2' }, { name: 'pod-1' }] });
+  t.ok(Math.abs((said?.demand ?? 0) - 300) < 30);
   t.match(remainingOf(fleet.states[0] as LimitState, tenant, undefined, fleet.now), /^"requests";r=\d+;t=\d/);
 });
 

@@ -1,8 +1,9 @@
 /** Limits under a clock of the test, with plans and tenants from real documents. */
 
-import { createLimits, type Limits } from '../../src/limits/index.ts';
+import { systemRandom } from '../../src/core/index.ts';
+import { createLimits, type Limits, type LimitsOptions } from '../../src/limits/index.ts';
 import type { Admitted, Exchange, Identified, Outcome, Reply } from '../../src/pipeline/index.ts';
-import { createMetrics, type Metrics } from '../../src/telemetry/index.ts';
+import { createMetrics, type Metrics, silentLog } from '../../src/telemetry/index.ts';
 import { inspectTenancy, routeOf, type Snapshot, type Tenant } from '../../src/tenants/index.ts';
 import { HeaderList } from '../../src/wire/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
@@ -41,10 +42,15 @@ export async function snapshotOf(plans: string, tenants: string, routes = ''): P
 export const route = (name: string, spec: object): string => document('Route', name, spec);
 export { plan, tenant };
 
-export async function world(plans: string, tenants = tenant('acme') + tenant('globex'), routes = ''): Promise<World> {
+export async function world(
+  plans: string,
+  tenants = tenant('acme') + tenant('globex'),
+  routes = '',
+  more: Partial<LimitsOptions> = {},
+): Promise<World> {
   const clock = new ManualClock();
   const metrics = createMetrics({ timers: clock });
-  const limits = createLimits({ clock, timers: clock, metrics });
+  const limits = createLimits({ clock, timers: clock, random: systemRandom, log: silentLog, metrics, ...more });
   const forwarded: Outcome = { kind: 'forwarded', status: 200 };
   const self: World = {
     clock,

@@ -1,8 +1,9 @@
 /** A tenancy of 10,000 tenants and 500 rated routes is edited: what the limits do with it, on the loop that moves requests. */
 import t from 'tap';
+import { systemRandom } from '../../src/core/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
 import type { Admitted, Identified } from '../../src/pipeline/index.ts';
-import { createMetrics } from '../../src/telemetry/index.ts';
+import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import type { Route, Snapshot, Tenant } from '../../src/tenants/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { plan, route, snapshotOf, tenant } from '../limits/world.ts';
@@ -54,7 +55,13 @@ async function large(): Promise<{ first: Snapshot; edited: (change: Partial<Rout
 t.test('no swap holds the loop for long, or allocates by tenants times routes', async (t) => {
   const { first, edited, retiered } = await large();
   const clock = new ManualClock();
-  const limits = createLimits({ clock, timers: clock, metrics: createMetrics({ timers: clock }) });
+  const limits = createLimits({
+    clock,
+    timers: clock,
+    random: systemRandom,
+    log: silentLog,
+    metrics: createMetrics({ timers: clock }),
+  });
   limits.use(first, { ...first, tenants: new Map(), routes: [] });
   let at = 0;
   let refused = 0;

@@ -64,6 +64,7 @@ function flagsFor({ dir, job, port, statusPort, upstreamPort }: Place): string[]
     'status-host': '127.0.0.1',
     'status-port': statusPort,
     'admin-port': 0,
+    'application-port': 0,
     'identity-sources': isAtLeast(job.level, 'W2') ? 'jwt' : 'header',
     'inbound-trust': isAtLeast(job.level, 'W2') ? 'credentials' : 'network',
     'log-access': isAtLeast(job.level, 'W4') ? 'all' : 'off',

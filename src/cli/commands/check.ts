@@ -123,9 +123,9 @@ async function upstreamChecks(upstreams: Iterable<readonly [string, string]>): P
   return checks;
 }
 
-async function portsCheck({ inbound, status, admin }: SidecarConfig): Promise<Check> {
+async function portsCheck({ inbound, status, admin, application }: SidecarConfig): Promise<Check> {
   const taken: string[] = [];
-  for (const { host, port } of [inbound, status, admin])
+  for (const { host, port } of [inbound, status, admin, application])
     if (port !== 0 && !(await canListen(host, port))) taken.push(`${host}:${port}`);
   return taken.length === 0
     ? good('ports are free')

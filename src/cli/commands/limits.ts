@@ -37,6 +37,7 @@ function asText(explanation: Explanation): string {
       'concurrency',
       `${limits.concurrency.inFlight} of ${limits.concurrency.limit ?? 'no limit'}, ${limits.waiting} waiting`,
     ],
+    ...limits.quotas.map((quota): [string, string] => ['quota', quotaText(quota)]),
     ['ladder', `${limits.ladder.join(' → ')}${limits.isOverLong ? ' (over its limit for a while)' : ''}`],
   ];
   const text = rows.map(([name, value]) => `${name.padEnd(12)} ${value}\n`).join('');
@@ -113,17 +114,14 @@ export async function watchLimits(name: string, { admin, output, interval, count
       remedy: 'such as 1s',
     });
   const row = (cells: readonly unknown[]): void => {
-    process.stdout.write(`${cells.map((cell) => String(cell).padStart(9)).join(' ')}
-`);
+    process.stdout.write(`${cells.map((cell) => String(cell).padStart(9)).join(' ')}\n`);
   };
   if (output === 'text')
     row(['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level', 'decision']);
   for (let times = Number(count ?? Number.POSITIVE_INFINITY); times > 0; times--) {
     const limits = await askAboutTenant<Explanation['limits']>(admin, name, `/v1/limits/${encodeURIComponent(name)}`);
     const { requests, concurrency, fleet, wouldGet } = limits;
-    if (output === 'json')
-      process.stdout.write(`${JSON.stringify(limits)}
-`);
+    if (output === 'json') process.stdout.write(`${JSON.stringify(limits)}\n`);
     else
       row([
         requests?.left ?? '-',
@@ -137,6 +135,13 @@ export async function watchLimits(name: string, { admin, output, interval, count
       ]);
     if (times > 1) await systemTimers.sleep(periodMs);
   }
+}
+
+function quotaText(quota: Explanation['limits']['quotas'][number]): string {
+  const { meter, mode, per, used, reserved, limit, unit, until, state } = quota;
+  const held = reserved > 0 ? `, ${reserved} reserved` : '';
+  const window = until === undefined ? 'a gauge' : `a ${per === 'billing' ? 'billing period' : per}, until ${until}`;
+  return `${meter}: ${used} of ${limit} ${unit}${held}, ${mode}, ${window}: ${state}`;
 }
 
 function outcomeText({ wouldGet, upstream }: Explanation): string {

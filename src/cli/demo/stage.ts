@@ -156,6 +156,7 @@ async function startSidecarProcess(
     REEVE_STATUS_HOST: '127.0.0.1',
     REEVE_STATUS_PORT: '0',
     REEVE_ADMIN_PORT: '0',
+    REEVE_APPLICATION_PORT: '0',
     REEVE_INBOUND_CLASS: of === 'orders' ? 'edge' : 'mesh',
     REEVE_LOG_ACCESS: 'all',
   });

@@ -265,6 +265,7 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
     },
     status: { host: text('status.host'), port: number('status.port') },
     admin: { host: text('admin.host'), port: number('admin.port') },
+    application: { host: text('application.host'), port: number('application.port') },
     drain: { graceMs: ms('drain.grace') },
     log: {
       level: value('log.level') as 'info',

@@ -42,6 +42,7 @@ export interface SidecarConfig {
   };
   readonly status: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number };
+  readonly application: { readonly host: string; readonly port: number };
   readonly drain: { readonly graceMs: number };
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';

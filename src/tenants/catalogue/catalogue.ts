@@ -309,8 +309,8 @@ function note(into: Record<Identities, Holding[]>, name: string, holds: readonly
   for (const held of holds)
     for (const by of IDENTITIES) {
       const key = keyIn(held, by);
-      // By its name it is found anyway.
-      if (key !== undefined && key !== name) into[by].push([key, name]);
+      // By its name as an external id it is found anyway; a host or a key may be called the same.
+      if (key !== undefined && (key !== name || by !== 'claims')) into[by].push([key, name]);
     }
 }
 

@@ -11,7 +11,8 @@ import {
   type Validator,
 } from '../generated/validators.js';
 import type { Kind } from '../schema.ts';
-import { type Objection, objectionsTo } from './meaning.ts';
+import { objectionsTo } from './meaning.ts';
+import type { Objection } from './objection.ts';
 
 const VALIDATORS: Readonly<Record<Kind, Validator>> = { Sidecar, Plan, Tenant, IdentityProvider, Route };
 

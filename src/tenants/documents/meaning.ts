@@ -1,6 +1,5 @@
 /** What a schema cannot say of a document: dates that exist, rates that admit somebody, words that do nothing yet. */
 import { parseByteRatePerSec, parseRatePerSec } from '../../core/index.ts';
-import type { Problem } from '../findings.ts';
 import type {
   IdentityProviderDocument,
   Kind,
@@ -9,6 +8,8 @@ import type {
   SidecarDocument,
   TenantDocument,
 } from '../schema.ts';
+import { toQuotas } from './meaning-of-quotas.ts';
+import type { Objection } from './objection.ts';
 import {
   BANK,
   BODY,
@@ -24,11 +25,6 @@ import {
   SKEW,
   TIMEOUT,
 } from './ranges.ts';
-
-/** A problem that only the meaning shows; `path` in the document. */
-export interface Objection extends Problem {
-  readonly severity: 'error' | 'warning';
-}
 
 type Rates = NonNullable<PlanDocument['spec']['rate']>;
 type Path = readonly (string | number)[];
@@ -64,7 +60,7 @@ function toPlan({ spec }: PlanDocument): Objection[] {
     ([, rung]) => rung === 'deprioritize' || (typeof rung === 'object' && 'stale' in rung),
   );
   return [
-    ...(spec.quotas === undefined ? [] : [later(['quotas'])]),
+    ...toQuotas(['spec', 'quotas'], spec.quotas, spec.rate?.requests !== undefined),
     ...rungs.map(([at]) => later(['degrade', at])),
     ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) =>
       typeof rung === 'object' && 'shape' in rung ? inRange(['spec', 'degrade', at, 'shape'], rung.shape, DELAY) : [],
@@ -95,7 +91,10 @@ function toLimit(path: Path, text: string, parse: Range['parse'], range: Range):
 }
 
 function toTenant({ spec }: TenantDocument): Objection[] {
-  const objections = toRates(['spec', 'overrides'], spec.overrides?.rate);
+  const objections = [
+    ...toRates(['spec', 'overrides'], spec.overrides?.rate),
+    ...toQuotas(['spec', 'overrides', 'quotas'], spec.overrides?.quotas, true),
+  ];
   if (spec.timezone !== undefined && !isZone(spec.timezone))
     objections.push(
       error(

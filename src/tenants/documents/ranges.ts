@@ -6,6 +6,7 @@ import {
   parseRatePerSec,
   parseSizeBytes,
 } from '../../core/index.ts';
+import { parseQuota } from '../compile-quotas.ts';
 
 export interface Range {
   readonly what: string;
@@ -39,6 +40,12 @@ export const SKEW: Range = range('a duration', parseDurationMs, '0ms', '10min');
 export const BODY: Range = range('a size', parseSizeBytes, '1B', '1024TiB');
 /** Held in memory for each connection. */
 export const HEAD: Range = range('a size', parseSizeBytes, '1KiB', '16MiB');
+
+/** Beyond ten times the limit nobody looks any more. */
+export const THRESHOLD: Range = range('a percentage', parsePercent, '1%', '1000%');
+export const SHARE_OF_RATE: Range = range('a percentage', parsePercent, '1%', '100%');
+/** Sums of it stay exact: 2^50 is above. */
+export const QUOTA: Range = range('a quota', parseQuota, '0.001', '1_000_000_000_000_000');
 
 /** What is wrong with a value that is written as it should be, or undefined. */
 export function outside(

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'bce694d1f19efb9b';
+export const schemaId = '0f658843dd202df0';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -58,7 +58,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--state-dir",
     "env": "REEVE_STATE_DIR",
     "type": "text",
-    "description": "Directory for the last known good configuration. Unset: none is kept."
+    "description": "Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart."
   },
   {
     "path": "inbound.host",
@@ -375,6 +375,22 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "number",
     "description": "Port; 0 picks a free one.",
     "default": 15000
+  },
+  {
+    "path": "application.host",
+    "flag": "--application-host",
+    "env": "REEVE_APPLICATION_HOST",
+    "type": "text",
+    "description": "Loopback only.",
+    "default": "127.0.0.1"
+  },
+  {
+    "path": "application.port",
+    "flag": "--application-port",
+    "env": "REEVE_APPLICATION_PORT",
+    "type": "number",
+    "description": "Port; 0 picks a free one.",
+    "default": 15050
   },
   {
     "path": "drain.grace",

@@ -1,6 +1,6 @@
 /** What a tenant may take: of its plan, or laid over it. */
-import Type from 'typebox';
-import { byteRate, duration, name, percent, rate, strict } from './words.ts';
+import Type, { type TSchema } from 'typebox';
+import { AMOUNT, byteRate, duration, flag, name, percent, rate, strict, text } from './words.ts';
 
 export const requestRate = strict(
   {
@@ -63,7 +63,92 @@ export const rung = Type.Union(
   },
 );
 
-export const quota = Type.Object(
-  {},
-  { additionalProperties: true, title: 'quota', description: 'A quota. Accepted; takes effect in a later version.' },
+/** A meter is what a quota counts, by this name. */
+export const METER = '^[a-z][a-z0-9_]{0,62}$';
+/** Quotas of a tenant: each is a line that every request of the tenant looks at. */
+export const QUOTAS_MAX = 8;
+
+const QUOTA_SAYS = 'Units in one window, or for a gauge at any time: a number, or a size.';
+const quotaLimit = text('quota', `^${AMOUNT}(B|KiB|MiB|GiB|TiB|kB|MB|GB|TB)?$`, ['5_000_000', '10GiB'], QUOTA_SAYS);
+const per = Type.Union([Type.Literal('day'), Type.Literal('month'), Type.Literal('billing')], {
+  title: 'window',
+  examples: ['month'],
+  default: 'month',
+  description: "The window, in the tenant's own zone: billing is a month that begins on its billingDay.",
+});
+const mode = Type.Union([Type.Literal('soft'), Type.Literal('hard')], {
+  title: 'mode',
+  examples: ['soft'],
+  default: 'soft',
+  description:
+    'soft: the thresholds say what happens. hard: what would exceed the limit is refused before it is served.',
+});
+
+const threshold = strict(
+  {
+    at: percent('Share of the limit, 1% to 1000%.'),
+    do: Type.Union([Type.Literal('notify'), Type.Literal('shape'), Type.Literal('degrade'), Type.Literal('reject')], {
+      title: 'action',
+      examples: ['notify'],
+      description: 'From here on, beside what the thresholds below it do.',
+    }),
+    rate: Type.Optional(
+      text(
+        'rate or percentage',
+        `^${AMOUNT}(%|/(s|min|h|d))$`,
+        ['50%', '10/s'],
+        "For shape: requests beyond this rate wait, at most 250ms, or are refused. A percentage is of the tenant's request rate.",
+      ),
+    ),
+  },
+  'What happens from a share of the limit on.',
 );
+
+export const quota = strict(
+  {
+    limit: Type.Union([Type.Number({ exclusiveMinimum: 0, maximum: 1e15 }), quotaLimit], {
+      title: 'quota',
+      examples: ['5_000_000'],
+      description: QUOTA_SAYS,
+    }),
+    per: Type.Optional(per),
+    gauge: Type.Optional(flag('The meter is a level, such as bytes stored: the last reported value counts.', false)),
+    mode: Type.Optional(mode),
+    unit: Type.Optional(
+      text('unit', '^[a-z][a-z0-9-]{0,31}$', ['tokens'], 'What is counted, for people and RateLimit-Policy.'),
+    ),
+    estimate: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1e12,
+        description:
+          'For hard quotas of what is known only when a request is done: units it reserves until then. Default: as much as the largest of the last ones.',
+      }),
+    ),
+    thresholds: Type.Optional(
+      Type.Array(threshold, {
+        minItems: 1,
+        maxItems: 8,
+        description: 'Rising. Default: notify at 80% and at 100%.',
+      }),
+    ),
+  },
+  'How much of one meter.',
+);
+
+/** Laid over the plan's quota of the meter. */
+export const quotaOverride = strict(
+  {
+    limit: quota.properties.limit,
+    per: Type.Optional(per),
+    mode: Type.Optional(mode),
+  },
+  'What differs from the plan; without one there, a quota of its own.',
+);
+
+export const quotasOf = <S extends TSchema>(each: S, description: string) =>
+  Type.Record(Type.String({ pattern: METER }), each, {
+    additionalProperties: false,
+    maxProperties: QUOTAS_MAX,
+    description,
+  });

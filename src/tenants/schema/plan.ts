@@ -1,6 +1,6 @@
 /** A class of tenants. */
 import Type from 'typebox';
-import { concurrency, quota, rates, rung } from './allowance.ts';
+import { concurrency, quota, quotasOf, rates, rung } from './allowance.ts';
 import { document, flag, strict } from './words.ts';
 
 export const PlanSchema = document(
@@ -18,9 +18,10 @@ export const PlanSchema = document(
       rate: Type.Optional(rates),
       concurrency: Type.Optional(concurrency),
       quotas: Type.Optional(
-        Type.Record(Type.String({ maxLength: 63 }), quota, {
-          description: 'Quotas by meter. Accepted; take effect in a later version.',
-        }),
+        quotasOf(
+          quota,
+          'Quotas by meter: api_calls or requests, bytes_in, bytes_out, compute_ms, or any name the application reports.',
+        ),
       ),
       degrade: Type.Optional(
         Type.Array(rung, {

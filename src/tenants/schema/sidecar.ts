@@ -34,7 +34,8 @@ export const SidecarSchema = document(
       stateDir: Type.Optional(
         Type.String({
           minLength: 1,
-          description: 'Directory for the last known good configuration. Unset: none is kept.',
+          description:
+            'Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart.',
         }),
       ),
       inbound: Type.Optional(
@@ -266,6 +267,22 @@ export const SidecarSchema = document(
             port: Type.Optional(port('Port; 0 picks a free one.', 15000)),
           },
           'The read-only admin API.',
+        ),
+      ),
+      application: Type.Optional(
+        strict(
+          {
+            host: Type.Optional(
+              Type.Union([Type.Literal('127.0.0.1'), Type.Literal('::1'), Type.Literal('localhost')], {
+                title: 'loopback address',
+                examples: ['127.0.0.1'],
+                default: '127.0.0.1',
+                description: 'Loopback only.',
+              }),
+            ),
+            port: Type.Optional(port('Port; 0 picks a free one.', 15050)),
+          },
+          'Where the application reports usage: POST /v1/usage.',
         ),
       ),
       drain: Type.Optional(

@@ -1,6 +1,6 @@
 /** A tenant. */
 import Type from 'typebox';
-import { concurrency, rates } from './allowance.ts';
+import { concurrency, quotaOverride, quotasOf, rates } from './allowance.ts';
 import { document, flag, LABEL, name, strict, text } from './words.ts';
 
 export const TenantSchema = document(
@@ -35,11 +35,20 @@ export const TenantSchema = document(
           description: 'Names its quota windows.',
         }),
       ),
+      billingDay: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 31,
+          default: 1,
+          description: 'Day of the month on which its billing period begins; in a shorter month, its last day.',
+        }),
+      ),
       overrides: Type.Optional(
         strict(
           {
             rate: Type.Optional(rates),
             concurrency: Type.Optional(concurrency),
+            quotas: Type.Optional(quotasOf(quotaOverride, 'Quotas by meter.')),
             shadow: Type.Optional(flag('As in the plan.', false)),
           },
           'What differs from the plan, key by key.',

@@ -2,7 +2,7 @@
 import Type, { type TObject, type TProperties } from 'typebox';
 import { NAME } from '../name.ts';
 
-const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
+export const AMOUNT = String.raw`\d+(_\d+)*(\.\d+)?`;
 
 /** RFC 1035 §2.3.1, RFC 1123 §2.1. */
 export const LABEL = '[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?';

@@ -1,0 +1,586 @@
+/**
+ * What was used, as a grow-only counter (a G-counter, Shapiro et al. 2011) of each tenant, meter and day, one row an actor. An actor is
+ * one life of one process; its name is never used again, so that no restart can count below, or hide behind, what stood there before.
+ *
+ *   series (tenant, meter) ──▶ cell (day) ──▶ row (actor) ──▶ row …     open days: max of each actor's count, summed
+ *                     │            └ base     a checkpoint: what is covered by it counts no more in the rows
+ *                     └▶ ring of 64 days                                closed days: one total each
+ *
+ * The value of an open day is base + Σ max(0, count − covered), less the same of credits: what was given back, never taken from a
+ * count. Rows of this actor come out by `changedSince` in the order of their versions; those of others come in by `merge`.
+ *
+ * Bounds: `SERIES_MAX` series, of each `DAYS_MAX` closed days; `ROWS_MAX` rows, and as many cells. Memory only of what counted:
+ * 40 bytes a series, 40 a cell, 64 a row, 512 more a series once its first day is closed, and two entries of maps.
+ */
+import { enlarged } from '../gcra.ts';
+
+/** 2^18: 10,000 tenants of eight meters three times over. Full: see `open`. */
+export const SERIES_MAX = 2 ** 18;
+/** Longest window, 31 days, and the day before it in another zone, with room; a power of two, so that a ring has no gap. */
+export const DAYS_MAX = 64;
+/** 2^20: four days of 2^18 series, or the days of a few of many actors. 64 MiB. */
+export const ROWS_MAX = 2 ** 20;
+/** Names of meters: each quota of each plan has one. */
+export const METERS_MAX = 1024;
+
+/** An actor's count of one tenant, meter and day. */
+export interface CounterRow {
+  readonly tenant: string;
+  readonly meter: string;
+  /** See calendar.ts. */
+  readonly day: number;
+  /** 16 hex digits. */
+  readonly actor: string;
+  /** Units counted in all, and given back in all: neither ever falls. */
+  readonly count: number;
+  readonly credit: number;
+}
+
+export interface ClosedTotal {
+  readonly tenant: string;
+  readonly meter: string;
+  readonly day: number;
+  readonly total: number;
+}
+
+/** What a collector knows of a day: the sum, and up to where it has seen each actor. */
+export interface Checkpoint {
+  readonly tenant: string;
+  readonly meter: string;
+  readonly day: number;
+  readonly count: number;
+  readonly credit: number;
+  readonly covers: readonly Pick<CounterRow, 'actor' | 'count' | 'credit'>[];
+}
+
+/**
+ * What became of something that came in. - `merged`: it said more than was known. - `known`: it did not. - `closed`: its day is
+ * one total here, in which nobody can tell whether it is. - `full`: there is no room. - `malformed`: no number can be that.
+ */
+export type Merged = 'merged' | 'known' | 'closed' | 'full' | 'malformed';
+
+const NONE = -1;
+const KEY_METERS = METERS_MAX;
+
+/** Numbers for names that are long and come again; given back when nothing has them any more. */
+class Names {
+  readonly #numbers = new Map<string, number>();
+  readonly #names: string[] = [];
+  readonly #uses: number[] = [];
+  readonly #free: number[] = [];
+
+  get size(): number {
+    return this.#numbers.size;
+  }
+
+  find(name: string): number {
+    return this.#numbers.get(name) ?? NONE;
+  }
+
+  take(name: string): number {
+    let number = this.find(name);
+    if (number === NONE) {
+      number = this.#free.pop() ?? this.#names.length;
+      this.#numbers.set(name, number);
+      this.#names[number] = name;
+      this.#uses[number] = 0;
+    }
+    (this.#uses[number] as number) += 1;
+    return number;
+  }
+
+  nameOf(number: number): string {
+    return this.#names[number] as string;
+  }
+
+  release(number: number): void {
+    (this.#uses[number] as number) -= 1;
+    if (this.#uses[number] !== 0) return;
+    this.#numbers.delete(this.#names[number] as string);
+    this.#free.push(number);
+  }
+}
+
+export interface CounterStoreOptions {
+  /** 16 hex digits, random: this life of this process. */
+  readonly actor: string;
+  /** Told when others' rows or a checkpoint changed a value. */
+  readonly onChange?: (tenant: string, meter: string) => void;
+  /** Other bounds are for tests. */
+  readonly seriesMax?: number;
+  readonly rowsMax?: number;
+}
+
+export class CounterStore {
+  readonly actor: string;
+  readonly #seriesMax: number;
+  readonly #onChange: (tenant: string, meter: string) => void;
+  readonly #tenants = new Names();
+  readonly #meters = new Names();
+  readonly #actors = new Names();
+  readonly #rowsMax: number;
+  readonly #series = new Map<number, number>();
+  readonly #freeSeries: number[] = [];
+  readonly #freeCells: number[] = [];
+  readonly #freeRows: number[] = [];
+  readonly #freeRings: number[] = [];
+  /** By series. */
+  #seriesKey: Float64Array = new Float64Array(0);
+  #seriesHead: Int32Array = new Int32Array(0);
+  #ringOf: Int32Array = new Int32Array(0);
+  #seriesCount = 0;
+  /** By cell. */
+  #cellDay: Int32Array = new Int32Array(0);
+  #cellSeries: Int32Array = new Int32Array(0);
+  #cellNext: Int32Array = new Int32Array(0);
+  #cellHead: Int32Array = new Int32Array(0);
+  #cellValue: Float64Array = new Float64Array(0);
+  #baseCount: Float64Array = new Float64Array(0);
+  #baseCredit: Float64Array = new Float64Array(0);
+  #cellCount = 0;
+  /** By row. Own rows are a list in the order of their last change. */
+  #rowActor: Int32Array = new Int32Array(0);
+  #rowCell: Int32Array = new Int32Array(0);
+  #rowNext: Int32Array = new Int32Array(0);
+  #count: Float64Array = new Float64Array(0);
+  #credit: Float64Array = new Float64Array(0);
+  #coveredCount: Float64Array = new Float64Array(0);
+  #coveredCredit: Float64Array = new Float64Array(0);
+  #version: Float64Array = new Float64Array(0);
+  #older: Int32Array = new Int32Array(0);
+  #newer: Int32Array = new Int32Array(0);
+  #rowCount = 0;
+  #newest = NONE;
+  #oldest = NONE;
+  #lastVersion = 0;
+  #closings = 0;
+  /** By ring: the day and the total of `day % DAYS_MAX`. */
+  #ringDay: Float64Array = new Float64Array(0);
+  #ringTotal: Float64Array = new Float64Array(0);
+  #ringCount = 0;
+
+  constructor({ actor, onChange = () => {}, seriesMax = SERIES_MAX, rowsMax = ROWS_MAX }: CounterStoreOptions) {
+    this.actor = actor;
+    this.#seriesMax = seriesMax;
+    this.#rowsMax = rowsMax;
+    this.#onChange = onChange;
+  }
+
+  /** Series, open cells and rows there are. */
+  get size(): { readonly series: number; readonly cells: number; readonly rows: number } {
+    return {
+      series: this.#series.size,
+      cells: this.#cellCount - this.#freeCells.length,
+      rows: this.#rowCount - this.#freeRows.length,
+    };
+  }
+
+  /** How often days were closed: totals are no changes of rows. */
+  get closings(): number {
+    return this.#closings;
+  }
+
+  /** Of the last own change; 0 when there was none. */
+  get version(): number {
+    return this.#lastVersion;
+  }
+
+  /**
+   * The own row of a day, for `add`; good until the day is closed. -1 when there is no room. A day that is closed, and comes again because
+   * the clock was set back, is opened again with its total.
+   */
+  open(tenant: string, meter: string, day: number): number {
+    const series = this.#openSeries(tenant, meter);
+    if (series === NONE) return NONE;
+    const cell = this.#openCell(series, day);
+    return cell === NONE ? NONE : this.#openRow(cell, this.actor);
+  }
+
+  /** hot path: counts units on an own row. */
+  add(row: number, units: number): void {
+    (this.#count[row] as number) += units;
+    (this.#cellValue[this.#rowCell[row] as number] as number) += units;
+    this.#touch(row);
+  }
+
+  /** Gives units back. */
+  refund(row: number, units: number): void {
+    (this.#credit[row] as number) += units;
+    (this.#cellValue[this.#rowCell[row] as number] as number) -= units;
+    this.#touch(row);
+  }
+
+  /** What one day holds. */
+  valueOf(tenant: string, meter: string, day: number): number {
+    return this.sum(tenant, meter, day, day + 1);
+  }
+
+  /** What days `from` to `to` hold, the last not included: a month is the sum of its days. */
+  sum(tenant: string, meter: string, from: number, to: number): number {
+    const series = this.#findSeries(tenant, meter);
+    if (series === NONE) return 0;
+    let sum = 0;
+    for (let cell = this.#seriesHead[series] as number; cell !== NONE; cell = this.#cellNext[cell] as number) {
+      const day = this.#cellDay[cell] as number;
+      if (day >= from && day < to) sum += this.#cellValue[cell] as number;
+    }
+    for (let day = from; day < to; day++) sum += this.#closedTotal(series, day) ?? 0;
+    return sum;
+  }
+
+  /** Another's row, or one of an earlier life of this process: its larger numbers count. Nobody but this process knows its own. */
+  merge(row: CounterRow): Merged {
+    const { tenant, meter, actor, count, credit } = row;
+    if (!isSound(row)) return 'malformed';
+    if (actor === this.actor) return 'known';
+    const cell = this.#openForOthers(row);
+    if (typeof cell === 'string') return cell;
+    const at = this.#openRow(cell, actor);
+    if (at === NONE) return 'full';
+    if (count <= (this.#count[at] as number) && credit <= (this.#credit[at] as number)) return 'known';
+    this.#count[at] = Math.max(count, this.#count[at] as number);
+    this.#credit[at] = Math.max(credit, this.#credit[at] as number);
+    this.#evaluate(cell);
+    this.#onChange(tenant, meter);
+    return 'merged';
+  }
+
+  /** Of two checkpoints of a day the one that has seen more counts. The same again changes nothing. All of it is taken, or nothing. */
+  checkpoint(checkpoint: Checkpoint): Merged {
+    const { tenant, meter, count, credit, covers } = checkpoint;
+    const rows = covers.map((each) => ({ ...checkpoint, ...each }));
+    if (![{ ...checkpoint, actor: this.actor }, ...rows].every(isSound)) return 'malformed';
+    const cell = this.#openForOthers(checkpoint);
+    if (typeof cell === 'string') return cell;
+    if (count <= (this.#baseCount[cell] as number) && credit <= (this.#baseCredit[cell] as number)) return 'known';
+    if (this.size.rows + covers.length > this.#rowsMax) return 'full';
+    this.#baseCount[cell] = Math.max(count, this.#baseCount[cell] as number);
+    this.#baseCredit[cell] = Math.max(credit, this.#baseCredit[cell] as number);
+    for (const each of covers) {
+      const row = this.#openRow(cell, each.actor);
+      this.#coveredCount[row] = Math.max(each.count, this.#coveredCount[row] as number);
+      this.#coveredCredit[row] = Math.max(each.credit, this.#coveredCredit[row] as number);
+    }
+    this.#evaluate(cell);
+    this.#onChange(tenant, meter);
+    return 'merged';
+  }
+
+  /** The cell that something from outside goes to, or why it does not. */
+  #openForOthers({ tenant, meter, day }: Pick<CounterRow, 'tenant' | 'meter' | 'day'>): number | 'closed' | 'full' {
+    const known = this.#findSeries(tenant, meter);
+    if (known !== NONE && this.#closedTotal(known, day) !== undefined) return 'closed';
+    const series = this.#openSeries(tenant, meter);
+    const cell = series === NONE ? NONE : this.#openCell(series, day);
+    return cell === NONE ? 'full' : cell;
+  }
+
+  /** Own rows that changed after the version, oldest change first, each once with its newest numbers. */
+  *changedSince(version: number): Generator<CounterRow & { readonly version: number }> {
+    // The list as it is now: who goes on counting while this is read makes it neither endless nor shorter.
+    const rows: number[] = [];
+    for (let row = this.#newest; row !== NONE && (this.#version[row] as number) > version; )
+      row = this.#older[rows[rows.push(row) - 1] as number] as number;
+    for (const row of rows.reverse())
+      if (this.#rowActor[row] !== NONE) yield { ...this.#rowAt(row), version: this.#version[row] as number };
+  }
+
+  /** Every row of an open day, whoever's. */
+  *rows(): Generator<CounterRow> {
+    for (let row = 0; row < this.#rowCount; row++) if (this.#rowActor[row] !== NONE) yield this.#rowAt(row);
+  }
+
+  *closed(): Generator<ClosedTotal> {
+    for (const [key, series] of this.#series) {
+      const ring = this.#ringOf[series] as number;
+      if (ring === NONE) continue;
+      for (let at = ring * DAYS_MAX; at < (ring + 1) * DAYS_MAX; at++)
+        if (this.#ringDay[at] !== NONE)
+          yield {
+            tenant: this.#tenants.nameOf(Math.floor(key / KEY_METERS)),
+            meter: this.#meters.nameOf(key % KEY_METERS),
+            day: this.#ringDay[at] as number,
+            total: this.#ringTotal[at] as number,
+          };
+    }
+  }
+
+  /** A total that was closed before the restart: it stands for the rows of its day. */
+  restore({ tenant, meter, day, total }: ClosedTotal): boolean {
+    const series = this.#openSeries(tenant, meter);
+    if (series === NONE) return false;
+    this.#takeCells(
+      (each) => each === day,
+      series,
+      () => {},
+    );
+    this.#setClosed(series, day, total);
+    return true;
+  }
+
+  /**
+   * Makes one total of each open day before `day`, and forgets what is older than `oldest`. Whoever closes sees to it that nobody
+   * can still count on such a day: of what comes later nobody could say whether it is in the total.
+   */
+  close(day: number, oldest: number): void {
+    this.#closings++;
+    for (const [key, series] of this.#series) {
+      this.#takeCells(
+        (each) => each < day,
+        series,
+        (cell) => this.#setClosed(series, this.#cellDay[cell] as number, this.#cellValue[cell] as number),
+      );
+      if (this.#forgetBefore(series, oldest) && this.#seriesHead[series] === NONE) this.#dropSeries(key, series);
+    }
+  }
+
+  /** Takes the cells of such days out of their series; `last` is told of each while it still is one. */
+  #takeCells(isMeant: (day: number) => boolean, series: number, last: (cell: number) => void): void {
+    let before = NONE;
+    for (let cell = this.#seriesHead[series] as number; cell !== NONE; ) {
+      const next = this.#cellNext[cell] as number;
+      if (isMeant(this.#cellDay[cell] as number)) {
+        if (before === NONE) this.#seriesHead[series] = next;
+        else this.#cellNext[before] = next;
+        last(cell);
+        this.#freeCell(cell);
+      } else before = cell;
+      cell = next;
+    }
+  }
+
+  #rowAt(row: number): CounterRow {
+    const cell = this.#rowCell[row] as number;
+    const key = this.#seriesKey[this.#cellSeries[cell] as number] as number;
+    return {
+      tenant: this.#tenants.nameOf(Math.floor(key / KEY_METERS)),
+      meter: this.#meters.nameOf(key % KEY_METERS),
+      day: this.#cellDay[cell] as number,
+      actor: this.#actors.nameOf(this.#rowActor[row] as number),
+      count: this.#count[row] as number,
+      credit: this.#credit[row] as number,
+    };
+  }
+
+  /** Computes a cell anew. */
+  #evaluate(cell: number): void {
+    let value = (this.#baseCount[cell] as number) - (this.#baseCredit[cell] as number);
+    for (let row = this.#cellHead[cell] as number; row !== NONE; row = this.#rowNext[row] as number)
+      value +=
+        Math.max(0, (this.#count[row] as number) - (this.#coveredCount[row] as number)) -
+        Math.max(0, (this.#credit[row] as number) - (this.#coveredCredit[row] as number));
+    this.#cellValue[cell] = value;
+  }
+
+  /** An own row becomes the newest. */
+  #touch(row: number): void {
+    this.#version[row] = ++this.#lastVersion;
+    if (this.#newest === row) return;
+    this.#unlink(row);
+    this.#older[row] = this.#newest;
+    if (this.#newest === NONE) this.#oldest = row;
+    else this.#newer[this.#newest] = row;
+    this.#newest = row;
+  }
+
+  /** Takes a row out of the list, if it is in it. */
+  #unlink(row: number): void {
+    const older = this.#older[row] as number;
+    const newer = this.#newer[row] as number;
+    if (older !== NONE) this.#newer[older] = newer;
+    else if (this.#oldest === row) this.#oldest = newer;
+    if (newer !== NONE) this.#older[newer] = older;
+    else if (this.#newest === row) this.#newest = older;
+    this.#older[row] = NONE;
+    this.#newer[row] = NONE;
+  }
+
+  #findSeries(tenant: string, meter: string): number {
+    const [ofTenant, ofMeter] = [this.#tenants.find(tenant), this.#meters.find(meter)];
+    return ofTenant === NONE || ofMeter === NONE ? NONE : (this.#series.get(ofTenant * KEY_METERS + ofMeter) ?? NONE);
+  }
+
+  #openSeries(tenant: string, meter: string): number {
+    const known = this.#findSeries(tenant, meter);
+    if (known !== NONE) return known;
+    if (this.#series.size >= this.#seriesMax) return NONE;
+    if (this.#meters.find(meter) === NONE && this.#meters.size >= METERS_MAX) return NONE;
+    const key = this.#tenants.take(tenant) * KEY_METERS + this.#meters.take(meter);
+    const series = this.#freeSeries.pop() ?? this.#seriesCount++;
+    if (series >= this.#seriesKey.length) this.#growSeries(roomFor(series));
+    this.#seriesKey[series] = key;
+    this.#seriesHead[series] = NONE;
+    this.#ringOf[series] = NONE;
+    this.#series.set(key, series);
+    return series;
+  }
+
+  /** -1 when there is no room. */
+  #openCell(series: number, day: number): number {
+    for (let cell = this.#seriesHead[series] as number; cell !== NONE; cell = this.#cellNext[cell] as number)
+      if (this.#cellDay[cell] === day) return cell;
+    if (this.size.cells >= this.#rowsMax) return NONE;
+    const cell = this.#freeCells.pop() ?? this.#cellCount++;
+    if (cell >= this.#cellDay.length) this.#growCells(roomFor(cell));
+    this.#cellDay[cell] = day;
+    this.#cellSeries[cell] = series;
+    this.#cellHead[cell] = NONE;
+    this.#cellNext[cell] = this.#seriesHead[series] as number;
+    this.#seriesHead[series] = cell;
+    this.#baseCount[cell] = this.#takeClosed(series, day);
+    this.#baseCredit[cell] = 0;
+    this.#cellValue[cell] = this.#baseCount[cell] as number;
+    return cell;
+  }
+
+  /** -1 when there is no room. */
+  #openRow(cell: number, name: string): number {
+    const known = this.#actors.find(name);
+    for (let row = this.#cellHead[cell] as number; row !== NONE; row = this.#rowNext[row] as number)
+      if (this.#rowActor[row] === known) return row;
+    if (this.size.rows >= this.#rowsMax) return NONE;
+    const row = this.#freeRows.pop() ?? this.#rowCount++;
+    if (row >= this.#rowActor.length) this.#growRows(roomFor(row));
+    this.#rowActor[row] = this.#actors.take(name);
+    this.#rowCell[row] = cell;
+    this.#rowNext[row] = this.#cellHead[cell] as number;
+    this.#cellHead[cell] = row;
+    this.#older[row] = NONE;
+    this.#newer[row] = NONE;
+    for (const each of [this.#count, this.#credit, this.#coveredCount, this.#coveredCredit, this.#version])
+      each[row] = 0;
+    return row;
+  }
+
+  #freeCell(cell: number): void {
+    for (let row = this.#cellHead[cell] as number; row !== NONE; ) {
+      const next = this.#rowNext[row] as number;
+      this.#unlink(row);
+      this.#actors.release(this.#rowActor[row] as number);
+      this.#rowActor[row] = NONE;
+      this.#freeRows.push(row);
+      row = next;
+    }
+    this.#freeCells.push(cell);
+  }
+
+  #dropSeries(key: number, series: number): void {
+    this.#series.delete(key);
+    this.#freeSeries.push(series);
+    if (this.#ringOf[series] !== NONE) this.#freeRings.push(this.#ringOf[series] as number);
+    this.#tenants.release(Math.floor(key / KEY_METERS));
+    this.#meters.release(key % KEY_METERS);
+  }
+
+  #closedTotal(series: number, day: number): number | undefined {
+    const ring = this.#ringOf[series] as number;
+    const at = ring * DAYS_MAX + (day % DAYS_MAX);
+    return ring !== NONE && this.#ringDay[at] === day ? (this.#ringTotal[at] as number) : undefined;
+  }
+
+  /** The total of a day that is opened again; 0 when it was not closed. */
+  #takeClosed(series: number, day: number): number {
+    const total = this.#closedTotal(series, day);
+    if (total === undefined) return 0;
+    this.#ringDay[(this.#ringOf[series] as number) * DAYS_MAX + (day % DAYS_MAX)] = NONE;
+    return total;
+  }
+
+  #setClosed(series: number, day: number, total: number): void {
+    if (this.#ringOf[series] === NONE) this.#ringOf[series] = this.#openRing();
+    const at = (this.#ringOf[series] as number) * DAYS_MAX + (day % DAYS_MAX);
+    this.#ringDay[at] = day;
+    this.#ringTotal[at] = total;
+  }
+
+  #openRing(): number {
+    const ring = this.#freeRings.pop() ?? this.#ringCount++;
+    const end = (ring + 1) * DAYS_MAX;
+    if (end > this.#ringDay.length) {
+      this.#ringDay = enlarged(this.#ringDay, roomFor(end));
+      this.#ringTotal = enlarged(this.#ringTotal, roomFor(end));
+    }
+    this.#ringDay.fill(NONE, ring * DAYS_MAX, end);
+    return ring;
+  }
+
+  /** Whether nothing closed is left of the series. */
+  #forgetBefore(series: number, oldest: number): boolean {
+    const ring = this.#ringOf[series] as number;
+    if (ring === NONE) return true;
+    let isEmpty = true;
+    for (let at = ring * DAYS_MAX; at < (ring + 1) * DAYS_MAX; at++) {
+      if ((this.#ringDay[at] as number) < oldest) this.#ringDay[at] = NONE;
+      isEmpty &&= this.#ringDay[at] === NONE;
+    }
+    return isEmpty;
+  }
+
+  #growSeries(room: number): void {
+    this.#seriesKey = enlarged(this.#seriesKey, room);
+    this.#seriesHead = enlargedInts(this.#seriesHead, room);
+    this.#ringOf = enlargedInts(this.#ringOf, room);
+  }
+
+  #growCells(room: number): void {
+    this.#cellDay = enlargedInts(this.#cellDay, room);
+    this.#cellSeries = enlargedInts(this.#cellSeries, room);
+    this.#cellNext = enlargedInts(this.#cellNext, room);
+    this.#cellHead = enlargedInts(this.#cellHead, room);
+    this.#cellValue = enlarged(this.#cellValue, room);
+    this.#baseCount = enlarged(this.#baseCount, room);
+    this.#baseCredit = enlarged(this.#baseCredit, room);
+  }
+
+  #growRows(room: number): void {
+    this.#rowActor = enlargedInts(this.#rowActor, room);
+    this.#rowCell = enlargedInts(this.#rowCell, room);
+    this.#rowNext = enlargedInts(this.#rowNext, room);
+    this.#older = enlargedInts(this.#older, room);
+    this.#newer = enlargedInts(this.#newer, room);
+    this.#count = enlarged(this.#count, room);
+    this.#credit = enlarged(this.#credit, room);
+    this.#coveredCount = enlarged(this.#coveredCount, room);
+    this.#coveredCredit = enlarged(this.#coveredCredit, room);
+    this.#version = enlarged(this.#version, room);
+  }
+}
+
+/** A quarter more than asked for. */
+function roomFor(count: number): number {
+  return Math.ceil((count + 16) * 1.25);
+}
+
+function enlargedInts(array: Int32Array, room: number): Int32Array {
+  const larger = new Int32Array(room);
+  larger.set(array);
+  return larger;
+}
+
+/** Days until the year 7711. */
+const DAY_MAX = 2 ** 21;
+/** 2^50, above the largest quota: the sums of eight such are exact. */
+const COUNT_MAX = 2 ** 50;
+export const ACTOR: RegExp = /^[0-9a-f]{16}$/;
+
+/** Whether a row can be one. Names are those of documents: 63 letters. */
+function isSound({ tenant, meter, day, actor, count, credit }: CounterRow): boolean {
+  return (
+    isName(tenant) &&
+    isName(meter) &&
+    Number.isInteger(day) &&
+    day >= 0 &&
+    day <= DAY_MAX &&
+    ACTOR.test(actor) &&
+    isCount(count) &&
+    isCount(credit)
+  );
+}
+
+export function isName(text: unknown): boolean {
+  return typeof text === 'string' && text.length >= 1 && text.length <= 63;
+}
+
+export function isCount(value: unknown): boolean {
+  return typeof value === 'number' && value >= 0 && value <= COUNT_MAX;
+}

@@ -1,0 +1,90 @@
+/**
+ * The lines in which counts stand on disk. Each is for itself, so that what is damaged costs what stands in it and no more:
+ *
+ *   3d2c0f9a ["c","acme","api_calls",20783,"9f…",812,0]      count: tenant, meter, day, actor, count, credit
+ *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day
+ *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
+ *   └ CRC-32 of what follows the space, 8 hex digits
+ *
+ * The first line of a file names its form: `… ["reeve-quotas",1]`.
+ */
+import { crc32 } from 'node:zlib';
+import type { ClosedTotal, CounterRow } from './counter-store.ts';
+import type { GaugeRow } from './gauge-store.ts';
+
+/** Whoever takes what a file says. */
+export interface LogReader {
+  count(row: CounterRow): void;
+  total(total: ClosedTotal): void;
+  gauge(row: GaugeRow): void;
+}
+
+/** What was wrong in a file. */
+export interface Damage {
+  /** Line of the first damaged record, from 1. */
+  readonly line: number;
+  readonly records: number;
+  /** `torn tail`: the last line only, cut short by a crash. */
+  readonly what: 'torn tail' | 'corrupt records' | 'unknown form';
+}
+
+export const HEAD: string = sealed('["reeve-quotas",1]');
+/** The longest record: two names of 63 letters, each of which JSON could write as six, and numbers. */
+const LINE_MAX = 1024;
+
+export function countLine({ tenant, meter, day, actor, count, credit }: CounterRow): string {
+  return sealed(JSON.stringify(['c', tenant, meter, day, actor, count, credit]));
+}
+
+export function totalLine({ tenant, meter, day, total }: ClosedTotal): string {
+  return sealed(JSON.stringify(['t', tenant, meter, day, total]));
+}
+
+export function gaugeLine({ tenant, meter, value, at, actor }: GaugeRow): string {
+  return sealed(JSON.stringify(['g', tenant, meter, value, at, actor]));
+}
+
+function sealed(json: string): string {
+  return `${crc32(json).toString(16).padStart(8, '0')} ${json}\n`;
+}
+
+/** Reads what is sound, in order; says what was not. Of an unknown form nothing is read. */
+export function readLines(bytes: Buffer, reader: LogReader): Damage | undefined {
+  let line = 0;
+  let first = 0;
+  let records = 0;
+  let isTail = false;
+  for (let from = 0; from < bytes.length; ) {
+    line++;
+    const end = bytes.indexOf(10, from);
+    const text = end === -1 ? undefined : opened(bytes, from, end);
+    if (line === 1 && text !== '["reeve-quotas",1]') return { line, records: 1, what: 'unknown form' };
+    if (line > 1 && (text === undefined || !isRecord(JSON.parse(text), reader))) {
+      if (records === 0) first = line;
+      records++;
+      isTail = end === -1 || end === bytes.length - 1;
+    }
+    from = end === -1 ? bytes.length : end + 1;
+  }
+  if (records === 0) return undefined;
+  return { line: first, records, what: records === 1 && isTail ? 'torn tail' : 'corrupt records' };
+}
+
+/** What stands in a line whose sum is right. */
+function opened(bytes: Buffer, from: number, end: number): string | undefined {
+  if (end - from > LINE_MAX || end - from < 10) return undefined;
+  const body = bytes.subarray(from + 9, end);
+  const sum = bytes.toString('latin1', from, from + 9);
+  return sum === `${crc32(body).toString(16).padStart(8, '0')} ` ? body.toString() : undefined;
+}
+
+type Fields = readonly unknown[];
+
+function isRecord(fields: Fields, reader: LogReader): boolean {
+  const [kind, tenant, meter, a, b, c, d] = fields as [string, string, string, never, never, never, never];
+  if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
+  else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
+  else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
+  else return false;
+  return true;
+}

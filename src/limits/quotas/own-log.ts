@@ -1,0 +1,232 @@
+/**
+ * What this sidecar counted, on disk, so that it outlives a restart and a kill: at most the last second is lost. Two files in the
+ * state directory:
+ *
+ *   quotas.snapshot   all that was known when it was written; replaced by rename
+ *   quotas.log        what changed since, appended once a second; begins anew with each snapshot
+ *
+ *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or days closed)──▶ snapshot.new ─ rename ─▶ log.new ─ rename
+ *
+ * A crash between any two of these steps leaves files that together say everything: counts are absolute and their larger numbers
+ * stand, so a record that is read twice is read once. A disk that is full or refuses is said once and tried again with a snapshot;
+ * until then counts are in memory alone, and nothing is refused for it.
+ *
+ * Bounds: the log 8 MiB beyond one commit; the snapshot what the store holds; a commit is made of slices of 1,000 lines.
+ */
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Timer, Timers } from '../../core/index.ts';
+import type { Log } from '../../telemetry/index.ts';
+import type { CounterStore } from './counter-store.ts';
+import type { GaugeStore } from './gauge-store.ts';
+import { countLine, type Damage, gaugeLine, HEAD, readLines, totalLine } from './log-file.ts';
+
+/** What a kill costs at most, ms. */
+const COMMIT_MS = 1000;
+/** A disk that refused is asked again after this long, ms. */
+const RETRY_MS = 10_000;
+const LOG_BYTES_MAX = 8 * 2 ** 20;
+/** Four times what a full store writes. */
+const FILE_BYTES_MAX = 512 * 2 ** 20;
+/** Lines made at once: half a millisecond. */
+const SLICE = 1000;
+
+export interface OwnLogOptions {
+  readonly dir: string;
+  readonly counters: CounterStore;
+  readonly gauges: GaugeStore;
+  readonly timers: Timers;
+  readonly log: Log;
+  /** Another bound is for tests. */
+  readonly logBytesMax?: number;
+}
+
+export class OwnLog {
+  readonly #o: OwnLogOptions;
+  readonly #snapshotPath: string;
+  readonly #logPath: string;
+  #handle: FileHandle | undefined;
+  #bytes = 0;
+  /** Versions up to which the log has the changes. */
+  #counted = 0;
+  #gauged = 0;
+  /** Closings that the snapshot has: a total is in no log. */
+  #closings = 0;
+  #isFailing = false;
+  #isClosed = false;
+  #timer: Timer | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: OwnLogOptions) {
+    this.#o = options;
+    this.#snapshotPath = join(options.dir, 'quotas.snapshot');
+    this.#logPath = join(options.dir, 'quotas.log');
+  }
+
+  /** Whether counts reach the disk. */
+  get isWriting(): boolean {
+    return !this.#isFailing;
+  }
+
+  /** Reads what earlier lives of this process counted, and begins files of its own. Resolves also when the disk refuses. */
+  async open(): Promise<void> {
+    for (const path of [this.#snapshotPath, this.#logPath]) await this.#read(path);
+    await this.#attempt(() => this.#snapshot());
+    this.#arm();
+  }
+
+  /** Writes what is not written yet. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#running;
+    await this.#attempt(() => this.#turn());
+    await this.#handle?.close().catch(() => {});
+    this.#handle = undefined;
+  }
+
+  #arm(): void {
+    if (this.#isClosed) return;
+    this.#timer = this.#o.timers.after(this.#isFailing ? RETRY_MS : COMMIT_MS, () => {
+      this.#running = this.#attempt(() => this.#turn()).then(() => this.#arm());
+    });
+  }
+
+  #turn(): Promise<void> {
+    const isDue =
+      this.#handle === undefined ||
+      this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) ||
+      this.#o.counters.closings !== this.#closings;
+    return isDue ? this.#snapshot() : this.#commit();
+  }
+
+  /** Says that the disk refuses, once, and that it does not any more. */
+  async #attempt(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+      if (this.#isFailing) this.#o.log.warn('quota.log_recovered', { 'file.directory': this.#o.dir });
+      this.#isFailing = false;
+    } catch (cause) {
+      // What was begun may be torn: the next attempt writes all of it anew.
+      await this.#handle?.close().catch(() => {});
+      this.#handle = undefined;
+      if (!this.#isFailing)
+        this.#o.log.error('quota.log_failed', {
+          'file.directory': this.#o.dir,
+          cause,
+          effect: 'counts are in memory alone and would not outlive a restart',
+          remedy: 'make stateDir writable and give it room',
+        });
+      this.#isFailing = true;
+    }
+  }
+
+  /** Appends what changed. */
+  async #commit(): Promise<void> {
+    const { counters, gauges } = this.#o;
+    if (counters.version === this.#counted && gauges.version === this.#gauged) return;
+    const handle = this.#handle as FileHandle;
+    const [counted, gauged] = [counters.version, gauges.version];
+    this.#bytes += await this.#write(handle, this.#changes());
+    await handle.datasync();
+    this.#counted = counted;
+    this.#gauged = gauged;
+  }
+
+  *#changes(): Generator<string> {
+    for (const row of this.#o.counters.changedSince(this.#counted)) yield countLine(row);
+    for (const row of this.#o.gauges.changedSince(this.#gauged)) yield gaugeLine(row);
+  }
+
+  /** Writes all that is known, and begins a log behind it. */
+  async #snapshot(): Promise<void> {
+    await mkdir(this.#o.dir, { recursive: true });
+    const { counters, gauges } = this.#o;
+    // What changes while it is written stands in the log that is begun behind it.
+    this.#counted = counters.version;
+    this.#gauged = gauges.version;
+    const { closings } = counters;
+    await (await this.#replace(this.#snapshotPath, this.#all())).close();
+    await this.#handle?.close();
+    this.#handle = undefined;
+    const [counted, gauged] = [counters.version, gauges.version];
+    this.#handle = await this.#replace(this.#logPath, this.#changes());
+    this.#counted = counted;
+    this.#gauged = gauged;
+    this.#closings = closings;
+  }
+
+  /** Rows before totals: a day that is closed in between is in both, and a total stands for the rows of its day. */
+  *#all(): Generator<string> {
+    for (const row of this.#o.counters.rows()) yield countLine(row);
+    for (const total of this.#o.counters.closed()) yield totalLine(total);
+    for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
+  }
+
+  /** A new file in place of the old one, open at its end. A crash leaves the one or the other. */
+  async #replace(path: string, lines: Iterable<string>): Promise<FileHandle> {
+    const handle = await open(`${path}.new`, 'w', 0o600);
+    try {
+      this.#bytes = await this.#write(handle, lines, HEAD);
+      await handle.datasync();
+      await rename(`${path}.new`, path);
+      const folder = await open(this.#o.dir, 'r');
+      await folder.sync().finally(() => folder.close());
+    } catch (cause) {
+      await handle.close().catch(() => {});
+      throw cause;
+    }
+    return handle;
+  }
+
+  /** Bytes written. Requests are served between slices. */
+  async #write(handle: FileHandle, lines: Iterable<string>, head = ''): Promise<number> {
+    let bytes = 0;
+    let slice = head;
+    let count = 0;
+    for (const line of lines) {
+      slice += line;
+      if (++count % SLICE !== 0) continue;
+      bytes += slice.length;
+      await handle.appendFile(slice);
+      slice = '';
+    }
+    await handle.appendFile(slice);
+    return bytes + slice.length;
+  }
+
+  /** Takes what is sound in the file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. */
+  async #read(path: string): Promise<void> {
+    let damage: Damage | undefined;
+    try {
+      const { size } = await stat(path);
+      if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
+      damage = readLines(await readFile(path), {
+        count: (row) => void this.#o.counters.merge(row),
+        total: (total) => void this.#o.counters.restore(total),
+        gauge: (row) => void this.#o.gauges.merge(row),
+      });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
+      const kept = `${path}.damaged`;
+      this.#o.log.error('quota.log_unreadable', {
+        'file.path': path,
+        cause,
+        effect: 'what it counted is not known',
+        kept,
+      });
+      return void (await rename(path, kept).catch(() => {}));
+    }
+    if (damage === undefined) return;
+    // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
+    const isExpected = damage.what === 'torn tail';
+    this.#o.log[isExpected ? 'warn' : 'error']('quota.log_damaged', {
+      'file.path': path,
+      ...damage,
+      effect:
+        damage.what === 'unknown form' ? 'nothing of it is counted' : 'what stood in these records is not counted',
+      ...(isExpected ? {} : { kept: `${path}.damaged` }),
+    });
+    if (!isExpected) await copyFile(path, `${path}.damaged`).catch(() => {});
+  }
+}

@@ -1,0 +1,416 @@
+// hot path
+/**
+ * Quotas of all tenants: what a request is refused for, what it takes, what is counted when it is done, and what the application reports.
+ *
+ *   check ──▶ take ──────────▶ report (response) ──▶ done
+ *   nothing   calls counted,    reported meters       bytes and time counted,
+ *   spent     the rest reserved                       reserved given back
+ *
+ * An account is a tenant's quotas in the window that is now; it is looked up in the store when a request first asks, when its day
+ * is over, and when the configuration changes. In between a request adds to numbers and compares each with one mark.
+ *
+ * Bounds: an account a tenant with quotas that asked; of the rest see the stores.
+ */
+import type { Clock, Timer, Timers } from '../../core/index.ts';
+import type { Identified, Reply } from '../../pipeline/index.ts';
+import type { Quota, Snapshot, Tenant } from '../../tenants/index.ts';
+import { Gcra, type Rate } from '../gcra.ts';
+import { ACTIONS, Account, Line } from './account.ts';
+import { windowOf } from './calendar.ts';
+import type { CounterStore } from './counter-store.ts';
+import type { GaugeStore } from './gauge-store.ts';
+import type { QuotaCounts } from './quota-counts.ts';
+import { Reservations } from './reservations.ts';
+import { type Usage, usageOfHeader } from './usage-report.ts';
+import type { Zones } from './zones.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** A day is over everywhere 12 h after it is in UTC; 2 h more for what comes late. */
+const CLOSE_AFTER_MS = 14 * HOUR_MS;
+/** The longest window has 31 days; two more for zones and for what is not closed yet. */
+const KEEP_DAYS = 33;
+/** How soon it is noticed that the wall clock was set, ms. */
+const LOOK_MS = 1000;
+/** A request that a threshold slows down waits at most so long, else it is refused. */
+export const SHAPE_MS_MAX = 250;
+export const USAGE_HEADER = 'x-reeve-usage';
+
+export interface QuotasOptions {
+  readonly counters: CounterStore;
+  readonly gauges: GaugeStore;
+  readonly zones: Zones;
+  readonly counts: QuotaCounts;
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+/** What is looked at of a request. */
+export interface Asked extends Pick<Identified, 'tenant' | 'route' | 'method'> {
+  readonly headers: Pick<Identified['headers'], 'first'>;
+}
+
+/** What became of a posted report, by meter. */
+export interface Reported {
+  readonly counted: readonly string[];
+  /** The tenant has no quota of these. */
+  readonly ignored: readonly string[];
+}
+
+export class Quotas {
+  readonly #o: QuotasOptions;
+  /** By tenant index. */
+  readonly #accounts: (Account | undefined)[] = [];
+  readonly #byId = new Map<string, Account>();
+  readonly #reservations = new Reservations();
+  /** By tenant index: what thresholds slow down. */
+  readonly #shaped: Gcra = new Gcra(0);
+  #shapedSlots = 0;
+  #closedBefore = 0;
+  #sweeping: Timer | undefined;
+
+  constructor(options: QuotasOptions) {
+    this.#o = options;
+  }
+
+  /** Of a tenant whose slot is its own; undefined when it has no quotas. */
+  accountOf(tenant: Tenant, now: number): Account | undefined {
+    if (tenant.allowance.quotas.length === 0) return undefined;
+    let account = this.#accounts[tenant.index];
+    if (account === undefined || account.id !== tenant.id) account = this.#open(tenant);
+    if (now >= account.lookAt) this.#look(account, now);
+    return account;
+  }
+
+  /** Why the request is refused, if it is. Spends nothing. `mayWait`: whether there is room for one more that waits. */
+  check(account: Account, x: Asked, now: number, mayWait: boolean): Reply | undefined {
+    if (account.hasHard || account.isRejected) {
+      let isRefused = account.isRejected;
+      for (const line of account.lines) isRefused ||= isExceeded(line, x);
+      if (isRefused) return this.#refusal(account, x);
+    }
+    const { shaper } = account;
+    if (shaper === undefined) return undefined;
+    const wait = this.#shaped.waitMs(account.tenant.index, shaper.rate as Rate, costOf(x), now);
+    if (wait === 0 || (wait <= SHAPE_MS_MAX && mayWait)) return undefined;
+    return refusalOf(
+      `The tenant has used ${percent(shaper)} of its quota of ${textOf(shaper.quota)} and is slowed down.`,
+      [shaper],
+      wait,
+    );
+  }
+
+  /** Counts what the request costs, reserves what it may, and says how long it waits, ms. */
+  take(account: Account, x: Identified, now: number): number {
+    // What is in force is what was in force before it: the request that reaches a mark is the last below it.
+    const waitMs = this.#shape(account, x, now);
+    for (const line of account.lines) {
+      const { source, isHard, per } = line.quota;
+      if (source === 'calls') this.#count(account, line, costOf(x));
+      else if (isHard && per !== 'none') this.#reserve(x, line);
+    }
+    return waitMs;
+  }
+
+  #shape(account: Account, x: Identified, now: number): number {
+    const { shaper } = account;
+    if (shaper === undefined) return 0;
+    const { index } = account.tenant;
+    const rate = shaper.rate as Rate;
+    const wait = this.#shaped.waitMs(index, rate, costOf(x), now);
+    // What waits has reserved its place; what is critical does not wait, and leaves a debt of its cost at most.
+    this.#shaped.take(index, rate, costOf(x), now, Math.max(costOf(x), rate.perSec * SHAPE_MS_MAX));
+    return Math.min(wait, SHAPE_MS_MAX);
+  }
+
+  #reserve(x: Identified, line: Line): void {
+    const units = needOf(line, x);
+    if (units > 0) x.reservation = this.#reservations.add(x.reservation, line, units);
+  }
+
+  /** Gives back what was reserved, for whom it may be. */
+  release(x: Identified): void {
+    this.#reservations.release(x.reservation);
+    x.reservation = 0;
+  }
+
+  /** Counts what is known now that the request is done. */
+  done(account: Account, x: Identified, now: number): void {
+    for (const line of account.lines) {
+      const { source } = line.quota;
+      if (source === 'calls' || source === 'reported') continue;
+      const units =
+        source === 'bytes_in' ? x.requestBytes : source === 'bytes_out' ? x.responseBytes : tookMs(x.admittedAt, now);
+      line.learn(units);
+      this.#count(account, line, units);
+    }
+  }
+
+  /** What an application's answer says was used, for the tenant of that exchange and nobody else. */
+  reportHeader(account: Account | undefined, tenant: Tenant, values: readonly string[]): void {
+    const text = values.join(',');
+    const usages = usageOfHeader(text);
+    if (usages === undefined) this.#o.counts.malformed(tenant.id, text);
+    else this.report(account, usages);
+  }
+
+  report(account: Account | undefined, usages: readonly Usage[]): Reported {
+    const counted: string[] = [];
+    const ignored: string[] = [];
+    for (const usage of usages) {
+      const line = account?.lineOf(usage.meter);
+      if (account === undefined || line === undefined || line.quota.source !== 'reported') {
+        ignored.push(usage.meter);
+        this.#o.counts.report('unknown_meter');
+      } else {
+        counted.push(usage.meter);
+        this.#o.counts.report('counted');
+        this.#take(account, line, usage);
+      }
+    }
+    return { counted, ignored };
+  }
+
+  /** On a swap: who is gone has no account any more; whose quotas changed keeps what was used. */
+  use(next: Snapshot): void {
+    for (const account of this.#byId.values()) {
+      const after = next.tenants.get(account.id);
+      if (after === account.tenant) continue;
+      const isKept = after !== undefined && after.index === account.tenant.index && after.allowance.quotas.length > 0;
+      if (isKept) this.#reform(account, after);
+      else this.#drop(account);
+    }
+  }
+
+  /** Others' counts of the tenant came in. */
+  markStale(tenant: string): void {
+    const account = this.#byId.get(tenant);
+    if (account !== undefined) stale(account);
+  }
+
+  /** Closes days that are over everywhere, each hour. */
+  start(): void {
+    this.#sweep();
+    this.#sweeping = this.#o.timers.after(HOUR_MS, () => this.start());
+  }
+
+  stop(): void {
+    this.#sweeping?.cancel();
+  }
+
+  #sweep(): void {
+    const before = Math.floor((this.#o.clock.wallMs() - CLOSE_AFTER_MS) / DAY_MS);
+    if (before === this.#closedBefore) return;
+    this.#closedBefore = before;
+    this.#o.counters.close(before, before - KEEP_DAYS);
+    // Rows of closed days are others' now.
+    for (const account of this.#byId.values()) stale(account);
+  }
+
+  #open(tenant: Tenant): Account {
+    const other = this.#accounts[tenant.index];
+    if (other !== undefined) this.#drop(other);
+    const account = new Account(tenant);
+    account.lines = tenant.allowance.quotas.map((quota) => new Line(quota));
+    this.#accounts[tenant.index] = account;
+    this.#byId.set(tenant.id, account);
+    if (tenant.index >= this.#shapedSlots) {
+      this.#shapedSlots = Math.ceil((tenant.index + 1) * 1.25);
+      this.#shaped.grow(this.#shapedSlots);
+    }
+    this.#shaped.forget(tenant.index);
+    return account;
+  }
+
+  /** What it used stays in the store, under its name: a tenant that comes back finds it. */
+  #drop(account: Account): void {
+    this.#accounts[account.tenant.index] = undefined;
+    this.#byId.delete(account.id);
+  }
+
+  #reform(account: Account, tenant: Tenant): void {
+    const before = new Map(account.lines.map((line) => [line.quota.meter, line]));
+    account.tenant = tenant;
+    account.lines = tenant.allowance.quotas.map((quota) => {
+      const line = before.get(quota.meter);
+      if (line === undefined) return new Line(quota);
+      const { action } = line;
+      line.quota = quota;
+      line.restart();
+      line.climb((threshold) => {
+        if (ACTIONS.indexOf(threshold.action) > action) this.#o.counts.crossed(account, line, threshold);
+      });
+      return line;
+    });
+    stale(account);
+  }
+
+  /** Once a second, and when the day ends: what day it is by the wall clock, which may have been set. */
+  #look(account: Account, now: number): void {
+    const wall = this.#o.clock.wallMs();
+    if (wall < account.from || wall >= account.until) this.#roll(account, wall);
+    account.lookAt = now + Math.min(LOOK_MS, account.until - wall);
+  }
+
+  /** Looks the account up anew: a day began, or what was known is no longer so. */
+  #roll(account: Account, wall: number): void {
+    const { zones, counters, gauges } = this.#o;
+    const { id, tenant } = account;
+    const { timezone, billingDay } = tenant;
+    account.day = zones.dayAt(timezone, wall);
+    account.from = zones.startOf(timezone, account.day);
+    account.until = zones.startOf(timezone, account.day + 1);
+    for (const line of account.lines) {
+      const { meter, per } = line.quota;
+      const { from, to } = windowOf(per, account.day, billingDay);
+      const startMs = zones.startOf(timezone, from);
+      // In the same window whatever is news is said; a new window, or a restart, begins where it is.
+      const isSame = line.startMs === startMs && line.to === to;
+      line.from = from;
+      line.to = to;
+      line.startMs = startMs;
+      line.endMs = zones.startOf(timezone, to);
+      line.row = -1;
+      line.used = per === 'none' ? gauges.valueOf(id, meter) : Math.max(0, counters.sum(id, meter, from, to));
+      if (!isSame && per !== 'none') line.restart();
+      line.descend();
+      line.climb((threshold) => {
+        if (isSame) this.#o.counts.crossed(account, line, threshold);
+      });
+      line.policyName = per === 'none' ? meter : `${meter}-${per}`;
+      line.policy = policyOf(line);
+    }
+    account.survey();
+  }
+
+  #count(account: Account, line: Line, units: number): void {
+    if (units === 0) return;
+    if (this.#openRow(account, line)) this.#o.counters.add(line.row, units);
+    line.used += units;
+    if (line.used >= line.next) this.#climb(account, line);
+  }
+
+  #climb(account: Account, line: Line): void {
+    line.climb((threshold) => this.#o.counts.crossed(account, line, threshold));
+    account.survey();
+  }
+
+  /** A reported usage of a line. */
+  #take(account: Account, line: Line, { sign, units }: Usage): void {
+    if (line.quota.per === 'none') this.#setGauge(account, line, { sign, units });
+    else if (sign === '-') this.#refund(account, line, units);
+    else {
+      line.learn(units);
+      this.#count(account, line, units);
+    }
+  }
+
+  #setGauge(account: Account, line: Line, { sign, units }: Pick<Usage, 'sign' | 'units'>): void {
+    const change = sign === '-' ? -units : units;
+    const value = sign === '' ? units : line.used + change;
+    const { meter } = line.quota;
+    if (!this.#o.gauges.set(account.id, meter, value, this.#o.clock.wallMs()))
+      return this.#o.counts.full(account.id, meter);
+    line.used = this.#o.gauges.valueOf(account.id, meter);
+    this.#level(account, line);
+  }
+
+  /** At most what was used: nothing is given in advance. */
+  #refund(account: Account, line: Line, units: number): void {
+    const credit = Math.min(units, line.used);
+    if (credit === 0) return;
+    if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
+    line.used -= credit;
+    this.#level(account, line);
+  }
+
+  #level(account: Account, line: Line): void {
+    if (line.used < line.leave) {
+      line.descend();
+      account.survey();
+    } else if (line.used >= line.next) this.#climb(account, line);
+  }
+
+  /** Whether the line has a row of today to count on. */
+  #openRow(account: Account, line: Line): boolean {
+    if (line.row !== -1) return true;
+    line.row = this.#o.counters.open(account.id, line.quota.meter, account.day);
+    if (line.row === -1) this.#o.counts.full(account.id, line.quota.meter);
+    return line.row !== -1;
+  }
+
+  #refusal(account: Account, x: Asked): Reply {
+    const lines = account.lines.filter((line) => line.isRejecting || isExceeded(line, x));
+    const wall = this.#o.clock.wallMs();
+    // Of a level nobody knows when it falls.
+    const isKnown = lines.every(({ quota }) => quota.per !== 'none');
+    const waitMs = isKnown ? Math.max(...lines.map(({ endMs }) => endMs - wall)) : undefined;
+    const [first] = lines as [Line];
+    return refusalOf(`The tenant has used its quota of ${textOf(first.quota)}.`, lines, waitMs);
+  }
+}
+
+function refusalOf(detail: string, lines: readonly Line[], waitMs: number | undefined): Reply {
+  return {
+    code: 'quota-exceeded',
+    detail,
+    ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
+    members: { 'violated-policies': lines.map(({ policyName }) => policyName) },
+  };
+}
+
+/** `5000000 requests a month`. */
+function textOf({ limit, unit, per }: Quota): string {
+  const window = { day: ' a day', month: ' a month', billing: ' a billing period', none: '' }[per];
+  return `${limit} ${unit}${window}`;
+}
+
+function percent({ used, quota }: Line): string {
+  return `${Math.floor((used / quota.limit) * 100)} %`;
+}
+
+function costOf(x: Asked): number {
+  return x.route?.cost ?? 1;
+}
+
+/** What takes nothing of a quota is not over it, however much is used. */
+const TAKES_NONE = -1;
+const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
+
+function isExceeded(line: Line, x: Asked): boolean {
+  if (!line.quota.isHard) return false;
+  const need = needOf(line, x);
+  return need !== TAKES_NONE && line.isOver(need);
+}
+
+/** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */
+function needOf(line: Line, x: Asked): number {
+  const { source, per } = line.quota;
+  if (source === 'calls') return costOf(x) === 0 ? TAKES_NONE : costOf(x);
+  if (per === 'none') return 0;
+  if (source !== 'bytes_in') return line.estimate;
+  const declared = x.headers.first('content-length');
+  // The gate refused what is no number.
+  if (declared !== undefined) return Number(declared) === 0 ? TAKES_NONE : Number(declared);
+  return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
+}
+
+/** The next request looks it up anew. */
+function stale(account: Account): void {
+  account.until = 0;
+  account.lookAt = 0;
+}
+
+/** To the thousandth of a ms. */
+function tookMs(from: number, to: number): number {
+  return Math.round((to - from) * 1000) / 1000;
+}
+
+/** The largest integer of a structured field (RFC 9651 §3.3.1). */
+const INTEGER_MAX = 999_999_999_999_999;
+
+/** `"api_calls-month";q=5000000;w=2678400;qu="requests"`. */
+function policyOf({ policyName, quota, startMs, endMs }: Line): string {
+  const window = quota.per === 'none' ? '' : `;w=${Math.round((endMs - startMs) / 1000)}`;
+  return `"${policyName}";q=${Math.min(Math.floor(quota.limit), INTEGER_MAX)}${window};qu="${quota.unit}"`;
+}

@@ -1,0 +1,302 @@
+/** The log of what this sidecar counted, on a real disk: what it survives, what it says, and what it never holds up. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
+import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
+import { HEAD } from '../../../src/limits/quotas/log-file.ts';
+import { OwnLog } from '../../../src/limits/quotas/own-log.ts';
+import { createLog } from '../../../src/telemetry/index.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+import { becomes } from '../../helpers/processes.ts';
+import type { Ending } from '../../helpers/sidecar.ts';
+
+let lives = 0;
+
+interface Life {
+  readonly clock: ManualClock;
+  readonly counters: CounterStore;
+  readonly gauges: GaugeStore;
+  readonly own: OwnLog;
+  readonly lines: Record<string, unknown>[];
+  add(units: number, day?: number, tenant?: string): void;
+  /** Lets a second pass, and what is then written be written. */
+  second(): Promise<void>;
+}
+
+/** One life of a process: counts are its own, the disk is everybody's. */
+async function live(dir: string, more: { logBytesMax?: number } = {}): Promise<Life> {
+  const clock = new ManualClock();
+  const actor = (++lives).toString(16).padStart(16, '0');
+  const counters = new CounterStore({ actor });
+  const gauges = new GaugeStore(actor);
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog({ clock, level: 'info', write: (line) => void lines.push(JSON.parse(line) as never) });
+  const own = new OwnLog({ dir, counters, gauges, timers: clock, log, ...more });
+  await own.open();
+  return {
+    clock,
+    counters,
+    gauges,
+    own,
+    lines,
+    add: (units, day = 100, tenant = 'acme') => counters.add(counters.open(tenant, 'api_calls', day), units),
+    async second() {
+      clock.advance(own.isWriting ? 1000 : 10_000);
+      // The next commit is armed when this one is done.
+      await becomes(() => clock.pending > 0);
+    },
+  };
+}
+
+function folder(t: Ending): string {
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-quotas-'));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return join(dir, 'state');
+}
+
+/** Another life on a copy of the files as they are. */
+async function copyOf(dir: string): Promise<Life> {
+  cpSync(dir, `${dir}-copy`, { recursive: true });
+  const copy = await live(`${dir}-copy`);
+  await copy.own.close();
+  rmSync(`${dir}-copy`, { recursive: true });
+  return copy;
+}
+
+const used = ({ counters }: Life, day = 100, tenant = 'acme'): number => counters.valueOf(tenant, 'api_calls', day);
+const events = ({ lines }: Life): unknown[] => lines.map(({ event }) => event);
+
+t.test('counts, totals and gauges are there again after a restart, as rows of an earlier life', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  t.ok(existsSync(join(dir, 'quotas.snapshot')), 'a directory that is missing is made');
+  first.add(5, 99);
+  first.counters.close(100, 0);
+  first.add(7);
+  first.gauges.set('acme', 'seats', 3, 1000);
+  await first.own.close();
+  const second = await live(dir);
+  t.same([used(second, 99), used(second), second.gauges.valueOf('acme', 'seats')], [5, 7, 3]);
+  second.add(1);
+  second.counters.refund(second.counters.open('acme', 'api_calls', 100), 1);
+  await second.own.close();
+  await second.own.close();
+  const third = await live(dir);
+  t.equal(used(third), 7);
+  t.equal([...third.counters.rows()].length, 2, 'one row a life');
+  third.counters.close(101, 0);
+  await third.own.close();
+  const fourth = await live(dir);
+  t.same(
+    [...fourth.counters.closed()].map(({ day, total }) => [day, total]),
+    [
+      [99, 5],
+      [100, 7],
+    ],
+  );
+  t.equal([...fourth.counters.rows()].length, 0, 'a closed day is one total');
+  await fourth.own.close();
+  t.same(first.lines.concat(second.lines, third.lines, fourth.lines), [], 'and nothing is said of it');
+});
+
+t.test('what was counted a second ago is on disk, without an end of the process', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  first.add(5);
+  first.gauges.set('acme', 'seats', 9, 5);
+  await first.second();
+  first.add(2);
+  const killed = await live(dir);
+  t.same([used(killed), killed.gauges.valueOf('acme', 'seats')], [5, 9], 'what came after is the last second');
+  await first.second();
+  await first.second();
+  await killed.own.close();
+  await first.own.close();
+});
+
+t.test('an end in the middle of a commit writes what is left, and begins nothing anew', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  first.add(5);
+  first.clock.advance(1000);
+  first.add(2);
+  await first.own.close();
+  t.equal(first.clock.pending, 0);
+  const second = await live(dir);
+  t.equal(used(second), 7);
+  await second.own.close();
+});
+
+t.test('a log that has grown gives way to a snapshot, and none of it is lost in between', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir, { logBytesMax: 3000 });
+  let largest = 0;
+  for (let round = 0; round < 30; round++) {
+    for (let tenant = 0; tenant < 10; tenant++) first.add(1, 100, `t${tenant}`);
+    await first.second();
+    largest = Math.max(largest, readFileSync(join(dir, 'quotas.log')).length);
+    t.equal(used(await copyOf(dir), 100, 't3'), round + 1);
+  }
+  t.ok(largest < 4000, `${largest} bytes`);
+  await first.own.close();
+});
+
+t.test('more rows than one slice', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  for (let i = 0; i < 2500; i++) first.add(i, 100, `t${i}`);
+  await first.second();
+  const second = await live(dir);
+  t.equal(used(second, 100, 't2499'), 2499);
+  await second.own.close();
+  await first.own.close();
+});
+
+t.test('a torn tail costs what it held, and is named', async (t) => {
+  const dir = folder(t);
+  const path = join(dir, 'quotas.log');
+  const first = await live(dir);
+  first.add(5);
+  await first.second();
+  first.add(5, 101);
+  await first.second();
+  truncateSync(path, readFileSync(path).length - 10);
+  const second = await live(dir);
+  t.same([used(second), used(second, 101)], [5, 0]);
+  t.match(second.lines, [{ severity: 'warn', event: 'quota.log_damaged', line: 3, records: 1, what: 'torn tail' }]);
+  t.notOk(existsSync(`${path}.damaged`), 'what a crash leaves is no riddle');
+  await second.own.close();
+  await first.own.close();
+});
+
+t.test(
+  'corrupt records are found, named and left out; the rest counts, and the files are kept to look at',
+  async (t) => {
+    const dir = folder(t);
+    const path = join(dir, 'quotas.log');
+    const first = await live(dir);
+    for (let day = 100; day < 105; day++) first.add(5, day);
+    await first.second();
+    const lines = readFileSync(path, 'utf8').split('\n');
+    lines[1] = (lines[1] as string).replace(',5,', ',9,');
+    lines[2] = 'x'.repeat(5000);
+    lines[3] = '';
+    writeFileSync(path, lines.join('\n'));
+    const second = await live(dir);
+    t.same(
+      [100, 101, 102, 103, 104].map((day) => used(second, day)),
+      [0, 0, 0, 5, 5],
+    );
+    t.match(second.lines, [
+      { event: 'quota.log_damaged', line: 2, records: 3, what: 'corrupt records', kept: `${path}.damaged` },
+    ]);
+    t.equal(readFileSync(`${path}.damaged`, 'utf8'), lines.join('\n'));
+    await second.own.close();
+    const third = await live(dir);
+    t.same(third.lines, [], 'the new files are whole');
+    await third.own.close();
+    await first.own.close();
+  },
+);
+
+t.test('a record of an unknown kind, a file of another form, and one that cannot be read', async (t) => {
+  const dir = folder(t);
+  mkdirSync(dir);
+  const snapshot = join(dir, 'quotas.snapshot');
+  writeFileSync(
+    snapshot,
+    `${HEAD}${sealed('["z","acme"]')}${sealed('["c","acme","api_calls",100,"00000000000000aa",4,0]')}`,
+  );
+  const first = await live(dir);
+  t.equal(used(first), 4);
+  t.match(first.lines, [{ event: 'quota.log_damaged', line: 2, what: 'corrupt records' }]);
+  await first.own.close();
+  writeFileSync(snapshot, sealed('["reeve-quotas",2]'));
+  writeFileSync(join(dir, 'quotas.log'), '');
+  const second = await live(dir);
+  t.match(second.lines, [{ event: 'quota.log_damaged', what: 'unknown form', effect: 'nothing of it is counted' }]);
+  t.equal(readFileSync(`${snapshot}.damaged`, 'utf8'), sealed('["reeve-quotas",2]'));
+  await second.own.close();
+  rmSync(join(dir, 'quotas.log'));
+  mkdirSync(join(dir, 'quotas.log'));
+  const third = await live(dir);
+  t.same(events(third), ['quota.log_unreadable']);
+  t.ok(third.own.isWriting, 'it is moved aside');
+  third.add(3);
+  await third.own.close();
+  writeFileSync(snapshot, '');
+  truncateSync(snapshot, 600 * 2 ** 20);
+  const fourth = await live(dir);
+  t.match(fourth.lines, [{ event: 'quota.log_unreadable', cause: /629145600 bytes/ }]);
+  t.equal(used(fourth), 3, 'the log is read all the same');
+  await fourth.own.close();
+});
+
+t.test('a full disk: counts go on in memory, it is said once, and when there is room all is written', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir, { logBytesMax: 1 });
+  first.add(5);
+  for (const file of ['quotas.snapshot.new', 'quotas.log.new']) {
+    symlinkSync('/dev/full', join(dir, file));
+    first.add(1);
+    await first.second();
+    await first.second();
+    await first.second();
+    t.notOk(first.own.isWriting);
+    t.match(first.lines, [{ event: 'quota.log_failed', cause: /ENOSPC/, remedy: /stateDir/ }]);
+    first.add(2);
+    t.ok(used(first) >= 8, 'it counts on');
+    rmSync(join(dir, file));
+    await first.second();
+    t.ok(first.own.isWriting);
+    t.match(events(first), ['quota.log_failed', 'quota.log_recovered']);
+    first.lines.length = 0;
+  }
+  const second = await live(dir);
+  t.equal(used(second), used(first));
+  await second.own.close();
+  await first.own.close();
+});
+
+t.test('a state directory that cannot be written, from the start', async (t) => {
+  const dir = folder(t);
+  writeFileSync(dir, 'a file');
+  const first = await live(dir);
+  t.match(events(first), ['quota.log_unreadable', 'quota.log_unreadable', 'quota.log_failed']);
+  first.add(5);
+  t.equal(used(first), 5);
+  await first.second();
+  t.notOk(first.own.isWriting);
+  rmSync(dir);
+  await first.own.close();
+  const second = await live(dir);
+  t.equal(used(second), 5, 'what it could not write before it wrote at the end');
+  await second.own.close();
+});
+
+/** A line as the log writes it. */
+function sealed(json: string): string {
+  return `${crc(json).toString(16).padStart(8, '0')} ${json}\n`;
+}
+
+/** CRC-32 (ISO 3309), bit by bit. */
+function crc(text: string): number {
+  let sum = ~0;
+  for (const byte of Buffer.from(text)) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = sum & 1 ? (sum >>> 1) ^ 0xedb88320 : sum >>> 1;
+  }
+  return ~sum >>> 0;
+}
