@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openStatus } from '../admin/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
-import { createLimits } from '../limits/index.ts';
+import { createAdmission, createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import {
@@ -110,6 +110,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
 
   const upstreams = openUpstreams({ ...world, config });
   closer.add(() => upstreams.close());
+  const admission = createAdmission({
+    ...world,
+    admission: config.admission,
+    connectionsMax: config.wire.upstreamConnectionsMax,
+    upstreams: upstreams.names,
+  });
   const mismatches = watchMismatches(tenancy, config, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
@@ -123,6 +129,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     observe: createObserver({ ...world, access: config.log }),
     identity,
     limits,
+    admission,
     upstreams: upstreams.addresses,
     onStageThrow(stage, cause) {
       failures.set(stage, (failures.get(stage) ?? 0) + 1);

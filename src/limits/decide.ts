@@ -12,11 +12,16 @@ export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
 /**
  * What becomes of a request, and what it was over.
  * - `pass`, `notice`: within every limit; `notice` when near, lately over for long, or critical. - `credit`: paid from the bank.
- * - `shape`: after `waitMs`. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
+ * - `shape`: after `waitMs`. - `deprioritize`: now, behind others where they wait. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
  */
 export type Decided =
   | { readonly kind: 'pass' | 'notice'; readonly over: undefined; readonly waitMs: 0; readonly rung: undefined }
-  | { readonly kind: 'credit' | 'shape' | 'degrade'; readonly over: Over; readonly waitMs: number; readonly rung: Rung }
+  | {
+      readonly kind: 'credit' | 'shape' | 'deprioritize' | 'degrade';
+      readonly over: Over;
+      readonly waitMs: number;
+      readonly rung: Rung;
+    }
   | { readonly kind: 'refuse'; readonly over: Over; readonly waitMs: number; readonly rung: undefined };
 
 const PASS: Decided = { kind: 'pass', over: undefined, waitMs: 0, rung: undefined };
@@ -98,6 +103,13 @@ function walk(state: LimitState, ask: Ask, wait: number): Decided {
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
       if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', over, waitMs: wait, rung };
+    } else if (rung.kind === 'deprioritize') {
+      if (
+        isOnlyRequests &&
+        allowance.requests !== undefined &&
+        state.deprioritized.waitMs(index, allowance.requests, cost, now) === 0
+      )
+        return { kind: 'deprioritize', over, waitMs: 0, rung };
     } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', over, waitMs: 0, rung };
   }
   return { kind: 'refuse', over, waitMs: wait, rung: undefined };
@@ -119,6 +131,7 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   if (route?.rate !== undefined) state.routes.take(route.index, index, route.rate, now, WAITING_MAX);
   if (requests === undefined) return;
   if (decided.kind === 'credit') state.spendCredit(index, cost);
+  else if (decided.kind === 'deprioritize') state.deprioritized.take(index, requests, cost, now, 0);
   else if (decided.kind === 'degrade') state.degraded.take(index, requests, cost, now, 0);
   else {
     // Banks what was idle until now, before the bucket is touched.

@@ -18,6 +18,8 @@ export class LimitState {
   readonly egress: Gcra = new Gcra(0);
   /** Degraded admissions: a second allowance of the same rate, so that a flood is not served degraded without end. */
   readonly degraded: Gcra = new Gcra(0);
+  /** Deprioritised admissions: the same of its own, spent before anything is degraded. */
+  readonly deprioritized: Gcra = new Gcra(0);
   /** By route index and tenant index. */
   readonly routes: RouteCounts = new RouteCounts();
   readonly #owners: (string | undefined)[] = [];
@@ -70,6 +72,7 @@ export class LimitState {
     this.requests.forget(slot);
     this.egress.forget(slot);
     this.degraded.forget(slot);
+    this.deprioritized.forget(slot);
     this.routes.forget(slot);
     this.#life[slot] = 0;
     this.#inFlight[slot] = 0;
@@ -91,6 +94,7 @@ export class LimitState {
     else this.credit(index, was.requests, now);
     settle(this.requests, index, was.requests, is.requests, now);
     settle(this.degraded, index, was.requests, is.requests, now);
+    settle(this.deprioritized, index, was.requests, is.requests, now);
     settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
   }
 
@@ -155,6 +159,7 @@ export class LimitState {
     this.requests.grow(this.#slots);
     this.egress.grow(this.#slots);
     this.degraded.grow(this.#slots);
+    this.deprioritized.grow(this.#slots);
     this.routes.reserve(this.#slots);
     this.#life = enlarged(this.#life, this.#slots);
     this.#generation = enlarged(this.#generation, this.#slots);

@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit ← limits      endpoint, traceId ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, place, leave ← limits      endpoint, traceId, sentAt, headAt ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -19,9 +19,10 @@ export type IdentitySource = 'jwt' | 'apiKey' | 'host' | 'path' | 'header';
 /**
  * What limits decided for an admitted request.
  * - `pass`: within the limit. - `notice`: within it, but near. - `credit`: paid from banked burst.
- * - `shape`: delayed until the limit allowed it. - `degrade`: over the limit, to be served cheaper.
+ * - `shape`: delayed until the limit allowed it. - `deprioritize`: over the limit, served behind others when it is tight.
+ * - `degrade`: over the limit, to be served cheaper.
  */
-export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'degrade';
+export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade';
 
 export interface Grant {
   readonly decision: Decision;
@@ -79,9 +80,16 @@ export class Exchange implements Arrival {
   grant: Grant | undefined;
   /** By which limits know what they took for this exchange when they give it back. */
   permit: number;
+  /** What it holds of an upstream's room; admission alone reads it. */
+  place: number;
+  /** There while it waits in line: its client is gone, and with it its place. */
+  leave: (() => void) | undefined;
   endpoint: Endpoint | undefined;
   /** Of the trace it is sent on in: 32 hex digits. */
   traceId: string | undefined;
+  /** When the last byte of the request went to the upstream, and when the head of its answer came, ms; 0 before. By the engine. */
+  sentAt: number;
+  headAt: number;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
   readonly inject: string[];
   /** Body bytes, counted by the engine alone. */
@@ -107,8 +115,12 @@ export class Exchange implements Arrival {
     this.source = undefined;
     this.grant = undefined;
     this.permit = 0;
+    this.place = 0;
+    this.leave = undefined;
     this.endpoint = undefined;
     this.traceId = undefined;
+    this.sentAt = 0;
+    this.headAt = 0;
     this.inject = [];
     this.requestBytes = 0;
     this.responseBytes = 0;

@@ -118,6 +118,7 @@ export class Tunnel {
     request.maxHeadersCount = 0;
     request.setTimeout(timeoutMs, () => request.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
     this.#client.on('close', () => request.destroy());
+    request.on('finish', () => void (x.sentAt = this.#world.clock.now()));
     request.on('error', (cause: NodeJS.ErrnoException) => this.#onDialError(upstream, cause));
     request.on('response', (response) => this.#relay(upstream, response));
     request.on('upgrade', (response, socket, head) => this.#open(upstream, response, socket as Socket, head, protocol));
@@ -149,6 +150,7 @@ export class Tunnel {
     stripHopByHop(headers);
     headers.remove('content-length');
     const x = this.#exchange as Exchange;
+    x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status: 101, headers });
     this.#client.write(
       headText(101, 'Switching Protocols', [...headers.raw, 'Connection', 'Upgrade', 'Upgrade', answered[0] as string]),
@@ -182,6 +184,7 @@ export class Tunnel {
       return this.#reply(upstreamReplies.malformed);
     }
     this.#status = status;
+    x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.
     this.#client.write(headText(status, '', [...headers.raw, 'Connection', 'close']), 'latin1');
@@ -221,7 +224,7 @@ export class Tunnel {
     const [client, upstream] = [this.#client, this.#upstreamSocket];
     if (side === 'upstream') upstream?.readableEnded === true ? client.destroySoon() : client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
-    if (this.#isDeciding) return;
+    if (this.#isDeciding) return this.#exchange?.leave?.();
     this.#end(
       this.#status === 101 ? { kind: 'forwarded', status: 101 } : { kind: 'aborted', side, status: this.#status },
     );

@@ -237,6 +237,13 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       via: isOn('wire.via'),
       fastPath: isOn('wire.fastPath'),
     },
+    admission: {
+      enabled: isOn('admission.enabled'),
+      min: number('admission.min'),
+      max: number('admission.max'),
+      tolerance: number('admission.tolerance'),
+      waitMaxMs: ms('admission.wait'),
+    },
     status: { host: text('status.host'), port: number('status.port') },
     admin: { host: text('admin.host'), port: number('admin.port') },
     drain: { graceMs: ms('drain.grace') },
