@@ -34,8 +34,6 @@ const WINDOW_MS = 100;
 const SAMPLES_MIN = 10;
 /** Samples kept of a window, the last ones: the median of 64 is as good as that of all. */
 const SAMPLES_MAX = 64;
-/** What was begun so long ago and did not fill is thrown away: 10 answers a second need no limit. */
-const STALE_MS = 1000;
 
 export class Gradient {
   readonly #min: number;
@@ -72,11 +70,8 @@ export class Gradient {
 
   /** A round trip that ended now. True when the limit is another. */
   sample(ms: number, now: number): boolean {
-    const isStale = this.#count < SAMPLES_MIN && now - this.#since > Math.max(STALE_MS, 2 * this.#long);
-    if (this.#count === 0 || isStale) {
-      this.#since = now;
-      this.#count = 0;
-    }
+    // However long it takes to fill: what comes slowly is no less usual.
+    if (this.#count === 0) this.#since = now;
     this.#samples[this.#count % SAMPLES_MAX] = ms;
     this.#count++;
     if (this.#count < SAMPLES_MIN || now - this.#since < WINDOW_MS) return false;
