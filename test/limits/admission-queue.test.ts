@@ -81,7 +81,7 @@ t.test('turns are max-min fair: those of a water-filling oracle within one quant
       // In turn, so that nobody's queue stands before the others come.
       for (let i = 0; i < 60; i++)
         for (const [index, { weight, costs }] of all.entries())
-          if (costs[i] !== undefined) at.join(String(index), { weight, cost: costs[i] });
+          if (i < costs.length) at.join(String(index), { weight, cost: costs[i] as number });
       const asked = all.map(({ costs }) => costs.reduce((sum, cost) => sum + cost, 0));
       const total = asked.reduce((sum, each) => sum + each, 0);
       const got = all.map(() => 0);

@@ -81,8 +81,8 @@ export class Gate {
 
   /** Its answer began now, or never will. `ms`: how long that took; 0 when it says nothing of the upstream. */
   answered(ms: number, now: number): void {
+    if (ms > 0) this.#gradient.sample(ms, now, this.unanswered);
     this.unanswered--;
-    if (ms > 0) this.#gradient.sample(ms, now);
     this.#serve();
   }
 

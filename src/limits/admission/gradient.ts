@@ -68,16 +68,14 @@ export class Gradient {
     if (unanswered > this.#peak) this.#peak = unanswered;
   }
 
-  /** A round trip that ended now. True when the limit is another. */
-  sample(ms: number, now: number): boolean {
+  /** A round trip that ended now; with it so many were unanswered. */
+  sample(ms: number, now: number, unanswered: number): void {
+    this.enter(unanswered);
     // However long it takes to fill: what comes slowly is no less usual.
     if (this.#count === 0) this.#since = now;
     this.#samples[this.#count % SAMPLES_MAX] = ms;
     this.#count++;
-    if (this.#count < SAMPLES_MIN || now - this.#since < WINDOW_MS) return false;
-    const before = this.limit;
-    this.#close();
-    return this.limit !== before;
+    if (this.#count >= SAMPLES_MIN && now - this.#since >= WINDOW_MS) this.#close();
   }
 
   #close(): void {
