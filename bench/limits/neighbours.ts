@@ -65,7 +65,6 @@ export async function measureNeighbours(given: Readonly<Record<string, string>>,
       refused += seen.refused;
       if (aim === 'here') passed += counts.passed;
     }
-    if (process.env["DBG"]) console.log(latencies.here.map((n) => n.toFixed(0)).join(" "));if (process.env["DBG"]) for (const k of ["elsewhere","here"] as const) console.log(k, latencies[k].length, [0.5,0.9,0.95,0.99,1].map((q)=>quantile(latencies[k], q===1?0.9999:q).toFixed(1)).join(" "));
     const [aloneMs, besideMs] = [quantile(latencies.elsewhere, 0.99), quantile(latencies.here, 0.99)];
     const heavyPerSec = (passed * 1000) / (rounds * (ROUND_MS + 300));
     return { ratio: besideMs / aloneMs, aloneMs, besideMs, refused, heavyPerSec };

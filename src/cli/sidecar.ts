@@ -160,6 +160,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       status: () => tenancy.status,
       findings: () => [...tenancy.findings(), ...mismatches()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
+      explainAdmission: (tenant, upstream) => admission.explain(upstream, tenant),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },
   });

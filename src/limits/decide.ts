@@ -4,6 +4,7 @@
  * from the first rung to the last; whoever falls off its end is refused.
  */
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
+import type { Gcra } from './gcra.ts';
 import { egressRate, type LimitState } from './state.ts';
 
 /** A limit that a request can be over. */
@@ -104,23 +105,22 @@ function walk(state: LimitState, ask: Ask, wait: number): Decided {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
       if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', over, waitMs: wait, rung };
     } else if (rung.kind === 'deprioritize') {
-      if (
-        isOnlyRequests &&
-        allowance.requests !== undefined &&
-        state.deprioritized.waitMs(index, allowance.requests, cost, now) === 0
-      )
-        return { kind: 'deprioritize', over, waitMs: 0, rung };
+      if (isWithin(state.deprioritized, ask, isOnlyRequests)) return { kind: 'deprioritize', over, waitMs: 0, rung };
     } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', over, waitMs: 0, rung };
   }
   return { kind: 'refuse', over, waitMs: wait, rung: undefined };
 }
 
-/** Degraded service is for what would be refused for the request rate, and has an allowance of its own. */
-function mayDegrade(state: LimitState, { tenant, route, now }: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
+function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
+  if (rung.kind === 'route' && ask.route?.degradedUpstream === undefined) return false;
+  return isWithin(state.degraded, ask, isOnlyRequests);
+}
+
+/** Lesser service is for what would be refused for the request rate, and has an allowance of its own. */
+function isWithin(allowance: Gcra, { tenant, route, now }: Ask, isOnlyRequests: boolean): boolean {
   const { requests } = tenant.allowance;
   if (requests === undefined || !isOnlyRequests) return false;
-  if (rung.kind === 'route' && route?.degradedUpstream === undefined) return false;
-  return state.degraded.waitMs(tenant.index, requests, route?.cost ?? 1, now) === 0;
+  return allowance.waitMs(tenant.index, requests, route?.cost ?? 1, now) === 0;
 }
 
 /** Spends what an admitted request takes. */

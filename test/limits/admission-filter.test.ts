@@ -201,6 +201,20 @@ t.test('under standing overload only what is fresh is served', async (t) => {
   t.match(text, /reason="standing"\} [1-9]/);
 });
 
+t.test('when all who wait have waited too long, the next to come passes', async (t) => {
+  const w = new World(snapshot, { ...FIXED(1), 'admission.wait': '30ms' });
+  const first = w.ask('acme');
+  const [b, c] = [w.ask('acme'), w.ask('globex')];
+  w.clock.advance(40);
+  first.head(0);
+  await turn();
+  t.same([b.state(), c.state()], ['temporary-reduced-capacity', 'temporary-reduced-capacity']);
+  t.same(w.explain(), { limit: 1, unanswered: 0, open: 1, waiting: 0 });
+  t.equal(w.ask('acme').state(), 'in');
+  w.clock.advance(50);
+  t.equal(w.clock.pending, 0, 'the sweep found nobody');
+});
+
 t.test('a client that leaves the line leaves nothing, also when its turn came meanwhile', async (t) => {
   const w = new World(snapshot, FIXED(1));
   const first = w.ask('acme');

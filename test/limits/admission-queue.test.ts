@@ -307,6 +307,26 @@ t.test('who has waited too long is refused when its turn comes, or by the sweep'
   t.equal(at.queue.size, 0);
 });
 
+t.test(
+  'of a tenant so many wait: the one too many goes, what is low before what is not, what is critical last',
+  async (t) => {
+    const at = line({ ofTenantMax: 2 });
+    const ranks = (): string[] => at.shed.splice(0).map(({ waiting }) => waiting.rank);
+    at.join('a', { rank: 'low' });
+    at.join('a');
+    at.join('b');
+    at.join('a');
+    t.same(ranks(), ['low']);
+    at.join('a', { rank: 'critical' });
+    t.same(ranks(), ['normal']);
+    at.join('a', { rank: 'critical' });
+    at.join('a', { rank: 'critical' });
+    t.same(ranks(), ['normal', 'critical']);
+    t.equal(at.queue.waitingOf('a'), 2);
+    t.equal(at.queue.waitingOf('b'), 1);
+  },
+);
+
 t.test('who leaves leaves nothing, once', async (t) => {
   const at = line();
   const [a, b] = [at.join('a', { bytes: 10 }), at.join('b', { bytes: 5, rank: 'critical' })];

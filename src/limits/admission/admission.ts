@@ -28,6 +28,8 @@ export interface AdmissionExplanation {
   readonly waiting: number;
   /** Of the tenant. */
   readonly waitingOfTenant: number;
+  /** Whether a request that came now would wait for its turn. */
+  readonly wouldWait: boolean;
   /** How long its answers usually take to begin, ms; 0 when that is not known yet. */
   readonly usualMs: number;
 }
@@ -76,6 +78,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
           open: at.open,
           waiting: at.waiting,
           waitingOfTenant: at.waitingOf(id),
+          wouldWait: !at.isFree,
           usualMs: Math.round(at.usualMs * 100) / 100,
         }
       );

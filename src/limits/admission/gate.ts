@@ -61,9 +61,14 @@ export class Gate {
     return this.#line.waitingOf(key);
   }
 
-  /** True when there is room and nobody waits for it: it is in then. */
+  /** There is room, and nobody waits for it. */
+  get isFree(): boolean {
+    return this.#hasRoom() && this.#line.size === 0;
+  }
+
+  /** True when it is free: it is in then. */
   pass(): boolean {
-    if (!this.#hasRoom() || this.#line.size > 0) return false;
+    if (!this.isFree) return false;
     this.#enter();
     return true;
   }
