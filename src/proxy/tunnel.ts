@@ -92,8 +92,23 @@ export class Tunnel {
       else if (late !== undefined) this.#reply(late);
       else this.#dial(x, passed, protocol);
     };
-    if (verdict instanceof Promise) void verdict.then((late) => this.#safely(() => go(late)));
-    else go(verdict);
+    if (!(verdict instanceof Promise)) return go(verdict);
+    const unwatch = this.#watchClient();
+    void verdict.then((late) => {
+      unwatch();
+      this.#safely(() => go(late));
+    });
+  }
+
+  /** While it waits: a socket that nobody reads does not tell of its end. What the client sends meanwhile stays where it is, at most a read. */
+  #watchClient(): () => void {
+    const client = this.#client;
+    const look = (): void => {
+      if (client.readableLength === 0) client.read();
+    };
+    const gone = (): void => void client.destroy();
+    client.on('readable', look).on('end', gone);
+    return () => client.off('readable', look).off('end', gone);
   }
 
   #dial(x: Exchange, passed: Passed, protocol: string): void {
