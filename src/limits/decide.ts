@@ -27,6 +27,21 @@ export type Decided =
 
 const PASS: Decided = { kind: 'pass', over: undefined, waitMs: 0, rung: undefined };
 const NOTICE: Decided = { kind: 'notice', over: undefined, waitMs: 0, rung: undefined };
+/** What is said of a request that is over a limit: one for all, good until the next decision, so that a flood allocates nothing. */
+const said = {
+  kind: 'refuse' as Decided['kind'],
+  over: 'requests' as Over,
+  waitMs: 0.5,
+  rung: undefined as Rung | undefined,
+};
+
+function say(kind: Decided['kind'], over: Over, waitMs: number, rung: Rung | undefined): Decided {
+  said.kind = kind;
+  said.over = over;
+  said.waitMs = waitMs;
+  said.rung = rung;
+  return said as Decided;
+}
 
 /** Share of the burst that is left when a tenant is told that it is near its limit. */
 const NOTICE_SHARE = 0.2;
@@ -52,19 +67,29 @@ interface Waits {
 /** Scratch, so that the path allocates nothing: decisions are synchronous and one at a time. */
 const waits: Waits = { requests: 0, route: 0, egress: 0 };
 
-/** Decides without spending. `take` spends what was decided. */
+/** Decides without spending. `take` spends what was decided. What is returned is good until the next decision. */
 export function decide(state: LimitState, ask: Ask): Decided {
   const { tenant, route, now } = ask;
   const { allowance, index } = tenant;
   const isCritical = route?.isCritical === true;
   if (allowance.concurrency !== undefined && state.inFlight(index) >= allowance.concurrency && !isCritical) {
-    return { kind: 'refuse', over: 'concurrency', waitMs: CONCURRENCY_RETRY_MS, rung: undefined };
+    return say('refuse', 'concurrency', CONCURRENCY_RETRY_MS, undefined);
   }
+  if (isAmple(state, ask)) return state.isOverLong(index, now) ? NOTICE : PASS;
   measure(state, ask);
-  const wait = Math.max(waits.requests, waits.route, waits.egress);
-  if (wait === 0) return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
+  if (waits.requests === 0 && waits.route === 0 && waits.egress === 0)
+    return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
   if (isCritical) return NOTICE;
-  return walk(state, ask, wait);
+  return walk(state, ask);
+}
+
+/** The usual case in one look: nothing but a request rate, and it is not even near. What is not seen here is seen by `measure`. */
+function isAmple(state: LimitState, { tenant, route, now }: Ask): boolean {
+  const { requests, egress } = tenant.allowance;
+  if (requests === undefined || egress !== undefined) return false;
+  if (route === undefined) return state.requests.left(tenant.index, requests, now) - 1 >= requests.burst * NOTICE_SHARE;
+  if (route.rate !== undefined) return false;
+  return state.requests.left(tenant.index, requests, now) - route.cost >= requests.burst * NOTICE_SHARE;
 }
 
 /** A slot is free when some request ends; nobody knows when. */
@@ -90,25 +115,26 @@ function isNear(state: LimitState, { tenant, route, now }: Ask): boolean {
   );
 }
 
-function walk(state: LimitState, ask: Ask, wait: number): Decided {
+function walk(state: LimitState, ask: Ask): Decided {
   const { tenant, route, now } = ask;
   const { index, allowance } = tenant;
   const cost = route?.cost ?? 1;
   const over = waits.requests > 0 ? 'requests' : waits.route > 0 ? 'route' : 'egress';
+  const wait = Math.max(waits.requests, waits.route, waits.egress);
   const isOnlyRequests = waits.route === 0 && waits.egress === 0;
   for (const rung of tenant.plan.ladder) {
     if (rung.kind === 'reject') break;
     if (rung.kind === 'credit') {
       if (isOnlyRequests && allowance.requests !== undefined && state.credit(index, allowance.requests, now) >= cost)
-        return { kind: 'credit', over, waitMs: 0, rung };
+        return say('credit', over, 0, rung);
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
-      if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', over, waitMs: wait, rung };
+      if (wait <= rung.delayMsMax && isRoom) return say('shape', over, wait, rung);
     } else if (rung.kind === 'deprioritize') {
-      if (isWithin(state.deprioritized, ask, isOnlyRequests)) return { kind: 'deprioritize', over, waitMs: 0, rung };
-    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', over, waitMs: 0, rung };
+      if (isWithin(state.deprioritized, ask, isOnlyRequests)) return say('deprioritize', over, 0, rung);
+    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return say('degrade', over, 0, rung);
   }
-  return { kind: 'refuse', over, waitMs: wait, rung: undefined };
+  return say('refuse', over, wait, undefined);
 }
 
 function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
