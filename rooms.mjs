@@ -35,7 +35,7 @@ export const rooms = {
   },
   limits: {
     rank: 5,
-    holds: 'rates, concurrency, credits, the ladder from notice to refusal',
+    holds: 'rates, concurrency, credits, the ladder from notice to refusal; admission to an upstream in fair turns',
     imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'],
     packages: [],
   },

@@ -163,6 +163,17 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
       ),
     );
   }
+  const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default as number;
+  const { min = preset('admission.min'), max = preset('admission.max') } = spec.admission ?? {};
+  if (min > max)
+    findings.push(
+      bootFinding(
+        file,
+        'spec.admission.min',
+        `the least limit is above the most: ${min} and ${max}`,
+        'raise spec.admission.max, or lower min',
+      ),
+    );
   return findings;
 }
 
