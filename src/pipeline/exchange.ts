@@ -82,8 +82,10 @@ export class Exchange implements Arrival {
   permit: number;
   /** What it holds of an upstream's room; admission alone reads it. */
   place: number;
-  /** There while it waits in line: its client is gone, and with it its place. */
+  /** There while it waits in a line: takes it out. By who holds the line. */
   leave: (() => void) | undefined;
+  /** Its client is gone: it joins no line any more. */
+  isAbandoned: boolean;
   endpoint: Endpoint | undefined;
   /** Of the trace it is sent on in: 32 hex digits. */
   traceId: string | undefined;
@@ -117,6 +119,7 @@ export class Exchange implements Arrival {
     this.permit = 0;
     this.place = 0;
     this.leave = undefined;
+    this.isAbandoned = false;
     this.endpoint = undefined;
     this.traceId = undefined;
     this.sentAt = 0;
@@ -125,6 +128,12 @@ export class Exchange implements Arrival {
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.entered = 0;
+  }
+
+  /** By the engine, when the client is gone while the stages decide: who waits in a line leaves it. */
+  abandon(): void {
+    this.isAbandoned = true;
+    this.leave?.();
   }
 }
 

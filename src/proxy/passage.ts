@@ -264,7 +264,7 @@ export class Passage implements Answering {
     this.#isClientGone = true;
     this.#attempt?.abort();
     this.#response.drop();
-    this.#exchange?.leave?.();
+    this.#exchange?.abandon();
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 

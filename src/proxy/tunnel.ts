@@ -239,7 +239,7 @@ export class Tunnel {
     const [client, upstream] = [this.#client, this.#upstreamSocket];
     if (side === 'upstream') upstream?.readableEnded === true ? client.destroySoon() : client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
-    if (this.#isDeciding) return this.#exchange?.leave?.();
+    if (this.#isDeciding) return this.#exchange?.abandon();
     this.#end(
       this.#status === 101 ? { kind: 'forwarded', status: 101 } : { kind: 'aborted', side, status: this.#status },
     );

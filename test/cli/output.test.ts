@@ -83,6 +83,16 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       route: { name: 'string', cost: 'number', critical: 'boolean', limit: 'string', left: 'number' },
       wouldGet: { decision: 'string', because: 'string', waitMs: 'number', over: 'string' },
     },
+    admission: {
+      upstream: 'string',
+      limit: 'number',
+      unanswered: 'number',
+      open: 'number',
+      waiting: 'number',
+      waitingOfTenant: 'number',
+      wouldWait: 'boolean',
+      usualMs: 'number',
+    },
     upstream: 'string',
     wouldGet: {
       decision: 'string',
@@ -163,6 +173,7 @@ route        exports, cost 2, 1/min, 1 left, critical
 requests     5/s, 5 of 5 left, 0 in credit
 egress       1MiB/s, 1048576 bytes left
 concurrency  0 of 3, 0 waiting
+admission    application: 0 of 256 unanswered, 0 waiting
 ladder       credit → reject
 POST /exports/1 would get: √ pass, route exports is critical; goes to application
 `,

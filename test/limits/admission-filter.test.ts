@@ -219,7 +219,7 @@ t.test('a client that leaves the line leaves nothing, also when its turn came me
   const w = new World(snapshot, FIXED(1));
   const first = w.ask('acme');
   const [b, c] = [w.ask('acme'), w.ask('globex')];
-  b.x.leave?.();
+  b.x.abandon();
   t.equal(b.x.leave, undefined);
   t.equal(w.explain().waiting, 1);
   first.head();
@@ -228,6 +228,18 @@ t.test('a client that leaves the line leaves nothing, also when its turn came me
   b.done({ kind: 'aborted', side: 'client', status: undefined });
   first.done();
   t.same(w.explain(), { limit: 1, unanswered: 0, open: 0, waiting: 0 });
+});
+
+t.test('who was gone before the line joins none', async (t) => {
+  const w = new World(snapshot, FIXED(1));
+  const first = w.ask('acme');
+  const x = exchangeForTest({ snapshot });
+  Object.assign(x, { tenant: w.tenant('globex'), grant: PASS, endpoint: { name: 'application' } });
+  x.abandon();
+  t.equal(w.admission.filter.onRequest?.(x as Routed), undefined);
+  w.admission.filter.onDone?.(x as Routed, { kind: 'aborted', side: 'client', status: undefined });
+  t.same(w.explain(), { limit: 1, unanswered: 1, open: 1, waiting: 0 });
+  first.done();
 });
 
 t.test('places are conserved, in whatever order exchanges are answered, fail, leave and end', async (t) => {

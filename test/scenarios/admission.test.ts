@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import type { Explanation } from '../../src/admin/index.ts';
+import { reeve } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { type Ending, listening, type SidecarForTest, sidecarForTest } from '../helpers/sidecar.ts';
@@ -79,6 +80,13 @@ for (const engine of ['fast', 'general'] as const) {
         waitingOfTenant: 58,
         wouldWait: true,
       });
+      const explained = await reeve([
+        ...['limits', 'check', 'globex', '--admin', `http://127.0.0.1:${sidecar.ports.admin}`],
+      ]);
+      t.match(
+        explained.stdout,
+        /admission +application: 2 of 2 unanswered, 58 waiting \(0 of the tenant's\)[\s\S]*goes to application, when its turn comes\n/,
+      );
       send(sidecar, head('globex', '/light'));
       t.ok(await becomes(async () => (await admission())?.waiting === 59));
       send(sidecar, head('acme', '/vital'));

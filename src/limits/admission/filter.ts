@@ -82,7 +82,8 @@ export function admissionFilter({ clock, gates, counts, waitMaxMs }: AdmissionWo
     onThrow: 'deny',
     onRequest(x) {
       const gate = gateOf(x);
-      if (!gate.pass()) return wait(x, gate);
+      // Who was delayed before may be gone by now: nobody's place in line would be taken from somebody.
+      if (!gate.pass()) return x.isAbandoned ? undefined : wait(x, gate);
       x.place = UNANSWERED;
       return undefined;
     },

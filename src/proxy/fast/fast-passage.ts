@@ -244,7 +244,7 @@ export class FastPassage implements Answering, Waiting {
     if (this.#isDone) return;
     this.#isClientGone = true;
     this.#abort();
-    this.#exchange.leave?.();
+    this.#exchange.abandon();
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 
