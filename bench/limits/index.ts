@@ -20,7 +20,7 @@ export const suite: Suite = {
     const decision = measureDecision(quick ? 10 : 50, 20_000);
     // Far beyond what they may have: nearly all are refused.
     const refusal = measureDecision(quick ? 10 : 50, 20_000_000);
-    const rounds = quick ? 3 : 9;
+    const rounds = quick ? 2 : 6;
     progress(`the fast engine, ${rounds} pairs of rounds`);
     const fast = await measureNeighbours(FIXED, rounds);
     progress('the general engine');
