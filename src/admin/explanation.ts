@@ -5,7 +5,7 @@
 import { METHODS } from 'node:http';
 import { nearest } from '../core/index.ts';
 import { replyOfState } from '../identity/index.ts';
-import type { LimitsExplanation } from '../limits/index.ts';
+import type { AdmissionExplanation, LimitsExplanation } from '../limits/index.ts';
 import { APPLICATION, rescues } from '../proxy/index.ts';
 import { routeOf, type SidecarConfig, type Snapshot, type Tenant } from '../tenants/index.ts';
 import { REFUSED_METHODS } from '../wire/index.ts';
@@ -40,6 +40,8 @@ export interface Explanation {
   };
   readonly route: string | null;
   readonly limits: LimitsExplanation;
+  /** The line before the upstream that it would be forwarded to; null when it would not be, or where admission is off. */
+  readonly admission: AdmissionExplanation | null;
   /** Where it would be forwarded to; null when it would not be. */
   readonly upstream: string | null;
   /** `status` and `code` of a refusal, null for what is forwarded. */
@@ -65,6 +67,7 @@ export interface ExplainView {
   readonly upstreams: ReadonlyMap<string, string>;
   readonly snapshot: Snapshot;
   explainLimits(tenant: Tenant, asked: Asked): LimitsExplanation;
+  explainAdmission(tenant: Tenant, upstream: string): AdmissionExplanation | undefined;
 }
 
 const NO_PEPPER = 'its API keys: this sidecar has no pepper to verify them (set identity.pepperFile)';
@@ -87,6 +90,7 @@ export function explain(view: ExplainView, tenant: Tenant, asked: Asked): Explan
     },
     route: route?.name ?? null,
     limits,
+    admission: (wouldGet.code === null ? view.explainAdmission(tenant, upstream) : undefined) ?? null,
     upstream: wouldGet.code === null ? upstream : null,
     wouldGet,
   };

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
-import { createLimits } from '../limits/index.ts';
+import { createAdmission, createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import {
@@ -129,6 +129,12 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
 
   const upstreams = openUpstreams({ ...world, config });
   closer.add(() => upstreams.close());
+  const admission = createAdmission({
+    ...world,
+    admission: config.admission,
+    connectionsMax: config.wire.upstreamConnectionsMax,
+    upstreams: upstreams.names,
+  });
   const mismatches = watchMismatches(tenancy, config, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
@@ -142,6 +148,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     observe: createObserver({ ...world, access: config.log }),
     identity,
     limits,
+    admission,
     upstreams: upstreams.addresses,
     onStageThrow(stage, cause) {
       failures.set(stage, (failures.get(stage) ?? 0) + 1);
@@ -173,6 +180,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       findings: () => [...tenancy.findings(), ...mismatches()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       members: () => fleet?.members(),
+      explainAdmission: (tenant, upstream) => admission.explain(upstream, tenant),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },
   });

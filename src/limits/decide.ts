@@ -5,7 +5,7 @@
  */
 import type { TenantIndex } from '../core/index.ts';
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
-import type { Rate } from './gcra.ts';
+import type { Gcra, Rate } from './gcra.ts';
 import { egressRate, type LimitState } from './state.ts';
 
 /** A limit that a request can be over. */
@@ -14,15 +14,35 @@ export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
 /**
  * What becomes of a request, and what it was over.
  * - `pass`, `notice`: within every limit; `notice` when near, lately over for long, or critical. - `credit`: paid from the bank.
- * - `shape`: after `waitMs`. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
+ * - `shape`: after `waitMs`. - `deprioritize`: now, behind others where they wait. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
  */
 export type Decided =
   | { readonly kind: 'pass' | 'notice'; readonly over: undefined; readonly waitMs: 0; readonly rung: undefined }
-  | { readonly kind: 'credit' | 'shape' | 'degrade'; readonly over: Over; readonly waitMs: number; readonly rung: Rung }
+  | {
+      readonly kind: 'credit' | 'shape' | 'deprioritize' | 'degrade';
+      readonly over: Over;
+      readonly waitMs: number;
+      readonly rung: Rung;
+    }
   | { readonly kind: 'refuse'; readonly over: Over; readonly waitMs: number; readonly rung: undefined };
 
 const PASS: Decided = { kind: 'pass', over: undefined, waitMs: 0, rung: undefined };
 const NOTICE: Decided = { kind: 'notice', over: undefined, waitMs: 0, rung: undefined };
+/** What is said of a request that is over a limit: one for all, good until the next decision, so that a flood allocates nothing. */
+const said = {
+  kind: 'refuse' as Decided['kind'],
+  over: 'requests' as Over,
+  waitMs: 0.5,
+  rung: undefined as Rung | undefined,
+};
+
+function say(kind: Decided['kind'], over: Over, waitMs: number, rung: Rung | undefined): Decided {
+  said.kind = kind;
+  said.over = over;
+  said.waitMs = waitMs;
+  said.rung = rung;
+  return said as Decided;
+}
 
 /** Share of the burst that is left when a tenant is told that it is near its limit. */
 const NOTICE_SHARE = 0.2;
@@ -48,19 +68,30 @@ interface Waits {
 /** Scratch, so that the path allocates nothing: decisions are synchronous and one at a time. */
 const waits: Waits = { requests: 0, route: 0, egress: 0 };
 
-/** Decides without spending. `take` spends what was decided. */
+/** Decides without spending. `take` spends what was decided. What is returned is good until the next decision. */
 export function decide(state: LimitState, ask: Ask): Decided {
   const { tenant, route, now } = ask;
   const { allowance, index } = tenant;
   const isCritical = route?.isCritical === true;
   if (allowance.concurrency !== undefined && state.inFlight(index) >= allowance.concurrency && !isCritical) {
-    return { kind: 'refuse', over: 'concurrency', waitMs: CONCURRENCY_RETRY_MS, rung: undefined };
+    return say('refuse', 'concurrency', CONCURRENCY_RETRY_MS, undefined);
   }
+  if (isAmple(state, ask)) return state.isOverLong(index, now) ? NOTICE : PASS;
   measure(state, ask);
-  const wait = Math.max(waits.requests, waits.route, waits.egress);
-  if (wait === 0) return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
+  if (waits.requests === 0 && waits.route === 0 && waits.egress === 0)
+    return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
   if (isCritical) return NOTICE;
-  return walk(state, ask, wait);
+  return walk(state, ask);
+}
+
+/** The usual case in one look: nothing but a request rate, and it is not even near. What is not seen here is seen by `measure`. */
+function isAmple(state: LimitState, { tenant, route, now }: Ask): boolean {
+  const { requests, egress } = tenant.allowance;
+  if (requests === undefined || egress !== undefined || route?.rate !== undefined) return false;
+  const here = state.here(tenant.index, requests);
+  return (
+    state.requests.left(tenant.index, here, now) - (route === undefined ? 1 : route.cost) >= here.burst * NOTICE_SHARE
+  );
 }
 
 /** A slot is free when some request ends; nobody knows when. */
@@ -90,31 +121,38 @@ function isNear(state: LimitState, { tenant, route, now }: Ask): boolean {
   return state.requests.left(tenant.index, here, now) - (route?.cost ?? 1) < here.burst * NOTICE_SHARE;
 }
 
-function walk(state: LimitState, ask: Ask, wait: number): Decided {
+function walk(state: LimitState, ask: Ask): Decided {
   const { tenant, route, now } = ask;
   const { index, allowance } = tenant;
   const cost = route?.cost ?? 1;
   const over = waits.requests > 0 ? 'requests' : waits.route > 0 ? 'route' : 'egress';
+  const wait = Math.max(waits.requests, waits.route, waits.egress);
   const isOnlyRequests = waits.route === 0 && waits.egress === 0;
   for (const rung of tenant.plan.ladder) {
     if (rung.kind === 'reject') break;
     if (rung.kind === 'credit') {
       if (isOnlyRequests && allowance.requests !== undefined && state.credit(index, allowance.requests, now) >= cost)
-        return { kind: 'credit', over, waitMs: 0, rung };
+        return say('credit', over, 0, rung);
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
-      if (wait <= rung.delayMsMax && isRoom) return { kind: 'shape', over, waitMs: wait, rung };
-    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return { kind: 'degrade', over, waitMs: 0, rung };
+      if (wait <= rung.delayMsMax && isRoom) return say('shape', over, wait, rung);
+    } else if (rung.kind === 'deprioritize') {
+      if (isWithin(state, state.deprioritized, ask, isOnlyRequests)) return say('deprioritize', over, 0, rung);
+    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return say('degrade', over, 0, rung);
   }
-  return { kind: 'refuse', over, waitMs: wait, rung: undefined };
+  return say('refuse', over, wait, undefined);
 }
 
-/** Degraded service is for what would be refused for the request rate, and has an allowance of its own. */
-function mayDegrade(state: LimitState, { tenant, route, now }: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
+function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
+  if (rung.kind === 'route' && ask.route?.degradedUpstream === undefined) return false;
+  return isWithin(state, state.degraded, ask, isOnlyRequests);
+}
+
+/** Lesser service is for what would be refused for the request rate, and has an allowance of its own. */
+function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: Ask, isOnlyRequests: boolean): boolean {
   const { requests } = tenant.allowance;
   if (requests === undefined || !isOnlyRequests) return false;
-  if (rung.kind === 'route' && route?.degradedUpstream === undefined) return false;
-  return state.degraded.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
+  return allowance.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
 }
 
 /** Spends what an admitted request takes. */
@@ -125,6 +163,7 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   if (route?.rate !== undefined) state.routes.take(route.index, index, route.rate, now, WAITING_MAX);
   if (requests === undefined) return;
   if (decided.kind === 'credit') state.spendCredit(index, cost);
+  else if (decided.kind === 'deprioritize') state.deprioritized.take(index, state.here(index, requests), cost, now, 0);
   else if (decided.kind === 'degrade') state.degraded.take(index, state.here(index, requests), cost, now, 0);
   else {
     // Banks what was idle until now, before the bucket is touched.

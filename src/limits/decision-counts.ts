@@ -7,6 +7,7 @@ export const DECISIONS = [
   'notice',
   'credit',
   'shape',
+  'deprioritize',
   'degrade',
   'refused_requests',
   'refused_route',

@@ -27,6 +27,7 @@ const GRANTS = {
   notice: grantOf('notice'),
   credit: grantOf('credit'),
   shape: grantOf('shape'),
+  deprioritize: grantOf('deprioritize'),
   degrade: grantOf('degrade'),
 };
 const DEGRADED_ROUTE = grantOf('degrade', true);
@@ -194,11 +195,12 @@ function shadow(
   return undefined;
 }
 
-/** `x-tenant-degrade: 1` near the limit; `2; features="…"` when the application should do less. */
+/** `x-tenant-degrade: 1` near the limit; `2; features="…"` when the application should do less; `x-tenant-priority: low` behind others. */
 function tellApplication(x: Exchange, { kind, rung }: Decided): void {
   if (x.grant?.decision === 'degrade')
     x.inject.push('x-tenant-degrade', rung?.kind === 'features' ? `2; features="${rung.features.join(' ')}"` : '2');
   else if (kind === 'notice') x.inject.push('x-tenant-degrade', '1');
+  else if (kind === 'deprioritize') x.inject.push('x-tenant-priority', 'low');
 }
 
 function refusal({ allowance }: Tenant, over: Over, waitMs: number): Reply {

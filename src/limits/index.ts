@@ -1,3 +1,5 @@
+export type { Admission, AdmissionExplanation, AdmissionOptions } from './admission/admission.ts';
+export { createAdmission } from './admission/admission.ts';
 export type { LimitsExplanation } from './explain.ts';
 export { FleetRates, TICK_MS } from './fleet/fleet-rates.ts';
 export type { Limits, LimitsOptions, UsageReported } from './limits.ts';

@@ -22,6 +22,8 @@ export class LimitState {
   readonly egress: Gcra = new Gcra(0);
   /** Degraded admissions: a second allowance of the same rate, so that a flood is not served degraded without end. */
   readonly degraded: Gcra = new Gcra(0);
+  /** Deprioritised admissions: the same of its own, spent before anything is degraded. */
+  readonly deprioritized: Gcra = new Gcra(0);
   /** By route index and tenant index. */
   readonly routes: RouteCounts = new RouteCounts();
   readonly #owners: (string | undefined)[] = [];
@@ -89,6 +91,7 @@ export class LimitState {
     this.requests.forget(slot);
     this.egress.forget(slot);
     this.degraded.forget(slot);
+    this.deprioritized.forget(slot);
     this.routes.forget(slot);
     this.#life[slot] = 0;
     this.#inFlight[slot] = 0;
@@ -110,6 +113,7 @@ export class LimitState {
     else this.credit(index, was.requests, now);
     settle(this.requests, index, was.requests, is.requests, now);
     settle(this.degraded, index, was.requests, is.requests, now);
+    settle(this.deprioritized, index, was.requests, is.requests, now);
     settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
   }
 
@@ -177,6 +181,7 @@ export class LimitState {
     this.requests.grow(this.#slots);
     this.egress.grow(this.#slots);
     this.degraded.grow(this.#slots);
+    this.deprioritized.grow(this.#slots);
     this.routes.reserve(this.#slots);
     this.#life = enlarged(this.#life, this.#slots);
     this.#generation = enlarged(this.#generation, this.#slots);

@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt ← limits      endpoint, traceId ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave ← limits      endpoint, traceId, sentAt, headAt ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -19,9 +19,10 @@ export type IdentitySource = 'jwt' | 'apiKey' | 'host' | 'path' | 'header';
 /**
  * What limits decided for an admitted request.
  * - `pass`: within the limit. - `notice`: within it, but near. - `credit`: paid from banked burst.
- * - `shape`: delayed until the limit allowed it. - `degrade`: over the limit, to be served cheaper.
+ * - `shape`: delayed until the limit allowed it. - `deprioritize`: over the limit, served behind others when it is tight.
+ * - `degrade`: over the limit, to be served cheaper.
  */
-export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'degrade';
+export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade';
 
 export interface Grant {
   readonly decision: Decision;
@@ -83,9 +84,18 @@ export class Exchange implements Arrival {
   reservation: number;
   /** When they let it pass, ms on the monotonic clock; 0 before. */
   admittedAt: number;
+  /** What it holds of an upstream's room; admission alone reads it. */
+  place: number;
+  /** There while it waits in a line: takes it out. By who holds the line. */
+  leave: (() => void) | undefined;
+  /** Its client is gone: it joins no line any more. */
+  isAbandoned: boolean;
   endpoint: Endpoint | undefined;
   /** Of the trace it is sent on in: 32 hex digits. */
   traceId: string | undefined;
+  /** When the last byte of the request went to the upstream, and when the head of its answer came, ms; 0 before. By the engine. */
+  sentAt: number;
+  headAt: number;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
   readonly inject: string[];
   /** Body bytes, counted by the engine alone. */
@@ -113,12 +123,23 @@ export class Exchange implements Arrival {
     this.permit = 0;
     this.reservation = 0;
     this.admittedAt = 0;
+    this.place = 0;
+    this.leave = undefined;
+    this.isAbandoned = false;
     this.endpoint = undefined;
     this.traceId = undefined;
+    this.sentAt = 0;
+    this.headAt = 0;
     this.inject = [];
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.entered = 0;
+  }
+
+  /** By the engine, when the client is gone while the stages decide: who waits in a line leaves it. */
+  abandon(): void {
+    this.isAbandoned = true;
+    this.leave?.();
   }
 }
 

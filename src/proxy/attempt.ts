@@ -25,6 +25,8 @@ export type Reach =
 
 /** What an attempt tells. After `onEnd` or `onFail` nothing more comes. */
 export interface Answering {
+  /** Its head is written, and of its content what there is. */
+  onSent(): void;
   onContinue(): void;
   onInformation(status: number, headers: string[]): void;
   onHead(status: number, headers: string[]): void;

@@ -3,7 +3,7 @@
  * upgrades and OPTIONS included; nothing answers before it. The types prove the order: see pipeline/chain.ts.
  */
 import type { Identity } from '../identity/index.ts';
-import type { Limits } from '../limits/index.ts';
+import type { Admission, Limits } from '../limits/index.ts';
 import { chain, type Exchange, type Filter, type OnStageThrow, type Pipeline } from '../pipeline/index.ts';
 import { readiness } from './readiness.ts';
 import { routing } from './routing.ts';
@@ -12,6 +12,7 @@ export interface Stages {
   readonly observe: Filter<Exchange>;
   readonly identity: Identity;
   readonly limits: Limits;
+  readonly admission: Admission;
   /** The upstreams the sidecar knows, name to address. */
   readonly upstreams: ReadonlyMap<string, string>;
   readonly onStageThrow: OnStageThrow;
@@ -31,6 +32,8 @@ export function buildChain(stages: Stages): Pipeline {
       // Before an upstream is chosen: a degraded request goes elsewhere, a refused one nowhere.
       .use(stages.limits.filter)
       .use(routing(stages.upstreams))
+      // Last: each upstream has a line of its own, and nothing is between its turn and the way up.
+      .use(stages.admission.filter)
       .compile()
   );
 }

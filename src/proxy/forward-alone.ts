@@ -44,6 +44,7 @@ export class AloneAttempt implements Attempt, Waiting {
     request.setTimeout(this.#upstream.connectTimeoutMs);
     request.on('timeout', () => this.#fail(new Error('timed out'), this.#isConnected ? 'timeout' : 'connect'));
     request.on('socket', (socket) => socket.once('connect', () => this.#onConnect()));
+    request.on('finish', () => this.#answering.onSent());
     request.on('error', (cause) => this.#fail(cause));
     request.on('response', (response) => this.#onResponse(response));
     request.on(

@@ -76,6 +76,7 @@ class PooledAttempt implements Attempt, Waiting, Carried {
     this.#carrier.requests++;
     this.#bytesBefore = this.#carrier.socket.bytesRead;
     this.#upstream.succeeded();
+    this.#answering.onSent();
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {

@@ -108,7 +108,11 @@ export class Passage implements Answering {
     this.#upstream = upstream;
     this.#outgoing = this.#compose(x);
     if (this.#body === undefined) this.#allowWaiting();
-    else this.#body.once('end', () => this.#allowWaiting());
+    else
+      this.#body.once('end', () => {
+        this.#allowWaiting();
+        this.onSent();
+      });
     this.#try();
   }
 
@@ -144,6 +148,12 @@ export class Passage implements Answering {
     this.#attempt = forward(this.#upstream as Upstream, this.#outgoing as Outgoing, this, needsNew);
   }
 
+  /** On its way: with its last byte, or that comes with the end of the body. */
+  onSent(): void {
+    if (this.#body === undefined || this.#body.readableEnded)
+      (this.#exchange as Exchange).sentAt = this.#world.clock.now();
+  }
+
   onContinue(): void {
     if (!this.#isDone) this.#response.continue();
   }
@@ -177,7 +187,9 @@ export class Passage implements Answering {
     // RFC 9110 §15.3.6: no content, and the client must be able to tell.
     if (status === 205) headers.append('Content-Length', '0');
     if (this.#world.config.wire.via) headers.append('Via', `1.1 ${this.#world.config.name}`);
-    this.#pipeline.response(this.#exchange as Exchange, { status, headers });
+    const x = this.#exchange as Exchange;
+    x.headAt = this.#world.clock.now();
+    this.#pipeline.response(x, { status, headers });
     if (this.#isConnectionOver()) this.#response.isLast();
     if (!this.#response.head(status, headers.raw)) return false;
     this.#response.allowSilence(this.#world.config.wire.idleTimeoutMs);
@@ -252,6 +264,7 @@ export class Passage implements Answering {
     this.#isClientGone = true;
     this.#attempt?.abort();
     this.#response.drop();
+    this.#exchange?.abandon();
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 

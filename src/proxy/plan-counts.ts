@@ -6,8 +6,10 @@ import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/inde
 import { traceIdOfExchange } from './forwarded.ts';
 
 const NOBODY = '-';
-const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'degrade', 'refused', 'none'] as const;
+const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'deprioritize', 'degrade', 'refused', 'none'] as const;
 const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
+/** What is admitted may have any class; what is refused 2xx (gRPC), 4xx or 5xx; of neither is only what was aborted before. */
+const CELLS_MAX = (DECISIONS.length - 2) * CLASSES.length + 3 + 1;
 /** OpenTelemetry's bounds for HTTP, and three below for what a proxy does itself. */
 const BUCKETS_SEC = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
@@ -41,7 +43,7 @@ export class PlanCounts {
       type: 'counter',
       labels: ['plan', 'decision', 'code_class'],
       // The named plans, nobody's and the others.
-      rowsMax: (PLANS_MAX + 2) * DECISIONS.length * CLASSES.length,
+      rowsMax: (PLANS_MAX + 2) * CELLS_MAX,
       collect: (emit) =>
         each((plan, { requests }) =>
           requests.forEach(

@@ -118,7 +118,7 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     503,
     14,
     'Temporarily reduced capacity',
-    'The sidecar itself is at a bound. Retry after `Retry-After`.',
+    'The application is busy: the request waited for its turn as long as it may, or too many waited. Retry after `Retry-After`. Operators: `reeve_admission_refused_total` says why, `reeve_admission_limit` how much the application gets at once.',
   ),
   'upstream-unreachable': row(
     502,

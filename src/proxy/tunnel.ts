@@ -92,8 +92,23 @@ export class Tunnel {
       else if (late !== undefined) this.#reply(late);
       else this.#dial(x, passed, protocol);
     };
-    if (verdict instanceof Promise) void verdict.then((late) => this.#safely(() => go(late)));
-    else go(verdict);
+    if (!(verdict instanceof Promise)) return go(verdict);
+    const unwatch = this.#watchClient();
+    void verdict.then((late) => {
+      unwatch();
+      this.#safely(() => go(late));
+    });
+  }
+
+  /** While it waits: a socket that nobody reads does not tell of its end. What the client sends meanwhile stays where it is, at most a read. */
+  #watchClient(): () => void {
+    const client = this.#client;
+    const look = (): void => {
+      if (client.readableLength === 0) client.read();
+    };
+    const gone = (): void => void client.destroy();
+    client.on('readable', look).on('end', gone);
+    return () => client.off('readable', look).off('end', gone);
   }
 
   #dial(x: Exchange, passed: Passed, protocol: string): void {
@@ -118,6 +133,7 @@ export class Tunnel {
     request.maxHeadersCount = 0;
     request.setTimeout(timeoutMs, () => request.destroy(Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })));
     this.#client.on('close', () => request.destroy());
+    request.on('finish', () => void (x.sentAt = this.#world.clock.now()));
     request.on('error', (cause: NodeJS.ErrnoException) => this.#onDialError(upstream, cause));
     request.on('response', (response) => this.#relay(upstream, response));
     request.on('upgrade', (response, socket, head) => this.#open(upstream, response, socket as Socket, head, protocol));
@@ -149,6 +165,7 @@ export class Tunnel {
     stripHopByHop(headers);
     headers.remove('content-length');
     const x = this.#exchange as Exchange;
+    x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status: 101, headers });
     this.#client.write(
       headText(101, 'Switching Protocols', [...headers.raw, 'Connection', 'Upgrade', 'Upgrade', answered[0] as string]),
@@ -182,6 +199,7 @@ export class Tunnel {
       return this.#reply(upstreamReplies.malformed);
     }
     this.#status = status;
+    x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.
     this.#client.write(headText(status, '', [...headers.raw, 'Connection', 'close']), 'latin1');
@@ -221,7 +239,7 @@ export class Tunnel {
     const [client, upstream] = [this.#client, this.#upstreamSocket];
     if (side === 'upstream') upstream?.readableEnded === true ? client.destroySoon() : client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
-    if (this.#isDeciding) return;
+    if (this.#isDeciding) return this.#exchange?.abandon();
     this.#end(
       this.#status === 101 ? { kind: 'forwarded', status: 101 } : { kind: 'aborted', side, status: this.#status },
     );

@@ -3,7 +3,7 @@
  * families up: a sidecar has at most 1,500 series whatever its tenancy and its traffic.
  */
 
-/** Plans with rows of their own. 12: a row is 74 series, of which 62 are decisions by class of status and buckets of time. */
+/** Plans with rows of their own. 12: a row is 73 series, of which 60 are decisions by class of status and buckets of time. */
 export const PLANS_MAX = 12;
 /** Tenants with series of their own, the busiest. */
 export const TENANTS_SHOWN_MAX = 50;

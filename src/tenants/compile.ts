@@ -86,8 +86,7 @@ function byteRate(text: string): ByteRate {
 
 function ladder(rungs: NonNullable<PlanDocument['spec']['degrade']>): Rung[] {
   return rungs.flatMap((rung): Rung[] => {
-    if (rung === 'credit' || rung === 'reject') return [{ kind: rung }];
-    if (typeof rung === 'string') return [];
+    if (typeof rung === 'string') return [{ kind: rung }];
     if ('shape' in rung) return [{ kind: 'shape', delayMsMax: parseDurationMs(rung.shape) as number }];
     if ('features' in rung) return [{ kind: 'features', features: rung.features }];
     return 'route' in rung ? [{ kind: 'route' }] : [];

@@ -80,10 +80,11 @@ export interface Allowance {
   readonly shadow: boolean;
 }
 
-/** One step of the ladder; rungs that a later version brings (`deprioritize`, `stale`) are left out with a warning. */
+/** One step of the ladder; a rung that a later version brings (`stale`) is left out with a warning. */
 export type Rung =
   | { readonly kind: 'credit' }
   | { readonly kind: 'shape'; readonly delayMsMax: number }
+  | { readonly kind: 'deprioritize' }
   | { readonly kind: 'route' }
   | { readonly kind: 'features'; readonly features: readonly string[] }
   | { readonly kind: 'reject' };

@@ -71,7 +71,7 @@ t.test('the admin API shows what there is, and no secret', async (t) => {
   });
   t.match(await json('/v1/limits/acme?method=POST&path=/x'), { tenant: 'acme', wouldGet: { decision: 'pass' } });
   t.match(await json('/v1/explain?tenant=acme'), {
-    stages: ['observe', 'readiness', 'sanitise', 'identify', 'limits', 'routing'],
+    stages: ['observe', 'readiness', 'sanitise', 'identify', 'limits', 'routing', 'admission'],
     identify: { passes: true },
     route: null,
   });

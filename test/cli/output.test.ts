@@ -118,6 +118,16 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
       route: { name: 'string', cost: 'number', critical: 'boolean', limit: 'string', left: 'number' },
       wouldGet: { decision: 'string', because: 'string', waitMs: 'number', over: 'string' },
     },
+    admission: {
+      upstream: 'string',
+      limit: 'number',
+      unanswered: 'number',
+      open: 'number',
+      waiting: 'number',
+      waitingOfTenant: 'number',
+      wouldWait: 'boolean',
+      usualMs: 'number',
+    },
     upstream: 'string',
     wouldGet: {
       decision: 'string',
@@ -202,6 +212,7 @@ egress       1MiB/s, 1048576 bytes left
 concurrency  0 of 3, 0 waiting
 quota        api_calls: 0 of 50 requests, soft, a month, until THEN: ok
 quota        seats: 0 of 5 seats, hard, a gauge: ok
+admission    application: 0 of 256 unanswered, 0 waiting
 ladder       credit → reject
 POST /exports/1 would get: √ pass, route exports is critical; goes to application
 `,

@@ -182,6 +182,7 @@ function openForward(url: string) {
   const attempt = (outgoing: Outgoing, needsNew = false): Promise<'answered' | readonly [UpstreamError, Reach]> =>
     new Promise((resolve) => {
       const answering: Answering = {
+        onSent() {},
         onContinue() {},
         onInformation() {},
         onHead() {},

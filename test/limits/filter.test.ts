@@ -498,3 +498,46 @@ t.test('a concurrency slot is taken once and given back once, in whatever order'
   );
   t.pass('seed 42');
 });
+
+t.test('deprioritised: served, told so, and from an allowance of its own before anything is degraded', async (t) => {
+  const ladder = ['deprioritize', { features: ['no-extras'] }, 'reject'];
+  const w = await world(
+    plan('free', { ...rate('10/s', 2), degrade: ladder }),
+    undefined,
+    route('r', { match: { path: '/r' }, rate: { requests: { limit: '1/s', burst: 1 } } }),
+  );
+  const kinds = Array.from({ length: 8 }, () => w.one('acme'));
+  t.same(kinds, [
+    ...['pass', 'notice', 'deprioritize', 'deprioritize', 'degrade', 'degrade', 'quota-exceeded', 'quota-exceeded'],
+  ]);
+  t.equal(await series(w, 'deprioritize'), 2);
+  const explained = w.limits.explain(w.snapshot, w.tenant('globex'), { method: 'GET', path: '/' });
+  t.equal(explained.wouldGet.decision, 'pass');
+  t.same(explained.ladder, ['deprioritize', 'features: no-extras', 'reject']);
+  w.clock.advance(100);
+  w.one('acme');
+  const low = w.ask('acme');
+  t.same(low.x.grant, { decision: 'deprioritize', useDegradedRoute: false, isShadowed: false });
+  t.same(low.x.inject, ['x-tenant-priority', 'low']);
+  t.match(low.headers().first('ratelimit'), /^"requests";r=0/);
+  t.match(w.limits.explain(w.snapshot, w.tenant('acme'), { method: 'GET', path: '/' }).wouldGet, {
+    decision: 'degrade',
+    over: 'requests',
+  });
+  w.one('globex', '/r');
+  t.equal(
+    w.one('globex', '/r'),
+    'quota-exceeded',
+    'over the rate of the route, no tenant goes behind others: that rate is all it may have',
+  );
+  // A changed rate keeps what was spent of it, and another tenant in the slot finds it whole.
+  await w.load(plan('free', { ...rate('20/s', 2), degrade: ladder }), tenant('acme') + tenant('globex'));
+  t.equal(w.one('acme'), 'degrade');
+  const index = w.tenant('acme').index;
+  await w.load(plan('free', { ...rate('10/s', 2), degrade: ladder }), tenant('initech') + tenant('globex'));
+  t.equal(w.tenant('initech').index, index);
+  t.same(
+    Array.from({ length: 4 }, () => w.one('initech')),
+    ['pass', 'notice', 'deprioritize', 'deprioritize'],
+  );
+});

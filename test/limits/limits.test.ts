@@ -323,3 +323,11 @@ t.test('a response without a tenant, or of a tenant that was never asked for, is
   await w.load(plan('free'), tenant('acme'));
   t.pass('tenants that never asked have nothing to forget');
 });
+
+t.test('a swap that changes nothing changes nothing', async (t) => {
+  const w = await world(plan('free', { ...rate('10/s', 2), degrade: ['reject'] }));
+  w.one('acme');
+  w.one('acme');
+  w.limits.use(w.snapshot, w.snapshot);
+  t.equal(w.one('acme'), 'quota-exceeded');
+});

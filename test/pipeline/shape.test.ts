@@ -20,6 +20,18 @@ t.test('all exchanges share one hidden class, before and after their slots are f
   t.same(Object.keys(fresh), Object.keys(filled));
 });
 
+t.test('an exchange that is abandoned leaves the line it waits in', async (t) => {
+  const waiting = exchangeForTest();
+  let left = 0;
+  waiting.leave = () => void left++;
+  waiting.abandon();
+  t.equal(left, 1);
+  t.ok(waiting.isAbandoned);
+  const passing = exchangeForTest();
+  passing.abandon();
+  t.ok(passing.isAbandoned);
+});
+
 t.test('a slot added later would be noticed', async (t) => {
   const odd = exchangeForTest() as Exchange & { extra?: number };
   odd.extra = 1;

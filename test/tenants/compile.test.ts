@@ -58,6 +58,7 @@ t.test('a plan is compiled: units, burst of one second, ladder', async (t) => {
   t.same(planOf({ degrade }).ladder, [
     { kind: 'credit' },
     { kind: 'shape', delayMsMax: 250 },
+    { kind: 'deprioritize' },
     { kind: 'route' },
     { kind: 'features', features: ['no-recommendations'] },
     { kind: 'reject' },

@@ -146,7 +146,6 @@ t.test('meaning is checked too, and later features are named', async (t) => {
   });
   const text = found.join('\n');
   for (const pattern of [
-    /spec\.degrade\[0\]: takes effect/,
     /spec\.degrade\[1\]: takes effect/,
     /a rate of zero admits nobody/,
     /a burst under 1/,

@@ -100,12 +100,17 @@ t.test('settings of the boot file have ranges too, and whole bytes', (t) => {
     ['tenancy.removeGrace', '25d'],
     ['anonymous.limit', '0/s'],
     ['log.sample', '101%'],
+    ['admission.wait', '0ms'],
     ['wire.headBytesMax', '0B'],
     ['wire.targetBytesMax', '1GiB'],
     ['wire.bodyBytesMax', '0B'],
   ] as const)
     t.match(boot(path, text).findings.map(formatFinding).join(), /: expected .* from /, path);
   t.equal(boot('wire.headBytesMax', '1.0001KiB').config?.wire.headBytesMax, 1024);
+  t.match(
+    boot('admission.min', '1001').findings.map(formatFinding).join(),
+    /spec\.admission\.min: the least limit is above the most: 1001 and 1000/,
+  );
   t.equal(boot('drain.grace', '0s').config?.drain.graceMs, 0);
   t.end();
 });

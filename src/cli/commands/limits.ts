@@ -38,6 +38,7 @@ function asText(explanation: Explanation): string {
       `${limits.concurrency.inFlight} of ${limits.concurrency.limit ?? 'no limit'}, ${limits.waiting} waiting`,
     ],
     ...limits.quotas.map((quota): [string, string] => ['quota', quotaText(quota)]),
+    ...admissionRows(explanation),
     ['ladder', `${limits.ladder.join(' → ')}${limits.isOverLong ? ' (over its limit for a while)' : ''}`],
   ];
   const text = rows.map(([name, value]) => `${name.padEnd(12)} ${value}\n`).join('');
@@ -144,11 +145,19 @@ function quotaText(quota: Explanation['limits']['quotas'][number]): string {
   return `${meter}: ${used} of ${limit} ${unit}${held}, ${mode}, ${window}: ${state}`;
 }
 
-function outcomeText({ wouldGet, upstream }: Explanation): string {
+function admissionRows({ admission }: Explanation): [string, string][] {
+  if (admission === null) return [];
+  const { upstream, unanswered, limit, waiting, waitingOfTenant, usualMs } = admission;
+  const usual = usualMs > 0 ? `, answers usually in ${usualMs} ms` : '';
+  const line = `${waiting} waiting${waiting > 0 ? ` (${waitingOfTenant} of the tenant's)` : ''}`;
+  return [['admission', `${upstream}: ${unanswered} of ${limit} unanswered, ${line}${usual}`]];
+}
+
+function outcomeText({ wouldGet, upstream, admission }: Explanation): string {
   const { decision, code, status, because, waitMs, rung } = wouldGet;
   if (code !== null)
     return `${NO()} ${paint('red', `${status} ${code}`)}, ${because}${waitMs > 0 ? ` (retry after ${waitMs} ms)` : ''}`;
   const step = rung === null || rung === decision ? '' : ` (${rung})`;
   const wait = waitMs > 0 ? `, after ${waitMs} ms` : '';
-  return `${YES()} ${paint('green', decision)}${step}, ${because}; goes to ${upstream}${wait}`;
+  return `${YES()} ${paint('green', decision)}${step}, ${because}; goes to ${upstream}${wait}${admission?.wouldWait === true ? ', when its turn comes' : ''}`;
 }

@@ -152,6 +152,7 @@ export class FastPassage implements Answering, Waiting {
       isWhole: this.#contentLeft === 0,
       onDrain: this.#contentLength === 0 ? undefined : () => this.#client.resume(),
     });
+    if (this.#contentLeft === 0) this.#exchange.sentAt = connection.since;
     if (early !== undefined) this.#client.resume();
   }
 
@@ -162,6 +163,7 @@ export class FastPassage implements Answering, Waiting {
     const copy = Buffer.from(bytes.subarray(from, to));
     if (this.#connection !== undefined) {
       if (!this.#connection.write(copy, this.#contentLeft === 0)) this.#client.pause();
+      if (this.#contentLeft === 0) this.#exchange.sentAt = this.#connection.since;
       return;
     }
     this.#early = this.#early === undefined ? copy : Buffer.concat([this.#early, copy]);
@@ -185,6 +187,7 @@ export class FastPassage implements Answering, Waiting {
     }
     this.#isChunked = reader.framing === 'chunked' || reader.framing === 'close';
     if (config.wire.via) headers.append('Via', this.#world.via);
+    this.#exchange.headAt = this.#connection?.since ?? 0;
     this.#pipeline.response(this.#exchange, { status, headers });
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const head = writeHeadDown(reader, this.#client.isLast, headers.appended);
@@ -241,6 +244,7 @@ export class FastPassage implements Answering, Waiting {
     if (this.#isDone) return;
     this.#isClientGone = true;
     this.#abort();
+    this.#exchange.abandon();
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 

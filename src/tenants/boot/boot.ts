@@ -179,6 +179,17 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
         'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
       ),
     );
+  const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default as number;
+  const { min = preset('admission.min'), max = preset('admission.max') } = spec.admission ?? {};
+  if (min > max)
+    findings.push(
+      bootFinding(
+        file,
+        'spec.admission.min',
+        `the least limit is above the most: ${min} and ${max}`,
+        'raise spec.admission.max, or lower min',
+      ),
+    );
   return findings;
 }
 
@@ -262,6 +273,13 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       upstreamConnectionsMax: number('wire.upstreamConnectionsMax'),
       via: isOn('wire.via'),
       fastPath: isOn('wire.fastPath'),
+    },
+    admission: {
+      enabled: isOn('admission.enabled'),
+      min: number('admission.min'),
+      max: number('admission.max'),
+      tolerance: number('admission.tolerance'),
+      waitMaxMs: ms('admission.wait'),
     },
     status: { host: text('status.host'), port: number('status.port') },
     admin: { host: text('admin.host'), port: number('admin.port') },

@@ -40,6 +40,15 @@ export interface SidecarConfig {
     readonly via: boolean;
     readonly fastPath: boolean;
   };
+  /** Admission to each upstream. */
+  readonly admission: {
+    readonly enabled: boolean;
+    /** Requests unanswered at once. */
+    readonly min: number;
+    readonly max: number;
+    readonly tolerance: number;
+    readonly waitMaxMs: number;
+  };
   readonly status: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number };
   readonly application: { readonly host: string; readonly port: number };

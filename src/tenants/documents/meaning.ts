@@ -56,9 +56,7 @@ function toPlan({ spec }: PlanDocument): Objection[] {
     message: 'takes effect in a later version',
     remedy: undefined,
   });
-  const rungs = [...(spec.degrade ?? []).entries()].filter(
-    ([, rung]) => rung === 'deprioritize' || (typeof rung === 'object' && 'stale' in rung),
-  );
+  const rungs = [...(spec.degrade ?? []).entries()].filter(([, rung]) => typeof rung === 'object' && 'stale' in rung);
   return [
     ...toQuotas(['spec', 'quotas'], spec.quotas, spec.rate?.requests !== undefined),
     ...rungs.map(([at]) => later(['degrade', at])),
@@ -180,6 +178,7 @@ function toSidecar({ spec }: SidecarDocument): Objection[] {
     ...inRange(['spec', 'wire', 'idleTimeout'], wire?.idleTimeout, TIMEOUT),
     ...inRange(['spec', 'wire', 'connectTimeout'], wire?.connectTimeout, TIMEOUT),
     ...inRange(['spec', 'wire', 'responseTimeout'], wire?.responseTimeout, TIMEOUT),
+    ...inRange(['spec', 'admission', 'wait'], spec.admission?.wait, TIMEOUT),
     ...inRange(['spec', 'drain', 'grace'], spec.drain?.grace, DRAIN),
     ...inRange(['spec', 'log', 'sample'], spec.log?.sample, PERCENT),
   ];

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '0f658843dd202df0';
+export const schemaId = '3a9ab8f67643b76e';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -343,6 +343,46 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "flag",
     "description": "Serve plain requests by the fast engine; false: everything by the general one.",
     "default": true
+  },
+  {
+    "path": "admission.enabled",
+    "flag": "--admission-enabled",
+    "env": "REEVE_ADMISSION_ENABLED",
+    "type": "flag",
+    "description": "Bound how many requests an upstream has unanswered, and share its turns out fairly.",
+    "default": true
+  },
+  {
+    "path": "admission.min",
+    "flag": "--admission-min",
+    "env": "REEVE_ADMISSION_MIN",
+    "type": "number",
+    "description": "Requests at once that are always allowed. The same as max: a fixed limit.",
+    "default": 20
+  },
+  {
+    "path": "admission.max",
+    "flag": "--admission-max",
+    "env": "REEVE_ADMISSION_MAX",
+    "type": "number",
+    "description": "And the most, where the limit begins; never more than wire.upstreamConnectionsMax.",
+    "default": 1000
+  },
+  {
+    "path": "admission.tolerance",
+    "flag": "--admission-tolerance",
+    "env": "REEVE_ADMISSION_TOLERANCE",
+    "type": "number",
+    "description": "How many times as long as usual answers may take before the limit falls.",
+    "default": 1.5
+  },
+  {
+    "path": "admission.wait",
+    "flag": "--admission-wait",
+    "env": "REEVE_ADMISSION_WAIT",
+    "type": "text",
+    "description": "The longest wait for a turn, 1ms to 1h.",
+    "default": "5s"
   },
   {
     "path": "status.host",

@@ -12,7 +12,7 @@ export const PlanSchema = document(
           exclusiveMinimum: 0,
           maximum: 1e6,
           default: 1,
-          description: 'Share under contention. Fair queues that use it come in a later version.',
+          description: 'Share of the turns at an upstream while requests wait for it.',
         }),
       ),
       rate: Type.Optional(rates),

@@ -244,6 +244,41 @@ export const SidecarSchema = document(
           'Bounds of the wire.',
         ),
       ),
+      admission: Type.Optional(
+        strict(
+          {
+            enabled: Type.Optional(
+              flag('Bound how many requests an upstream has unanswered, and share its turns out fairly.', true),
+            ),
+            min: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 65_535,
+                default: 20,
+                description: 'Requests at once that are always allowed. The same as max: a fixed limit.',
+              }),
+            ),
+            max: Type.Optional(
+              Type.Integer({
+                minimum: 1,
+                maximum: 65_535,
+                default: 1000,
+                description: 'And the most, where the limit begins; never more than wire.upstreamConnectionsMax.',
+              }),
+            ),
+            tolerance: Type.Optional(
+              Type.Number({
+                minimum: 1,
+                maximum: 10,
+                default: 1.5,
+                description: 'How many times as long as usual answers may take before the limit falls.',
+              }),
+            ),
+            wait: Type.Optional(duration('The longest wait for a turn, 1ms to 1h.', { default: '5s' })),
+          },
+          'How many requests each upstream has unanswered at once, learned from how long it takes (Gradient2), and who waits.',
+        ),
+      ),
       status: Type.Optional(
         strict(
           {

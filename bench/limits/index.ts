@@ -1,0 +1,48 @@
+/** What the limits cost a request, and what a neighbour's flood costs a light tenant. */
+import type { Suite } from '../run.ts';
+import { measureDecision } from './decision.ts';
+import { AT_ONCE, measureNeighbours } from './neighbours.ts';
+
+/** The limit that is the application's. */
+const FIXED = { 'admission.min': String(AT_ONCE), 'admission.max': String(AT_ONCE) };
+
+export const suite: Suite = {
+  describe: `Limits: a decision among 10,000 tenants; a light tenant beside 100 times its traffic, before an application of ${AT_ONCE} at once`,
+  targets: {
+    decision_ns: { must: 150, goal: 60 },
+    decision_alloc_bytes: { must: 0, goal: 0 },
+    light_tenant_p99_ratio: { must: 1.2, goal: 1.05 },
+    light_tenant_p99_ratio_general: { must: 1.2, goal: 1.05 },
+    light_tenant_refused: { must: 0, goal: 0 },
+  },
+  async run({ quick, progress }) {
+    progress('decisions');
+    const decision = measureDecision(quick ? 10 : 50, 20_000);
+    // Far beyond what they may have: nearly all are refused.
+    const refusal = measureDecision(quick ? 10 : 50, 20_000_000);
+    const rounds = quick ? 2 : 6;
+    progress(`the fast engine, ${rounds} pairs of rounds`);
+    const fast = await measureNeighbours(FIXED, rounds);
+    progress('the general engine');
+    const general = await measureNeighbours({ ...FIXED, 'wire.fastPath': 'false' }, rounds);
+    progress('the limit learned, as it is by default');
+    const learned = await measureNeighbours({}, rounds);
+    progress('without admission');
+    const without = await measureNeighbours({ 'admission.enabled': 'false' }, rounds);
+    return {
+      decision_ns: decision.ns,
+      decision_alloc_bytes: decision.bytes,
+      refusal_ns: refusal.ns,
+      refusal_alloc_bytes: refusal.bytes,
+      light_tenant_p99_ratio: fast.ratio,
+      light_tenant_p99_ratio_general: general.ratio,
+      light_tenant_refused: fast.refused + general.refused,
+      light_tenant_p99_alone_ms: fast.aloneMs,
+      light_tenant_p99_ms: fast.besideMs,
+      heavy_tenant_per_sec: fast.heavyPerSec,
+      learned_p99_ratio: learned.ratio,
+      learned_refused: learned.refused,
+      without_p99_ratio: without.ratio,
+    };
+  },
+};
