@@ -41,7 +41,8 @@ export const rooms = {
   },
   limits: {
     rank: 5,
-    holds: 'rates of the whole fleet, quotas, concurrency, credits, the ladder from notice to refusal; admission to an upstream in fair turns',
+    holds:
+      'rates of the whole fleet, quotas, concurrency, credits, the ladder from notice to refusal; admission to an upstream in fair turns',
     imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline'],
     packages: [],
   },
