@@ -33,6 +33,7 @@ const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   admin: [99, 95],
   cli: [98, 93],
   core: [100, 100],
+  gossip: [100, 100],
   identity: [100, 100],
   limits: [100, 100],
   pipeline: [100, 100],

@@ -82,6 +82,7 @@ t.test('the admin API shows what there is, and no secret', async (t) => {
     t.notOk(all.includes(secret), 'no secret');
   for (const [path, code] of [
     ['/v1/tenants/none', 404],
+    ['/v1/gossip', 404],
     ['/v1/limits/none', 404],
     ['/v1/explain', 404],
     ['/v1/nothing', 404],
@@ -147,7 +148,7 @@ t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace an
 
 t.test('health names the reasons; a port that is taken names its setting', async (t) => {
   let generation = 0;
-  const isPulled = true;
+  let isPulled = true;
   const health = createHealth({
     timers: systemTimers,
     generation: () => generation,
@@ -158,6 +159,8 @@ t.test('health names the reasons; a port that is taken names its setting', async
   t.match(health.started(), [/no configuration/]);
   generation = 1;
   t.same([...health.ready(), ...health.started(), ...health.live()], []);
+  isPulled = false;
+  t.match(health.started(), [/state of the fleet/]);
   health.close();
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const sidecar = await sidecarForTest(t, upstream);

@@ -30,6 +30,10 @@ t.test('help, version and completion; mistakes are named with what to do', async
     'tenants list',
     'tenants get',
     'limits check',
+    'limits watch',
+    'gossip',
+    'gossip members',
+    'gossip watch',
     'check',
     'completion',
     'version',
@@ -53,7 +57,7 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     stdout: /12 tenants/,
   });
   const other = makeTenancy({
-    'plans.yaml': plan('free', { degrade: ['deprioritize', 'credit', 'reject'] }),
+    'plans.yaml': plan('free', { degrade: [{ stale: '60s' }, 'credit', 'reject'] }),
     'tenants.yaml': tenant('acme', { plan: 'none' }),
   });
   t.teardown(() => other.cleanUp());

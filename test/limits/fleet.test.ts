@@ -9,6 +9,8 @@ import { type Fleet, GAINS, type Share, shareByDemand } from '../../src/limits/f
 import { remainingOf } from '../../src/limits/headers.ts';
 import { LimitState } from '../../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../../src/tenants/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
+import { plan, route, tenant, world } from './world.ts';
 
 const LIMIT: RequestRate = { perSec: 100, burst: 10, credits: undefined, text: '100/s' };
 
@@ -196,6 +198,7 @@ t.test('who leaves leaves its share; who comes does not bring one', async (t) =>
   first.onForgotten(2);
   first.onForgotten(2);
   t.equal(first.members, 2);
+  t.match(first.explain(0 as TenantIndex), { peers: { length: 1 } }, 'a slot that is free is nobody');
   t.equal(first.version(2), 0);
   t.notOk(first.read(2, 0, 1, new Uint8Array(0)), 'who is forgotten says nothing');
   t.same(first.write(2, 0, new Uint8Array(9), 3, 9), { offset: 3, upTo: 0 });
@@ -301,4 +304,50 @@ t.test('shares: of the same knowledge they sum to the limit, and what is correct
       },
     ),
   );
+});
+
+t.test('a request offers, is decided by the share here, and is explained with it', async (t) => {
+  const clock = new ManualClock();
+  const fleet = new FleetRates({ clock, partition: 'hold' });
+  const w = await world(
+    plan('free', { rate: { requests: { limit: '100/s', burst: 10 } } }),
+    tenant('acme'),
+    route('r', { match: { path: '/dear' }, cost: 50 }),
+    { clock, fleet },
+  );
+  fleet.onMember(memberOf(1));
+  let admitted = 0;
+  for (let i = 0; i < 50; i++) if (w.one('acme') === 'pass' || w.one('acme') === 'notice') admitted++;
+  t.ok(admitted > 0 && admitted < 10, `${admitted}: a part of the burst`);
+  const explained = w.limits.explain(w.snapshot, w.tenant('acme'), { method: 'GET', path: '/' });
+  t.match(explained.fleet, { members: 2, peers: [] });
+  t.equal(explained.requests?.left, Math.round(100 * (explained.fleet?.level ?? 0)) / 100);
+  w.one('acme', '/dear');
+  clock.advance(100);
+  fleet.tick();
+  t.ok((fleet.explain(0 as TenantIndex)?.here.demand ?? 0) > 60, 'what it costs is what is asked for');
+});
+
+t.test('a name whose row is still on its way counts for nothing', async (t) => {
+  const fleet = new Fleets(2);
+  const [first, second] = fleet.rates as [FleetRates, FleetRates];
+  const state = fleet.states[0] as LimitState;
+  fleet.run(0.5, [50, 0], tenantOf(0));
+  const late = tenantOf(1);
+  for (let i = 0; i < 20; i++) fleet.request(0, late);
+  fleet.now += 100;
+  first.tick();
+  const bytes = new Uint8Array(200);
+  for (let room = 90; room < 200; room++) {
+    const after = second.version(1);
+    const { offset, upTo } = first.write(0, after, bytes, 0, room);
+    if (upTo > after) t.ok(second.read(1, after, upTo, bytes.subarray(0, offset)));
+    if (upTo === first.version(0) - 1) break;
+  }
+  t.equal(second.version(1), first.version(0) - 1, 'all but the last row');
+  second.onMember(memberOf(1, 'left'));
+  second.onMember(memberOf(1));
+  t.equal(second.members, 2);
+  t.equal(second.admittedBy(1, 'tenant-1'), 0);
+  t.ok(state.isOwner(late));
 });

@@ -23,7 +23,7 @@ function folder(t: Ending): string {
 t.test('the last good copy: whole, and of this schema only', async (t) => {
   const dir = folder(t);
   const documents = Array.from({ length: 1250 }, (_, i) => {
-    const text = plan(`p${i}`, i === 0 ? { degrade: ['deprioritize'] } : {}).replace('---\n', '');
+    const text = plan(`p${i}`, i === 0 ? { degrade: [{ stale: '60s' }] } : {}).replace('---\n', '');
     return { text, offset: 0, parsed: parseOne(text, ['Plan']) };
   });
   const files: LoadedFile[] = [
@@ -79,7 +79,7 @@ t.test('metrics say generation, results, findings and tenants by state', async (
     /^reeve_config_findings\{severity="error"\} 0$/m,
   ])
     t.match(good, line);
-  dir.write('plans.yaml', plan('free', { degrade: ['deprioritize'] }) + plan('bad', { concurrency: 0 }));
+  dir.write('plans.yaml', plan('free', { degrade: [{ stale: '60s' }] }) + plan('bad', { concurrency: 0 }));
   await tenancy.refresh();
   const broken = await scrape();
   t.match(broken, /^reeve_config_last_reload_successful 0$/m);

@@ -220,6 +220,19 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
     drain: { graceMs: 60_000 },
   });
   t.equal(config?.upstreams.size, 0);
+  t.equal(config?.gossip, undefined, 'alone');
+  const gossip = { 'gossip.keyFile': 'keys', 'gossip.seeds.list': '10.0.0.1:7946,10.0.0.2:7946' };
+  t.match(bootFlags(given(gossip), '/srv').config?.gossip, {
+    ...{ keyFile: '/srv/keys', seeds: { list: ['10.0.0.1:7946', '10.0.0.2:7946'] }, cluster: 'reeve' },
+    ...{ port: 7946, partition: 'hold', name: undefined, advertise: undefined },
+  });
+  for (const [more, got] of [
+    [{}, 'is missing'],
+    [{ 'gossip.seeds.file': 's', 'gossip.seeds.dns': 'd:1' }, 'expected one of dns, file and list, got 2'],
+  ] as const) {
+    const { findings } = bootFlags(given({ 'gossip.keyFile': 'k', ...more }), '/');
+    t.match(findings.map(formatFinding).join(), got);
+  }
   const bad = bootFlags(given({ 'inbound.trustedProxies': '10.0.0.0/x,::1/64' }), '/');
   t.match(bad.findings.map(formatFinding), [/^flags spec\.inbound\.trustedProxies\.0: expected an address or range/]);
 });

@@ -128,7 +128,7 @@ export async function watchLimits(name: string, { admin, output, interval, count
         requests?.left ?? '-',
         requests?.credit ?? '-',
         concurrency.inFlight,
-        fleet?.members ?? 1,
+        fleet?.members ?? '-',
         ...(fleet === undefined
           ? ['-', '-', '-', '-']
           : [fleet.demand, fleet.here.demand, fleet.here.share, fleet.level].map(round)),

@@ -175,7 +175,7 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
       bootFinding(
         file,
         'spec.gossip.seeds',
-        `expected one of dns, file and list, got ${seeds === 0 ? 'none' : seeds}`,
+        `expected one of dns, file and list, got ${seeds}`,
         'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
       ),
     );

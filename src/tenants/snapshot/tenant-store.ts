@@ -24,11 +24,8 @@ export class TenantStore {
     this.#compiled = before === undefined ? [] : before.#compiled.slice();
   }
 
-  has(slot: number): boolean {
-    return this.#packed[slot] !== undefined;
-  }
-
-  get(slot: number): Tenant | undefined {
+  /** Of a slot that is taken. */
+  get(slot: number): Tenant {
     return this.#compiled[slot] ?? this.#compile(slot);
   }
 
@@ -47,9 +44,8 @@ export class TenantStore {
     this.#compiled[slot] = undefined;
   }
 
-  #compile(slot: number): Tenant | undefined {
-    const packed = this.#packed[slot];
-    if (packed === undefined) return undefined;
+  #compile(slot: number): Tenant {
+    const packed = this.#packed[slot] as PackedTexts;
     const [source, document] = JSON.parse(unpack(packed, this.#at[slot] as number)) as [string, TenantDocument];
     const plan = this.#plans.get(document.spec.plan) as Plan;
     const tenant = compileTenant(document, slot as TenantIndex, plan, source);

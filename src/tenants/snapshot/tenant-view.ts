@@ -36,7 +36,7 @@ export class TenantView implements ReadonlyMap<string, Tenant> {
   }
 
   *entries(): MapIterator<[string, Tenant]> {
-    for (const slots of this.#slots) for (const [key, slot] of slots) yield [key, this.#tenants.get(slot) as Tenant];
+    for (const slots of this.#slots) for (const [key, slot] of slots) yield [key, this.#tenants.get(slot)];
   }
 
   *values(): MapIterator<Tenant> {

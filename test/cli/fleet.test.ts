@@ -1,0 +1,164 @@
+/** A fleet of sidecars in this process, and what the command says of it. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { request } from 'undici';
+import { startSidecar } from '../../src/cli/sidecar.ts';
+import { systemClock } from '../../src/core/index.ts';
+import { createLog } from '../../src/telemetry/index.ts';
+import { reeve } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
+import {
+  configFor,
+  type Ending,
+  httpBackend,
+  type SidecarForTest,
+  settings,
+  sidecarForTest,
+} from '../helpers/sidecar.ts';
+import { makeTenancy, plan, type TenancyDir, tenant } from '../helpers/tenancy.ts';
+
+const key = (): string => randomBytes(32).toString('base64');
+
+function tenancyOfFleet(t: Ending): TenancyDir {
+  const tenancy = makeTenancy({
+    'plans.yaml': plan('free', { rate: { requests: { limit: '50/s', burst: 10 } }, degrade: ['reject'] }),
+    'tenants.yaml': tenant('acme', { identity: { hosts: ['acme.test'] } }),
+  });
+  t.teardown(() => tenancy.cleanUp());
+  return tenancy;
+}
+
+interface Started extends SidecarForTest {
+  readonly address: string;
+  readonly lines: string[];
+}
+
+async function member(
+  t: Ending,
+  upstream: string,
+  tenancy: TenancyDir,
+  keyFile: string,
+  seeds: Readonly<Record<string, string>>,
+  name: string,
+): Promise<Started> {
+  const lines: string[] = [];
+  const log = createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) });
+  const sidecar = await sidecarForTest(t, upstream, {
+    tenancy,
+    log,
+    settings: {
+      'inbound.trust': 'network',
+      'gossip.keyFile': keyFile,
+      'gossip.host': '127.0.0.1',
+      'gossip.port': '0',
+      'gossip.name': name,
+      ...seeds,
+    },
+  });
+  return { ...sidecar, lines, address: `127.0.0.1:${sidecar.ports.gossip}` };
+}
+
+/** By undici itself: a `fetch` may not name its host. */
+async function ask({ port }: SidecarForTest): Promise<number> {
+  const { statusCode, body } = await request(`http://127.0.0.1:${port}/`, { headers: { host: 'acme.test' } });
+  await body.dump();
+  return statusCode;
+}
+
+t.test('three sidecars, one limit; the command says who takes what', async (t) => {
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const tenancy = tenancyOfFleet(t);
+  const keyFile = join(tenancy.stateDir, 'keys');
+  const seedFile = join(tenancy.stateDir, 'seeds');
+  writeFileSync(keyFile, `# made today\n${key()}\n`);
+  const first = await member(t, upstream, tenancy, keyFile, { 'gossip.seeds.list': '127.0.0.1:1' }, 'pod-a');
+  writeFileSync(seedFile, `${first.address}\n`);
+  const second = await member(t, upstream, tenancy, keyFile, { 'gossip.seeds.file': seedFile }, 'pod-b');
+  const third = await member(t, upstream, tenancy, keyFile, { 'gossip.seeds.dns': first.address }, 'pod-c');
+  const admin = (of: SidecarForTest): string => `http://127.0.0.1:${of.ports.admin}`;
+  const membersOf = async (of: SidecarForTest): Promise<{ members: { name: string; state: string }[] }> =>
+    (await fetch(`${admin(of)}/v1/gossip`)).json() as never;
+  for (const each of [first, second, third]) {
+    t.ok(await becomes(async () => (await membersOf(each)).members.length === 3), 'all know all');
+    const startup = await fetch(`http://127.0.0.1:${each.ports.status}/startupz`);
+    t.equal(startup.status, 200);
+  }
+  for (let i = 0; i < 20; i++) await Promise.all([ask(second), ask(second), ask(third)]);
+  const table = await reeve(['gossip', 'members', '--admin', admin(first)]);
+  t.match(table, { status: 0, stdout: /pod-a\s+alive[\s\S]*pod-[bc]\s+alive\s+127\.0\.0\.1:\d+\s+(yes|no|-)/ });
+  t.match(JSON.parse((await reeve(['gossip', 'members', '--admin', admin(first), '-o', 'json'])).stdout), {
+    isIsolated: false,
+    members: [{ name: 'pod-a', state: 'alive' }, {}, {}],
+  });
+  t.match(await reeve(['gossip', 'watch', '--count', '1', '--admin', admin(first)]), {
+    status: 0,
+    stdout: /^\S+Z pod-a alive 127[\s\S]*pod-b alive/m,
+  });
+  const watched = await reeve(['gossip', 'watch', '--count', '2', '--admin', admin(first), '-o', 'json']);
+  t.equal(watched.stdout.trim().split('\n').length, 3, 'each is said once');
+  t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
+    stdout:
+      /fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left[\s\S]*share here +[\d.]+\/s[\s\S]*peer +pod-c asks for [\d.]+\/s/,
+  });
+  t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
+    status: 0,
+    stdout: /left +in bank +in flight +members[\s\S]*\n +[\d.-]+ +0 +0 +3 /,
+  });
+  const lines = await reeve(['limits', 'watch', 'acme', '--count', '1', '--admin', admin(second), '-o', 'json']);
+  t.match(JSON.parse(lines.stdout), { fleet: { members: 3 } });
+  t.match(await reeve(['limits', 'watch', 'acme', '--interval', 'soon', '--admin', admin(second)]), {
+    status: 2,
+    stderr: /--interval expected a time of 100ms or more/,
+  });
+
+  // A key is added, then made the first everywhere: nobody is lost.
+  const [old, young] = [readKey(keyFile), key()];
+  writeFileSync(keyFile, `${young}\n${old}\n`);
+  writeFileSync(join(tenancy.stateDir, 'broken'), 'no key\n');
+  await third.drain();
+  t.match(
+    (await membersOf(first)).members.find((each) => each.name === 'pod-c'),
+    { state: 'left' },
+  );
+  t.ok(third.lines.some((line) => line.includes('"gossip.ready"')));
+});
+
+function readKey(path: string): string {
+  return (process.getBuiltinModule('node:fs').readFileSync(path, 'utf8').split('\n')[1] as string).trim();
+}
+
+t.test('alone there is no fleet to show, and a broken one does not start', async (t) => {
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const alone = await sidecarForTest(t, upstream);
+  const admin = `http://127.0.0.1:${alone.ports.admin}`;
+  t.match(await reeve(['gossip', 'members', '--admin', admin]), { status: 1, stderr: /no gossip is configured/ });
+  t.match(await reeve(['limits', 'watch', 'acme', '--count', '1', '--admin', admin]), {
+    stdout: / - +- +- +- +- +pass/,
+  });
+  const tenancy = tenancyOfFleet(t);
+  const keyFile = join(tenancy.stateDir, 'keys');
+  const start = (given: Readonly<Record<string, string>>) =>
+    startSidecar(
+      configFor(
+        settings(upstream, tenancy, { 'gossip.keyFile': keyFile, 'gossip.seeds.list': '127.0.0.1:1', ...given }),
+      ),
+    );
+  await t.rejects(start({}), { code: 'gossip-keys', message: /cannot be read/, remedy: /mount the Secret/ });
+  writeFileSync(keyFile, 'short\n');
+  await t.rejects(start({}), { code: 'gossip-keys', remedy: /head -c 32/ });
+  writeFileSync(keyFile, key());
+  await t.rejects(start({ 'gossip.port': String(alone.ports.admin), 'gossip.host': '127.0.0.1' }), {
+    code: 'gossip-port',
+    remedy: /--gossip-port/,
+  });
+  t.throws(() => configFor(settings(upstream, tenancy, { 'gossip.keyFile': keyFile })), /seeds/);
+  t.throws(
+    () =>
+      configFor(
+        settings(upstream, tenancy, { 'gossip.keyFile': keyFile, 'gossip.seeds.file': 'x', 'gossip.seeds.dns': 'y:1' }),
+      ),
+    /expected one of dns, file and list, got 2/,
+  );
+});
