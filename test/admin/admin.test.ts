@@ -1,10 +1,11 @@
 import { request } from 'node:http';
 import t from 'tap';
-import { createHealth, openAdmin } from '../../src/admin/index.ts';
+import { createHealth, describeTenant, openAdmin } from '../../src/admin/index.ts';
 import { systemTimers } from '../../src/core/index.ts';
+import { inspectTenancy, type Tenant } from '../../src/tenants/index.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
-import { makeTenancy, tenant } from '../helpers/tenancy.ts';
+import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { apiKeyFor, PEPPER, tokenFor } from '../helpers/tokens.ts';
 
 const get = (
@@ -171,4 +172,23 @@ t.test('health names the reasons; a port that is taken names its setting', async
       remedy: /REEVE_ADMIN_PORT or admin\.port in the boot file/,
     },
   );
+});
+
+t.test('a tenant is shown with its quotas', async (t) => {
+  const thresholds = [{ at: '80%', do: 'notify' }];
+  const tenancy = makeTenancy({
+    'plans.yaml': plan('free', {
+      quotas: { api_calls: { per: 'month', limit: 50, thresholds }, seats: { gauge: true, limit: 5, mode: 'hard' } },
+    }),
+  });
+  const { snapshot } = await inspectTenancy(tenancy.dir);
+  tenancy.cleanUp();
+  t.match(describeTenant(snapshot.tenants.get('acme') as Tenant), {
+    limits: {
+      quotas: {
+        api_calls: { limit: 50, per: 'month', mode: 'soft', thresholds: [{ at: '80%', do: 'notify' }] },
+        seats: { limit: 5, per: 'gauge', mode: 'hard' },
+      },
+    },
+  });
 });
