@@ -1,5 +1,6 @@
 /** One run: a scenario under a policy with a seed, in a thread of its own or here. */
 import { isMainThread, parentPort } from 'node:worker_threads';
+import { GAINS, type Gains, shareByDemand } from '../src/limits/fleet/share.ts';
 import { SimFleet } from './fleet.ts';
 import { OURS, type Policy, RIVALS } from './policies.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
@@ -10,6 +11,10 @@ export interface Job {
   readonly seed: number;
   /** Another number of sidecars than the scenario's. */
   readonly nodes?: number;
+  /** Another limit, units a second; its burst is a tenth of a second's. */
+  readonly limit?: number;
+  /** Others than ours has. */
+  readonly gains?: Partial<Gains>;
 }
 
 export interface Outcome {
@@ -23,14 +28,20 @@ export function policyOf(name: string): Policy | undefined {
 }
 
 /** Throws when something was seen that no run may show. */
-export function run({ scenario: name, policy, seed, nodes }: Job): Outcome {
+export function run({ scenario: name, policy: rule, seed, nodes, limit, gains }: Job): Outcome {
   const found = SCENARIOS.find((each) => each.name === name) as Scenario;
-  const scenario = nodes === undefined ? found : { ...found, nodes };
-  const fleet = new SimFleet(scenario, policyOf(policy) as Policy, seed);
+  const scenario = {
+    ...found,
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(limit === undefined ? {} : { limit, burst: limit / 10 }),
+  };
+  const known = policyOf(rule) as Policy;
+  const policy = gains === undefined ? known : { ...known, rule: shareByDemand({ ...GAINS, ...gains }) };
+  const fleet = new SimFleet(scenario, policy, seed);
   fleet.run();
   const [violation] = fleet.violations;
   if (violation !== undefined)
-    throw new Error(`${name} under ${policy} with seed ${seed} broke what must hold: ${violation}`);
+    throw new Error(`${name} under ${rule} with seed ${seed} broke what must hold: ${violation}`);
   return { figures: scenario.measure(fleet), admitted: fleet.oracle.admittedPct() };
 }
 

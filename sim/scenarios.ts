@@ -32,7 +32,7 @@ const WARM = 6;
 /** Then something happens. */
 const THEN = 10;
 const OVERLOAD = 3;
-/** A second's noise of what is admitted once all is settled, in percent: a fleet is settled when it stays within. */
+/** A second's noise of what is admitted once all is settled, in percent: a fleet is settled when it stays within for the seconds after. */
 const SETTLED_PCT = 5;
 
 /** Zipf with exponent 1.1: of 50 sidecars the first has a fifth of the requests. */
@@ -93,7 +93,7 @@ export const SCENARIOS: readonly Scenario[] = [
     load: (seconds, place, places) => 0.3 * skewed(place, places) + (seconds > THEN && place === places - 1 ? 10 : 0),
     measure: ({ oracle }) => ({
       flash_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 5)),
-      flash_settled_ms: oracle.settledMs(ms(THEN), ms(20), SETTLED_PCT),
+      flash_settled_ms: oracle.settledMs(ms(THEN), ms(THEN + 5), SETTLED_PCT),
     }),
   },
   {
@@ -110,7 +110,7 @@ export const SCENARIOS: readonly Scenario[] = [
     load: (seconds, place, places) => OVERLOAD * skewed(seconds > THEN ? places - 1 - place : place, places),
     measure: ({ oracle }) => ({
       shift_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 5)),
-      reconverge_ms: oracle.settledMs(ms(THEN), ms(20), SETTLED_PCT),
+      reconverge_ms: oracle.settledMs(ms(THEN), ms(THEN + 5), SETTLED_PCT),
     }),
   },
   {
@@ -172,7 +172,7 @@ export const SCENARIOS: readonly Scenario[] = [
       },
     ],
     measure: ({ oracle }) => ({
-      crash_reclaim_ms: oracle.settledMs(ms(THEN), ms(24), SETTLED_PCT),
+      crash_reclaim_ms: oracle.settledMs(ms(THEN), ms(THEN + 8), SETTLED_PCT),
       crash_excess_pct: oracle.excessPct(ms(THEN - 1), ms(24)),
     }),
   },

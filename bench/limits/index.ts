@@ -4,7 +4,8 @@ import { measureDecision } from './decision.ts';
 import { AT_ONCE, measureNeighbours } from './neighbours.ts';
 
 /** The limit that is the application's. */
-const FIXED = { 'admission.min': String(AT_ONCE), 'admission.max': String(AT_ONCE) };
+const FIXED = { 'admission.max': String(AT_ONCE) };
+const LEARNED = { 'admission.min': '20' };
 
 export const suite: Suite = {
   describe: `Limits: a decision among 10,000 tenants; a light tenant beside 100 times its traffic, before an application of ${AT_ONCE} at once`,
@@ -25,8 +26,8 @@ export const suite: Suite = {
     const fast = await measureNeighbours(FIXED, rounds);
     progress('the general engine');
     const general = await measureNeighbours({ ...FIXED, 'wire.fastPath': 'false' }, rounds);
-    progress('the limit learned, as it is by default');
-    const learned = await measureNeighbours({}, rounds);
+    progress('the limit learned');
+    const learned = await measureNeighbours(LEARNED, rounds);
     progress('without admission');
     const without = await measureNeighbours({ 'admission.enabled': 'false' }, rounds);
     return {

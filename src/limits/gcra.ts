@@ -53,7 +53,9 @@ export class Gcra {
 
   /** Spends `cost`, whether or not it conforms; what does not conform becomes debt, at most `debtMax` units beyond the burst. */
   take(slot: number, rate: Rate, cost: number, now: number, debtMax: number): void {
-    this.#spent[slot] = Math.min(this.#spentNow(slot, rate.perSec, now) + cost, rate.burst + debtMax);
+    const spent = this.#spentNow(slot, rate.perSec, now);
+    // A debt that is there already is not forgiven: it may be larger than this one may make it.
+    this.#spent[slot] = Math.max(spent, Math.min(spent + cost, rate.burst + debtMax));
     this.#at[slot] = now;
   }
 

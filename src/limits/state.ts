@@ -111,7 +111,9 @@ export class LimitState {
     // What was idle until now is banked as it was promised; where nothing was promised, nothing is banked for it later.
     if (was.requests?.credits === undefined) this.#creditAt[index] = now;
     else this.credit(index, was.requests, now);
-    settle(this.requests, index, was.requests, is.requests, now);
+    // Until now it drained at the part that was taken here.
+    const drained = was.requests && { perSec: this.here(index, was.requests).perSec, burst: was.requests.burst };
+    settle(this.requests, index, drained, is.requests, now);
     settle(this.degraded, index, was.requests, is.requests, now);
     settle(this.deprioritized, index, was.requests, is.requests, now);
     settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
@@ -142,12 +144,16 @@ export class LimitState {
   /** Banked units now. While the bucket is full, `earn` of what flows past it is banked, up to the cap. */
   credit(slot: TenantIndex, rate: RequestRate, now: number): number {
     if (rate.credits === undefined) return 0;
-    // Of a fleet's bank this sidecar holds its part.
-    const { perSec } = this.here(slot, rate);
-    const idleMs = now - Math.max(this.requests.fullAt(slot, perSec), this.#creditAt[slot] as number);
-    const earned = idleMs > 0 ? (idleMs * perSec * rate.credits.earn) / 1000 : 0;
-    const cap = (rate.credits.capUnits * perSec) / rate.perSec;
-    const credit = Math.min((this.#credit[slot] as number) + earned, cap);
+    // Of a fleet's bank each sidecar holds an equal part.
+    const part = this.fleet === undefined ? 1 : 1 / this.fleet.members;
+    const idleMs =
+      now - Math.max(this.requests.fullAt(slot, this.here(slot, rate).perSec), this.#creditAt[slot] as number);
+    const earned = idleMs > 0 ? (idleMs * rate.perSec * part * rate.credits.earn) / 1000 : 0;
+    const banked = this.#credit[slot] as number;
+    const credit = Math.max(
+      Math.min(banked, rate.credits.capUnits),
+      Math.min(banked + earned, rate.credits.capUnits * part),
+    );
     this.#credit[slot] = credit;
     this.#creditAt[slot] = now;
     return credit;

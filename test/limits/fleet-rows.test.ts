@@ -145,6 +145,11 @@ t.test('what is malformed, does not continue, or takes back what was said change
   const rowOf = (number: number, admitted: number): Uint8Array =>
     crafted((room) => writeVarint(room, writeVarint(room, writeVarint(room, 0, 1), number * 2), admitted) + 3);
   refused(0, 1, rowOf(0, 5));
+  refused(
+    0,
+    1,
+    crafted((room) => writeVarint(room, 0, 0) + 3),
+  );
   refused(0, 1, nameOf(0, ''));
   refused(0, 1, nameOf(0, 'x'.repeat(NAME_MAX + 1)));
   refused(0, 1, nameOf(ROWS_MAX, 'acme'));

@@ -237,44 +237,137 @@ t.test('requests of tenants that are known elsewhere only are not reckoned with'
 });
 
 t.test('who counts: few that vanish have crashed, many are behind a cut', async (t) => {
-  const now = 0;
+  const MINUTES_5 = 300_001;
   const of = (policy: 'hold' | 'strict' | 'open', count = 10): Attendance => {
     const attendance = new Attendance(policy);
-    for (let slot = 1; slot < count; slot++) attendance.note(memberOf(slot), now);
+    for (let slot = 1; slot < count; slot++) attendance.note(memberOf(slot));
     return attendance;
   };
-  const counted = (attendance: Attendance, at = now): number =>
-    Array.from({ length: 30 }, (_, slot) => attendance.isCounted(slot, at)).filter(Boolean).length;
+  /** How many count, and what part of a limit is theirs together. */
+  const look = (attendance: Attendance, o: { at?: number; expected?: number; isIsolated?: boolean } = {}): number[] => {
+    attendance.look({ expected: o.expected ?? 10, isIsolated: o.isIsolated ?? false }, o.at ?? 0);
+    const counted = Array.from({ length: 30 }, (_, slot) => attendance.isCounted(slot)).filter(Boolean).length;
+    return [counted, attendance.part];
+  };
+  const dead = (attendance: Attendance, many: number): void => {
+    for (let slot = 1; slot <= many; slot++) attendance.note(memberOf(slot, 'dead'));
+  };
   for (const policy of ['hold', 'strict', 'open'] as const) {
     const one = of(policy);
-    one.note(memberOf(1, 'suspect'), now);
-    t.equal(counted(one), 8, 'one is not waited for');
-    t.equal(one.part(10, false, now), 1);
-    t.equal(one.part(10, true, now), 0.1, 'isolated');
+    one.note(memberOf(1, 'suspect'));
+    t.same(look(one), [8, 1], 'one is not waited for');
+    dead(one, 9);
+    t.same(look(one, { isIsolated: true }), [0, 0.1], 'who hears nobody counts nobody, and takes an equal part');
   }
-  const dead = (attendance: Attendance, many: number): void => {
-    for (let slot = 1; slot <= many; slot++) attendance.note(memberOf(slot, 'dead'), now);
-  };
   const hold = of('hold');
   dead(hold, 4);
-  t.equal(counted(hold), 9, 'behind a cut: they go on');
-  t.equal(hold.part(10, false, now), 1);
-  t.equal(counted(hold, now + 300_001), 5, 'for five minutes');
-  t.equal(hold.part(10, false, now + 300_001), 0.6);
-  hold.note(memberOf(1, 'dead', false), now);
-  t.equal(counted(hold), 8, 'the service says that one is gone');
-  for (let slot = 2; slot <= 4; slot++) hold.forget(slot, now);
-  t.equal(counted(hold), 5);
+  t.same(look(hold), [9, 1], 'behind a cut they go on');
+  t.same(look(hold, { at: MINUTES_5 }), [5, 0.6], 'for five minutes');
+  for (let slot = 1; slot <= 4; slot++) hold.forget(slot);
+  t.same(look(hold, { at: MINUTES_5 + 60_000 }), [5, 0.6], 'who is not remembered any more is still expected');
+  for (let slot = 11; slot <= 14; slot++) hold.note(memberOf(slot));
+  t.same(look(hold, { at: MINUTES_5 + 90_000 }), [9, 1], 'healed');
+
+  const gone = of('hold');
+  dead(gone, 4);
+  gone.note(memberOf(1, 'dead', false));
+  gone.note(memberOf(2, 'left'));
+  t.same(look(gone), [7, 1], 'the service, or they themselves, say that they are gone');
+
+  const restarted = of('hold');
+  dead(restarted, 3);
+  for (let slot = 1; slot <= 3; slot++) restarted.note({ ...memberOf(slot + 20), address: memberOf(slot).address });
+  t.same(look(restarted), [9, 1], 'another process at the address: the one before is gone');
+  restarted.note(memberOf(1, 'dead'));
+  t.same(look(restarted), [9, 1]);
 
   const strict = of('strict');
   dead(strict, 4);
-  t.same([counted(strict), strict.part(10, false, now)], [5, 0.6]);
+  t.same(look(strict), [5, 0.6]);
   const open = of('open');
   dead(open, 4);
-  t.same([counted(open), open.part(10, false, now)], [5, 1]);
+  t.same(look(open), [5, 1]);
   const two = of('hold', 2);
   dead(two, 1);
-  t.equal(counted(two), 1, 'of two, nobody knows which one is cut off');
+  t.same(look(two, { expected: 2 }), [1, 1], 'of two, nobody knows which one is cut off');
+  const joining = of('strict', 2);
+  t.same(look(joining, { expected: 50 }), [1, 1], 'who is not there yet is no cut');
+});
+
+t.test('cut off after it knew others, it takes an equal part of the limit', async (t) => {
+  const fleet = new Fleets(5);
+  const tenant = tenantOf(0);
+  fleet.run(2, [100, 100, 100, 100, 100], tenant);
+  const [first] = fleet.rates as [FleetRates];
+  for (let other = 1; other < 5; other++) first.onMember(memberOf(fleet.slot(0, other), 'dead'));
+  first.follow({ expected: 5, isIsolated: true });
+  fleet.now += 100;
+  first.tick();
+  t.equal(first.members, 1);
+  fleet.run(2, [100], tenant);
+  const [admitted] = fleet.run(5, [100], tenant) as [number];
+  t.ok(Math.abs(admitted - 100) < 15, `${admitted} of a fifth of 500`);
+});
+
+t.test('a reload keeps shares in proportion, and a quiet hour fills the bucket', async (t) => {
+  const fleet = new Fleets(10);
+  const tenant = tenantOf(0);
+  const busy = [90, ...Array.from({ length: 9 }, () => 0)];
+  fleet.run(5, busy, tenant);
+  const more = tenantOf(0, { ...LIMIT, perSec: 101, text: '101/s' });
+  t.equal(fleet.run(0.09, busy, more)[0], 9 - 1, 'nobody is refused for a reload');
+  const less = tenantOf(0, { ...LIMIT, perSec: 101, burst: 5, text: '101/s' });
+  fleet.request(0, less);
+  t.ok(
+    (fleet.rates[0]?.level(0 as TenantIndex) ?? -99) >= 5 - 10,
+    'a smaller burst is no debt but for what was just admitted',
+  );
+
+  const slow = tenantOf(1, { perSec: 1 / 60, burst: 60, credits: undefined, text: '60/h' });
+  for (let i = 0; i < 70; i++) fleet.request(0, slow);
+  fleet.now += 100;
+  for (const each of fleet.rates) each.tick();
+  const [first] = fleet.rates as [FleetRates];
+  const before = first.level(1 as TenantIndex) as number;
+  for (let i = 0; i < 36_000; i++) {
+    fleet.now += 100;
+    first.tick();
+  }
+  fleet.request(0, slow);
+  fleet.now += 100;
+  first.tick();
+  t.ok((first.level(1 as TenantIndex) as number) > before + 0.8 * (60 - before), 'an hour later it is full again');
+  const told = first.level(1 as TenantIndex) as number;
+  t.ok(fleet.request(0, slow));
+  t.equal(first.level(1 as TenantIndex), told - 1, 'what is told falls with each request');
+});
+
+t.test('limits beyond the bound are shared out evenly, and cost nobody anything', async (t) => {
+  const clock = new ManualClock();
+  const fleet = new FleetRates({ clock, partition: 'hold', limitsMax: 1 });
+  const other = new FleetRates({ clock, partition: 'hold' });
+  fleet.onMember(memberOf(1));
+  other.onMember(memberOf(1));
+  const tick = (): void => {
+    clock.advance(100);
+    fleet.tick();
+    other.tick();
+  };
+  for (const index of [0, 1])
+    for (const each of [fleet, other]) {
+      each.offer(tenantOf(index), LIMIT, 20);
+      each.admit(index as TenantIndex, 20);
+    }
+  tick();
+  t.equal(fleet.rate(1 as TenantIndex, LIMIT).perSec, 50);
+  t.equal(fleet.level(1 as TenantIndex), undefined);
+  const bytes = new Uint8Array(1000);
+  const { offset, upTo } = other.write(0, 0, bytes, 0, 1000);
+  t.ok(fleet.read(1, 0, upTo, bytes.subarray(0, offset)), 'it is carried on to others all the same');
+  t.match(fleet.explain(0 as TenantIndex), { peers: { length: 1 } });
+  fleet.onMember(memberOf(1, 'left'));
+  tick();
+  t.equal(fleet.members, 1);
 });
 
 t.test('shares: of the same knowledge they sum to the limit, and what is corrected is bounded', async () => {
@@ -299,7 +392,7 @@ t.test('shares: of the same knowledge they sum to the limit, and what is correct
           if (share.burst < 1 || share.borrow < 0 || state.level > burst) return false;
           sum += share.perSec;
         }
-        const most = 1 + GAINS.integralMax + Math.max(GAINS.surplus, GAINS.surplusWithin);
+        const most = 1 + GAINS.integralMax + GAINS.integralSmall + Math.max(GAINS.surplus, GAINS.surplusWithin);
         return sum <= most * perSec * (1 + 1e-6) + 1e-3;
       },
     ),
@@ -350,4 +443,32 @@ t.test('a name whose row is still on its way counts for nothing', async (t) => {
   t.equal(second.members, 2);
   t.equal(second.admittedBy(1, 'tenant-1'), 0);
   t.ok(state.isOwner(late));
+});
+
+t.test("of a fleet's bank each holds an equal part, and what is banked stays", async (t) => {
+  const credits = { earn: 0.5, capUnits: 100 };
+  const fleet = new Fleets(4);
+  const tenant = tenantOf(0, { ...LIMIT, credits });
+  const [state] = fleet.states as [LimitState];
+  fleet.request(0, tenant);
+  fleet.now += 10_000;
+  t.equal(Math.round(state.credit(0 as TenantIndex, { ...LIMIT, credits }, fleet.now)), 25, 'a quarter of the bank');
+  for (let other = 2; other < 4; other++) state.fleet?.onMember(memberOf(fleet.slot(0, other), 'left'));
+  fleet.now += 10_000;
+  t.equal(Math.round(state.credit(0 as TenantIndex, { ...LIMIT, credits }, fleet.now)), 50);
+  for (let other = 2; other < 4; other++) state.fleet?.onMember(memberOf(fleet.slot(0, other)));
+  t.equal(Math.round(state.credit(0 as TenantIndex, { ...LIMIT, credits }, fleet.now)), 50, 'not taken back');
+});
+
+t.test('a small limit is lent from the bucket: less where more is asked for than there is', async (t) => {
+  const borrow = (demand: number): number => {
+    const share: Share = { perSec: 0, burst: 0, borrow: 0 };
+    const fleet = { perSec: 10, burst: 10, members: 10, demandHere: 1, demand, admitted: 0, seconds: 0.1 };
+    shareByDemand().take(fleet, { level: 10, integral: 0 }, share);
+    return share.borrow;
+  };
+  t.equal(borrow(0), 10, 'nobody asked yet');
+  t.equal(borrow(5), 10, 'all of it');
+  t.equal(borrow(20), 5, 'what is above half of the burst');
+  t.ok(borrow(200) < 1, 'a part that all may take');
 });

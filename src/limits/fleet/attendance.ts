@@ -5,10 +5,20 @@
  *            few vanish            many vanish: `hold`            `strict`                       `open`
  *   counted  those that are left   all, up to 5 min; then as ▶    those that are left, and the   those that are left
  *                                                                 limit is cut to their part
+ *
+ * Who hears nobody at all counts nobody, and takes an equal part of the limit.
  */
 import type { Member } from '../../gossip/index.ts';
 
 export type PartitionPolicy = 'hold' | 'strict' | 'open';
+
+/** What gossip knows of the fleet as a whole. */
+export interface Surroundings {
+  /** Members there should be, this one included. */
+  readonly expected: number;
+  /** Nobody was heard for long although there should be somebody. */
+  readonly isIsolated: boolean;
+}
 
 /** Of all that should be there: if more cannot be reached, it is taken for a cut. One alone crashed, unless it is one of two. */
 const CUT_SHARE = 0.1;
@@ -17,54 +27,66 @@ const HOLD_MS = 300_000;
 
 export class Attendance {
   readonly #policy: PartitionPolicy;
-  /** By slot, without this sidecar itself; those that left are not in it. Who is suspected is not waited for: it is back as soon as it answers. */
-  readonly #reachable = new Map<number, boolean>();
+  /** By slot, without this sidecar itself; those that are gone are not in it. Who is suspected is not waited for: it is back as soon as it answers. */
+  readonly #isReachable = new Map<number, boolean>();
+  readonly #addresses = new Map<number, string>();
+  #reachable = 0;
   #cutAt: number | undefined;
+  #expected = 1;
+  #isIsolated = false;
+  #isHeld = false;
 
   constructor(policy: PartitionPolicy) {
     this.#policy = policy;
   }
 
-  note({ slot, state, isListed }: Member, now: number): void {
-    const isGone = state === 'left' || (state === 'dead' && isListed === false);
-    if (isGone) this.#reachable.delete(slot);
-    else this.#reachable.set(slot, state === 'alive');
-    this.#judge(now);
+  note({ slot, state, address, isListed }: Member): void {
+    this.forget(slot);
+    const isAlive = state === 'alive';
+    if (state === 'left' || (state === 'dead' && (isListed === false || this.#isTaken(address)))) return;
+    // Whoever had the address before is gone: a process that was started again is another member.
+    if (isAlive)
+      for (const [other, of] of this.#addresses)
+        if (of === address && this.#isReachable.get(other) === false) this.forget(other);
+    this.#isReachable.set(slot, isAlive);
+    this.#addresses.set(slot, address);
+    if (isAlive) this.#reachable++;
   }
 
-  forget(slot: number, now: number): void {
-    this.#reachable.delete(slot);
-    this.#judge(now);
+  forget(slot: number): void {
+    if (this.#isReachable.get(slot) === true) this.#reachable--;
+    this.#isReachable.delete(slot);
+    this.#addresses.delete(slot);
   }
 
-  isCounted(slot: number, now: number): boolean {
-    const isReachable = this.#reachable.get(slot);
-    if (isReachable !== false) return isReachable === true;
-    return this.#policy === 'hold' && this.#isHeld(now);
+  /** How things stand now. A cut is over when as many are there as should be: also when who is behind it is not remembered any more. */
+  look({ expected, isIsolated }: Surroundings, now: number): void {
+    const known = this.#isReachable.size + 1;
+    const isCutBefore = this.#cutAt !== undefined;
+    const all = isCutBefore ? Math.max(known, expected) : known;
+    const isCut = all - this.#reachable - 1 > Math.max(all > 2 ? 1 : 0, CUT_SHARE * all);
+    if (!isCut) this.#cutAt = undefined;
+    else this.#cutAt ??= now;
+    this.#expected = Math.max(known, expected);
+    this.#isIsolated = isIsolated;
+    this.#isHeld = this.#policy === 'hold' && this.#cutAt !== undefined && now - this.#cutAt < HOLD_MS;
   }
 
-  /** What of a limit may be taken by those that are counted. `expected`: members there should be. */
-  part(expected: number, isIsolated: boolean, now: number): number {
-    if (isIsolated) return 1 / Math.max(1, expected);
-    if (this.#cutAt === undefined || this.#policy === 'open' || (this.#policy === 'hold' && this.#isHeld(now)))
-      return 1;
-    return (this.#count(true) + 1) / (this.#reachable.size + 1);
+  isCounted(slot: number): boolean {
+    if (this.#isIsolated) return false;
+    const isReachable = this.#isReachable.get(slot);
+    return isReachable === true || (isReachable === false && this.#isHeld);
   }
 
-  #judge(now: number): void {
-    const all = this.#reachable.size + 1;
-    const isCut = this.#count(false) > Math.max(all > 2 ? 1 : 0, CUT_SHARE * all);
-    if (isCut) this.#cutAt ??= now;
-    else this.#cutAt = undefined;
+  /** What of a limit may be taken by those that are counted. */
+  get part(): number {
+    if (this.#isIsolated) return 1 / Math.max(1, this.#expected);
+    if (this.#cutAt === undefined || this.#policy === 'open' || this.#isHeld) return 1;
+    return (this.#reachable + 1) / this.#expected;
   }
 
-  #isHeld(now: number): boolean {
-    return this.#cutAt !== undefined && now - this.#cutAt < HOLD_MS;
-  }
-
-  #count(isReachable: boolean): number {
-    let count = 0;
-    for (const each of this.#reachable.values()) if (each === isReachable) count++;
-    return count;
+  #isTaken(address: string): boolean {
+    for (const [slot, of] of this.#addresses) if (of === address && this.#isReachable.get(slot) === true) return true;
+    return false;
   }
 }

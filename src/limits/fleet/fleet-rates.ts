@@ -11,7 +11,7 @@ import type { Clock, TenantIndex } from '../../core/index.ts';
 import type { Delegate, Member, Written } from '../../gossip/index.ts';
 import type { Tenant } from '../../tenants/index.ts';
 import { enlarged, type Rate } from '../gcra.ts';
-import { Attendance, type PartitionPolicy } from './attendance.ts';
+import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
 import { rateScale } from './log-byte.ts';
 import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
@@ -35,8 +35,8 @@ const COLD = { admitted: 0.02, demand: 0.02, share: 0.5, rowMsMax: 10_000 };
 const NOISE = 0.15;
 /** Of the limit asked for, or of the bucket spent, from which on it is hot. */
 const HOT_PART = 0.3;
-/** Demand that grew by more than an equal share and by this part of itself is told at once. */
-const URGENT = 0.3;
+/** Demand that grew by more than an equal share, and by so many times what chance makes of it, is told at once. */
+const URGENT = 3;
 /** Without a request anywhere for this long a limit is not reckoned with, ms. */
 const IDLE_MS = 10_000;
 
@@ -57,6 +57,7 @@ type Arrays =
   | 'tolerance'
   | 'borrow'
   | 'activeAt'
+  | 'tickedAt'
   | 'othersDemand'
   | 'othersAdmitted'
   | 'othersRate'
@@ -76,14 +77,8 @@ export interface FleetOptions {
   readonly partition: PartitionPolicy;
   /** Another than ours stands in the simulator, to be compared with. */
   readonly rule?: ShareRule;
-}
-
-/** What gossip knows of the fleet as a whole. */
-export interface Surroundings {
-  /** Members there should be, this one included. */
-  readonly expected: number;
-  /** Nobody was heard for long although there should be somebody. */
-  readonly isIsolated: boolean;
+  /** Another bound than `ROWS_MAX` is for tests. */
+  readonly limitsMax?: number;
 }
 
 /** What a sidecar takes of a limit and what it knows the others take; units and seconds. */
@@ -112,6 +107,7 @@ export interface FleetExplanation {
 export class FleetRates implements Delegate {
   readonly #clock: Clock;
   readonly #rule: ShareRule;
+  readonly #limitsMax: number;
   readonly #attendance: Attendance;
   readonly #own = new RowLog();
   readonly #numbers = new Map<string, number>();
@@ -141,7 +137,8 @@ export class FleetRates implements Delegate {
   readonly #state: ShareState = { level: 0, integral: 0 };
   readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
 
-  constructor({ clock, partition, rule = shareByDemand() }: FleetOptions) {
+  constructor({ clock, partition, rule = shareByDemand(), limitsMax = ROWS_MAX }: FleetOptions) {
+    this.#limitsMax = limitsMax;
     this.#clock = clock;
     this.#attendance = new Attendance(partition);
     this.#rule = rule;
@@ -165,14 +162,15 @@ export class FleetRates implements Delegate {
 
   /** Notes that `cost` is asked for. Before anything else that is asked of a tenant in a request. */
   offer({ index, id }: Tenant, limit: Rate, cost: number): void {
-    (this.#a.offeredNow[this.#numberOf(index, id, limit)] as number) += cost;
+    const number = this.#numberOf(index, id, limit);
+    if (number !== UNKNOWN) (this.#a.offeredNow[number] as number) += cost;
   }
 
   /** What the tenant may take here, now: the limit itself when there is nobody else. Valid until the next call. */
   rate(slot: TenantIndex, limit: Rate): Rate {
     if (this.#isAlone) return limit;
     const number = this.#known(slot);
-    if (number === -1) {
+    if (number === UNKNOWN) {
       this.#rate.perSec = (limit.perSec * this.#part) / this.#members;
       this.#rate.burst = Math.max(1, limit.burst / this.#members);
     } else {
@@ -193,24 +191,28 @@ export class FleetRates implements Delegate {
 
   /** Notes that `cost` was admitted. */
   admit(slot: TenantIndex, cost: number): void {
-    (this.#a.admittedNow[this.#known(slot)] as number) += cost;
+    const number = this.#known(slot);
+    if (number !== UNKNOWN) (this.#a.admittedNow[number] as number) += cost;
   }
 
   /** What is left in the fleet's bucket, the same on all sidecars as far as they know; undefined: this sidecar is alone, or has not seen the tenant. */
   level(slot: TenantIndex): number | undefined {
     const number = this.#known(slot);
-    return this.#isAlone || number === -1 ? undefined : this.#a.level[number];
+    if (this.#isAlone || number === UNKNOWN) return undefined;
+    // What was admitted since the last tick is not in it yet.
+    return (this.#a.level[number] as number) - (this.#a.admittedNow[number] as number);
   }
 
   explain(slot: TenantIndex): FleetExplanation | undefined {
     const number = this.#known(slot);
-    if (this.#isAlone || number === -1) return undefined;
+    const level = this.level(slot);
+    if (level === undefined) return undefined;
     const now = this.#clock.now();
     const a = this.#a;
     const peers = this.#peers.flatMap((peer) => (peer === undefined ? [] : this.#explainPeer(peer, number, now)));
     return {
       members: this.#members,
-      level: a.level[number] as number,
+      level,
       here: {
         share: a.share[number] as number,
         burst: a.tolerance[number] as number,
@@ -251,10 +253,8 @@ export class FleetRates implements Delegate {
     const seconds = (now - this.#lastTick) / 1000;
     if (seconds <= 0) return false;
     this.#lastTick = now;
-    const { expected, isIsolated } = this.#surroundings;
-    this.#part = this.#attendance.part(expected, isIsolated, now);
     // A cut that is held is acted upon after a while.
-    if (this.#part < 1) this.#recount();
+    this.#recount();
     this.#isUrgent = false;
     for (let number = 0; number < this.#names.length; number++) this.#tickOne(number, now, seconds);
     return this.#isUrgent;
@@ -264,7 +264,7 @@ export class FleetRates implements Delegate {
     const a = this.#a;
     const offered = a.offeredNow[number] as number;
     if (offered > 0) a.activeAt[number] = now;
-    else if (now - (a.activeAt[number] as number) > IDLE_MS) return;
+    else if (a.activeAt[number] === 0 || now - (a.activeAt[number] as number) > IDLE_MS) return;
     const limit = (a.perSec[number] as number) * this.#part;
     // Asked for elsewhere only: its limit is looked up with the first request here.
     if (limit === 0) return;
@@ -272,15 +272,14 @@ export class FleetRates implements Delegate {
     a.offeredNow[number] = 0;
     a.admittedNow[number] = 0;
     (a.admitted[number] as number) += admitted;
-    const smoothSec = Math.min(DEMAND_SEC_MAX, Math.max(DEMAND_SEC, DEMAND_UNITS / limit));
-    const weight = 1 - Math.exp(-seconds / smoothSec);
+    const weight = 1 - Math.exp(-seconds / smoothSecOf(limit));
     const demand = follow(a.demand, number, Math.min(offered / seconds, DEMAND_MAX * limit), weight);
     const known = follow(a.known, number, demand, 1 - Math.exp(-seconds / this.#rule.knownSec));
     follow(a.rate, number, admitted / seconds, weight);
     const others = this.#othersAdmitted(number, now);
     const fleet = this.#fleet;
     fleet.perSec = limit;
-    fleet.burst = a.burst[number] as number;
+    fleet.burst = Math.max(1, (a.burst[number] as number) * this.#part);
     fleet.members = this.#members;
     const othersDemand = Math.max(0, a.othersDemand[number] as number);
     // Within the limit a share that is not needed is no loss; beyond it is.
@@ -288,7 +287,9 @@ export class FleetRates implements Delegate {
     fleet.demandHere = here;
     fleet.demand = here + othersDemand;
     fleet.admitted = admitted + others - (a.othersBefore[number] as number);
-    fleet.seconds = seconds;
+    // What was not reckoned with while it was idle filled up all the same.
+    fleet.seconds = (now - (a.tickedAt[number] as number)) / 1000;
+    a.tickedAt[number] = now;
     a.othersBefore[number] = others;
     this.#state.level = a.level[number] as number;
     this.#state.integral = a.integral[number] as number;
@@ -326,7 +327,9 @@ export class FleetRates implements Delegate {
       rate: rateScale.encode(a.rate[number] as number),
       at: now,
     });
-    if (demand - told > Math.max(limit / this.#members, URGENT * told)) this.#isUrgent = true;
+    // Requests that come at random: smoothed over τ, so many a second are off by √(demand ÷ 2τ).
+    const chance = Math.sqrt(told / (2 * smoothSecOf(limit)));
+    if (demand - told > limit / this.#members + URGENT * chance) this.#isUrgent = true;
   }
 
   version(member: number): number {
@@ -354,14 +357,14 @@ export class FleetRates implements Delegate {
   onMember(member: Member): void {
     if (member.slot === 0) return;
     this.#peers[member.slot] ??= { member, rows: new RowLog(), limits: new Int32Array(0), isCounted: false };
-    this.#attendance.note(member, this.#clock.now());
+    this.#attendance.note(member);
     this.#recount();
   }
 
   onForgotten(slot: number): void {
     const peer = this.#peers[slot];
     if (peer === undefined) return;
-    this.#attendance.forget(slot, this.#clock.now());
+    this.#attendance.forget(slot);
     this.#setCounted(peer, false);
     this.#peers[slot] = undefined;
     this.#recount();
@@ -369,9 +372,12 @@ export class FleetRates implements Delegate {
 
   /** Who counts can change with anybody's state, and with time. */
   #recount(): void {
-    const now = this.#clock.now();
-    for (const [slot, peer] of this.#peers.entries())
-      if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot, now));
+    this.#attendance.look(this.#surroundings, this.#clock.now());
+    this.#part = this.#attendance.part;
+    for (let slot = 1; slot < this.#peers.length; slot++) {
+      const peer = this.#peers[slot];
+      if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));
+    }
   }
 
   #setCounted(peer: Peer, isCounted: boolean): void {
@@ -401,7 +407,8 @@ export class FleetRates implements Delegate {
     if (!isFirst && peer.isCounted) this.#count(peer, number, -1, now, false);
     peer.rows.put(row);
     if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
-    this.#a.activeAt[peer.limits[number] as number] = now;
+    const limit = peer.limits[number] as number;
+    if (limit !== UNKNOWN) this.#a.activeAt[limit] = now;
   }
 
   /** Adds a row to the sums, or takes it out. `isPast`: what it admitted until now is not new. */
@@ -409,6 +416,7 @@ export class FleetRates implements Delegate {
     const a = this.#a;
     const { rows } = peer;
     const at = peer.limits[number] as number;
+    if (at === UNKNOWN) return;
     const rate = rows.rate(number);
     (a.othersDemand[at] as number) += sign * rows.demand(number);
     (a.othersAdmitted[at] as number) += sign * rows.admitted(number);
@@ -434,8 +442,9 @@ export class FleetRates implements Delegate {
   #numberOf(slot: TenantIndex, name: string, limit: Rate): number {
     if (slot >= this.#bySlot.length) this.#bySlot = enlargedInts(this.#bySlot, Math.ceil((slot + 1) * 1.25), 0);
     let number = this.#known(slot);
-    if (number === -1) {
+    if (number === UNKNOWN) {
       number = this.#numberByName(name);
+      if (number === UNKNOWN) return UNKNOWN;
       this.#bySlot[slot] = number + 1;
     }
     const a = this.#a;
@@ -443,26 +452,42 @@ export class FleetRates implements Delegate {
     return number;
   }
 
-  /** A limit that is new here, or changed: what was spent of it stays spent. */
+  /** A limit that is new here, or changed: what was spent of it stays spent, up to the new burst, and shares stay in proportion. */
   #setLimit(number: number, { perSec, burst }: Rate): void {
     const a = this.#a;
-    const isFirst = a.perSec[number] === 0;
-    const isIdle = (a.othersDemand[number] as number) <= 0;
-    if (isFirst) {
-      // Each who joins must not bring a whole burst to a fleet that is at its limit.
-      a.level[number] = isIdle ? burst : burst / 2;
-      a.othersBefore[number] = this.#othersAdmitted(number, this.#clock.now());
-    } else a.level[number] = Math.min(burst, (a.level[number] as number) + burst - (a.burst[number] as number));
+    const before = a.perSec[number] as number;
+    if (before === 0) this.#begin(number, perSec, burst);
+    else {
+      const burstBefore = a.burst[number] as number;
+      const level = a.level[number] as number;
+      a.level[number] = burst < burstBefore ? Math.min(burst, level) : level + burst - burstBefore;
+      (a.share[number] as number) *= perSec / before;
+      a.tolerance[number] = Math.max(1, ((a.tolerance[number] as number) * burst) / burstBefore);
+      a.borrow[number] = Math.min(a.borrow[number] as number, burst);
+    }
     a.perSec[number] = perSec;
     a.burst[number] = burst;
-    a.share[number] = perSec / this.#members;
-    a.tolerance[number] = Math.max(1, burst / this.#members);
-    a.borrow[number] = isIdle ? (a.level[number] as number) / this.#members : 0;
   }
 
+  #begin(number: number, perSec: number, burst: number): void {
+    const a = this.#a;
+    const now = this.#clock.now();
+    const isIdle = (a.othersDemand[number] as number) <= 0;
+    // Each who joins must not bring a whole burst to a fleet that is at its limit.
+    const level = isIdle ? burst : burst / 2;
+    a.level[number] = level;
+    a.othersBefore[number] = this.#othersAdmitted(number, now);
+    a.tickedAt[number] = now;
+    a.share[number] = (perSec * this.#part) / this.#members;
+    a.tolerance[number] = Math.max(1, burst / this.#members);
+    a.borrow[number] = isIdle ? level / this.#members : 0;
+  }
+
+  /** `UNKNOWN` when there is no room: then each member takes an equal part of the limit. */
   #numberByName(name: string): number {
     let number = this.#numbers.get(name);
     if (number !== undefined) return number;
+    if (this.#names.length >= this.#limitsMax) return UNKNOWN;
     number = this.#names.push(name) - 1;
     this.#numbers.set(name, number);
     if (number >= this.#a.perSec.length)
@@ -470,6 +495,11 @@ export class FleetRates implements Delegate {
         this.#a[key] = enlarged(this.#a[key], Math.max(16, number * 2));
     return number;
   }
+}
+
+/** Over what the demand for a limit is smoothed, s. */
+function smoothSecOf(perSec: number): number {
+  return Math.min(DEMAND_SEC_MAX, Math.max(DEMAND_SEC, DEMAND_UNITS / perSec));
 }
 
 function follow(values: Float64Array, at: number, value: number, weight: number): number {
@@ -501,6 +531,7 @@ function emptyArrays(): Record<Arrays, Float64Array> {
     tolerance: none(),
     borrow: none(),
     activeAt: none(),
+    tickedAt: none(),
     othersDemand: none(),
     othersAdmitted: none(),
     othersRate: none(),

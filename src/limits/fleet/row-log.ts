@@ -136,7 +136,9 @@ export class RowLog {
     const named = new Set<number>();
     let version = after;
     while (!reader.isAtEnd) {
-      version += reader.varint();
+      const step = reader.varint();
+      if (step === 0) return undefined;
+      version += step;
       const head = reader.varint();
       const number = Math.floor(head / 2);
       if (number >= ROWS_MAX || version > upTo) return undefined;

@@ -51,6 +51,8 @@ export interface Gains {
   readonly integral: number;
   readonly integralMin: number;
   readonly integralMax: number;
+  /** By how much more it may grow where shares are a unit or less. */
+  readonly integralSmall: number;
   /** By how much a debt of one second's limit lowers all shares. */
   readonly debt: number;
   /** By how much a full bucket raises them, when more is asked for than there is, and when less is. */
@@ -61,12 +63,13 @@ export interface Gains {
 }
 
 export const GAINS: Gains = {
-  knownSec: 0.4,
+  knownSec: 0.45,
   debtMaxSec: 0.15,
   target: 0.3,
   integral: 0.005,
   integralMin: -0.1,
   integralMax: 0.15,
+  integralSmall: 0.5,
   debt: 2,
   surplus: 0.15,
   surplusWithin: 0.5,
@@ -75,6 +78,10 @@ export const GAINS: Gains = {
 
 /** A limit is small when the fleet's members, each taking one unit, spend this long of it. */
 const SMALL_SEC = 0.5;
+/** Of an equal share: the least there is. */
+const LEAST = 0.05;
+/** Until what is admitted at one is known at all, s. */
+const HEARD_SEC = 0.3;
 
 export interface ShareRule {
   /** Own demand counts once the others may have heard of it, s: else all that grow at once would each take the room there is. */
@@ -91,9 +98,14 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
   const { perSec, burst, members, demandHere, demand, admitted, seconds } = fleet;
   const level = Math.max(-gains.debtMaxSec * perSec, Math.min(burst, state.level + perSec * seconds - admitted));
   const fill = level / burst;
+  const smallness = Math.min(1, members / (perSec * SMALL_SEC));
+  // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows.
   const integral = Math.max(
     gains.integralMin,
-    Math.min(gains.integralMax, state.integral + gains.integral * (Math.max(-1, Math.min(1, fill)) - gains.target)),
+    Math.min(
+      gains.integralMax + gains.integralSmall * smallness,
+      state.integral + gains.integral * (Math.max(-1, Math.min(1, fill)) - gains.target),
+    ),
   );
   state.level = level;
   state.integral = integral;
@@ -102,11 +114,13 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
   const correction = level < 0 ? Math.max(-0.8, (level / perSec) * gains.debt) : surplus * fill;
   const part = demand > 0 ? demandHere / demand : 0;
   const fair = demand >= perSec ? perSec * part : demandHere + (perSec - demand) / members;
-  share.perSec = Math.max(perSec * 1e-6, (1 + integral + correction) * fair);
+  // Who is asked for little must be able to ask for more, and whoever is refused here is not told to come back tomorrow.
+  share.perSec = Math.max((LEAST * perSec) / members, (1 + integral + correction) * fair);
   share.burst = Math.max(1, burst * Math.max(part, 1 / members));
-  // Where a share is less than a unit, it is the fleet's bucket that admits.
-  const smallness = Math.min(1, members / (perSec * SMALL_SEC));
-  const loan = Math.max(isWithin ? Math.min(1, 2 * Math.max(part, 1 / members)) : 0, smallness ** 2);
-  const reserve = (burst / 2) * (isWithin ? 1 - smallness : 1);
-  share.borrow = Math.max(0, level - reserve) * loan;
+  // Where a share is less than a unit, it is the fleet's bucket that admits: as much as is not asked for twice before that is heard of.
+  const left = Math.max(0, level - (burst / 2) * (isWithin ? 1 - smallness : 1));
+  const asked = Math.max(0, demand - perSec) * HEARD_SEC;
+  const ofSmall = smallness ** 2 * (asked > left ? left / asked : 1);
+  const ofAny = isWithin ? Math.min(1, 2 * Math.max(part, 1 / members)) : 0;
+  share.borrow = left * Math.max(ofAny, ofSmall);
 }

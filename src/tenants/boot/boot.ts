@@ -179,8 +179,8 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
         'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
       ),
     );
-  const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default as number;
-  const { min = preset('admission.min'), max = preset('admission.max') } = spec.admission ?? {};
+  const preset = sidecarSettings.find((each) => each.path === 'admission.max')?.default as number;
+  const { min = 0, max = preset } = spec.admission ?? {};
   if (min > max)
     findings.push(
       bootFinding(
@@ -276,7 +276,8 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
     },
     admission: {
       enabled: isOn('admission.enabled'),
-      min: number('admission.min'),
+      // Without one the limit is not learned.
+      min: spec.admission?.min ?? number('admission.max'),
       max: number('admission.max'),
       tolerance: number('admission.tolerance'),
       waitMaxMs: ms('admission.wait'),

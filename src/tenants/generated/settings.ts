@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '3a9ab8f67643b76e';
+export const schemaId = '1bc55b597807d3cf';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -357,8 +357,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--admission-min",
     "env": "REEVE_ADMISSION_MIN",
     "type": "number",
-    "description": "Requests at once that are always allowed. The same as max: a fixed limit.",
-    "default": 20
+    "description": "Requests at once that are always allowed: the limit is learned between this and max. Unset: it is fixed, at max."
   },
   {
     "path": "admission.max",

@@ -254,8 +254,8 @@ export const SidecarSchema = document(
               Type.Integer({
                 minimum: 1,
                 maximum: 65_535,
-                default: 20,
-                description: 'Requests at once that are always allowed. The same as max: a fixed limit.',
+                description:
+                  'Requests at once that are always allowed: the limit is learned between this and max. Unset: it is fixed, at max.',
               }),
             ),
             max: Type.Optional(
@@ -276,7 +276,7 @@ export const SidecarSchema = document(
             ),
             wait: Type.Optional(duration('The longest wait for a turn, 1ms to 1h.', { default: '5s' })),
           },
-          'How many requests each upstream has unanswered at once, learned from how long it takes (Gradient2), and who waits.',
+          'How many requests each upstream has unanswered at once, fixed or learned from how long it takes (Gradient2), and who waits.',
         ),
       ),
       status: Type.Optional(
