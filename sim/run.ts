@@ -30,7 +30,7 @@ const TARGETS: Readonly<Record<string, { readonly must: number; readonly goal: n
 const SEEDS = 200;
 const SEEDS_QUICK = 3;
 /** Rivals are shown, not judged. */
-const SEEDS_RIVALS = 20;
+const SEEDS_RIVALS = 5;
 const QUICK: readonly string[] = [
   'steady',
   'within',

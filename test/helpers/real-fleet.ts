@@ -10,8 +10,6 @@ import { makeTenancy, plan, type TenancyDir, tenant } from './tenancy.ts';
 export interface RealFleet {
   readonly sidecars: (ChildSidecar & { readonly gossip: number })[];
   readonly tenancy: TenancyDir;
-  /** One more of it. */
-  start(name: string): Promise<ChildSidecar>;
 }
 
 /** `limit` and `burst` of the tenant acme, a second, for all of them together. */
@@ -43,10 +41,6 @@ export async function realFleet(
     });
     addresses.add(`127.0.0.1:${(sidecar.ports as { gossip?: number }).gossip}`);
     writeFileSync(seedFile, [...addresses].join('\n'));
-    void sidecar.exited.then(() => {
-      addresses.delete(`127.0.0.1:${(sidecar.ports as { gossip?: number }).gossip}`);
-      writeFileSync(seedFile, [...addresses].join('\n'));
-    });
     return sidecar;
   };
   const sidecars: RealFleet['sidecars'] = [];
@@ -54,7 +48,7 @@ export async function realFleet(
     const sidecar = await start(`pod-${at}`);
     sidecars.push({ ...sidecar, gossip: (sidecar.ports as { gossip?: number }).gossip as number });
   }
-  return { sidecars, tenancy, start };
+  return { sidecars, tenancy };
 }
 
 export interface Admitted {

@@ -7,7 +7,8 @@ import { environmentOf, root } from '../helpers/sidecar.ts';
 /** Fewer sidecars than the scenarios have, so that it takes seconds; the whole is `npm run sim -- all`. */
 const NODES = 20;
 
-const once = (scenario: string, policy = 'reeve', seed = 1): Outcome => run({ scenario, policy, seed, nodes: NODES });
+const once = (scenario: string, policy = 'reeve', seed = 1, nodes = NODES): Outcome =>
+  run({ scenario, policy, seed, nodes });
 
 t.test('the same seed is the same run, another one is not', async (t) => {
   const first = once('within');
@@ -33,7 +34,11 @@ const REACHED: readonly (readonly [scenario: string, figure: string, least: numb
 t.test('one limit for the fleet, whatever happens to it', async (t) => {
   const outcomes = new Map<string, Outcome>();
   for (const [scenario, figure, least, most] of REACHED) {
-    if (!outcomes.has(scenario)) outcomes.set(scenario, once(scenario));
+    if (!outcomes.has(scenario))
+      outcomes.set(
+        scenario,
+        scenario.startsWith('skipper') ? run({ scenario, policy: 'reeve', seed: 1 }) : once(scenario),
+      );
     const value = outcomes.get(scenario)?.figures[figure] as number;
     t.ok(value >= least && value <= most, `${scenario}: ${figure} ${value.toFixed(2)} of ${least} to ${most}`);
   }
@@ -41,7 +46,10 @@ t.test('one limit for the fleet, whatever happens to it', async (t) => {
 
 t.test('others miss in the same place what they miss in the field', async (t) => {
   t.ok((once('within', 'even').figures['false_reject_pct'] as number) > 10, 'an even split refuses what is legal');
-  t.ok((once('steady', 'shared-bucket').figures['steady_excess_pct'] as number) > 5, 'a shared bucket overshoots');
+  t.ok(
+    (once('steady', 'shared-bucket', 1, 50).figures['steady_excess_pct'] as number) > 15,
+    'a shared bucket overshoots',
+  );
   t.ok((once('flash', 'grd').figures['flash_excess_pct'] as number) > 15, 'chance does not see a flash crowd');
 });
 

@@ -221,6 +221,8 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
   });
   t.equal(config?.upstreams.size, 0);
   t.equal(config?.gossip, undefined, 'alone');
+  t.match(config?.admission, { min: 1000, max: 1000 }, 'fixed');
+  t.match(bootFlags(given({ 'admission.min': '20' }), '/').config?.admission, { min: 20, max: 1000 }, 'learned');
   const gossip = { 'gossip.keyFile': 'keys', 'gossip.seeds.list': '10.0.0.1:7946,10.0.0.2:7946' };
   t.match(bootFlags(given(gossip), '/srv').config?.gossip, {
     ...{ keyFile: '/srv/keys', seeds: { list: ['10.0.0.1:7946', '10.0.0.2:7946'] }, cluster: 'reeve' },
