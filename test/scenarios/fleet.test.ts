@@ -11,6 +11,8 @@ const NODES = 20;
 const LIMIT = 100;
 const WARM_MS = 4000;
 const MEASURE_MS = 8000;
+/** A limit this small is met by each seed a little otherwise: their mean. */
+const SEEDS = [1, 2, 3, 4, 5];
 /** Percent of the limit by which simulation and reality may differ. */
 const AGREE_PCT = 2;
 
@@ -21,9 +23,8 @@ t.test(`${NODES} processes admit together what one limit allows, as the simulato
   const seen = await offer(ports, (place) => 3 * LIMIT * skewed(place, NODES), WARM_MS + MEASURE_MS);
   const admitted = seen.filter((each) => each.isAdmitted && each.at >= WARM_MS).length;
   const meanPct = (100 * admitted) / ((MEASURE_MS / 1000) * LIMIT);
-  const simulated = run({ scenario: 'steady', policy: 'reeve', seed: 1, nodes: NODES, limit: LIMIT }).figures[
-    'mean_pct'
-  ] as number;
+  const runs = SEEDS.map((seed) => run({ scenario: 'steady', policy: 'reeve', seed, nodes: NODES, limit: LIMIT }));
+  const simulated = runs.reduce((sum, { figures }) => sum + (figures['mean_pct'] as number), 0) / SEEDS.length;
   t.comment(`${meanPct.toFixed(1)} % of the limit admitted, ${simulated.toFixed(1)} % in the simulator`);
   t.ok(Math.abs(meanPct - simulated) <= AGREE_PCT, `${meanPct.toFixed(1)} and ${simulated.toFixed(1)}`);
 
