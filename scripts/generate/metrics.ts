@@ -1,23 +1,13 @@
 /** docs/metrics.md: every metric that a started sidecar registers. */
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { startSidecar } from '../../src/cli/sidecar.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
-import { configFor, settings } from '../../test/helpers/sidecar.ts';
+import { configFor, fleetOfOne, settings } from '../../test/helpers/sidecar.ts';
 import { makeTenancy } from '../../test/helpers/tenancy.ts';
 
 export async function outputs(): Promise<Map<string, string>> {
   const tenancy = makeTenancy();
-  const keyFile = join(tenancy.stateDir, 'keys');
-  writeFileSync(keyFile, Buffer.alloc(32, 1).toString('base64'));
-  const given = {
-    'gossip.keyFile': keyFile,
-    'gossip.seeds.list': '127.0.0.1:9',
-    'gossip.host': '127.0.0.1',
-    'gossip.port': '0',
-  };
-  const config = configFor(settings('http://127.0.0.1:9', tenancy, given));
+  const config = configFor(settings('http://127.0.0.1:9', tenancy, fleetOfOne(tenancy)));
   const sidecar = await startSidecar(config, { log: silentLog });
   const rows = sidecar.metrics.rows().sort((a, b) => (a.name < b.name ? -1 : 1));
   await sidecar.close();

@@ -1,11 +1,9 @@
 /** A sidecar has at most 1,500 series at worst: the sum over its families, not what one run happened to see. */
-import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import t from 'tap';
 import { startSidecar } from '../../src/cli/sidecar.ts';
 import { type Metrics, silentLog } from '../../src/telemetry/index.ts';
-import { configFor, httpBackend, settings } from '../helpers/sidecar.ts';
+import { configFor, fleetOfOne, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -33,15 +31,7 @@ t.test('at most 1,500 series at worst, and no family has more than it says', asy
     'more.yaml': Array.from({ length: PLANS * 2 }, (_, i) => tenant(`t${i}`, { plan: `p${i % PLANS}` })).join(''),
   });
   const upstreams = new Map(Array.from({ length: 12 }, (_, i) => [`u${i}`, 'http://127.0.0.1:1'] as const));
-  const keyFile = join(tenancy.stateDir, 'keys');
-  writeFileSync(keyFile, Buffer.alloc(32, 1).toString('base64'));
-  const given = {
-    'gossip.keyFile': keyFile,
-    'gossip.seeds.list': '127.0.0.1:9',
-    'gossip.host': '127.0.0.1',
-    'gossip.port': '0',
-  };
-  const config = configFor(settings(upstream, tenancy, given));
+  const config = configFor(settings(upstream, tenancy, fleetOfOne(tenancy)));
   const sidecar = await startSidecar({ ...config, upstreams }, { log: silentLog });
   t.teardown(async () => {
     await sidecar.close();

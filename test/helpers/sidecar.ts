@@ -1,5 +1,6 @@
 /** Real sidecars for tests: in this process, or as a child. Every one is ended by the test that began it. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -50,6 +51,16 @@ export function settings(
     'application.port': '0',
     'wire.fastPath': String(engine === 'fast'),
     ...more,
+  };
+}
+
+/** Part of a fleet in which nobody else is: what gossip counts is registered then. */
+export function fleetOfOne({ stateDir }: TenancyDir): Record<string, string> {
+  const keyFile = join(stateDir, 'gossip-keys');
+  writeFileSync(keyFile, Buffer.alloc(32, 1).toString('base64'));
+  return {
+    ...{ 'gossip.keyFile': keyFile, 'gossip.seeds.list': '127.0.0.1:9' },
+    ...{ 'gossip.host': '127.0.0.1', 'gossip.port': '0' },
   };
 }
 

@@ -123,7 +123,7 @@ export class FleetRates implements Delegate {
   #part = 1;
   #lastTick: number;
   #isUrgent = false;
-  // Filled anew for each: nothing is allocated in a request or a tick.
+  // Filled anew for each: nothing is allocated in a request, nor when a share is taken.
   readonly #rate: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
   readonly #fleet: { -readonly [K in keyof Fleet]: Fleet[K] } = {
     perSec: 0,

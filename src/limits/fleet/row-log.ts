@@ -11,6 +11,7 @@
  *
  * A member numbers its limits itself; a name stands before the first row of its number, and is never replaced.
  */
+import { enlarged } from '../gcra.ts';
 import { ageScale, rateScale } from './log-byte.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from './varint.ts';
 
@@ -183,10 +184,10 @@ export class RowLog {
 
   #grow(rows: number): void {
     const length = Math.min(ROWS_MAX, Math.max(16, rows * 2));
-    this.#versions = enlargedFloats(this.#versions, length);
-    this.#named = enlargedFloats(this.#named, length);
-    this.#admitted = enlargedFloats(this.#admitted, length);
-    this.#at = enlargedFloats(this.#at, length);
+    this.#versions = enlarged(this.#versions, length);
+    this.#named = enlarged(this.#named, length);
+    this.#admitted = enlarged(this.#admitted, length);
+    this.#at = enlarged(this.#at, length);
     this.#demand = enlargedBytes(this.#demand, length);
     this.#rate = enlargedBytes(this.#rate, length);
   }
@@ -196,12 +197,6 @@ function writeText(bytes: Uint8Array, offset: number, text: string): number {
   let at = writeVarint(bytes, offset, text.length);
   for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
   return at;
-}
-
-function enlargedFloats(array: Float64Array, length: number): Float64Array {
-  const larger = new Float64Array(length);
-  larger.set(array);
-  return larger;
 }
 
 function enlargedBytes(array: Uint8Array, length: number): Uint8Array {

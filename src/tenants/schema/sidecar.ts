@@ -1,6 +1,6 @@
 /** The boot file. */
 import Type from 'typebox';
-import { document, duration, flag, percent, port, rate, size, strict, text } from './words.ts';
+import { document, duration, flag, loopbackListener, percent, port, rate, size, strict, text } from './words.ts';
 
 const upstreamUrl = (description: string) =>
   text(
@@ -288,38 +288,8 @@ export const SidecarSchema = document(
           '/metrics, /livez, /readyz, /startupz.',
         ),
       ),
-      admin: Type.Optional(
-        strict(
-          {
-            host: Type.Optional(
-              Type.Union([Type.Literal('127.0.0.1'), Type.Literal('::1'), Type.Literal('localhost')], {
-                title: 'loopback address',
-                examples: ['127.0.0.1'],
-                default: '127.0.0.1',
-                description: 'Loopback only.',
-              }),
-            ),
-            port: Type.Optional(port('Port; 0 picks a free one.', 15000)),
-          },
-          'The read-only admin API.',
-        ),
-      ),
-      application: Type.Optional(
-        strict(
-          {
-            host: Type.Optional(
-              Type.Union([Type.Literal('127.0.0.1'), Type.Literal('::1'), Type.Literal('localhost')], {
-                title: 'loopback address',
-                examples: ['127.0.0.1'],
-                default: '127.0.0.1',
-                description: 'Loopback only.',
-              }),
-            ),
-            port: Type.Optional(port('Port; 0 picks a free one.', 15050)),
-          },
-          'Where the application reports usage: POST /v1/usage.',
-        ),
-      ),
+      admin: Type.Optional(loopbackListener(15000, 'The read-only admin API.')),
+      application: Type.Optional(loopbackListener(15050, 'Where the application reports usage: POST /v1/usage.')),
       drain: Type.Optional(
         strict(
           {

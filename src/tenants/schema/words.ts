@@ -41,3 +41,20 @@ const metadata = strict(
 
 export const document = <K extends string, S extends TProperties>(kind: K, spec: TObject<S>, description: string) =>
   strict({ apiVersion: Type.Literal('reeve.dev/v1'), kind: Type.Literal(kind), metadata, spec }, description);
+
+/** A listener that only this machine reaches. */
+export const loopbackListener = (preset: number, description: string) =>
+  strict(
+    {
+      host: Type.Optional(
+        Type.Union([Type.Literal('127.0.0.1'), Type.Literal('::1'), Type.Literal('localhost')], {
+          title: 'loopback address',
+          examples: ['127.0.0.1'],
+          default: '127.0.0.1',
+          description: 'Loopback only.',
+        }),
+      ),
+      port: Type.Optional(port('Port; 0 picks a free one.', preset)),
+    },
+    description,
+  );
