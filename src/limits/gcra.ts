@@ -13,6 +13,7 @@
  * Units and not arrival times: a rate that changes leaves what was spent as it is, a request of an older generation reads by its own
  * rate and changes nothing for the others, and no sum of tiny intervals drifts as the clock grows.
  */
+import { enlarged } from './arrays.ts';
 
 /** A rate as the arithmetic needs it. */
 export interface Rate {
@@ -91,10 +92,4 @@ export class Gcra {
  */
 function slackOf(room: number, perSec: number, now: number): number {
   return room * 1e-15 + (1e-9 + now * 2e-18) * perSec;
-}
-
-export function enlarged(array: Float64Array, slots: number): Float64Array {
-  const larger = new Float64Array(slots);
-  larger.set(array);
-  return larger;
 }

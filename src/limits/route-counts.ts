@@ -11,7 +11,8 @@
  *
  * Accuracy: exact up to `CELLS_MAX` pairs. Beyond, a new pair takes the cell of the pair, of a few looked at, that would drain first.
  */
-import { enlarged, Gcra, type Rate } from './gcra.ts';
+import { enlarged } from './arrays.ts';
+import { Gcra, type Rate } from './gcra.ts';
 
 /** 2^19: each of 10,000 tenants on 50 routes. About 90 bytes each. Arrays of twice as many take 10 ms to enlarge. */
 export const CELLS_MAX = 2 ** 19;

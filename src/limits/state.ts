@@ -6,8 +6,9 @@
  */
 import type { TenantIndex } from '../core/index.ts';
 import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
+import { enlarged } from './arrays.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
-import { enlarged, Gcra, isSameRate, type Rate } from './gcra.ts';
+import { Gcra, isSameRate, type Rate } from './gcra.ts';
 import { RouteCounts } from './route-counts.ts';
 
 /** A tenant is over its limit persistently after this long, ms. */

@@ -472,3 +472,19 @@ t.test('a small limit is lent from the bucket: less where more is asked for than
   t.equal(borrow(20), 5, 'what is above half of the burst');
   t.ok(borrow(200) < 1, 'a part that all may take');
 });
+
+t.test('what one said reaches another by way of a third', async (t) => {
+  const fleet = new Fleets(3);
+  const [first, second, third] = fleet.rates as [FleetRates, FleetRates, FleetRates];
+  for (let i = 0; i < 30; i++) fleet.request(0, tenantOf(0));
+  fleet.now += 100;
+  first.tick();
+  const bytes = new Uint8Array(1000);
+  const said = first.write(0, 0, bytes, 0, 1000);
+  t.ok(second.read(fleet.slot(1, 0), 0, said.upTo, bytes.subarray(0, said.offset)));
+  const passedOn = second.write(fleet.slot(1, 0), 0, bytes, 0, 1000);
+  t.ok(third.read(fleet.slot(2, 0), 0, passedOn.upTo, bytes.subarray(0, passedOn.offset)));
+  t.equal(third.version(fleet.slot(2, 0)), first.version(0));
+  t.equal(third.admittedBy(fleet.slot(2, 0), 'tenant-0'), first.admittedBy(0, 'tenant-0'));
+  t.ok(third.admittedBy(fleet.slot(2, 0), 'tenant-0') > 0);
+});

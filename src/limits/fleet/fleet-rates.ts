@@ -3,17 +3,19 @@
  *
  *   request ─▶ rate(): two numbers from arrays            never waits for anybody
  *   tick    ─▶ demand, level, share; a row when the others' picture of this one is wrong by too much
- *   row     ─▶ sums over all others, by limit             nothing is added up when a share is taken
+ *   row     ─▶ others.ts: sums over all others, by limit
  *
  * A limit is known by its name, the tenant's; numbers and slots are each sidecar's own. Alone it enforces the whole limit, exactly.
  */
 import type { Clock, TenantIndex } from '../../core/index.ts';
 import type { Delegate, Member, Written } from '../../gossip/index.ts';
 import type { Tenant } from '../../tenants/index.ts';
-import { enlarged, type Rate } from '../gcra.ts';
-import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
+import { enlarged, enlargedInts } from '../arrays.ts';
+import type { Rate } from '../gcra.ts';
+import type { PartitionPolicy, Surroundings } from './attendance.ts';
 import { rateScale } from './log-byte.ts';
-import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import { Others, type PeerExplanation, UNKNOWN } from './others.ts';
+import { ROWS_MAX, RowLog } from './row-log.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
 
 /** ms. */
@@ -40,8 +42,6 @@ const URGENT = 3;
 /** Without a request anywhere for this long a limit is not reckoned with, ms. */
 const IDLE_MS = 10_000;
 
-const UNKNOWN = -1;
-
 type Arrays =
   | 'perSec'
   | 'burst'
@@ -57,20 +57,7 @@ type Arrays =
   | 'tolerance'
   | 'borrow'
   | 'activeAt'
-  | 'tickedAt'
-  | 'othersDemand'
-  | 'othersAdmitted'
-  | 'othersRate'
-  | 'othersRateAt'
-  | 'othersBefore';
-
-interface Peer {
-  readonly member: Member;
-  readonly rows: RowLog;
-  /** Its numbers to ours. */
-  limits: Int32Array;
-  isCounted: boolean;
-}
+  | 'tickedAt';
 
 export interface FleetOptions {
   readonly clock: Clock;
@@ -95,32 +82,20 @@ export interface FleetExplanation {
   };
   readonly demand: number;
   /** Those that asked for anything of it, the most asking first. */
-  readonly peers: readonly {
-    readonly name: string;
-    readonly state: Member['state'];
-    readonly demand: number;
-    readonly admitted: number;
-    readonly ageMs: number;
-  }[];
+  readonly peers: readonly PeerExplanation[];
 }
 
 export class FleetRates implements Delegate {
   readonly #clock: Clock;
   readonly #rule: ShareRule;
   readonly #limitsMax: number;
-  readonly #attendance: Attendance;
+  readonly #others: Others;
   readonly #own = new RowLog();
   readonly #numbers = new Map<string, number>();
   readonly #names: string[] = [];
   /** By tenant slot: the number of its limit + 1. */
   #bySlot: Int32Array = new Int32Array(0);
   #a: Record<Arrays, Float64Array> = emptyArrays();
-  /** By member slot. */
-  readonly #peers: (Peer | undefined)[] = [];
-  #surroundings: Surroundings = { expected: 1, isIsolated: false };
-  #members = 1;
-  /** What of each limit may be taken by the members that count. */
-  #part = 1;
   #lastTick: number;
   #isUrgent = false;
   // Filled anew for each: nothing is allocated in a request, nor when a share is taken.
@@ -140,24 +115,24 @@ export class FleetRates implements Delegate {
   constructor({ clock, partition, rule = shareByDemand(), limitsMax = ROWS_MAX }: FleetOptions) {
     this.#limitsMax = limitsMax;
     this.#clock = clock;
-    this.#attendance = new Attendance(partition);
+    this.#others = new Others(clock, partition, (name) => this.#numberByName(name));
     this.#rule = rule;
     this.#lastTick = clock.now();
   }
 
   /** By whom the fleet is known; before it is said this sidecar is alone. */
   follow(surroundings: Surroundings): void {
-    this.#surroundings = surroundings;
+    this.#others.follow(surroundings);
   }
 
   /** Members whose requests count, this sidecar included. */
   get members(): number {
-    return this.#members;
+    return this.#others.members;
   }
 
   /** Then a limit is enforced as it stands. */
   get #isAlone(): boolean {
-    return this.#members === 1 && this.#part === 1;
+    return this.#others.members === 1 && this.#others.part === 1;
   }
 
   /** Notes that `cost` is asked for. Before anything else that is asked of a tenant in a request. */
@@ -171,8 +146,8 @@ export class FleetRates implements Delegate {
     if (this.#isAlone) return limit;
     const number = this.#known(slot);
     if (number === UNKNOWN) {
-      this.#rate.perSec = (limit.perSec * this.#part) / this.#members;
-      this.#rate.burst = Math.max(1, limit.burst / this.#members);
+      this.#rate.perSec = (limit.perSec * this.#others.part) / this.#others.members;
+      this.#rate.burst = Math.max(1, limit.burst / this.#others.members);
     } else {
       this.#rate.perSec = this.#a.share[number] as number;
       this.#rate.burst = this.#a.tolerance[number] as number;
@@ -207,11 +182,9 @@ export class FleetRates implements Delegate {
     const number = this.#known(slot);
     const level = this.level(slot);
     if (level === undefined) return undefined;
-    const now = this.#clock.now();
     const a = this.#a;
-    const peers = this.#peers.flatMap((peer) => (peer === undefined ? [] : this.#explainPeer(peer, number, now)));
     return {
-      members: this.#members,
+      members: this.#others.members,
       level,
       here: {
         share: a.share[number] as number,
@@ -220,8 +193,8 @@ export class FleetRates implements Delegate {
         demand: a.demand[number] as number,
         admitted: a.rate[number] as number,
       },
-      demand: (a.demand[number] as number) + Math.max(0, a.othersDemand[number] as number),
-      peers: peers.sort((one, other) => other.demand - one.demand),
+      demand: (a.demand[number] as number) + this.#others.demand(number),
+      peers: this.#others.explain(number),
     };
   }
 
@@ -229,17 +202,7 @@ export class FleetRates implements Delegate {
   admittedBy(member: number, name: string): number {
     const number = this.#numbers.get(name);
     if (number === undefined) return 0;
-    if (member === 0) return this.#a.admitted[number] as number;
-    const peer = this.#peers[member];
-    const at = peer?.limits.indexOf(number) ?? -1;
-    return at === -1 ? 0 : (peer as Peer).rows.admitted(at);
-  }
-
-  #explainPeer({ member, rows, limits }: Peer, number: number, now: number): FleetExplanation['peers'] {
-    const at = limits.indexOf(number);
-    if (at === -1 || !rows.has(at)) return [];
-    const { name, state } = member;
-    return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
+    return member === 0 ? (this.#a.admitted[number] as number) : this.#others.admittedBy(member, number);
   }
 
   /** The tenant left, or its slot is another's. */
@@ -253,8 +216,7 @@ export class FleetRates implements Delegate {
     const seconds = (now - this.#lastTick) / 1000;
     if (seconds <= 0) return false;
     this.#lastTick = now;
-    // A cut that is held is acted upon after a while.
-    this.#recount();
+    this.#others.recount();
     this.#isUrgent = false;
     for (let number = 0; number < this.#names.length; number++) this.#tickOne(number, now, seconds);
     return this.#isUrgent;
@@ -264,8 +226,9 @@ export class FleetRates implements Delegate {
     const a = this.#a;
     const offered = a.offeredNow[number] as number;
     if (offered > 0) a.activeAt[number] = now;
-    else if (a.activeAt[number] === 0 || now - (a.activeAt[number] as number) > IDLE_MS) return;
-    const limit = (a.perSec[number] as number) * this.#part;
+    const activeAt = Math.max(a.activeAt[number] as number, this.#others.heardAt(number));
+    if (activeAt === 0 || now - activeAt > IDLE_MS) return;
+    const limit = (a.perSec[number] as number) * this.#others.part;
     // Asked for elsewhere only: its limit is looked up with the first request here.
     if (limit === 0) return;
     const admitted = a.admittedNow[number] as number;
@@ -276,21 +239,19 @@ export class FleetRates implements Delegate {
     const demand = follow(a.demand, number, Math.min(offered / seconds, DEMAND_MAX * limit), weight);
     const known = follow(a.known, number, demand, 1 - Math.exp(-seconds / this.#rule.knownSec));
     follow(a.rate, number, admitted / seconds, weight);
-    const others = this.#othersAdmitted(number, now);
     const fleet = this.#fleet;
     fleet.perSec = limit;
-    fleet.burst = Math.max(1, (a.burst[number] as number) * this.#part);
-    fleet.members = this.#members;
-    const othersDemand = Math.max(0, a.othersDemand[number] as number);
+    fleet.burst = Math.max(1, (a.burst[number] as number) * this.#others.part);
+    fleet.members = this.#others.members;
+    const othersDemand = this.#others.demand(number);
     // Within the limit a share that is not needed is no loss; beyond it is.
     const here = known + othersDemand < limit ? known : Math.min(known, demand);
     fleet.demandHere = here;
     fleet.demand = here + othersDemand;
-    fleet.admitted = admitted + others - (a.othersBefore[number] as number);
+    fleet.admitted = admitted + this.#others.admittedSince(number, now);
     // What was not reckoned with while it was idle filled up all the same.
     fleet.seconds = (now - (a.tickedAt[number] as number)) / 1000;
     a.tickedAt[number] = now;
-    a.othersBefore[number] = others;
     this.#state.level = a.level[number] as number;
     this.#state.integral = a.integral[number] as number;
     this.#rule.take(fleet, this.#state, this.#share);
@@ -301,7 +262,7 @@ export class FleetRates implements Delegate {
     a.borrow[number] = this.#share.borrow;
     const isHot =
       fleet.demand > HOT_PART * limit || this.#state.level < (1 - HOT_PART) * fleet.burst || demand > HOT_PART * limit;
-    if (this.#members > 1) this.#tell(number, now, limit, isHot ? HOT : COLD);
+    if (this.#others.members > 1) this.#tell(number, now, limit, isHot ? HOT : COLD);
   }
 
   /** Others reckon on with the rate of the last row; a new one is due when that leads them astray. */
@@ -314,7 +275,7 @@ export class FleetRates implements Delegate {
     const believed = hasRow ? own.admitted(number) + (own.rate(number) * sinceMs) / 1000 : 0;
     const isWrong = Math.abs((a.admitted[number] as number) - believed) > Math.max(1, errors.admitted * limit);
     const told = hasRow ? own.demand(number) : 0;
-    const least = Math.max(errors.demand * limit, (errors.share * limit) / this.#members, NOISE * told);
+    const least = Math.max(errors.demand * limit, (errors.share * limit) / this.#others.members, NOISE * told);
     const isAskedOtherwise = Math.abs(demand - told) > least;
     const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || own.rate(number) > 0);
     if (!isWrong && !isAskedOtherwise && !isOld) return;
@@ -329,110 +290,29 @@ export class FleetRates implements Delegate {
     });
     // Requests that come at random: smoothed over τ, so many a second are off by √(demand ÷ 2τ).
     const chance = Math.sqrt(told / (2 * smoothSecOf(limit)));
-    if (demand - told > limit / this.#members + URGENT * chance) this.#isUrgent = true;
+    if (demand - told > limit / this.#others.members + URGENT * chance) this.#isUrgent = true;
   }
 
   version(member: number): number {
-    return this.#logOf(member)?.version ?? 0;
+    return member === 0 ? this.#own.version : this.#others.version(member);
   }
 
   write(member: number, after: number, bytes: Uint8Array, offset: number, end: number): Written {
-    const rows = this.#logOf(member);
-    return rows === undefined ? { offset, upTo: after } : rows.write(after, this.#clock.now(), bytes, offset, end);
+    return member === 0
+      ? this.#own.write(after, this.#clock.now(), bytes, offset, end)
+      : this.#others.write(member, after, bytes, offset, end);
   }
 
   read(member: number, after: number, upTo: number, bytes: Uint8Array): boolean {
-    const peer = this.#peers[member];
-    if (peer === undefined) return false;
-    const now = this.#clock.now();
-    const entries = peer.rows.read(after, upTo, now, bytes);
-    if (entries === undefined) return false;
-    for (const entry of entries) {
-      if ('name' in entry) this.#takeName(peer, entry);
-      else this.#take(peer, entry, now);
-    }
-    return true;
+    return this.#others.read(member, after, upTo, bytes);
   }
 
   onMember(member: Member): void {
-    if (member.slot === 0) return;
-    this.#peers[member.slot] ??= { member, rows: new RowLog(), limits: new Int32Array(0), isCounted: false };
-    this.#attendance.note(member);
-    this.#recount();
+    if (member.slot !== 0) this.#others.onMember(member);
   }
 
   onForgotten(slot: number): void {
-    const peer = this.#peers[slot];
-    if (peer === undefined) return;
-    this.#attendance.forget(slot);
-    this.#setCounted(peer, false);
-    this.#peers[slot] = undefined;
-    this.#recount();
-  }
-
-  /** Who counts can change with anybody's state, and with time. */
-  #recount(): void {
-    this.#attendance.look(this.#surroundings, this.#clock.now());
-    this.#part = this.#attendance.part;
-    for (let slot = 1; slot < this.#peers.length; slot++) {
-      const peer = this.#peers[slot];
-      if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));
-    }
-  }
-
-  #setCounted(peer: Peer, isCounted: boolean): void {
-    if (peer.isCounted === isCounted) return;
-    const now = this.#clock.now();
-    peer.isCounted = isCounted;
-    this.#members += isCounted ? 1 : -1;
-    for (let number = 0; number < peer.rows.size; number++)
-      if (peer.rows.has(number)) this.#count(peer, number, isCounted ? 1 : -1, now);
-  }
-
-  #logOf(member: number): RowLog | undefined {
-    return member === 0 ? this.#own : this.#peers[member]?.rows;
-  }
-
-  #takeName(peer: Peer, name: Name): void {
-    const { number } = name;
-    if (number >= peer.limits.length)
-      peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
-    peer.limits[number] = this.#numberByName(name.name);
-    peer.rows.putName(name);
-  }
-
-  #take(peer: Peer, row: Row, now: number): void {
-    const { number } = row;
-    const isFirst = !peer.rows.has(number);
-    if (!isFirst && peer.isCounted) this.#count(peer, number, -1, now, false);
-    peer.rows.put(row);
-    if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
-    const limit = peer.limits[number] as number;
-    if (limit !== UNKNOWN) this.#a.activeAt[limit] = now;
-  }
-
-  /** Adds a row to the sums, or takes it out. `isPast`: what it admitted until now is not new. */
-  #count(peer: Peer, number: number, sign: 1 | -1, now: number, isPast = true): void {
-    const a = this.#a;
-    const { rows } = peer;
-    const at = peer.limits[number] as number;
-    if (at === UNKNOWN) return;
-    const rate = rows.rate(number);
-    (a.othersDemand[at] as number) += sign * rows.demand(number);
-    (a.othersAdmitted[at] as number) += sign * rows.admitted(number);
-    (a.othersRate[at] as number) += sign * rate;
-    (a.othersRateAt[at] as number) += sign * rate * rows.at(number);
-    if (isPast)
-      (a.othersBefore[at] as number) += sign * (rows.admitted(number) + (rate * (now - rows.at(number))) / 1000);
-  }
-
-  /** What all others admitted, reckoned on to now. */
-  #othersAdmitted(number: number, now: number): number {
-    const a = this.#a;
-    return (
-      (a.othersAdmitted[number] as number) +
-      ((a.othersRate[number] as number) * now - (a.othersRateAt[number] as number)) / 1000
-    );
+    this.#others.onForgotten(slot);
   }
 
   #known(slot: TenantIndex): number {
@@ -472,15 +352,15 @@ export class FleetRates implements Delegate {
   #begin(number: number, perSec: number, burst: number): void {
     const a = this.#a;
     const now = this.#clock.now();
-    const isIdle = (a.othersDemand[number] as number) <= 0;
+    const isIdle = this.#others.demand(number) === 0;
     // Each who joins must not bring a whole burst to a fleet that is at its limit.
     const level = isIdle ? burst : burst / 2;
     a.level[number] = level;
-    a.othersBefore[number] = this.#othersAdmitted(number, now);
+    this.#others.admittedSince(number, now);
     a.tickedAt[number] = now;
-    a.share[number] = (perSec * this.#part) / this.#members;
-    a.tolerance[number] = Math.max(1, burst / this.#members);
-    a.borrow[number] = isIdle ? level / this.#members : 0;
+    a.share[number] = (perSec * this.#others.part) / this.#others.members;
+    a.tolerance[number] = Math.max(1, burst / this.#others.members);
+    a.borrow[number] = isIdle ? level / this.#others.members : 0;
   }
 
   /** `UNKNOWN` when there is no room: then each member takes an equal part of the limit. */
@@ -490,9 +370,11 @@ export class FleetRates implements Delegate {
     if (this.#names.length >= this.#limitsMax) return UNKNOWN;
     number = this.#names.push(name) - 1;
     this.#numbers.set(name, number);
-    if (number >= this.#a.perSec.length)
-      for (const key of Object.keys(this.#a) as Arrays[])
-        this.#a[key] = enlarged(this.#a[key], Math.max(16, number * 2));
+    if (number >= this.#a.perSec.length) {
+      const room = Math.max(16, number * 2);
+      for (const key of Object.keys(this.#a) as Arrays[]) this.#a[key] = enlarged(this.#a[key], room);
+      this.#others.reserve(room);
+    }
     return number;
   }
 }
@@ -506,12 +388,6 @@ function follow(values: Float64Array, at: number, value: number, weight: number)
   const next = (values[at] as number) + weight * (value - (values[at] as number));
   values[at] = next;
   return next;
-}
-
-function enlargedInts(array: Int32Array, length: number, fill: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(length).fill(fill);
-  larger.set(array);
-  return larger;
 }
 
 function emptyArrays(): Record<Arrays, Float64Array> {
@@ -532,10 +408,5 @@ function emptyArrays(): Record<Arrays, Float64Array> {
     borrow: none(),
     activeAt: none(),
     tickedAt: none(),
-    othersDemand: none(),
-    othersAdmitted: none(),
-    othersRate: none(),
-    othersRateAt: none(),
-    othersBefore: none(),
   };
 }

@@ -11,7 +11,7 @@
  *
  * A member numbers its limits itself; a name stands before the first row of its number, and is never replaced.
  */
-import { enlarged } from '../gcra.ts';
+import { enlarged, enlargedBytes } from '../arrays.ts';
 import { ageScale, rateScale } from './log-byte.ts';
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from './varint.ts';
 
@@ -197,10 +197,4 @@ function writeText(bytes: Uint8Array, offset: number, text: string): number {
   let at = writeVarint(bytes, offset, text.length);
   for (let i = 0; i < text.length; i++) bytes[at++] = text.charCodeAt(i);
   return at;
-}
-
-function enlargedBytes(array: Uint8Array, length: number): Uint8Array {
-  const larger = new Uint8Array(length);
-  larger.set(array);
-  return larger;
 }

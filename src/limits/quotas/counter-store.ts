@@ -12,7 +12,8 @@
  * Bounds: `SERIES_MAX` series, of each `DAYS_MAX` closed days; `ROWS_MAX` rows, and as many cells. Memory only of what counted:
  * 40 bytes a series, 40 a cell, 64 a row, 512 more a series once its first day is closed, and two entries of maps.
  */
-import { enlarged } from '../gcra.ts';
+import { enlarged, enlargedInts } from '../arrays.ts';
+import { Names } from './names.ts';
 
 /** 2^18: 10,000 tenants of eight meters three times over. Full: see `open`. */
 export const SERIES_MAX = 2 ** 18;
@@ -61,45 +62,6 @@ export type Merged = 'merged' | 'known' | 'closed' | 'full' | 'malformed';
 
 const NONE = -1;
 const KEY_METERS = METERS_MAX;
-
-/** Numbers for names that are long and come again; given back when nothing has them any more. */
-class Names {
-  readonly #numbers = new Map<string, number>();
-  readonly #names: string[] = [];
-  readonly #uses: number[] = [];
-  readonly #free: number[] = [];
-
-  get size(): number {
-    return this.#numbers.size;
-  }
-
-  find(name: string): number {
-    return this.#numbers.get(name) ?? NONE;
-  }
-
-  take(name: string): number {
-    let number = this.find(name);
-    if (number === NONE) {
-      number = this.#free.pop() ?? this.#names.length;
-      this.#numbers.set(name, number);
-      this.#names[number] = name;
-      this.#uses[number] = 0;
-    }
-    (this.#uses[number] as number) += 1;
-    return number;
-  }
-
-  nameOf(number: number): string {
-    return this.#names[number] as string;
-  }
-
-  release(number: number): void {
-    (this.#uses[number] as number) -= 1;
-    if (this.#uses[number] !== 0) return;
-    this.#numbers.delete(this.#names[number] as string);
-    this.#free.push(number);
-  }
-}
 
 export interface CounterStoreOptions {
   /** 16 hex digits, random: this life of this process. */
@@ -549,12 +511,6 @@ export class CounterStore {
 /** A quarter more than asked for. */
 function roomFor(count: number): number {
   return Math.ceil((count + 16) * 1.25);
-}
-
-function enlargedInts(array: Int32Array, room: number): Int32Array {
-  const larger = new Int32Array(room);
-  larger.set(array);
-  return larger;
 }
 
 /** Days until the year 7711. */

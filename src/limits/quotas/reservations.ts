@@ -5,7 +5,7 @@
  *
  *   slot s ─▶ [ line, units ] × 16        as many slots as requests of such tenants were ever in flight at once: the listener bounds them
  */
-import { enlarged } from '../gcra.ts';
+import { enlarged } from '../arrays.ts';
 import type { Line } from './account.ts';
 
 /** Of the plan and of the tenant: 8 each. */

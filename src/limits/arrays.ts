@@ -1,0 +1,20 @@
+/** Typed arrays that grow: a larger copy, with what was there. */
+
+export function enlarged(array: Float64Array, length: number): Float64Array {
+  const larger = new Float64Array(length);
+  larger.set(array);
+  return larger;
+}
+
+/** What is new holds `fill`. */
+export function enlargedInts(array: Int32Array, length: number, fill = 0): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(length).fill(fill);
+  larger.set(array);
+  return larger;
+}
+
+export function enlargedBytes(array: Uint8Array, length: number): Uint8Array {
+  const larger = new Uint8Array(length);
+  larger.set(array);
+  return larger;
+}

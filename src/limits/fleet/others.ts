@@ -1,0 +1,207 @@
+/**
+ * What the other sidecars say of limits: their rows, and by limit the sums over all whose requests count. A row that comes in changes the
+ * sums, so that nothing is added up when a share is taken.
+ *
+ *   admitted by all others now = Σ admitted + Σ rate × (now − at)        each goes on at the rate of its last row
+ */
+import type { Clock } from '../../core/index.ts';
+import type { Member, Written } from '../../gossip/index.ts';
+import { enlarged, enlargedInts } from '../arrays.ts';
+import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
+import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
+
+/** No number: there is no room for one more limit. */
+export const UNKNOWN = -1;
+
+/** One of the others, and what it says of a limit; units and seconds. */
+export interface PeerExplanation {
+  readonly name: string;
+  readonly state: Member['state'];
+  readonly demand: number;
+  readonly admitted: number;
+  readonly ageMs: number;
+}
+
+interface Peer {
+  readonly member: Member;
+  readonly rows: RowLog;
+  /** Its numbers to ours. */
+  limits: Int32Array;
+  isCounted: boolean;
+}
+
+export class Others {
+  readonly #clock: Clock;
+  readonly #numberOf: (name: string) => number;
+  readonly #attendance: Attendance;
+  /** By member slot. */
+  readonly #peers: (Peer | undefined)[] = [];
+  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+  #members = 1;
+  // By number of a limit.
+  #demand: Float64Array = new Float64Array(0);
+  #admitted: Float64Array = new Float64Array(0);
+  #rate: Float64Array = new Float64Array(0);
+  #rateAt: Float64Array = new Float64Array(0);
+  /** What was admitted when it was last asked for. */
+  #before: Float64Array = new Float64Array(0);
+  #heardAt: Float64Array = new Float64Array(0);
+
+  /** `numberOf`: our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
+  constructor(clock: Clock, partition: PartitionPolicy, numberOf: (name: string) => number) {
+    this.#clock = clock;
+    this.#attendance = new Attendance(partition);
+    this.#numberOf = numberOf;
+  }
+
+  /** By whom the fleet is known; before it is said nobody is expected. */
+  follow(surroundings: Surroundings): void {
+    this.#surroundings = surroundings;
+  }
+
+  /** Members whose requests count, this sidecar included. */
+  get members(): number {
+    return this.#members;
+  }
+
+  /** What of each limit may be taken by the members that count. */
+  get part(): number {
+    return this.#attendance.part;
+  }
+
+  /** Room for so many limits. */
+  reserve(limits: number): void {
+    this.#demand = enlarged(this.#demand, limits);
+    this.#admitted = enlarged(this.#admitted, limits);
+    this.#rate = enlarged(this.#rate, limits);
+    this.#rateAt = enlarged(this.#rateAt, limits);
+    this.#before = enlarged(this.#before, limits);
+    this.#heardAt = enlarged(this.#heardAt, limits);
+  }
+
+  /** Units a second that the others are asked for. */
+  demand(limit: number): number {
+    return Math.max(0, this.#demand[limit] as number);
+  }
+
+  /** When a row of the limit last came, ms; 0: never. */
+  heardAt(limit: number): number {
+    return this.#heardAt[limit] as number;
+  }
+
+  /** Units the others admitted since this was last asked. */
+  admittedSince(limit: number, now: number): number {
+    const admitted =
+      (this.#admitted[limit] as number) +
+      ((this.#rate[limit] as number) * now - (this.#rateAt[limit] as number)) / 1000;
+    const since = admitted - (this.#before[limit] as number);
+    this.#before[limit] = admitted;
+    return since;
+  }
+
+  version(member: number): number {
+    return this.#peers[member]?.rows.version ?? 0;
+  }
+
+  write(member: number, after: number, bytes: Uint8Array, offset: number, end: number): Written {
+    const rows = this.#peers[member]?.rows;
+    return rows === undefined ? { offset, upTo: after } : rows.write(after, this.#clock.now(), bytes, offset, end);
+  }
+
+  read(member: number, after: number, upTo: number, bytes: Uint8Array): boolean {
+    const peer = this.#peers[member];
+    if (peer === undefined) return false;
+    const now = this.#clock.now();
+    const entries = peer.rows.read(after, upTo, now, bytes);
+    if (entries === undefined) return false;
+    for (const entry of entries) {
+      if ('name' in entry) this.#takeName(peer, entry);
+      else this.#take(peer, entry, now);
+    }
+    return true;
+  }
+
+  onMember(member: Member): void {
+    this.#peers[member.slot] ??= { member, rows: new RowLog(), limits: new Int32Array(0), isCounted: false };
+    this.#attendance.note(member);
+    this.recount();
+  }
+
+  onForgotten(slot: number): void {
+    const peer = this.#peers[slot];
+    if (peer === undefined) return;
+    this.#attendance.forget(slot);
+    this.#setCounted(peer, false);
+    this.#peers[slot] = undefined;
+    this.recount();
+  }
+
+  /** Who counts can change with anybody's state, and with time: a cut that is held is acted upon after a while. */
+  recount(): void {
+    this.#attendance.look(this.#surroundings, this.#clock.now());
+    for (let slot = 1; slot < this.#peers.length; slot++) {
+      const peer = this.#peers[slot];
+      if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));
+    }
+  }
+
+  /** Those that were asked for anything of the limit, the most asked first. */
+  explain(limit: number): PeerExplanation[] {
+    const now = this.#clock.now();
+    const peers = this.#peers.flatMap((peer): PeerExplanation[] => {
+      const at = peer?.limits.indexOf(limit) ?? UNKNOWN;
+      if (peer === undefined || at === UNKNOWN || !peer.rows.has(at)) return [];
+      const { member, rows } = peer;
+      const { name, state } = member;
+      return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
+    });
+    return peers.sort((one, other) => other.demand - one.demand);
+  }
+
+  /** What a member is known to have admitted of a limit, units. */
+  admittedBy(member: number, limit: number): number {
+    const peer = this.#peers[member];
+    const at = peer?.limits.indexOf(limit) ?? UNKNOWN;
+    return at === UNKNOWN ? 0 : (peer as Peer).rows.admitted(at);
+  }
+
+  #setCounted(peer: Peer, isCounted: boolean): void {
+    if (peer.isCounted === isCounted) return;
+    const now = this.#clock.now();
+    peer.isCounted = isCounted;
+    this.#members += isCounted ? 1 : -1;
+    for (let number = 0; number < peer.rows.size; number++)
+      if (peer.rows.has(number)) this.#count(peer, number, isCounted ? 1 : -1, now);
+  }
+
+  #takeName(peer: Peer, name: Name): void {
+    const { number } = name;
+    if (number >= peer.limits.length)
+      peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
+    peer.limits[number] = this.#numberOf(name.name);
+    peer.rows.putName(name);
+  }
+
+  #take(peer: Peer, row: Row, now: number): void {
+    const { number } = row;
+    const isFirst = !peer.rows.has(number);
+    if (!isFirst && peer.isCounted) this.#count(peer, number, -1, now, false);
+    peer.rows.put(row);
+    if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
+    const limit = peer.limits[number] as number;
+    if (limit !== UNKNOWN) this.#heardAt[limit] = now;
+  }
+
+  /** Adds a row to the sums, or takes it out. `isPast`: what it admitted until now is not new. */
+  #count({ rows, limits }: Peer, number: number, sign: 1 | -1, now: number, isPast = true): void {
+    const limit = limits[number] as number;
+    if (limit === UNKNOWN) return;
+    const rate = rows.rate(number);
+    const at = rows.at(number);
+    (this.#demand[limit] as number) += sign * rows.demand(number);
+    (this.#admitted[limit] as number) += sign * rows.admitted(number);
+    (this.#rate[limit] as number) += sign * rate;
+    (this.#rateAt[limit] as number) += sign * rate * at;
+    if (isPast) (this.#before[limit] as number) += sign * (rows.admitted(number) + (rate * (now - at)) / 1000);
+  }
+}
