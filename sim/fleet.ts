@@ -170,7 +170,15 @@ function tenantOf(index: number, perSec: number, burst: number): Tenant {
     shadow: false,
     quotas: [],
   };
-  const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };
+  const plan: Plan = {
+    name: 'plan',
+    index: 0,
+    weight: 1,
+    allowance,
+    ladder: [{ kind: 'reject' }],
+    staleMsMax: 0,
+    source: '',
+  };
   return {
     id: `tenant-${index}` as TenantId,
     index: index as TenantIndex,

@@ -68,7 +68,7 @@ export class SimSidecar {
     const now = this.process.now();
     this.#state.claim(tenant, 1, now);
     this.fleet.offer(tenant, limit, cost);
-    const ask = { tenant, route: undefined, now, waitingAll: 0 };
+    const ask = { tenant, route: undefined, now, waitingAll: 0, isAnswered: () => false };
     const decided = decide(this.#state, ask);
     const isAdmitted = policy.isByChance
       ? random.float() < this.#state.here(tenant.index, limit).perSec

@@ -45,6 +45,7 @@ function decisions(stepMs: number): Decisions {
     route: undefined,
     now: performance.now(),
     waitingAll: 0,
+    isAnswered: () => false,
   };
   // As a clock gives them, objects on the heap: beside a text they stay that, and what is measured is not what making them costs.
   const times: (number | string)[] = ['begin'];
@@ -83,6 +84,7 @@ const PLANS: readonly Plan[] = [20, 50, 100, 500].map((perSec, index) => ({
     quotas: [],
   },
   ladder: [{ kind: 'credit' }, { kind: 'reject' }],
+  staleMsMax: 0,
   source: 'plans.yaml',
 }));
 

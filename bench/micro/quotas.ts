@@ -63,6 +63,8 @@ function exchangeOf(index: number, plan: readonly Quota[]): Exchange {
     target: '/',
     path: '/',
     host: 'a',
+    port: 0,
+    isWhole: true,
     headers: new HeaderList([]),
     peer: '127.0.0.1',
     route: undefined,

@@ -14,12 +14,13 @@ export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
 /**
  * What becomes of a request, and what it was over.
  * - `pass`, `notice`: within every limit; `notice` when near, lately over for long, or critical. - `credit`: paid from the bank.
- * - `shape`: after `waitMs`. - `deprioritize`: now, behind others where they wait. - `degrade`: by `rung`. - `refuse`: a retry makes sense after `waitMs`.
+ * - `shape`: after `waitMs`. - `deprioritize`: now, behind others where they wait. - `degrade`: by `rung`. - `stale`: answered from before.
+ * - `refuse`: a retry makes sense after `waitMs`.
  */
 export type Decided =
   | { readonly kind: 'pass' | 'notice'; readonly over: undefined; readonly waitMs: 0; readonly rung: undefined }
   | {
-      readonly kind: 'credit' | 'shape' | 'deprioritize' | 'degrade';
+      readonly kind: 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale';
       readonly over: Over;
       readonly waitMs: number;
       readonly rung: Rung;
@@ -57,6 +58,8 @@ export interface Ask {
   readonly now: number;
   /** Requests of all tenants that wait now. */
   readonly waitingAll: number;
+  /** Whether there is an answer from before for it, at most so long past its freshness, ms. Only asked when it is over a limit. */
+  readonly isAnswered: (staleMsMax: number) => boolean;
 }
 
 interface Waits {
@@ -136,6 +139,9 @@ function walk(state: LimitState, ask: Ask): Decided {
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
       if (wait <= rung.delayMsMax && isRoom) return say('shape', over, wait, rung);
+    } else if (rung.kind === 'stale') {
+      // Nothing is asked of the application: only what is sent counts.
+      if (waits.egress === 0 && ask.isAnswered(rung.staleMsMax)) return say('stale', over, 0, rung);
     } else if (rung.kind === 'deprioritize') {
       if (isWithin(state, state.deprioritized, ask, isOnlyRequests)) return say('deprioritize', over, 0, rung);
     } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return say('degrade', over, 0, rung);
@@ -157,6 +163,7 @@ function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: As
 
 /** Spends what an admitted request takes. */
 export function take(state: LimitState, { tenant, route, now }: Ask, decided: Decided): void {
+  if (decided.kind === 'stale') return;
   const { allowance, index } = tenant;
   const { requests } = allowance;
   const cost = route?.cost ?? 1;

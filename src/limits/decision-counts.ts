@@ -9,6 +9,7 @@ export const DECISIONS = [
   'shape',
   'deprioritize',
   'degrade',
+  'stale',
   'refused_requests',
   'refused_route',
   'refused_egress',

@@ -7,6 +7,7 @@ import { decide, type Over, WAITING_MAX } from './decide.ts';
 import type { FleetExplanation } from './fleet/fleet-rates.ts';
 import { ACTIONS, type Line } from './quotas/account.ts';
 import type { Quotas } from './quotas/quotas.ts';
+import type { StaleAnswers } from './stale/stale-answers.ts';
 import { egressRate, type LimitState } from './state.ts';
 
 export interface QuotaExplanation {
@@ -39,6 +40,8 @@ export interface LimitsExplanation {
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
   readonly quotas: readonly QuotaExplanation[];
+  /** What is kept for the rung `stale`; undefined without one. */
+  readonly stale: { readonly answers: number; readonly bytes: number } | undefined;
   readonly isOverLong: boolean;
   readonly ladder: readonly string[];
   readonly route:
@@ -64,11 +67,12 @@ export interface LimitsExplanation {
 export interface ExplainWorld {
   readonly state: LimitState;
   readonly quotas: Quotas;
+  readonly stale: Pick<StaleAnswers, 'sizeOf'>;
   readonly clock: Clock;
 }
 
 export function explain(
-  { state, quotas, clock }: ExplainWorld,
+  { state, quotas, stale, clock }: ExplainWorld,
   snapshot: Snapshot,
   tenant: Tenant,
   ask: { method: string; path: string },
@@ -77,7 +81,7 @@ export function explain(
   state.claim(tenant, snapshot.generation, now);
   const route = routeOf(snapshot, ask.method, ask.path);
   const { allowance, index, plan } = tenant;
-  const decided = decide(state, { tenant, route, now, waitingAll: 0 });
+  const decided = decide(state, { tenant, route, now, waitingAll: 0, isAnswered: nobodyKnows });
   const account = quotas.accountOf(tenant, now);
   const asked = { tenant, route, method: ask.method, headers: NO_FIELDS };
   const overQuota =
@@ -102,6 +106,7 @@ export function explain(
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
     quotas: account === undefined ? [] : account.lines.map(quotaOf),
+    stale: plan.staleMsMax > 0 ? stale.sizeOf(tenant.id) : undefined,
     isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),
     route: route && {
@@ -123,6 +128,9 @@ export function explain(
           },
   };
 }
+
+/** Whether there is an answer from before: it takes a whole request to tell. What it says is what is next on the ladder. */
+const nobodyKnows = (): boolean => false;
 
 /** What a request brings whose fields nobody knows. */
 const NO_FIELDS: Pick<Headers, 'first'> = { first: () => undefined };
@@ -160,6 +168,7 @@ function because(over: Over | undefined, { allowance }: Tenant, route: Route | u
 
 function rungText(rung: Rung): string {
   if (rung.kind === 'shape') return `shape: ${rung.delayMsMax}ms`;
+  if (rung.kind === 'stale') return `stale: ${rung.staleMsMax}ms`;
   if (rung.kind === 'features') return `features: ${rung.features.join(' ')}`;
   return rung.kind === 'route' ? 'route: degraded' : rung.kind;
 }

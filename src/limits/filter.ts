@@ -1,7 +1,7 @@
 // hot path
 /** How limits stand in the path: decide, take, give back. The only file of the room that knows of requests and headers. */
 import type { Clock, Timers } from '../core/index.ts';
-import type { Exchange, Filter, Grant, Identified, Reply, Verdict } from '../pipeline/index.ts';
+import type { Exchange, Filter, Grant, Identified, KeptAnswer, Reply, Verdict } from '../pipeline/index.ts';
 import type { Allowance, Tenant } from '../tenants/index.ts';
 import {
   type Ask,
@@ -18,6 +18,7 @@ import { joined, policyOf, remainingOf } from './headers.ts';
 import type { Account } from './quotas/account.ts';
 import { quotaPolicies, quotasLeft } from './quotas/quota-headers.ts';
 import { type Quotas, USAGE_HEADER } from './quotas/quotas.ts';
+import type { StaleAnswers } from './stale/stale-answers.ts';
 import type { LimitState } from './state.ts';
 
 const grantOf = (decision: Grant['decision'], useDegradedRoute = false, isShadowed = false): Grant =>
@@ -29,6 +30,7 @@ const GRANTS = {
   shape: grantOf('shape'),
   deprioritize: grantOf('deprioritize'),
   degrade: grantOf('degrade'),
+  stale: grantOf('stale'),
 };
 const DEGRADED_ROUTE = grantOf('degrade', true);
 const REFUSED_BY_QUOTA: Decided = { kind: 'refuse', over: 'requests', waitMs: 0, rung: undefined };
@@ -46,6 +48,7 @@ export interface LimitsWorld {
   readonly state: LimitState;
   readonly counts: DecisionCounts;
   readonly quotas: Quotas;
+  readonly stale: StaleAnswers;
   readonly clock: Clock;
   readonly timers: Timers;
 }
@@ -58,12 +61,20 @@ export function limitsFilter({
   state,
   counts,
   quotas,
+  stale,
   clock,
   timers,
 }: LimitsWorld): Filter<Identified, { grant: Grant }> {
   let waitingAll = 0;
   // One for all requests, filled anew for each: a decision is made at once, and allocates nothing.
   let ask: { -readonly [K in keyof Ask]: Ask[K] } | undefined;
+  let asking: Identified | undefined;
+  let answer: KeptAnswer | undefined;
+
+  const isAnswered = (staleMsMax: number): boolean => {
+    answer = stale.find(asking as Identified, staleMsMax, (ask as Ask).now);
+    return answer !== undefined;
+  };
 
   const wait = async (x: Identified, ms: number): Promise<undefined> => {
     const { tenant, permit } = x;
@@ -100,11 +111,13 @@ export function limitsFilter({
       if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
       if (tenant.allowance.requests !== undefined)
         state.fleet?.offer(tenant, tenant.allowance.requests, x.route?.cost ?? 1);
-      ask ??= { tenant, route: x.route, now, waitingAll };
+      ask ??= { tenant, route: x.route, now, waitingAll, isAnswered };
       ask.tenant = tenant;
       ask.route = x.route;
       ask.now = now;
       ask.waitingAll = waitingAll;
+      asking = x;
+      if (tenant.plan.staleMsMax > 0) stale.begin(x, now);
       const decided = decide(state, ask);
       const account = quotas.accountOf(tenant, now);
       const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
@@ -126,12 +139,14 @@ export function limitsFilter({
       x.permit = state.enter(tenant.index);
       x.grant = decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS[decided.kind];
       const waitMs = Math.max(decided.waitMs, takeQuotas(account, x, now));
-      tellApplication(x, decided);
       counts.add(tenant.plan, (x.grant as Grant).decision);
+      if (decided.kind === 'stale') return answer;
+      tellApplication(x, decided);
       return waitMs > 0 ? wait(x, waitMs) : undefined;
     },
-    onResponse(x, { headers }) {
+    onResponse(x, head) {
       const { tenant } = x;
+      const { headers } = head;
       // A slot that changed hands says nothing of its new owner.
       if (tenant === undefined || !state.isOwner(tenant)) return;
       if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
@@ -142,6 +157,7 @@ export function limitsFilter({
         quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
         headers.remove(USAGE_HEADER);
       }
+      if (tenant.plan.staleMsMax > 0 && isOfApplication(x)) stale.see(x as Identified, head, now, clock.wallMs());
       const rates = policyOf(tenant.allowance, x.route?.rate);
       const policy = account === undefined ? rates : joined(rates, quotaPolicies(account));
       if (policy === '') return;
@@ -151,9 +167,11 @@ export function limitsFilter({
       const left = remainingOf(state, tenant, x.route, now);
       headers.append('RateLimit', account === undefined ? left : joined(left, quotasLeft(account, clock.wallMs())));
     },
-    onDone(x) {
+    onDone(x, outcome) {
       if (x.reservation !== 0) quotas.release(x);
-      if (x.grant === undefined || !state.isAlive(x.tenant.index, x.permit)) return;
+      const isThere = x.grant !== undefined && state.isAlive(x.tenant.index, x.permit);
+      if (x.copy !== undefined) stale.end(x, outcome, isThere);
+      if (!isThere) return;
       const now = clock.now();
       const account = quotas.accountOf(x.tenant, now);
       if (account !== undefined) quotas.done(account, x, now);
@@ -166,10 +184,15 @@ export function limitsFilter({
 /** What thresholds of quotas make of a request that the rates admitted; how long it waits, ms. */
 function grantQuotas(x: Exchange, isDegraded: boolean, waitMs: number): number {
   const { decision } = x.grant as Grant;
-  if (decision === 'degrade') return waitMs;
+  if (decision === 'degrade' || decision === 'stale') return waitMs;
   if (isDegraded) x.grant = x.route?.degradedUpstream === undefined ? GRANTS.degrade : DEGRADED_ROUTE;
   else if (waitMs > 0) x.grant = GRANTS.shape;
   return waitMs;
+}
+
+/** An answer of ours, and one from before, say nothing new of it. */
+function isOfApplication({ grant, headAt }: Exchange): boolean {
+  return grant !== undefined && headAt > 0 && grant.decision !== 'stale';
 }
 
 function isRateLimit(name: string): boolean {

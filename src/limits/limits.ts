@@ -15,6 +15,7 @@ import { QuotaCounts } from './quotas/quota-counts.ts';
 import { Quotas, type Reported } from './quotas/quotas.ts';
 import { usageOfBody } from './quotas/usage-report.ts';
 import { Zones } from './quotas/zones.ts';
+import { StaleAnswers } from './stale/stale-answers.ts';
 import { LimitState } from './state.ts';
 
 export interface LimitsOptions {
@@ -58,8 +59,9 @@ export function createLimits(options: LimitsOptions): Limits {
   const counts = new DecisionCounts(metrics);
   const kept = keepCounts(options);
   const { quotas } = kept;
+  const stale = new StaleAnswers(metrics);
   return {
-    filter: limitsFilter({ state, counts, quotas, clock, timers }),
+    filter: limitsFilter({ state, counts, quotas, stale, clock, timers }),
     open: kept.open,
     close: kept.close,
     report(snapshot, body) {
@@ -84,12 +86,14 @@ export function createLimits(options: LimitsOptions): Limits {
         const before = previous.tenants.get(id);
         const after = next.tenants.get(id);
         if (before === undefined || before === after) continue;
-        if (after === undefined) state.forget(before.index, next.generation);
-        else state.settle(before, after, now);
+        if (after === undefined) {
+          state.forget(before.index, next.generation);
+          stale.forget(id);
+        } else state.settle(before, after, now);
       }
       useRoutes(state, next, previous, now);
     },
-    explain: (snapshot, tenant, ask) => explain({ state, quotas, clock }, snapshot, tenant, ask),
+    explain: (snapshot, tenant, ask) => explain({ state, quotas, stale, clock }, snapshot, tenant, ask),
   };
 }
 

@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave ← limits      endpoint, traceId, sentAt, headAt ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy ← limits      endpoint, traceId, sentAt, headAt ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -20,9 +20,9 @@ export type IdentitySource = 'jwt' | 'apiKey' | 'host' | 'path' | 'header';
  * What limits decided for an admitted request.
  * - `pass`: within the limit. - `notice`: within it, but near. - `credit`: paid from banked burst.
  * - `shape`: delayed until the limit allowed it. - `deprioritize`: over the limit, served behind others when it is tight.
- * - `degrade`: over the limit, to be served cheaper.
+ * - `degrade`: over the limit, to be served cheaper. - `stale`: over the limit, answered with an answer from before.
  */
-export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade';
+export type Decision = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale';
 
 export interface Grant {
   readonly decision: Decision;
@@ -30,6 +30,12 @@ export interface Grant {
   readonly useDegradedRoute: boolean;
   /** The limit would have refused, delayed or degraded, but the allowance is in shadow. */
   readonly isShadowed: boolean;
+}
+
+/** Takes a copy of the content of an answer on its way to the client. */
+export interface Copy {
+  /** The bytes are another's when it returns. */
+  add(bytes: Buffer, from: number, to: number): void;
 }
 
 /** One place requests are sent to. */
@@ -54,6 +60,10 @@ export interface Arrival {
   readonly path: string;
   /** Host of the request (absolute-form wins), lower case, without port and trailing dot. */
   readonly host: string;
+  /** Of the same; 0 without one. */
+  readonly port: number;
+  /** The head is all of the request: no content follows, and it does not become a tunnel. */
+  readonly isWhole: boolean;
   /** The client's fields after the gate; hop-by-hop fields are gone. */
   readonly headers: Headers;
   /** Address of the peer's socket. */
@@ -70,6 +80,8 @@ export class Exchange implements Arrival {
   readonly target: string;
   readonly path: string;
   readonly host: string;
+  readonly port: number;
+  readonly isWhole: boolean;
   readonly headers: Headers;
   readonly peer: string;
   readonly route: Route | undefined;
@@ -88,6 +100,8 @@ export class Exchange implements Arrival {
   place: number;
   /** There while it waits in a line: takes it out. By who holds the line. */
   leave: (() => void) | undefined;
+  /** There while its answer is kept for later: the engine gives it the content. */
+  copy: Copy | undefined;
   /** Its client is gone: it joins no line any more. */
   isAbandoned: boolean;
   endpoint: Endpoint | undefined;
@@ -113,6 +127,8 @@ export class Exchange implements Arrival {
     this.target = arrival.target;
     this.path = arrival.path;
     this.host = arrival.host;
+    this.port = arrival.port;
+    this.isWhole = arrival.isWhole;
     this.headers = arrival.headers;
     this.peer = arrival.peer;
     this.route = arrival.route;
@@ -125,6 +141,7 @@ export class Exchange implements Arrival {
     this.admittedAt = 0;
     this.place = 0;
     this.leave = undefined;
+    this.copy = undefined;
     this.isAbandoned = false;
     this.endpoint = undefined;
     this.traceId = undefined;

@@ -1,9 +1,9 @@
 import type { Headers } from '../wire/index.ts';
 import type { Exchange } from './exchange.ts';
-import type { Reply } from './reply.ts';
+import type { KeptAnswer, Reply } from './reply.ts';
 
-/** `undefined`: go on. A Reply: stop and answer. It is returned, never sent, so no stage can both answer and continue. */
-export type Verdict = Reply | undefined;
+/** `undefined`: go on. A Reply, or an answer from before: stop and answer. It is returned, never sent, so no stage can both answer and continue. */
+export type Verdict = Reply | KeptAnswer | undefined;
 
 /** The head of a response on its way to the client; stages may change its fields. */
 export interface ResponseHead {
@@ -14,11 +14,12 @@ export interface ResponseHead {
 
 /**
  * What became of an exchange.
- * - `forwarded`: the upstream's answer went out whole. - `replied`: a stage or the engine answered.
+ * - `forwarded`: the upstream's answer went out whole. - `replied`: a stage or the engine answered. - `kept`: an answer from before went out.
  * - `aborted`: a side broke off after the head of the response went out, or the client before it.
  */
 export type Outcome =
   | { readonly kind: 'forwarded'; readonly status: number }
+  | { readonly kind: 'kept'; readonly status: number }
   | { readonly kind: 'replied'; readonly by: string; readonly reply: Reply; readonly status: number }
   | { readonly kind: 'aborted'; readonly side: 'client' | 'upstream'; readonly status: number | undefined };
 

@@ -3,6 +3,7 @@ export { chain } from './chain.ts';
 export type {
   Admitted,
   Arrival,
+  Copy,
   Decision,
   Endpoint,
   Grant,
@@ -14,4 +15,4 @@ export type {
 } from './exchange.ts';
 export { Exchange } from './exchange.ts';
 export type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';
-export type { Reply, ReplyCode } from './reply.ts';
+export type { KeptAnswer, Reply, ReplyCode } from './reply.ts';

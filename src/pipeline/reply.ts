@@ -41,6 +41,14 @@ export type ReplyCode =
   | 'draining'
   | 'not-ready';
 
+/** An answer that the application gave before, given again in place of a new one. Only to a request without content. */
+export interface KeptAnswer {
+  readonly status: number;
+  /** Name and value alternating, without framing. The taker's. */
+  readonly fields: string[];
+  readonly content: Buffer;
+}
+
 export interface Reply {
   readonly code: ReplyCode;
   /** One sentence for the caller: what was wrong with this request. Never names another tenant, an address or a secret. */

@@ -77,7 +77,7 @@ export class AccessLog {
     if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
     else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
     // Who has to look at a failure of the upstream, and where.
-    if (outcome.kind !== 'forwarded') {
+    if (outcome.kind === 'replied' || outcome.kind === 'aborted') {
       record.text(UPSTREAM, x.endpoint?.name);
       record.text(UPSTREAM_ADDRESS, x.endpoint?.address);
     }

@@ -25,8 +25,14 @@ export function judge(world: ProxyWorld, req: IncomingMessage, headers: HeaderLi
   );
 }
 
-/** Strips what is about this connection only, and opens the exchange with the snapshot of now. */
-export function arrive(world: ProxyWorld, req: IncomingMessage, passed: Passed, headers: HeaderList): Exchange {
+/** Strips what is about this connection only, and opens the exchange with the snapshot of now. `isWhole`: nothing follows the head. */
+export function arrive(
+  world: ProxyWorld,
+  req: IncomingMessage,
+  passed: Passed,
+  headers: HeaderList,
+  isWhole: boolean,
+): Exchange {
   const { config, clock, random } = world;
   const method = req.method as string;
   const endToEnd = endToEndFields(world, passed, headers);
@@ -43,6 +49,8 @@ export function arrive(world: ProxyWorld, req: IncomingMessage, passed: Passed, 
     target: passed.target,
     path: passed.path,
     host: passed.host,
+    port: passed.port,
+    isWhole,
     headers,
     peer: req.socket.remoteAddress ?? '',
     route: routeOf(snapshot, method, passed.path),

@@ -72,8 +72,8 @@ export class ClientResponse {
     this.#endAfterRequest();
   }
 
-  /** An answer of ours, whole. */
-  answer(status: number, raw: string[], body: string): void {
+  /** An answer that no upstream gives now, whole. */
+  answer(status: number, raw: string[], body: string | Buffer): void {
     this.#res.writeHead(status, raw);
     if (this.#req.method !== 'HEAD') this.#res.write(body);
     this.#endAfterRequest();

@@ -1,5 +1,5 @@
 /** What the engine itself answers when an upstream cannot: one sentence each, nothing of our inside. And how any answer of ours leaves. */
-import type { Exchange, Pipeline, Reply } from '../pipeline/index.ts';
+import type { Exchange, KeptAnswer, Outcome, Pipeline, Reply } from '../pipeline/index.ts';
 import { HeaderList } from '../wire/index.ts';
 import { rescue } from './rescue.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
@@ -36,14 +36,36 @@ export interface Answer {
   readonly status: number;
   /** Name and value alternating. */
   readonly headers: string[];
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
-/** An answer of ours as it leaves: the stages of its exchange, if there is one, have seen it. */
-export function answerOf(reply: Reply, x: Exchange | undefined, pipeline: Pipeline, date: string): Answer {
+/** An answer that no upstream gives now, as it leaves: the stages of its exchange, if there is one, have seen it. */
+export function answerOf(reply: Reply | KeptAnswer, x: Exchange | undefined, pipeline: Pipeline, date: string): Answer {
+  // Only stages have kept ones, and they have an exchange.
+  if (isKept(reply)) return keptAnswer(reply, x as Exchange, pipeline);
   const isGrpc = x?.headers.first('content-type')?.startsWith('application/grpc') ?? false;
   const { status, headers, body } = rescue(reply, isGrpc, { date, requestId: x?.id });
   const list = new HeaderList(headers);
   if (x !== undefined) pipeline.response(x, { status, headers: list });
   return { status, headers: list.raw, body };
+}
+
+function isKept(reply: Reply | KeptAnswer): reply is KeptAnswer {
+  return 'content' in reply;
+}
+
+function keptAnswer({ status, fields, content }: KeptAnswer, x: Exchange, pipeline: Pipeline): Answer {
+  const headers = new HeaderList(fields);
+  headers.remove('x-request-id');
+  headers.append('X-Request-Id', x.id);
+  // A 304 has no content, and the length would be that of the answer it stands for.
+  if (status !== 304) headers.append('Content-Length', String(content.length));
+  if (x.method !== 'HEAD') x.responseBytes = content.length;
+  pipeline.response(x, { status, headers });
+  return { status, headers: headers.raw, body: content };
+}
+
+/** What became of an exchange that was answered so. */
+export function outcomeOf(reply: Reply | KeptAnswer, by: string, status: number): Outcome {
+  return isKept(reply) ? { kind: 'kept', status } : { kind: 'replied', by, reply, status };
 }

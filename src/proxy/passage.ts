@@ -8,13 +8,13 @@
  *     └────────┴──────────┴─ until here a failure is an answer of ours
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Endpoint, Exchange, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import type { Endpoint, Exchange, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
 import { DRAIN_BYTES_MAX, HINTS_MAX } from './bounds.ts';
 import { ClientResponse } from './client-response.ts';
-import { answerOf, bodyTooLarge, defectReply, upstreamReplies, whyNot } from './engine-replies.ts';
+import { answerOf, bodyTooLarge, defectReply, outcomeOf, upstreamReplies, whyNot } from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { mayRetry, needsNewConnection } from './retry.ts';
@@ -69,7 +69,9 @@ export class Passage implements Answering {
     const passed = judge(this.#world, this.#req, headers);
     if (passed.isRefused) return this.#refuse({ code: passed.code, detail: passed.detail });
     this.#passed = passed;
-    this.#exchange = arrive(this.#world, this.#req, passed, headers);
+    const { framing } = passed;
+    const isWhole = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
+    this.#exchange = arrive(this.#world, this.#req, passed, headers, isWhole);
     this.#decide();
   }
 
@@ -199,7 +201,9 @@ export class Passage implements Answering {
 
   onData(chunk: Buffer): void {
     if (this.#isDone || this.#status === 205) return;
-    (this.#exchange as Exchange).responseBytes += chunk.length;
+    const x = this.#exchange as Exchange;
+    x.responseBytes += chunk.length;
+    x.copy?.add(chunk, 0, chunk.length);
     if (!this.#response.write(chunk, this.#resume)) this.#attempt?.pause();
   }
 
@@ -229,7 +233,7 @@ export class Passage implements Answering {
     this.#end({ kind: 'aborted', side: 'upstream', status: this.#status });
   }
 
-  #reply(reply: Reply, by: string): void {
+  #reply(reply: Reply | KeptAnswer, by: string): void {
     if (this.#isDone) return;
     this.#attempt?.abort();
     const x = this.#exchange;
@@ -237,7 +241,7 @@ export class Passage implements Answering {
     if (this.#isConnectionOver()) this.#response.isLast();
     this.#response.answer(status, headers, body);
     if (x === undefined) this.#isDone = true;
-    else this.#end({ kind: 'replied', by, reply, status });
+    else this.#end(outcomeOf(reply, by, status));
   }
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */

@@ -6,7 +6,7 @@ import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/inde
 import { traceIdOfExchange } from './forwarded.ts';
 
 const NOBODY = '-';
-const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'deprioritize', 'degrade', 'refused', 'none'] as const;
+const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'deprioritize', 'degrade', 'stale', 'refused', 'none'] as const;
 const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 /** What is admitted may have any class; what is refused 2xx (gRPC), 4xx or 5xx; of neither is only what was aborted before. */
 const CELLS_MAX = (DECISIONS.length - 2) * CLASSES.length + 3 + 1;
@@ -91,8 +91,12 @@ export class PlanCounts {
     (row.buckets[bucket] as number) += 1;
     row.seconds += seconds;
     const wallMs = this.#clock.wallMs();
-    // An answer of ours has no trace that anybody could look up.
-    if (outcome.kind !== 'replied' && Math.abs(wallMs - (row.exemplars[bucket]?.wallMs ?? 0)) > EXEMPLAR_MS)
+    // What went to no upstream has no trace that anybody could look up.
+    if (
+      outcome.kind !== 'replied' &&
+      outcome.kind !== 'kept' &&
+      Math.abs(wallMs - (row.exemplars[bucket]?.wallMs ?? 0)) > EXEMPLAR_MS
+    )
       row.exemplars[bucket] = exemplarOf(x, seconds, wallMs);
     row.bytesIn += x.requestBytes;
     row.bytesOut += x.responseBytes;

@@ -6,10 +6,10 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Endpoint, Exchange, Outcome, Pipeline, Reply } from '../pipeline/index.ts';
+import type { Endpoint, Exchange, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
 import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
-import { answerOf, defectReply, upstreamReplies } from './engine-replies.ts';
+import { answerOf, defectReply, outcomeOf, upstreamReplies } from './engine-replies.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
@@ -79,14 +79,14 @@ export class Tunnel {
     const passed = judge(this.#world, this.#req, headers);
     if (passed.isRefused) return this.#reply(passed);
     const protocol = headers.first('upgrade') as string;
-    const x = arrive(this.#world, this.#req, passed, headers);
+    const x = arrive(this.#world, this.#req, passed, headers, false);
     // A refusal is relayed without trailers.
     headers.remove('te');
     headers.remove('content-length');
     this.#exchange = x;
     this.#isDeciding = true;
     const verdict = this.#pipeline.request(x);
-    const go = (late: Reply | undefined): void => {
+    const go = (late: Verdict): void => {
       this.#isDeciding = false;
       if (this.#client.destroyed) this.#end({ kind: 'aborted', side: 'client', status: undefined });
       else if (late !== undefined) this.#reply(late);
@@ -216,7 +216,7 @@ export class Tunnel {
     response.on('error', () => this.#client.resetAndDestroy());
   }
 
-  #reply(reply: Reply): void {
+  #reply(reply: Reply | KeptAnswer): void {
     if (this.#isDone) return;
     const x = this.#exchange;
     const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
@@ -224,8 +224,9 @@ export class Tunnel {
     if (x === undefined) {
       this.#isDone = true;
       const { method, url: target } = this.#req;
-      this.#world.onRefused({ code: reply.code, method, target, peer: this.#client.remoteAddress });
-    } else this.#end({ kind: 'replied', by: 'tunnel', reply, status });
+      // What passed no gate reached no stage that could have kept anything.
+      this.#world.onRefused({ code: (reply as Reply).code, method, target, peer: this.#client.remoteAddress });
+    } else this.#end(outcomeOf(reply, 'tunnel', status));
   }
 
   /** The last bytes; then what the client still sends is thrown away, so that its end is seen. */

@@ -39,11 +39,13 @@ export function compilePlan(document: PlanDocument, source: string): PlanRow {
   const { spec } = document;
   const { requests, ...rest } = allow(NO_ALLOWANCE, spec);
   const allowance = { ...rest, requests, quotas: compileQuotas(spec.quotas, requests?.perSec) };
+  const rungs = spec.degrade === undefined ? DEFAULT_LADDER : spec.degrade.map(rungOf);
   return {
     name: document.metadata.name,
     weight: spec.weight ?? 1,
     allowance,
-    ladder: spec.degrade === undefined ? DEFAULT_LADDER : ladder(spec.degrade),
+    ladder: rungs,
+    staleMsMax: Math.max(0, ...rungs.map((rung) => (rung.kind === 'stale' ? rung.staleMsMax : 0))),
     source,
   };
 }
@@ -84,13 +86,11 @@ function byteRate(text: string): ByteRate {
   return { bytesPerSec: parseByteRatePerSec(text) as number, text };
 }
 
-function ladder(rungs: NonNullable<PlanDocument['spec']['degrade']>): Rung[] {
-  return rungs.flatMap((rung): Rung[] => {
-    if (typeof rung === 'string') return [{ kind: rung }];
-    if ('shape' in rung) return [{ kind: 'shape', delayMsMax: parseDurationMs(rung.shape) as number }];
-    if ('features' in rung) return [{ kind: 'features', features: rung.features }];
-    return 'route' in rung ? [{ kind: 'route' }] : [];
-  });
+function rungOf(rung: NonNullable<PlanDocument['spec']['degrade']>[number]): Rung {
+  if (typeof rung === 'string') return { kind: rung };
+  if ('shape' in rung) return { kind: 'shape', delayMsMax: parseDurationMs(rung.shape) as number };
+  if ('stale' in rung) return { kind: 'stale', staleMsMax: parseDurationMs(rung.stale) as number };
+  return 'features' in rung ? { kind: 'features', features: rung.features } : { kind: 'route' };
 }
 
 function overridden(ofPlan: Allowance, overrides: NonNullable<TenantDocument['spec']['overrides']>): Allowance {

@@ -76,6 +76,7 @@ function ofPlan({ weight, allowance, ladder }: Plan): Words {
 
 function rungText(rung: Rung): string {
   if (rung.kind === 'shape') return `shape: ${rung.delayMsMax}ms`;
+  if (rung.kind === 'stale') return `stale: ${rung.staleMsMax}ms`;
   if (rung.kind === 'features') return `features: [${rung.features.join(', ')}]`;
   return rung.kind === 'route' ? 'route: degraded' : rung.kind;
 }

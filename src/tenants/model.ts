@@ -80,11 +80,12 @@ export interface Allowance {
   readonly shadow: boolean;
 }
 
-/** One step of the ladder; a rung that a later version brings (`stale`) is left out with a warning. */
+/** One step of the ladder. */
 export type Rung =
   | { readonly kind: 'credit' }
   | { readonly kind: 'shape'; readonly delayMsMax: number }
   | { readonly kind: 'deprioritize' }
+  | { readonly kind: 'stale'; readonly staleMsMax: number }
   | { readonly kind: 'route' }
   | { readonly kind: 'features'; readonly features: readonly string[] }
   | { readonly kind: 'reject' };
@@ -96,6 +97,8 @@ export interface Plan {
   readonly weight: number;
   readonly allowance: Allowance;
   readonly ladder: readonly Rung[];
+  /** Of its rungs `stale` the longest, ms; 0 without one: then no answer is kept. */
+  readonly staleMsMax: number;
   readonly source: string;
 }
 

@@ -4,7 +4,15 @@
  * It refuses what two servers could read in two ways (RFC 9112 §11.2), even where a parser would accept it: after doubtful
  * framing the next byte of the connection could belong to anyone, so every refusal here ends the connection.
  */
-import { isFieldValue, isTarget, isToken, listMembers, parseAuthority, parseContentLength } from './grammar.ts';
+import {
+  isFieldValue,
+  isTarget,
+  isToken,
+  listMembers,
+  parseAuthority,
+  parseContentLength,
+  portOfAuthority,
+} from './grammar.ts';
 import type { HeaderList } from './header-list.ts';
 import { forbiddenNomination } from './hop-by-hop.ts';
 
@@ -37,6 +45,8 @@ export interface Passed {
   readonly path: string;
   /** Lower case, without port and trailing dot; empty for HTTP/1.0 without Host. */
   readonly host: string;
+  /** Of the authority; 0 without one. */
+  readonly port: number;
   /** The authority as sent, for the Host field of the next hop; undefined when there was none. */
   readonly authority: string | undefined;
   readonly framing: Framing;
@@ -142,6 +152,7 @@ function placeOf(head: RequestHead, framing: Framing): Passed | Refused {
     target: place.target,
     path: query === -1 ? place.target : place.target.slice(0, query),
     host,
+    port: portOfAuthority(place.authority ?? ''),
     authority: place.authority,
     framing,
     // RFC 9110 §10.1.1: an expectation without content, or in HTTP/1.0, is ignored.

@@ -55,6 +55,12 @@ export function parseAuthority(text: string): string | undefined {
   return host.endsWith('.') ? host.slice(0, -1) || undefined : host;
 }
 
+/** Of what `parseAuthority` takes for one; 0 without a port. */
+export function portOfAuthority(text: string): number {
+  const colon = text.lastIndexOf(':');
+  return colon <= text.lastIndexOf(']') ? 0 : Number(text.slice(colon + 1));
+}
+
 function endOfName(text: string): number {
   const colon = text.indexOf(':');
   return colon === -1 ? text.length : colon;

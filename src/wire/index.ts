@@ -1,4 +1,15 @@
 export { ByteHeaders } from './byte-headers.ts';
+export type { Life } from './caching.ts';
+export {
+  ageOf,
+  CacheWish,
+  FIELDS_OF_304,
+  isUnchanged,
+  lifeOf,
+  mayKeepFor,
+  PLACE_FIELDS,
+  variationsOf,
+} from './caching.ts';
 export { CHUNK_ROOM, frameChunk, LAST_CHUNK } from './chunk-writer.ts';
 export type { ChunkEvent } from './chunked-reader.ts';
 export { ChunkedReader } from './chunked-reader.ts';

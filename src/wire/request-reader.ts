@@ -71,6 +71,8 @@ export class RequestReader {
   contentLength = -1;
   /** Where the host ends within the value of the Host field, before a port. Relative like all. */
   hostTo = 0;
+  /** Of the Host field; 0 without one. */
+  port = 0;
   keepAlive = true;
   readonly #headBytesMax: number;
   readonly #targetBytesMax: number;
@@ -162,9 +164,12 @@ export class RequestReader {
     let at = from;
     while (at < to && ((CLASS[bytes[at] as number] as number) & HOST) !== 0) at++;
     this.hostTo = at - fields.base;
+    this.port = 0;
     // A trailing dot is the same host by another name.
     if (at === from || bytes[at - 1] === 46) return false;
-    return at === to || (bytes[at] === COLON && isPort(bytes, at + 1, to));
+    if (at === to) return true;
+    this.port = bytes[at] === COLON ? portOf(bytes, at + 1, to) : -1;
+    return this.port !== -1;
   }
 
   /** RFC 9112 §6.3. A body that GET or HEAD bring along is one that many servers do not expect. */
@@ -213,7 +218,8 @@ export class RequestReader {
   }
 }
 
-function isPort(bytes: Buffer, from: number, to: number): boolean {
+/** -1 for what is none. */
+function portOf(bytes: Buffer, from: number, to: number): number {
   const port = to - from > 5 ? -1 : contentLengthOf(bytes, from, to);
-  return port >= 0 && port <= PORT_MAX;
+  return port <= PORT_MAX ? port : -1;
 }

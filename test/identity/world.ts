@@ -1,13 +1,6 @@
 /** The two stages of identity in a chain of their own, under a clock of the test, with documents from a real directory. */
 import { createIdentity, type Identity } from '../../src/identity/index.ts';
-import {
-  type Arrival,
-  chain,
-  type Exchange,
-  type Pipeline,
-  type Reply,
-  type Verdict,
-} from '../../src/pipeline/index.ts';
+import { type Arrival, chain, type Exchange, type Pipeline, type Reply } from '../../src/pipeline/index.ts';
 import { createMetrics, type Log, type Metrics, silentLog } from '../../src/telemetry/index.ts';
 import { inspectTenancy, type Snapshot } from '../../src/tenants/index.ts';
 import { HeaderList } from '../../src/wire/index.ts';
@@ -75,7 +68,7 @@ export async function identityWorld(
     },
     async ask(headers, facts) {
       const x = exchangeForTest({ snapshot: self.snapshot, headers: new HeaderList([...headers]), ...facts });
-      const reply: Verdict = await pipeline.request(x);
+      const reply = (await pipeline.request(x)) as Reply | undefined;
       return { x, reply };
     },
     async who(headers, facts) {

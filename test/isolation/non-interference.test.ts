@@ -30,7 +30,7 @@ const PLANS =
       bytes_out: { limit: 100_000, mode: 'hard' },
       tokens: { per: 'billing', limit: 40, mode: 'hard' },
     },
-    degrade: ['credit', { shape: '150ms' }, { features: ['no-extras'] }, 'reject'],
+    degrade: ['credit', { shape: '150ms' }, { stale: '60s' }, { features: ['no-extras'] }, 'reject'],
   }) + plan('large', { rate: { requests: { limit: '1000/s', burst: 1000 } }, concurrency: 100 });
 const ROUTES =
   document('Route', 'dear', { match: { path: '/dear' }, cost: 3, rate: { requests: { limit: '2/s', burst: 2 } } }) +
@@ -188,7 +188,7 @@ t.test('nothing that one tenant does, or becomes, changes what another is told',
   );
   // A story in which nothing happens would prove nothing.
   for (const what of [
-    ...['pass', 'notice', 'credit', 'shape', 'degrade', 'quota-exceeded', 'concurrency-exceeded'],
+    ...['pass', 'notice', 'credit', 'shape', 'stale', 'degrade', 'quota-exceeded', 'concurrency-exceeded'],
     ...['credential-missing', 'credential-invalid', 'credential-expired', 'tenant-mismatch', 'anonymous-rate'],
   ])
     t.ok((seen.get(what) ?? 0) > 0, `${what}: ${seen.get(what) ?? 0}`);

@@ -5,7 +5,7 @@
 import { systemRandom } from '../../src/core/index.ts';
 import { createIdentity } from '../../src/identity/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
-import { chain, type Exchange, type Outcome, type Pipeline, type Reply } from '../../src/pipeline/index.ts';
+import { chain, type Exchange, type Outcome, type Pipeline, type Reply, type Verdict } from '../../src/pipeline/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { emptySnapshot, inspectTenancy, routeOf, type Snapshot } from '../../src/tenants/index.ts';
 import { HeaderList } from '../../src/wire/index.ts';
@@ -105,16 +105,25 @@ export class IsolationWorld {
     for (const finish of this.#open) finish();
   }
 
-  #answer(x: Exchange, reply: Reply | undefined, { bytes, isHeld }: Asking, tell: (line: string) => void): void {
+  #answer(x: Exchange, verdict: Verdict, { bytes, isHeld }: Asking, tell: (line: string) => void): void {
+    const kept = verdict !== undefined && 'content' in verdict ? verdict : undefined;
+    const reply = kept === undefined ? (verdict as Reply | undefined) : undefined;
     const head = {
-      status: reply === undefined ? 200 : 400,
-      headers: new HeaderList(['X-Tenant-Secret', 'inside', 'X-Reeve-Usage', 'tokens=1']),
+      status: verdict === undefined ? 200 : (kept?.status ?? 400),
+      headers: new HeaderList(
+        kept?.fields ?? ['X-Tenant-Secret', 'inside', 'X-Reeve-Usage', 'tokens=1', 'Cache-Control', 'public'],
+      ),
     };
+    if (verdict === undefined) x.headAt = this.clock.now();
     this.#pipeline.response(x, head);
+    // What an application of many tenants says is of one of them.
+    const content = kept?.content ?? Buffer.from(`of ${x.tenant?.id} to ${x.host}`);
+    x.copy?.add(content, 0, content.length);
     tell(
       JSON.stringify({
         at: this.clock.now(),
         reply,
+        kept: kept && [kept.status, kept.content.toString()],
         tenant: x.tenant?.id,
         plan: x.tenant?.plan.name,
         source: x.source,
@@ -123,10 +132,11 @@ export class IsolationWorld {
         toClient: head.headers.raw,
       }),
     );
+    const { status } = head;
     const outcome: Outcome =
       reply === undefined
-        ? { kind: 'forwarded', status: 200 }
-        : { kind: 'replied', by: 'chain', reply, status: head.status };
+        ? { kind: kept === undefined ? 'forwarded' : 'kept', status }
+        : { kind: 'replied', by: 'chain', reply, status };
     const finish = (): void => {
       x.responseBytes = bytes;
       this.#pipeline.done(x, outcome);

@@ -69,7 +69,7 @@ class World {
     x.endpoint = { name: 'application', address: 'http://127.0.0.1:1' };
     const routed = x as Routed;
     let state: ReturnType<Held['state']> = 'waiting';
-    const told = (verdict: Verdict): void => void (state = verdict === undefined ? 'in' : verdict.code);
+    const told = (verdict: Verdict): void => void (state = verdict === undefined ? 'in' : (verdict as Reply).code);
     const verdict = filter.onRequest?.(routed);
     if (verdict instanceof Promise) void verdict.then(told);
     else told(verdict);

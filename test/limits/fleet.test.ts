@@ -16,7 +16,15 @@ const LIMIT: RequestRate = { perSec: 100, burst: 10, credits: undefined, text: '
 
 function tenantOf(index: number, requests: RequestRate | undefined = LIMIT, name = `tenant-${index}`): Tenant {
   const allowance = { requests, egress: undefined, concurrency: undefined, shadow: false, quotas: [] };
-  const plan = { name: 'p', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' as const }], source: '' };
+  const plan = {
+    name: 'p',
+    index: 0,
+    weight: 1,
+    allowance,
+    ladder: [{ kind: 'reject' as const }],
+    staleMsMax: 0,
+    source: '',
+  };
   return {
     ...{ id: name as Tenant['id'], index: index as TenantIndex, state: 'active', plan, allowance, timezone: 'UTC' },
     ...{ labels: {}, billingDay: 1, claims: [], hosts: [], apiKeys: [], source: '' },
@@ -53,7 +61,7 @@ class Fleets {
     const now = this.now as MonotonicMs;
     state.claim(tenant, 1, now);
     state.fleet?.offer(tenant, tenant.allowance.requests as RequestRate, cost);
-    const ask = { tenant, route: undefined, now, waitingAll: 0 };
+    const ask = { tenant, route: undefined, now, waitingAll: 0, isAnswered: () => false };
     const decided = decide(state, ask);
     if (decided.kind === 'refuse') return false;
     take(state, ask, decided);

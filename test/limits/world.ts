@@ -66,7 +66,7 @@ export async function world(
         route: routeOf(self.snapshot, method, path),
       });
       x.tenant = self.tenant(name);
-      const verdict = limits.filter.onRequest?.(x as Identified);
+      const verdict = limits.filter.onRequest?.(x as Identified) as Asked['verdict'];
       return {
         x: x as Identified,
         verdict,

@@ -61,7 +61,11 @@ t.test(
         const expected = [...forth, ...back.map((at) => `response ${at}`), ...back.map((at) => `done ${at}`)];
         const code = stop === -1 ? undefined : stages[stop]?.does === 'reply' ? 'tenant-unknown' : 'stage-failed';
         const isLate = met.some(({ does, isLate }) => isLate && does !== 'nothing');
-        return calls.join() === expected.join() && verdict?.code === code && pending instanceof Promise === isLate;
+        return (
+          calls.join() === expected.join() &&
+          (verdict as Reply | undefined)?.code === code &&
+          pending instanceof Promise === isLate
+        );
       }),
       { seed: SEED, numRuns: 500 },
     );

@@ -13,6 +13,8 @@ export function exchangeForTest(facts: Partial<Arrival> = {}): Exchange {
     target: '/',
     path: '/',
     host: 'app.example',
+    port: 0,
+    isWhole: true,
     headers: new HeaderList([]),
     peer: '127.0.0.1',
     route: undefined,

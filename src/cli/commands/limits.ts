@@ -39,6 +39,7 @@ function asText(explanation: Explanation): string {
     ],
     ...limits.quotas.map((quota): [string, string] => ['quota', quotaText(quota)]),
     ...admissionRows(explanation),
+    ...staleRows(limits),
     ['ladder', `${limits.ladder.join(' → ')}${limits.isOverLong ? ' (over its limit for a while)' : ''}`],
   ];
   const text = rows.map(([name, value]) => `${name.padEnd(12)} ${value}\n`).join('');
@@ -151,6 +152,10 @@ function admissionRows({ admission }: Explanation): [string, string][] {
   const usual = usualMs > 0 ? `, answers usually in ${usualMs} ms` : '';
   const line = `${waiting} waiting${waiting > 0 ? ` (${waitingOfTenant} of the tenant's)` : ''}`;
   return [['admission', `${upstream}: ${unanswered} of ${limit} unanswered, ${line}${usual}`]];
+}
+
+function staleRows({ stale }: Explanation['limits']): [string, string][] {
+  return stale === undefined ? [] : [['stale', `${stale.answers} answers kept, ${stale.bytes} bytes`]];
 }
 
 function outcomeText({ wouldGet, upstream, admission }: Explanation): string {

@@ -7,13 +7,13 @@
  *     │        │        │         │           └─ from here on a failure cuts the response short: never a clean end
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
-import type { Endpoint, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
+import type { Endpoint, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
 import { Exchange } from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
 import { ByteHeaders, type FieldTable, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
 import { DRAIN_BYTES_MAX, HINTS_MAX } from '../bounds.ts';
-import { answerOf, bodyTooLarge, defectReply, upstreamReplies, whyNot } from '../engine-replies.ts';
+import { answerOf, bodyTooLarge, defectReply, outcomeOf, upstreamReplies, whyNot } from '../engine-replies.ts';
 import { requestId } from '../forwarded.ts';
 import { mayRetry, needsNewConnection } from '../retry.ts';
 import type { Waiting } from '../turns.ts';
@@ -74,6 +74,8 @@ export class FastPassage implements Answering, Waiting {
       target,
       path,
       host: reader.host(),
+      port: reader.port,
+      isWhole: this.#contentLength === 0,
       headers: this.#headers,
       peer: client.peer.address,
       route: routeOf(snapshot, reader.method, path),
@@ -203,6 +205,7 @@ export class FastPassage implements Answering, Waiting {
   onContent(bytes: Buffer, from: number, to: number): void {
     if (this.#status === 205) return;
     this.#exchange.responseBytes += to - from;
+    this.#exchange.copy?.add(bytes, from, to);
     this.#world.outbox.addContent(bytes, from, to, this.#isChunked);
   }
 
@@ -269,7 +272,7 @@ export class FastPassage implements Answering, Waiting {
     this.#end({ kind: 'aborted', side: 'upstream', status: this.#status });
   }
 
-  #reply(reply: Reply, by: string): void {
+  #reply(reply: Reply | KeptAnswer, by: string): void {
     if (this.#isDone) return;
     this.#abort();
     const x = this.#exchange;
@@ -278,7 +281,7 @@ export class FastPassage implements Answering, Waiting {
     const { isLast } = this.#client;
     const isForHead = x.method === 'HEAD';
     this.#client.write(messageOf(status, headers, body, { isLast, isForHead }));
-    this.#end({ kind: 'replied', by, reply, status });
+    this.#end(outcomeOf(reply, by, status));
   }
 
   #abort(): void {

@@ -20,13 +20,13 @@ export function writeHeadDown(reader: ResponseReader, isLast: boolean, appended:
 export function messageOf(
   status: number,
   fields: readonly string[],
-  body: string,
+  body: string | Buffer,
   o: { isLast: boolean; isForHead: boolean },
 ): Buffer {
   const close = o.isLast ? 'Connection: close\r\n' : '';
   const text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${linesOf(fields)}${close}\r\n`;
   const head = Buffer.from(text, 'latin1');
-  return o.isForHead ? head : Buffer.concat([head, Buffer.from(body)]);
+  return o.isForHead ? head : Buffer.concat([head, typeof body === 'string' ? Buffer.from(body) : body]);
 }
 
 /** As node:http's writeEarlyHints wants links. */

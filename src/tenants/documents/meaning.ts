@@ -23,6 +23,7 @@ import {
   type Range,
   REMOVAL,
   SKEW,
+  STALE,
   TIMEOUT,
 } from './ranges.ts';
 
@@ -49,22 +50,17 @@ function inRange(path: Path, text: string | undefined, range: Range): Objection[
 }
 
 function toPlan({ spec }: PlanDocument): Objection[] {
-  const later = (path: Path): Objection => ({
-    severity: 'warning',
-    path: ['spec', ...path],
-    isKey: false,
-    message: 'takes effect in a later version',
-    remedy: undefined,
-  });
-  const rungs = [...(spec.degrade ?? []).entries()].filter(([, rung]) => typeof rung === 'object' && 'stale' in rung);
   return [
     ...toQuotas(['spec', 'quotas'], spec.quotas, spec.rate?.requests !== undefined),
-    ...rungs.map(([at]) => later(['degrade', at])),
-    ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) =>
-      typeof rung === 'object' && 'shape' in rung ? inRange(['spec', 'degrade', at, 'shape'], rung.shape, DELAY) : [],
-    ),
+    ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) => toRung(['spec', 'degrade', at], rung)),
     ...toRates(['spec'], spec.rate),
   ];
+}
+
+function toRung(path: Path, rung: NonNullable<PlanDocument['spec']['degrade']>[number]): Objection[] {
+  if (typeof rung === 'string') return [];
+  if ('shape' in rung) return inRange([...path, 'shape'], rung.shape, DELAY);
+  return 'stale' in rung ? inRange([...path, 'stale'], rung.stale, STALE) : [];
 }
 
 function toRates(path: Path, rates: Rates | undefined): Objection[] {

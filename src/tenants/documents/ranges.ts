@@ -30,6 +30,8 @@ export const PERCENT: Range = range('a percentage', parsePercent, '0%', '100%');
 export const BANK: Range = range('a duration', parseDurationMs, '0ms', '30d');
 /** Requests that wait hold their connections; longer than clients wait helps nobody. */
 export const DELAY: Range = range('a duration', parseDurationMs, '1ms', '10s');
+/** An answer from yesterday is none. */
+export const STALE: Range = range('a duration', parseDurationMs, '1s', '1d');
 /** Far below 2^31 - 1 ms: a timer that is asked for more fires after 1 ms. */
 export const TIMEOUT: Range = range('a duration', parseDurationMs, '1ms', '1h');
 export const DRAIN: Range = range('a duration', parseDurationMs, '0ms', '1h');

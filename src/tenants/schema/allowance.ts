@@ -47,8 +47,8 @@ export const rung = Type.Union(
     Type.Literal('reject'),
     strict({ shape: duration('Longest delay, 1ms to 10s.') }, 'Delay the request until the limit allows it.'),
     strict(
-      { stale: duration('Oldest answer.') },
-      'Answer from a stale copy. Accepted; takes effect in a later version.',
+      { stale: duration('How long past its freshness, 1s to 1d; an answer that tells none is never fresh.') },
+      'Answer GET and HEAD with an answer from before, where HTTP lets it be kept and shared (RFC 9111).',
     ),
     strict({ route: Type.Literal('degraded') }, "Send it to the route's degraded upstream."),
     strict(

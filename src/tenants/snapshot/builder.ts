@@ -114,9 +114,10 @@ class Draft {
   }
 
   #applyPlans({ put, drop }: PartOf<'Plan'>): void {
-    for (const { name, weight, allowance, ladder, source } of put) {
+    for (const row of put) {
+      const { name } = row;
       const index = this.#plans.get(name)?.index ?? this.#slots.plans.take();
-      this.#plans.set(name, { name, index, weight, allowance, ladder, source });
+      this.#plans.set(name, { ...row, index });
     }
     for (const name of drop) this.#leave('plans', this.#plans, name);
   }
