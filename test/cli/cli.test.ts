@@ -57,7 +57,7 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
     stdout: /12 tenants/,
   });
   const other = makeTenancy({
-    'plans.yaml': plan('free', { degrade: [{ stale: '60s' }, 'credit', 'reject'] }),
+    'plans.yaml': plan('free', { degrade: ['reject', 'credit'] }),
     'tenants.yaml': tenant('acme', { plan: 'none' }),
   });
   t.teardown(() => other.cleanUp());

@@ -5,7 +5,14 @@
 import { systemRandom } from '../../src/core/index.ts';
 import { createIdentity } from '../../src/identity/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
-import { chain, type Exchange, type Outcome, type Pipeline, type Reply, type Verdict } from '../../src/pipeline/index.ts';
+import {
+  chain,
+  type Exchange,
+  type Outcome,
+  type Pipeline,
+  type Reply,
+  type Verdict,
+} from '../../src/pipeline/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { emptySnapshot, inspectTenancy, routeOf, type Snapshot } from '../../src/tenants/index.ts';
 import { HeaderList } from '../../src/wire/index.ts';

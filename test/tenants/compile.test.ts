@@ -59,10 +59,13 @@ t.test('a plan is compiled: units, burst of one second, ladder', async (t) => {
     { kind: 'credit' },
     { kind: 'shape', delayMsMax: 250 },
     { kind: 'deprioritize' },
+    { kind: 'stale', staleMsMax: 60_000 },
     { kind: 'route' },
     { kind: 'features', features: ['no-recommendations'] },
     { kind: 'reject' },
   ]);
+  t.equal(planOf({ degrade }).staleMsMax, 60_000);
+  t.equal(planOf({}).staleMsMax, 0);
 });
 
 t.test(

@@ -125,10 +125,10 @@ t.test('what a value without its unit most likely meant', async (t) => {
   t.match(ask({ degrade: 'credit' }), /expected an array/);
 });
 
-t.test('meaning is checked too, and later features are named', async (t) => {
+t.test('meaning is checked too, and what is never reached is named', async (t) => {
   const found = await inspect({
     'x.yaml':
-      plan('q', { degrade: ['deprioritize', { stale: '60s' }, 'reject'] }) +
+      plan('q', { degrade: ['deprioritize', 'reject', { stale: '60s' }, { stale: '2d' }] }) +
       plan('z', { rate: { requests: { limit: '0/s' } } }) +
       plan('b', { rate: { requests: { limit: '1/s', burst: 0.5 } } }) +
       tenant('m', { timezone: 'Mars/Olympus' }) +
@@ -146,7 +146,8 @@ t.test('meaning is checked too, and later features are named', async (t) => {
   });
   const text = found.join('\n');
   for (const pattern of [
-    /spec\.degrade\[1\]: takes effect/,
+    /spec\.degrade\[2\]: is never reached/,
+    /spec\.degrade\[3\]\.stale: expected a duration from 1s to 1d, got 2d/,
     /a rate of zero admits nobody/,
     /a burst under 1/,
     /Mars\/Olympus/,

@@ -23,7 +23,7 @@ function folder(t: Ending): string {
 t.test('the last good copy: whole, and of this schema only', async (t) => {
   const dir = folder(t);
   const documents = Array.from({ length: 1250 }, (_, i) => {
-    const text = plan(`p${i}`, i === 0 ? { degrade: [{ stale: '60s' }] } : {}).replace('---\n', '');
+    const text = plan(`p${i}`, i === 0 ? { degrade: ['reject', 'credit'] } : {}).replace('---\n', '');
     return { text, offset: 0, parsed: parseOne(text, ['Plan']) };
   });
   const files: LoadedFile[] = [
@@ -46,7 +46,7 @@ t.test('the last good copy: whole, and of this schema only', async (t) => {
   const read = await readLastGood(dir);
   if (read === undefined || 'untrusted' in read) throw new Error('expected a last good copy');
   t.same([read.remembered.size, read.objects.length], [1249, 1251], 'what is in force by another text has no hash');
-  t.match([...read.remembered.values()][0], { warnings: [{ message: 'takes effect in a later version' }] });
+  t.match([...read.remembered.values()][0], { warnings: [{ message: 'is never reached: it stands behind reject' }] });
   await writeLastGood(dir, [], new Map());
   t.match(await readLastGood(dir), { objects: [] });
   const other = '{"format":3,"schema":"another"}\n';
@@ -79,7 +79,7 @@ t.test('metrics say generation, results, findings and tenants by state', async (
     /^reeve_config_findings\{severity="error"\} 0$/m,
   ])
     t.match(good, line);
-  dir.write('plans.yaml', plan('free', { degrade: [{ stale: '60s' }] }) + plan('bad', { concurrency: 0 }));
+  dir.write('plans.yaml', plan('free', { degrade: ['reject', 'credit'] }) + plan('bad', { concurrency: 0 }));
   await tenancy.refresh();
   const broken = await scrape();
   t.match(broken, /^reeve_config_last_reload_successful 0$/m);

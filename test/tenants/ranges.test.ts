@@ -69,7 +69,7 @@ t.test('the ends of each range are in it', (t) => {
     ['Plan', requests('1_000_000_000/s')],
     ['Plan', credits('100%', '30d')],
     ['Plan', credits('0%', '0ms')],
-    ['Plan', { degrade: [{ shape: '10s' }, { shape: '1ms' }, { stale: '60s' }, { features: ['a'] }] }],
+    ['Plan', { degrade: [{ shape: '10s' }, { shape: '1ms' }, { stale: '1s' }, { stale: '1d' }, { features: ['a'] }] }],
     ['Tenant', hosts(`${'a'.repeat(63)}.B-2.c`)],
     ['Tenant', hosts('localhost')],
     ['IdentityProvider', provider('10min')],

@@ -19,27 +19,44 @@ const life = (headers: HeaderList, o: { status?: number; isPersonal?: boolean } 
   lifeOf(o.status ?? 200, headers, o.isPersonal ?? false);
 const UNBOUNDED = Number.POSITIVE_INFINITY;
 
-t.test('directives are read in any case, quoted or not, over several fields, and the first of a name counts', async (t) => {
-  const says = new Directives(
-    head('Cache-Control', 'No-Cache="X-A, no-store", , MAX-AGE="60"', 'cache-control', 'max-age=9,s-maxage=abc, a="q\\"r,', 'X', 'y'),
-  );
-  t.ok(says.has('no-cache'));
-  t.notOk(says.has('no-store'), 'a comma in quotes ends nothing');
-  t.equal(says.seconds('max-age'), 60);
-  t.equal(says.seconds('s-maxage'), 0, 'no number is the cautious one');
-  t.ok(says.has('a'), 'quotes that nobody closes');
-  t.equal(new Directives(control('max-age=99999999999999999999')).seconds('max-age'), 2 ** 31);
-  t.equal(says.seconds('min-fresh'), undefined);
-  t.notOk(says.isBare('max-age'));
-  t.ok(new Directives(control('max-stale')).isBare('max-stale'));
-  t.ok(new Directives(head()).isEmpty);
-});
+t.test(
+  'directives are read in any case, quoted or not, over several fields, and the first of a name counts',
+  async (t) => {
+    const says = new Directives(
+      head(
+        'Cache-Control',
+        'No-Cache="X-A, no-store", , MAX-AGE="60"',
+        'cache-control',
+        'max-age=9,s-maxage=abc, a="q\\"r,',
+        'X',
+        'y',
+      ),
+    );
+    t.ok(says.has('no-cache'));
+    t.notOk(says.has('no-store'), 'a comma in quotes ends nothing');
+    t.equal(says.seconds('max-age'), 60);
+    t.equal(says.seconds('s-maxage'), 0, 'no number is the cautious one');
+    t.ok(says.has('a'), 'quotes that nobody closes');
+    t.equal(new Directives(control('max-age=99999999999999999999')).seconds('max-age'), 2 ** 31);
+    t.equal(says.seconds('min-fresh'), undefined);
+    t.notOk(says.isBare('max-age'));
+    t.ok(new Directives(control('max-stale')).isBare('max-stale'));
+    t.ok(new Directives(head()).isEmpty);
+  },
+);
 
 t.test('what must not be kept is not, however it is written', async (t) => {
   const never = [
-    ...['no-store', 'private', 'no-cache', 'No-Store', 'PRIVATE', 'public, private', 'private="x-user"', 'no-cache="a,b"'].map((text) =>
-      control(`max-age=60, ${text}`),
-    ),
+    ...[
+      'no-store',
+      'private',
+      'no-cache',
+      'No-Store',
+      'PRIVATE',
+      'public, private',
+      'private="x-user"',
+      'no-cache="a,b"',
+    ].map((text) => control(`max-age=60, ${text}`)),
     control('public, max-age=60', 'Set-Cookie', 'a=b'),
     control('public, max-age=60', 'Content-Range', 'bytes 0-1/2'),
     head('Pragma', 'no-cache'),
@@ -141,7 +158,17 @@ t.test('what an answer varies with', async (t) => {
   t.same(variationsOf(head()), []);
   t.same(variationsOf(head('Vary', 'Accept-Language, accept', 'vary', 'ACCEPT')), ['accept', 'accept-language']);
   t.same(variationsOf(head('Vary', 'Host, X-Forwarded-Proto, X-Tenant-Id')), [], 'part of the place anyhow');
-  for (const text of ['*', 'accept, *', 'Authorization', 'Cookie', 'x-api-key', 'X-Forwarded-For', 'traceparent', 'no token', 'X-Tenant-Degrade'])
+  for (const text of [
+    '*',
+    'accept, *',
+    'Authorization',
+    'Cookie',
+    'x-api-key',
+    'X-Forwarded-For',
+    'traceparent',
+    'no token',
+    'X-Tenant-Degrade',
+  ])
     t.equal(variationsOf(head('Vary', text)), undefined, text);
 });
 
@@ -164,20 +191,41 @@ t.test('a client that has it already need not be sent it', async (t) => {
 });
 
 t.test('no text makes a forbidden answer one that may be kept', async (t) => {
-  const word = fc.constantFrom('public', 'max-age=60', 's-maxage="9"', 'immutable', 'x="a, b"', 'stale-if-error=5', '', 'y=1');
+  const word: fc.Arbitrary<string> = fc.constantFrom(
+    'public',
+    'max-age=60',
+    's-maxage="9"',
+    'immutable',
+    'x="a, b"',
+    'stale-if-error=5',
+    '',
+    'y=1',
+  );
   const forbidden = fc.constantFrom('no-store', 'private', 'no-cache', 'private="a"', 'no-cache="a, b"');
   const spelled = forbidden.chain((text) =>
-    fc.array(fc.boolean(), { minLength: text.length, maxLength: text.length }).map((ups) =>
-      [...text].map((letter, at) => (ups[at] ? letter.toUpperCase() : letter)).join(''),
-    ),
+    fc
+      .array(fc.boolean(), { minLength: text.length, maxLength: text.length })
+      .map((ups) => [...text].map((letter, at) => (ups[at] ? letter.toUpperCase() : letter)).join('')),
   );
   const blank = fc.constantFrom('', ' ', '\t', ' \t ');
   fc.assert(
-    fc.property(fc.array(word, { maxLength: 5 }), spelled, fc.nat(5), blank, fc.nat(6), (words, no, at, space, split) => {
-      const all = words.toSpliced(at, 0, no).map((each) => `${space}${each}${space}`);
-      const headers = head('Cache-Control', all.slice(0, split).join(','), 'CACHE-CONTROL', all.slice(split).join(','));
-      return lifeOf(200, headers, false) === undefined;
-    }),
+    fc.property(
+      fc.array(word, { maxLength: 5 }),
+      spelled,
+      fc.nat(5),
+      blank,
+      fc.nat(6),
+      (words, no, at, space, split) => {
+        const all = words.toSpliced(at, 0, no).map((each) => `${space}${each}${space}`);
+        const headers = head(
+          'Cache-Control',
+          all.slice(0, split).join(','),
+          'CACHE-CONTROL',
+          all.slice(split).join(','),
+        );
+        return lifeOf(200, headers, false) === undefined;
+      },
+    ),
     { seed: 42, numRuns: 2000 },
   );
   t.pass('seed 42');

@@ -52,12 +52,27 @@ function inRange(path: Path, text: string | undefined, range: Range): Objection[
 function toPlan({ spec }: PlanDocument): Objection[] {
   return [
     ...toQuotas(['spec', 'quotas'], spec.quotas, spec.rate?.requests !== undefined),
-    ...[...(spec.degrade ?? []).entries()].flatMap(([at, rung]) => toRung(['spec', 'degrade', at], rung)),
+    ...toLadder(['spec', 'degrade'], spec.degrade ?? []),
     ...toRates(['spec'], spec.rate),
   ];
 }
 
-function toRung(path: Path, rung: NonNullable<PlanDocument['spec']['degrade']>[number]): Objection[] {
+type Ladder = NonNullable<PlanDocument['spec']['degrade']>;
+
+function toLadder(path: Path, ladder: Ladder): Objection[] {
+  const end = ladder.indexOf('reject');
+  return ladder.flatMap((rung, at) => [
+    ...toRung([...path, at], rung),
+    ...(end !== -1 && at > end ? [unreached([...path, at])] : []),
+  ]);
+}
+
+function unreached(path: Path): Objection {
+  const message = 'is never reached: it stands behind reject';
+  return { severity: 'warning', path, isKey: false, message, remedy: 'put reject last' };
+}
+
+function toRung(path: Path, rung: Ladder[number]): Objection[] {
   if (typeof rung === 'string') return [];
   if ('shape' in rung) return inRange([...path, 'shape'], rung.shape, DELAY);
   return 'stale' in rung ? inRange([...path, 'stale'], rung.stale, STALE) : [];

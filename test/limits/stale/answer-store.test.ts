@@ -19,7 +19,8 @@ const answer = (o: Partial<Answer> & { size?: number } = {}): Answer => ({
   ...o,
 });
 const any = (): boolean => true;
-const has = (store: AnswerStore, tenant: string, place: string): boolean => store.find(tenant, place, any) !== undefined;
+const has = (store: AnswerStore, tenant: string, place: string): boolean =>
+  store.find(tenant, place, any) !== undefined;
 
 t.test('what an answer takes is counted whole', async (t) => {
   const one = answer({ size: 0 });
@@ -33,16 +34,29 @@ t.test('each finds its own, and what was chosen for it', async (t) => {
   t.ok(store.keep('acme', '/', a));
   t.ok(store.keep('acme', '/', b));
   t.ok(store.keep('globex', '/', c));
-  t.equal(store.find('acme', '/', ({ chosenBy }) => chosenBy === ''), a);
-  t.equal(store.find('acme', '/', ({ chosenBy }) => chosenBy === 'de'), b);
+  t.equal(
+    store.find('acme', '/', ({ chosenBy }) => chosenBy === ''),
+    a,
+  );
+  t.equal(
+    store.find('acme', '/', ({ chosenBy }) => chosenBy === 'de'),
+    b,
+  );
   t.equal(store.find('globex', '/', any), c);
-  t.equal(store.find('globex', '/', ({ chosenBy }) => chosenBy === 'de'), undefined);
+  t.equal(
+    store.find('globex', '/', ({ chosenBy }) => chosenBy === 'de'),
+    undefined,
+  );
   t.equal(store.find('acme', '/x', any), undefined);
   t.equal(store.find('nobody', '/', any), undefined);
   t.same([store.answers, store.sizeOf('acme').answers, store.sizeOf('nobody')], [3, 2, { answers: 0, bytes: 0 }]);
   const newer = answer();
   store.keep('acme', '/', newer);
-  t.equal(store.find('acme', '/', ({ chosenBy }) => chosenBy === ''), newer, 'in place of the one before');
+  t.equal(
+    store.find('acme', '/', ({ chosenBy }) => chosenBy === ''),
+    newer,
+    'in place of the one before',
+  );
   t.equal(store.answers, 3);
 });
 
@@ -113,21 +127,30 @@ t.test('when many have a little and all is full, a newcomer may go without', asy
   t.ok(kept > 0);
 });
 
-t.test('the look for room ends: among many with less than their part it is given up, and goes on at the next', async (t) => {
-  const triesAmong = (small: number): number => {
-    const store = new AnswerStore(small * 2 * KIB + 100 * KIB);
-    for (let i = 0; i < small; i++) store.keep(`t${i}`, '/', answer({ size: 0 }));
-    // One has all that they leave.
-    for (let i = 0; store.sizeOf('hog').answers === i; i++) store.keep('hog', `/${i}`, answer({ size: 3 * KIB }));
-    let tries = 1;
-    while (!store.keep('new', '/', answer({ size: 3 * KIB - 2000 })) && tries < 10) tries++;
-    for (let i = 0; i < small; i++) if (!has(store, `t${i}`, '/')) return 0;
-    return tries;
-  };
-  const tries = Array.from({ length: 20 }, (_, i) => triesAmong(150 + i));
-  t.ok(tries.every((each) => each > 0 && each < 10), tries.join());
-  t.ok(tries.some((each) => each > 1), tries.join());
-});
+t.test(
+  'the look for room ends: among many with less than their part it is given up, and goes on at the next',
+  async (t) => {
+    const triesAmong = (small: number): number => {
+      const store = new AnswerStore(small * 2 * KIB + 100 * KIB);
+      for (let i = 0; i < small; i++) store.keep(`t${i}`, '/', answer({ size: 0 }));
+      // One has all that they leave.
+      for (let i = 0; store.sizeOf('hog').answers === i; i++) store.keep('hog', `/${i}`, answer({ size: 3 * KIB }));
+      let tries = 1;
+      while (!store.keep('new', '/', answer({ size: 3 * KIB - 2000 })) && tries < 10) tries++;
+      for (let i = 0; i < small; i++) if (!has(store, `t${i}`, '/')) return 0;
+      return tries;
+    };
+    const tries = Array.from({ length: 20 }, (_, i) => triesAmong(150 + i));
+    t.ok(
+      tries.every((each) => each > 0 && each < 10),
+      tries.join(),
+    );
+    t.ok(
+      tries.some((each) => each > 1),
+      tries.join(),
+    );
+  },
+);
 
 t.test('what is past use goes first, whoever has it', async (t) => {
   const store = new AnswerStore(16 * KIB);
@@ -144,54 +167,65 @@ t.test('what is past use goes first, whoever has it', async (t) => {
   t.same([full.sizeOf('gone').answers <= 2, full.sizeOf('acme').answers], [true, 1]);
 });
 
-t.test('whatever is kept, found, dropped and forgotten: the bound holds, sums are right, nobody below the fair part loses', async (t) => {
-  const MAX = 32 * KIB;
-  const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
-  const place = fc.nat(7).map((i) => `/${i}`);
-  const step = fc.oneof(
-    { weight: 8, arbitrary: fc.record({ does: fc.constant('keep' as const), name, place, size: fc.constantFrom(0, 500, 3000, 9000) }) },
-    { weight: 2, arbitrary: fc.record({ does: fc.constant('find' as const), name, place }) },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('drop' as const), name, place }) },
-    { weight: 1, arbitrary: fc.record({ does: fc.constant('forget' as const), name }) },
-  );
-  let evicted = 0;
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => {
-      const store = new AnswerStore(MAX);
-      const model = new Map<string, Answer>();
-      for (const each of steps) {
-        const key = 'place' in each ? `${each.name}${each.place}` : '';
-        if (each.does === 'keep') {
-          const before = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((of) => [of, store.sizeOf(of)]));
-          const others = Object.entries(before).filter(([of, { bytes }]) => of !== each.name && bytes > 0);
-          const sharing = others.length + 1;
-          const one = answer({ size: each.size, chosenBy: key });
-          const isKept = store.keep(each.name, each.place, one);
-          if (isKept) model.set(key, one);
-          for (const [of, { bytes, answers }] of Object.entries(before)) {
-            const after = store.sizeOf(of);
-            if (of === each.name || after.answers === answers) continue;
-            evicted++;
-            if (bytes <= MAX / sharing) return false;
+t.test(
+  'whatever is kept, found, dropped and forgotten: the bound holds, sums are right, nobody below the fair part loses',
+  async (t) => {
+    const MAX = 32 * KIB;
+    const name = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+    const place = fc.nat(7).map((i) => `/${i}`);
+    const step = fc.oneof(
+      {
+        weight: 8,
+        arbitrary: fc.record({
+          does: fc.constant('keep' as const),
+          name,
+          place,
+          size: fc.constantFrom(0, 500, 3000, 9000),
+        }),
+      },
+      { weight: 2, arbitrary: fc.record({ does: fc.constant('find' as const), name, place }) },
+      { weight: 1, arbitrary: fc.record({ does: fc.constant('drop' as const), name, place }) },
+      { weight: 1, arbitrary: fc.record({ does: fc.constant('forget' as const), name }) },
+    );
+    let evicted = 0;
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 120 }), (steps) => {
+        const store = new AnswerStore(MAX);
+        const model = new Map<string, Answer>();
+        for (const each of steps) {
+          const key = 'place' in each ? `${each.name}${each.place}` : '';
+          if (each.does === 'keep') {
+            const before = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((of) => [of, store.sizeOf(of)]));
+            const others = Object.entries(before).filter(([of, { bytes }]) => of !== each.name && bytes > 0);
+            const sharing = others.length + 1;
+            const one = answer({ size: each.size, chosenBy: key });
+            const isKept = store.keep(each.name, each.place, one);
+            if (isKept) model.set(key, one);
+            for (const [of, { bytes, answers }] of Object.entries(before)) {
+              const after = store.sizeOf(of);
+              if (of === each.name || after.answers === answers) continue;
+              evicted++;
+              if (bytes <= MAX / sharing) return false;
+            }
+            if (isKept && store.find(each.name, each.place, any) !== one) return false;
+          } else if (each.does === 'find') {
+            const found = store.find(each.name, each.place, any);
+            if (found !== undefined && found !== model.get(key)) return false;
+          } else if (each.does === 'drop') {
+            store.drop(each.name, each.place);
+            if (store.find(each.name, each.place, any) !== undefined) return false;
+          } else {
+            store.forget(each.name);
+            if (store.sizeOf(each.name).answers !== 0) return false;
           }
-          if (isKept && store.find(each.name, each.place, any) !== one) return false;
-        } else if (each.does === 'find') {
-          const found = store.find(each.name, each.place, any);
-          if (found !== undefined && found !== model.get(key)) return false;
-        } else if (each.does === 'drop') {
-          store.drop(each.name, each.place);
-          if (store.find(each.name, each.place, any) !== undefined) return false;
-        } else {
-          store.forget(each.name);
-          if (store.sizeOf(each.name).answers !== 0) return false;
+          const sizes = ['a', 'b', 'c', 'd', 'e'].map((of) => store.sizeOf(of));
+          if (store.bytes > MAX || store.bytes !== sizes.reduce((sum, { bytes }) => sum + bytes, 0)) return false;
+          if (store.answers !== sizes.reduce((sum, { answers }) => sum + answers, 0)) return false;
         }
-        const sizes = ['a', 'b', 'c', 'd', 'e'].map((of) => store.sizeOf(of));
-        if (store.bytes > MAX || store.bytes !== sizes.reduce((sum, { bytes }) => sum + bytes, 0)) return false;
-        if (store.answers !== sizes.reduce((sum, { answers }) => sum + answers, 0)) return false;
-      }
-      return true;
-    }),
-    { seed: 42, numRuns: 300 },
-  );
-  t.ok(evicted > 50, `${evicted} times another's went, seed 42`);
-});
+        return true;
+      }),
+      { seed: 42, numRuns: 300 },
+    );
+    t.ok(evicted > 50, `${evicted} times another's went, seed 42`);
+  },
+);
