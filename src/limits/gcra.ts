@@ -26,21 +26,23 @@ export function isSameRate(a: Rate, b: Rate): boolean {
   return a.perSec === b.perSec && a.burst === b.burst;
 }
 
+/** Of which nobody has spent anything takes no memory: most plans use one of those there are. */
 export class Gcra {
-  #spent: Float64Array;
-  #at: Float64Array;
+  #slots: number;
+  #spent: Float64Array = new Float64Array(0);
+  #at: Float64Array = new Float64Array(0);
 
   constructor(slots: number) {
-    this.#spent = new Float64Array(slots);
-    this.#at = new Float64Array(slots);
+    this.#slots = slots;
   }
 
   grow(slots: number): void {
-    this.#spent = enlarged(this.#spent, slots);
-    this.#at = enlarged(this.#at, slots);
+    this.#slots = slots;
+    if (this.#spent.length > 0) this.#allocate();
   }
 
   forget(slot: number): void {
+    if (slot >= this.#spent.length) return;
     this.#spent[slot] = 0;
     this.#at[slot] = 0;
   }
@@ -54,6 +56,7 @@ export class Gcra {
 
   /** Spends `cost`, whether or not it conforms; what does not conform becomes debt, at most `debtMax` units beyond the burst. */
   take(slot: number, rate: Rate, cost: number, now: number, debtMax: number): void {
+    if (slot >= this.#spent.length) this.#allocate();
     const spent = this.#spentNow(slot, rate.perSec, now);
     // A debt that is there already is not forgiven: it may be larger than this one may make it.
     this.#spent[slot] = Math.max(spent, Math.min(spent + cost, rate.burst + debtMax));
@@ -67,16 +70,24 @@ export class Gcra {
 
   /** When the bucket is or was full again, ms. */
   fullAt(slot: number, perSec: number): number {
+    if (slot >= this.#spent.length) return 0;
     return (this.#at[slot] as number) + ((this.#spent[slot] as number) * 1000) / perSec;
   }
 
   /** The limit changes now: what was spent stays spent, but locks nobody out for longer than the new burst. */
   settle(slot: number, before: Rate, after: Rate, now: number): void {
+    if (slot >= this.#spent.length) return;
     this.#spent[slot] = Math.min(this.#spentNow(slot, before.perSec, now), after.burst);
     this.#at[slot] = now;
   }
 
+  #allocate(): void {
+    this.#spent = enlarged(this.#spent, this.#slots);
+    this.#at = enlarged(this.#at, this.#slots);
+  }
+
   #spentNow(slot: number, perSec: number, now: number): number {
+    if (slot >= this.#spent.length) return 0;
     const elapsedMs = now - (this.#at[slot] as number);
     const spent = this.#spent[slot] as number;
     if (elapsedMs >= 0) return Math.max(0, spent - (elapsedMs * perSec) / 1000);

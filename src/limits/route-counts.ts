@@ -11,7 +11,7 @@
  *
  * Accuracy: exact up to `CELLS_MAX` pairs. Beyond, a new pair takes the cell of the pair, of a few looked at, that would drain first.
  */
-import { enlarged } from './arrays.ts';
+import { enlarged, enlargedInts } from './arrays.ts';
 import { Gcra, type Rate } from './gcra.ts';
 
 /** 2^19: each of 10,000 tenants on 50 routes. About 90 bytes each. Arrays of twice as many take 10 ms to enlarge. */
@@ -55,7 +55,7 @@ export class RouteCounts {
   /** Up to which change it is settled. */
   #epochs: Float64Array = new Float64Array(0);
   /** By slot: a tenant that is gone leaves cells of an earlier life behind. */
-  #life: Float64Array = new Float64Array(0);
+  #life: Int32Array = new Int32Array(0);
   #epoch = 0;
   #hand = 0;
 
@@ -77,7 +77,7 @@ export class RouteCounts {
 
   /** Room for so many tenants. */
   reserve(slots: number): void {
-    this.#life = enlarged(this.#life, slots);
+    this.#life = enlargedInts(this.#life, slots);
   }
 
   /** 0 when one request conforms now, else ms until it would. */

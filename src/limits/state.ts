@@ -6,7 +6,7 @@
  */
 import type { TenantIndex } from '../core/index.ts';
 import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
-import { enlarged } from './arrays.ts';
+import { enlarged, enlargedInts } from './arrays.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { Gcra, isSameRate, type Rate } from './gcra.ts';
 import { RouteCounts } from './route-counts.ts';
@@ -30,14 +30,16 @@ export class LimitState {
   readonly #owners: (string | undefined)[] = [];
   #slots = 0;
   #lives = 0;
-  #life: Float64Array = new Float64Array(0);
+  #life: Int32Array = new Int32Array(0);
   /** The generation that gave the slot its owner, or took it away. */
-  #generation: Float64Array = new Float64Array(0);
-  #inFlight: Float64Array = new Float64Array(0);
-  #waiting: Float64Array = new Float64Array(0);
+  #generation: Int32Array = new Int32Array(0);
+  #inFlight: Int32Array = new Int32Array(0);
+  #waiting: Int32Array = new Int32Array(0);
+  /** From when somebody may bank something. */
   #credit: Float64Array = new Float64Array(0);
   #creditAt: Float64Array = new Float64Array(0);
-  #overSince: Float64Array = new Float64Array(0);
+  /** How long it has been over, and when it last was, ms. */
+  #overMs: Float32Array = new Float32Array(0);
   #overLast: Float64Array = new Float64Array(0);
 
   constructor(fleet?: FleetRates) {
@@ -66,7 +68,7 @@ export class LimitState {
     this.forget(index, generation);
     this.#owners[index] = id;
     this.#life[index] = ++this.#lives;
-    this.#creditAt[index] = now;
+    if (index < this.#creditAt.length) this.#creditAt[index] = now;
     return true;
   }
 
@@ -97,9 +99,8 @@ export class LimitState {
     this.#life[slot] = 0;
     this.#inFlight[slot] = 0;
     this.#waiting[slot] = 0;
-    this.#credit[slot] = 0;
-    this.#creditAt[slot] = 0;
-    this.#overSince[slot] = 0;
+    if (slot < this.#credit.length) this.#credit[slot] = 0;
+    this.#overMs[slot] = 0;
     this.#overLast[slot] = 0;
   }
 
@@ -110,8 +111,9 @@ export class LimitState {
     const was = before.allowance;
     const is = after.allowance;
     // What was idle until now is banked as it was promised; where nothing was promised, nothing is banked for it later.
-    if (was.requests?.credits === undefined) this.#creditAt[index] = now;
-    else this.credit(index, was.requests, now);
+    if (was.requests?.credits === undefined) {
+      if (index < this.#creditAt.length) this.#creditAt[index] = now;
+    } else this.credit(index, was.requests, now);
     // Until now it drained at the part that was taken here.
     const drained = was.requests && { perSec: this.here(index, was.requests).perSec, burst: was.requests.burst };
     settle(this.requests, index, drained, is.requests, now);
@@ -145,6 +147,7 @@ export class LimitState {
   /** Banked units now. While the bucket is full, `earn` of what flows past it is banked, up to the cap. */
   credit(slot: TenantIndex, rate: RequestRate, now: number): number {
     if (rate.credits === undefined) return 0;
+    if (slot >= this.#credit.length) this.#openBank(now);
     // Of a fleet's bank each sidecar holds an equal part.
     const part = this.fleet === undefined ? 1 : 1 / this.fleet.members;
     const idleMs =
@@ -160,6 +163,13 @@ export class LimitState {
     return credit;
   }
 
+  /** Until now nothing was promised to anybody. */
+  #openBank(now: number): void {
+    const known = this.#creditAt.length;
+    this.#credit = enlarged(this.#credit, this.#slots);
+    this.#creditAt = enlarged(this.#creditAt, this.#slots).fill(now, known);
+  }
+
   spendCredit(slot: number, units: number): void {
     (this.#credit[slot] as number) -= units;
   }
@@ -167,7 +177,8 @@ export class LimitState {
   /** Notes that a request was over the limit. */
   markOver(slot: number, now: number): void {
     const last = this.#overLast[slot] as number;
-    if (last === 0 || (now - last > UP_MS && !this.isOverLong(slot, now))) this.#overSince[slot] = now;
+    if (last === 0 || (now - last > UP_MS && !this.isOverLong(slot, now))) this.#overMs[slot] = 0;
+    else this.#overMs[slot] = Math.min(UP_MS, (this.#overMs[slot] as number) + now - last);
     this.#overLast[slot] = now;
   }
 
@@ -177,26 +188,26 @@ export class LimitState {
    */
   isOverLong(slot: number, now: number): boolean {
     const last = this.#overLast[slot] as number;
-    return last !== 0 && now - last < DOWN_MS && last - (this.#overSince[slot] as number) >= UP_MS;
+    return last !== 0 && now - last < DOWN_MS && (this.#overMs[slot] as number) >= UP_MS;
   }
 
   /** Room for so many slots. On a swap, so that no request pays for it. */
   reserve(slots: number): void {
     if (slots <= this.#slots) return;
-    // A quarter more than asked for, so that a growing tenancy does not copy at every tenant.
-    this.#slots = Math.ceil(slots * 1.25);
+    // A quarter more than asked for, so that a growing tenancy does not copy at every tenant; what is there at the start grows seldom.
+    this.#slots = this.#slots === 0 ? slots : Math.ceil(slots * 1.25);
     this.requests.grow(this.#slots);
     this.egress.grow(this.#slots);
     this.degraded.grow(this.#slots);
     this.deprioritized.grow(this.#slots);
     this.routes.reserve(this.#slots);
-    this.#life = enlarged(this.#life, this.#slots);
-    this.#generation = enlarged(this.#generation, this.#slots);
-    this.#inFlight = enlarged(this.#inFlight, this.#slots);
-    this.#waiting = enlarged(this.#waiting, this.#slots);
-    this.#credit = enlarged(this.#credit, this.#slots);
-    this.#creditAt = enlarged(this.#creditAt, this.#slots);
-    this.#overSince = enlarged(this.#overSince, this.#slots);
+    this.#life = enlargedInts(this.#life, this.#slots);
+    this.#generation = enlargedInts(this.#generation, this.#slots);
+    this.#inFlight = enlargedInts(this.#inFlight, this.#slots);
+    this.#waiting = enlargedInts(this.#waiting, this.#slots);
+    const overMs = new Float32Array(this.#slots);
+    overMs.set(this.#overMs);
+    this.#overMs = overMs;
     this.#overLast = enlarged(this.#overLast, this.#slots);
   }
 }
