@@ -53,6 +53,7 @@ const ALONE = [
   'test/scenarios/fleet.test.ts',
   'test/scenarios/large-swap.test.ts',
   'test/scenarios/metrics.test.ts',
+  'test/sim/namespaces.test.ts',
 ];
 /** Of the others the longest: it has a tap of its own, because tap begins files in the order of their names and would wait for it at the end. */
 const LONGEST = 'test/guarantees/g28-drain.test.ts';

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pool } from 'undici';
 import { systemTimers } from '../../src/core/index.ts';
+import type { Pod } from './namespaces/network.ts';
 import { type ChildSidecar, childSidecar, type Ending, settings } from './sidecar.ts';
 import { makeTenancy, plan, type TenancyDir, tenant } from './tenancy.ts';
 
@@ -12,11 +13,11 @@ export interface RealFleet {
   readonly tenancy: TenancyDir;
 }
 
-/** `limit` and `burst` of the tenant acme, a second, for all of them together. */
+/** `limit` and `burst` of the tenant acme, a second, for all of them together. `pods`: each in a namespace of its own; default: all on loopback. */
 export async function realFleet(
   t: Ending,
   upstream: string,
-  { nodes, limit, burst }: { nodes: number; limit: number; burst: number },
+  { nodes, limit, burst, pods }: { nodes: number; limit: number; burst: number; pods?: readonly Pod[] },
 ): Promise<RealFleet> {
   const tenancy = makeTenancy({
     'plans.yaml': plan('free', { rate: { requests: { limit: `${limit}/s`, burst } }, degrade: ['reject'] }),
@@ -26,39 +27,46 @@ export async function realFleet(
   const keyFile = join(tenancy.stateDir, 'gossip-keys');
   const seedFile = join(tenancy.stateDir, 'gossip-seeds');
   writeFileSync(keyFile, `${randomBytes(32).toString('base64')}\n`);
-  writeFileSync(seedFile, '');
-  const addresses = new Set<string>();
-  const start = async (name: string): Promise<ChildSidecar> => {
-    const sidecar = await childSidecar(t, {
+  // In a namespace of its own each has the same port, so that all are known before they begin.
+  const addresses = new Set(pods?.map(({ gossipHost }) => `${gossipHost}:${GOSSIP_PORT}`));
+  const tellSeeds = (): void => writeFileSync(seedFile, [...addresses].join('\n'));
+  tellSeeds();
+  const start = async (name: string, pod: Pod | undefined): Promise<RealFleet['sidecars'][number]> => {
+    const own = {
       ...settings(upstream, tenancy),
       'inbound.trust': 'network',
       'gossip.keyFile': keyFile,
       'gossip.seeds.file': seedFile,
-      'gossip.host': '127.0.0.1',
-      'gossip.port': '0',
+      'gossip.host': pod?.gossipHost ?? '127.0.0.1',
+      'gossip.port': pod === undefined ? '0' : String(GOSSIP_PORT),
       'gossip.name': name,
       'log.access': 'off',
-    });
-    addresses.add(`127.0.0.1:${(sidecar.ports as { gossip?: number }).gossip}`);
-    writeFileSync(seedFile, [...addresses].join('\n'));
-    return sidecar;
+      ...(pod === undefined ? {} : { 'inbound.host': pod.clientHost, 'status.host': pod.clientHost }),
+    };
+    const within = pod === undefined ? {} : { within: ['ip', 'netns', 'exec', pod.name] };
+    const sidecar = await childSidecar(t, own, within);
+    const gossip = (sidecar.ports as { gossip?: number }).gossip as number;
+    if (pod === undefined) addresses.add(`127.0.0.1:${gossip}`);
+    tellSeeds();
+    return { ...sidecar, gossip };
   };
+  if (pods !== undefined)
+    return { sidecars: await Promise.all(pods.map((pod, at) => start(`pod-${at}`, pod))), tenancy };
   const sidecars: RealFleet['sidecars'] = [];
-  for (let at = 0; at < nodes; at++) {
-    const sidecar = await start(`pod-${at}`);
-    sidecars.push({ ...sidecar, gossip: (sidecar.ports as { gossip?: number }).gossip as number });
-  }
+  for (let at = 0; at < nodes; at++) sidecars.push(await start(`pod-${at}`, undefined));
   return { sidecars, tenancy };
 }
+
+const GOSSIP_PORT = 7946;
 
 export interface Admitted {
   readonly at: number;
   readonly isAdmitted: boolean;
 }
 
-/** Requests that come at random, `perSec(place)` a second to each sidecar, for so many ms. */
+/** Requests that come at random, `perSec(place)` a second to each sidecar, for so many ms. `origins`: `http://host:port`. */
 export async function offer(
-  ports: readonly number[],
+  origins: readonly string[],
   perSec: (place: number) => number,
   forMs: number,
 ): Promise<Admitted[]> {
@@ -66,8 +74,8 @@ export async function offer(
   const began = performance.now();
   const headers = { host: 'acme.test' };
   await Promise.all(
-    ports.map(async (port, place) => {
-      const pool = new Pool(`http://127.0.0.1:${port}`, { connections: 8 });
+    origins.map(async (origin, place) => {
+      const pool = new Pool(origin, { connections: 8 });
       const pending: Promise<void>[] = [];
       let next = 0;
       for (;;) {

@@ -101,8 +101,8 @@ export async function traffic(sidecar: SidecarForTest): Promise<{ inFlight: numb
   return (await answer.json()) as { inFlight: number; connections: number };
 }
 
-export async function listening(t: Ending, server: Server | NetServer): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+export async function listening(t: Ending, server: Server | NetServer, host = '127.0.0.1'): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   t.teardown(() => {
     if ('closeAllConnections' in server) server.closeAllConnections();
     server.close();
@@ -110,8 +110,8 @@ export async function listening(t: Ending, server: Server | NetServer): Promise<
   return (server.address() as AddressInfo).port;
 }
 
-export async function httpBackend(t: Ending, handler: RequestListener): Promise<string> {
-  return `http://127.0.0.1:${await listening(t, createServer({ keepAliveTimeout: 60_000 }, handler))}`;
+export async function httpBackend(t: Ending, handler: RequestListener, host = '127.0.0.1'): Promise<string> {
+  return `http://${host}:${await listening(t, createServer({ keepAliveTimeout: 60_000 }, handler), host)}`;
 }
 
 export interface ChildSidecar {
@@ -138,6 +138,8 @@ export async function childSidecar(
     readonly isCounted?: boolean;
     /** Without any hook of the test runner in its Node: it puts them back into whatever is spawned. */
     readonly isBare?: boolean;
+    /** A command that runs it, such as one that enters a namespace. */
+    readonly within?: readonly string[];
   } = {},
 ): Promise<ChildSidecar> {
   const env: NodeJS.ProcessEnv = { ...environmentOf(process.env, more.isCounted ?? false), ...more.env };
@@ -149,7 +151,8 @@ export async function childSidecar(
         .toUpperCase()}`
     ] = text;
   const node = [process.execPath, ...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'];
-  const [command, ...args] = more.isBare ? ['env', '-u', 'NODE_OPTIONS', ...node] : node;
+  const bare = more.isBare ? ['env', '-u', 'NODE_OPTIONS', ...node] : node;
+  const [command, ...args] = [...(more.within ?? []), ...bare];
   const child = spawn(command as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   const lines: string[] = [];

@@ -19,8 +19,8 @@ const AGREE_PCT = 2;
 t.test(`${NODES} processes admit together what one limit allows, as the simulator says`, async (t) => {
   const upstream = await httpBackend(t, (_, response) => response.end('ok'));
   const fleet = await realFleet(t, upstream, { nodes: NODES, limit: LIMIT, burst: LIMIT / 10 });
-  const ports = fleet.sidecars.map((each) => each.ports.inbound);
-  const seen = await offer(ports, (place) => 3 * LIMIT * skewed(place, NODES), WARM_MS + MEASURE_MS);
+  const origins = fleet.sidecars.map((each) => `http://127.0.0.1:${each.ports.inbound}`);
+  const seen = await offer(origins, (place) => 3 * LIMIT * skewed(place, NODES), WARM_MS + MEASURE_MS);
   const admitted = seen.filter((each) => each.isAdmitted && each.at >= WARM_MS).length;
   const meanPct = (100 * admitted) / ((MEASURE_MS / 1000) * LIMIT);
   const runs = SEEDS.map((seed) => run({ scenario: 'steady', policy: 'reeve', seed, nodes: NODES, limit: LIMIT }));
