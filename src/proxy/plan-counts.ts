@@ -6,7 +6,7 @@ import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/inde
 import { traceIdOfExchange } from './forwarded.ts';
 
 const NOBODY = '-';
-const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'deprioritize', 'degrade', 'stale', 'refused', 'none'] as const;
+const DECISIONS = ['pass', 'notice', 'credit', 'shape', 'deprioritize', 'degrade', 'refused', 'none'] as const;
 const CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'aborted'] as const;
 /** What is admitted may have any class; what is refused 2xx (gRPC), 4xx or 5xx; of neither is only what was aborted before. */
 const CELLS_MAX = (DECISIONS.length - 2) * CLASSES.length + 3 + 1;
@@ -79,7 +79,9 @@ export class PlanCounts {
     });
   }
 
-  add(x: Exchange, decision: (typeof DECISIONS)[number], outcome: Outcome, durationMs: number): void {
+  /** What was answered from before is degraded: which of both, the limits count. */
+  add(x: Exchange, decided: (typeof DECISIONS)[number] | 'stale', outcome: Outcome, durationMs: number): void {
+    const decision = decided === 'stale' ? 'degrade' : decided;
     const { status } = outcome;
     const name = x.tenant?.plan.name ?? NOBODY;
     const row = this.#rows.get(name) ?? this.#open(name);

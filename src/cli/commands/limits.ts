@@ -155,7 +155,11 @@ function admissionRows({ admission }: Explanation): [string, string][] {
 }
 
 function staleRows({ stale }: Explanation['limits']): [string, string][] {
-  return stale === undefined ? [] : [['stale', `${stale.answers} answers kept, ${stale.bytes} bytes`]];
+  if (stale === undefined) return [];
+  // Only a whole request tells whether one of them is for it.
+  return [
+    ['stale', `answers kept: ${stale.answers}, ${stale.bytes} bytes; a GET that one of them fits gets it at that rung`],
+  ];
 }
 
 function outcomeText({ wouldGet, upstream, admission }: Explanation): string {
