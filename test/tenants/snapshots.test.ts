@@ -123,7 +123,7 @@ t.test('a comparison speaks in the words of the documents, and shows no hash and
     'routes.yaml': document('Route', 'r', { match: { path: '/a' } }),
   });
   const requests = { limit: '20/s', burst: 30, credits: { earn: '20%', cap: '60s' } };
-  const degrade = ['credit', { shape: '250ms' }, { route: 'degraded' }, { features: ['a', 'b'] }, 'reject'];
+  const degrade = ['credit', { shape: '250ms' }, { stale: '60s' }, { route: 'degraded' }, { features: ['a', 'b'] }, 'reject'];
   const after = await snapshotOf({
     'plans.yaml': plan('free', { weight: 2, rate: { requests, egress: { limit: '1MiB/s' } }, degrade }),
     'tenants.yaml':
@@ -152,7 +152,7 @@ t.test('a comparison speaks in the words of the documents, and shows no hash and
   );
   t.same(lines, [
     'Plan weight: 1 → 2',
-    'Plan degrade: [credit, reject] → [credit, shape: 250ms, route: degraded, features: [a, b], reject]',
+    'Plan degrade: [credit, reject] → [credit, shape: 250ms, stale: 60000ms, route: degraded, features: [a, b], reject]',
     'Plan rate.requests.limit: - → 20/s',
     'Plan rate.requests.burst: - → 30',
     'Plan rate.requests.credits.earn: - → 20%',
