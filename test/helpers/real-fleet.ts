@@ -7,6 +7,9 @@ import { systemTimers } from '../../src/core/index.ts';
 import { type ChildSidecar, childSidecar, type Ending, settings } from './sidecar.ts';
 import { makeTenancy, plan, type TenancyDir, tenant } from './tenancy.ts';
 
+/** Processes that start at once. */
+const AT_ONCE = 4;
+
 export interface RealFleet {
   readonly sidecars: (ChildSidecar & { readonly gossip: number })[];
   readonly tenancy: TenancyDir;
@@ -44,9 +47,10 @@ export async function realFleet(
     return sidecar;
   };
   const sidecars: RealFleet['sidecars'] = [];
-  for (let at = 0; at < nodes; at++) {
-    const sidecar = await start(`pod-${at}`);
-    sidecars.push({ ...sidecar, gossip: (sidecar.ports as { gossip?: number }).gossip as number });
+  for (let at = 0; at < nodes; at += AT_ONCE) {
+    const names = Array.from({ length: Math.min(AT_ONCE, nodes - at) }, (_, i) => `pod-${at + i}`);
+    for (const sidecar of await Promise.all(names.map(start)))
+      sidecars.push({ ...sidecar, gossip: (sidecar.ports as { gossip?: number }).gossip as number });
   }
   return { sidecars, tenancy };
 }
