@@ -37,7 +37,7 @@ export const rooms = {
     rank: 5,
     holds: 'who the tenant is: sanitising, sources, cross-check, injection',
     imports: ['core', 'telemetry', 'wire', 'tenants', 'pipeline'],
-    packages: ['jose'],
+    packages: [],
   },
   limits: {
     rank: 5,

@@ -20,7 +20,7 @@ import type { OwnTimers } from './own-timers.ts';
 import type { Peer, Roster } from './roster.ts';
 import type { Rumours } from './rumours.ts';
 import { PAYLOAD_BYTES_MAX } from './seal.ts';
-import type { GossipSettings } from './settings.ts';
+import { type GossipSettings, MEMBERS_MAX } from './settings.ts';
 
 /** Tag and version. */
 const ENTRY_BYTES_MAX = 12;
@@ -52,7 +52,7 @@ export interface ExchangeOptions {
 export class Exchange {
   readonly #options: ExchangeOptions;
   /** When the rows of a slot last advanced here, in counts of changes: the newest go first. */
-  readonly #changedAt: number[] = [];
+  readonly #changedAt = new Float64Array(MEMBERS_MAX);
   #changes = 0;
   #ownVersion = 0;
   #activeUntilMs = 0;
@@ -183,10 +183,14 @@ export class Exchange {
     }
   }
 
+  #changeOf({ origin }: Lack): number {
+    return this.#changedAt[origin.slot] as number;
+  }
+
   /** At least one frame, by which the peer knows that we are there; then as many as are needed, at most `framesPerTurn`. */
   #answer(peer: Peer, lacks: Lack[], wants: readonly Peer[]): void {
     const { outbox, delegate, settings, rumours } = this.#options;
-    lacks.sort((a, b) => (this.#changedAt[b.origin.slot] ?? 0) - (this.#changedAt[a.origin.slot] ?? 0));
+    lacks.sort((a, b) => this.#changeOf(b) - this.#changeOf(a));
     let left = lacks;
     for (let frames = 0; frames < settings.framesPerTurn && (frames === 0 || left.length > 0); frames++) {
       if (outbox.mayDrop) return;

@@ -1,11 +1,11 @@
 /** Verification keys of one provider: a JWK set (RFC 7517), weak and unfit keys left out. */
-import { type CryptoKey, importJWK, type JWK } from 'jose';
+import { createPublicKey, createSecretKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
 export interface VerificationKey {
   /** The one algorithm it is for; a key that fits several stands there once for each. */
   readonly algorithm: string;
   readonly kid: string | undefined;
-  readonly key: CryptoKey | Uint8Array;
+  readonly key: KeyObject;
 }
 
 export interface KeySet {
@@ -22,10 +22,16 @@ const RSA_BITS_MIN = 2048;
 const SECRET_BYTES_MIN: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const CURVE_OF: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519' };
 
-type Jwk = JWK & { readonly use?: string; readonly key_ops?: readonly string[] };
+/** RFC 7517 §4. */
+interface Jwk extends JsonWebKey {
+  readonly kid?: string;
+  readonly alg?: string;
+  readonly use?: string;
+  readonly key_ops?: readonly string[];
+}
 
 /** Throws when `text` is no JWK set at all. */
-export async function readKeySet(text: string, algorithms: readonly string[]): Promise<KeySet> {
+export function readKeySet(text: string, algorithms: readonly string[]): KeySet {
   const set = JSON.parse(text) as { keys: (Jwk | null)[] };
   const keys: VerificationKey[] = [];
   const ignored: string[] = [];
@@ -36,7 +42,7 @@ export async function readKeySet(text: string, algorithms: readonly string[]): P
     else
       for (const algorithm of fit) {
         try {
-          keys.push({ algorithm, kid: jwk.kid, key: await importKey(jwk, algorithm) });
+          keys.push({ algorithm, kid: jwk.kid, key: importKey(jwk) });
         } catch {
           ignored.push(`key ${at}: cannot be imported for ${algorithm}`);
         }
@@ -46,16 +52,11 @@ export async function readKeySet(text: string, algorithms: readonly string[]): P
   return { isCurrent: true, keys, ignored };
 }
 
-async function importKey(jwk: Jwk, algorithm: string): Promise<VerificationKey['key']> {
-  // Whether it has a `k` of the right length is known here: see isFor.
-  if (jwk.kty === 'oct') return Buffer.from(jwk.k as string, 'base64url');
-  return (await importJWK(publicPart(jwk), algorithm)) as CryptoKey;
-}
-
-/** A private key in the set verifies with its public half alone. */
-function publicPart(jwk: JWK): JWK {
-  const { d: _d, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, oth: _oth, k: _k, ...rest } = jwk;
-  return { ...rest, ext: true };
+/** A private key in the set verifies with its public half alone. Whether it has the members that its kind needs is known here: see isFor. */
+function importKey({ kty, k, n, e, crv, x, y }: Jwk): KeyObject {
+  if (kty === 'oct') return createSecretKey(k as string, 'base64url');
+  const members = Object.entries({ kty, n, e, crv, x, y }).filter(([, value]) => value !== undefined);
+  return createPublicKey({ key: Object.fromEntries(members) as JsonWebKey, format: 'jwk' });
 }
 
 function isFor(jwk: Jwk, algorithm: string): boolean {

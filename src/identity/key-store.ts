@@ -65,13 +65,13 @@ export class KeyStore {
     return slot.keys;
   }
 
-  /** For a token whose key is unknown: fetches again unless that was tried lately. Says the keys afterwards. */
+  /** For a token whose key is unknown: fetches again unless that was tried lately. Says the keys afterwards; none where they are no URL's. */
   async refreshed(provider: IdentityProvider): Promise<KeySet | undefined> {
     const slot = this.#slots.get(provider);
-    if (slot === undefined) return undefined;
+    if (slot?.remote === undefined) return undefined;
     const coolDownMs = slot.keys === undefined ? COOL_DOWN_WITHOUT_KEYS_MS : COOL_DOWN_MS;
     const isDue = slot.fetching !== undefined || this.#options.clock.now() - slot.triedAt >= coolDownMs;
-    if (slot.remote !== undefined && isDue) await this.#fetch(slot, slot.remote);
+    if (isDue) await this.#fetch(slot, slot.remote);
     return slot.keys;
   }
 
@@ -90,7 +90,7 @@ export class KeyStore {
     const slot: Slot = { provider, remote, keys, fetching: undefined, triedAt: Number.NEGATIVE_INFINITY };
     this.#slots.set(provider, slot);
     if ('url' in jwks) await this.#fetch(slot, jwks);
-    else await this.#replace(slot, jwks.text);
+    else this.#replace(slot, jwks.text);
   }
 
   /** Keys of the same URL under the provider's earlier version: better than none while they are fetched anew. */
@@ -113,7 +113,7 @@ export class KeyStore {
     try {
       // With an HTTP client of its own, which a sidecar with keys from files never loads.
       const { fetchKeys } = await import('./fetch-keys.ts');
-      await this.#replace(slot, await fetchKeys(url, allowPrivate));
+      this.#replace(slot, await fetchKeys(url, allowPrivate));
       this.#options.countFetch('ok');
     } catch (cause) {
       this.#options.countFetch('failed');
@@ -125,8 +125,8 @@ export class KeyStore {
     }
   }
 
-  async #replace(slot: Slot, text: string): Promise<void> {
-    const keys = await readKeySet(text, slot.provider.algorithms);
+  #replace(slot: Slot, text: string): void {
+    const keys = readKeySet(text, slot.provider.algorithms);
     for (const reason of keys.ignored)
       this.#options.log.warn('identity.key_ignored', { provider: slot.provider.name, reason });
     if (slot.keys !== undefined) slot.keys.isCurrent = false;

@@ -1,4 +1,5 @@
 /** The unverified form of a JSON Web Token: what may be looked at before any signature, and what is refused by its shape alone. */
+import type { Claims } from './claims.ts';
 
 export interface TokenForm {
   readonly algorithm: string;
@@ -7,6 +8,11 @@ export interface TokenForm {
   readonly type: string | undefined;
   /** Unverified: only selects the provider whose keys must then verify it. */
   readonly issuer: string;
+  /** Unverified, as all of it is. */
+  readonly claims: Claims;
+  /** What the signature is of. */
+  readonly signed: string;
+  readonly signature: Buffer;
 }
 
 /** Larger than any token of this world, smaller than a head. What is longer is refused unread, and remembered nowhere. */
@@ -18,20 +24,24 @@ export function readForm(token: string): TokenForm | undefined {
   const parts = PARTS.exec(token);
   if (parts === null) return undefined;
   const header = readPart(parts[1] as string);
-  const payload = readPart(parts[2] as string);
-  if (header === undefined || payload === undefined || !isCanonical(parts[3] as string)) return undefined;
+  const claims = readPart(parts[2] as string);
+  const signature = bytesOf(parts[3] as string);
+  if (header === undefined || claims === undefined || signature === undefined) return undefined;
   const { alg, kid, typ } = header;
   // Compressed or encrypted tokens, and extensions that must be understood, are not spoken here.
   if (typeof alg !== 'string' || 'zip' in header || 'enc' in header || 'crit' in header || 'b64' in header)
     return undefined;
   if ((kid !== undefined && typeof kid !== 'string') || (typ !== undefined && typeof typ !== 'string'))
     return undefined;
-  if (typeof payload['iss'] !== 'string') return undefined;
+  if (typeof claims['iss'] !== 'string') return undefined;
   return {
     algorithm: alg,
     keyId: kid,
     type: typ === undefined ? undefined : mediaType(typ),
-    issuer: payload['iss'],
+    issuer: claims['iss'],
+    claims,
+    signed: token.slice(0, token.lastIndexOf('.')),
+    signature,
   };
 }
 
@@ -41,10 +51,13 @@ export function mediaType(typ: string): string {
   return type.startsWith('application/') ? type.slice('application/'.length) : type;
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function readPart(part: string): Record<string, unknown> | undefined {
-  if (!isCanonical(part)) return undefined;
+  const bytes = bytesOf(part);
+  if (bytes === undefined) return undefined;
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(part, 'base64url'));
+    const text = utf8.decode(bytes);
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
     // A parser that takes the first of two equal claims would see another tenant than one that takes the last.
@@ -54,9 +67,10 @@ function readPart(part: string): Record<string, unknown> | undefined {
   }
 }
 
-/** One spelling a token: no padding, no stray bits (RFC 7515 §2). */
-function isCanonical(part: string): boolean {
-  return Buffer.from(part, 'base64url').toString('base64url') === part;
+/** One spelling a token: no padding, no stray bits (RFC 7515 §2). undefined for another. */
+function bytesOf(part: string): Buffer | undefined {
+  const bytes = Buffer.from(part, 'base64url');
+  return bytes.toString('base64url') === part ? bytes : undefined;
 }
 
 /** Members of all objects in a sound JSON text as they are written, duplicates counted: outside of texts each has one colon. */
@@ -85,23 +99,4 @@ function countMembers(value: object): number {
     for (const each of inside) if (typeof each === 'object' && each !== null) open.push(each);
   }
   return members;
-}
-
-/** A claim of exactly this name, else a path separated by dots; own members only. A text or a whole number, or undefined. */
-export function claimAt(payload: object, name: string): string | undefined {
-  const direct = own(payload, name);
-  const value =
-    direct ??
-    name
-      .split('.')
-      .reduce<unknown>(
-        (at, key) => (typeof at === 'object' && at !== null && !Array.isArray(at) ? own(at, key) : undefined),
-        payload,
-      );
-  if (typeof value === 'string' && value.length > 0 && value.length <= 256) return value;
-  return typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : undefined;
-}
-
-function own(object: object, key: string): unknown {
-  return Object.hasOwn(object, key) ? (object as Record<string, unknown>)[key] : undefined;
 }

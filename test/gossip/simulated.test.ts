@@ -1,4 +1,4 @@
-/** Whole clusters on virtual time: the promises of the protocol, each under several seeds. */
+/** Whole clusters on virtual time: the promises of the protocol, each under several seeds. Those of minutes are in test/sim, where no lines are counted. */
 import t from 'tap';
 import { FAIR } from '../../sim/net.ts';
 import { Keyring } from '../../src/gossip/index.ts';
@@ -19,28 +19,22 @@ t.test('fifty members that start together know each other within 2 s, and are re
   }
 });
 
-t.test('rows of all reach all, and nobody ever holds what the origin did not say', async (t) => {
-  for (const seed of SEEDS) {
-    const world = new World(seed, { ...FAIR, loss: 0.1, duplication: 0.1, latencyMs: [1, 40] });
-    const nodes = world.cluster(20);
-    const lies: (string | undefined)[] = [];
-    for (let round = 0; round < 40; round++) {
-      for (const [i, node] of nodes.entries()) {
-        if ((i + round) % 3 === 0) for (let key = 0; key < 20; key++) node.rows.say((key * 7 + round) % 250, round);
-        if (round % 10 === i) node.gossip.nudge();
-      }
-      world.time.run(50);
-      lies.push(untruth(nodes));
+t.test(
+  'a member reached by one other only is not taken for dead, and its rows pass, however many, under the cap of bytes',
+  async (t) => {
+    const world = new World(1);
+    const nodes = world.cluster(9, { settings: { egressBytesPerSec: 16 * 1024 } });
+    world.net.cut(addresses(nodes.slice(0, 4)), addresses(nodes.slice(5)));
+    for (let round = 0; round < 100; round++) {
+      for (const node of nodes) for (let key = 0; key < 250; key++) node.rows.say(key, round);
+      world.time.run(100);
     }
-    t.same(
-      lies.filter((each) => each !== undefined),
-      [],
-    );
-    const ms = world.until(() => isConverged(nodes), 10_000);
-    t.ok(ms !== undefined, `seed ${seed}: the last is everywhere after ${ms} ms`);
+    t.equal(accusations(nodes, 'dead'), 0);
+    t.ok(nodes.some((each) => each.gossip.counts.droppedFrames > 0));
+    t.ok(world.until(() => isConverged(nodes), 20_000) !== undefined);
     t.equal(untruth(nodes), undefined);
-  }
-});
+  },
+);
 
 t.test('a nudge reaches fifty members within a second, and idle members say little', async (t) => {
   const world = new World(4);
@@ -54,40 +48,6 @@ t.test('a nudge reaches fifty members within a second, and idle members say litt
   nodes[0]?.gossip.nudge();
   const ms = world.until(() => isConverged(nodes), 5000);
   t.ok(ms !== undefined && ms <= 1000, `a row is everywhere after ${ms} ms`);
-});
-
-t.test('a crash is suspected within 2 s and dead everywhere within 4 s', async (t) => {
-  for (const seed of [1, 2, 3, 4, 5]) {
-    const world = new World(seed);
-    const nodes = world.cluster(50);
-    world.time.run(5000);
-    const victim = nodes[seed * 7] as Node;
-    world.crash(victim);
-    const others = without(nodes, victim);
-    const suspectMs = world.until(() => others.some((each) => stateOf(victim, each) === 'suspect'), 10_000) ?? 0;
-    const deadMs =
-      suspectMs + (world.until(() => others.every((each) => stateOf(victim, each) === 'dead'), 10_000) ?? 1e9);
-    t.ok(
-      suspectMs <= 2000 && deadMs <= 4000,
-      `seed ${seed}: suspect after ${suspectMs} ms, dead everywhere after ${deadMs} ms`,
-    );
-    t.equal(accusations(others, 'suspect'), 0, 'nobody else is suspected');
-    world.time.run(65_000);
-    t.ok(
-      others.every((each) => each.rows.forgotten.length === 1),
-      'it is forgotten after a minute, its slot is free',
-    );
-  }
-});
-
-t.test('20 % loss for a minute kills nobody', async (t) => {
-  for (const seed of SEEDS) {
-    const world = new World(seed);
-    const nodes = world.cluster(50);
-    world.net.weather = { ...FAIR, loss: 0.2 };
-    world.time.run(60_000);
-    t.equal(accusations(nodes, 'dead'), 0, `seed ${seed}: ${accusations(nodes, 'suspect')} views of a suspect`);
-  }
 });
 
 t.test('who is paused for 5 s accuses nobody, and is taken back', async (t) => {
@@ -133,31 +93,6 @@ t.test('a partition heals by itself, short or longer than the dead are remembere
       `seed ${seed}: after ${ms / 1000} s whole again within ${healedMs} ms`,
     );
     t.equal(untruth(nodes), undefined);
-  }
-});
-
-t.test('links cut one way, and a bridge of one member, kill nobody who can be reached through another', async (t) => {
-  for (const seed of SEEDS) {
-    const oneWay = new World(seed);
-    const nodes = oneWay.cluster(50);
-    oneWay.net.cutOneWay(addresses(nodes.slice(0, 1)), addresses(nodes.slice(1, 25)));
-    oneWay.net.cutOneWay(addresses(nodes.slice(1, 2)), addresses(nodes.slice(2, 3)));
-    oneWay.time.run(60_000);
-    t.equal(
-      accusations(nodes, 'dead'),
-      0,
-      `one way, seed ${seed}: ${accusations(nodes, 'suspect')} views of a suspect`,
-    );
-
-    for (const half of [1, 24]) {
-      const bridge = new World(seed);
-      const all = bridge.cluster(2 * half + 1);
-      bridge.net.cut(addresses(all.slice(0, half)), addresses(all.slice(half + 1)));
-      bridge.time.run(60_000);
-      t.equal(accusations(all, 'dead'), 0, `bridge, seed ${seed}: ${accusations(all, 'suspect')} views of a suspect`);
-      for (const each of all) each.rows.say(1, 1);
-      t.ok(bridge.until(() => isComplete(all) && isConverged(all), 10_000) !== undefined, 'rows pass the bridge');
-    }
   }
 });
 

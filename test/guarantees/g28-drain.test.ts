@@ -11,8 +11,8 @@ import { tokenFor } from '../helpers/tokens.ts';
 
 const STOPS = 100;
 const CLIENTS = 8;
-/** Of the application: long enough that a stop always meets requests in flight. */
-const ANSWER_MS = 15;
+/** Of the application: long enough that a stop always meets requests in flight, and that their clients leave a core to the next sidecar. */
+const ANSWER_MS = 40;
 
 t.test(`${STOPS} SIGTERMs under load: 0 failed requests`, { timeout: 240_000 }, async (t) => {
   const upstream = await httpBackend(t, (_req, res) => setTimeout(() => res.end('ok'), ANSWER_MS));

@@ -1,5 +1,5 @@
 /**
- * Preloaded into a sidecar by a test (NODE_OPTIONS=--import): how long each turn of its loop holds it. The turns follow each other without
+ * Preloaded into a sidecar by a test (--import): how long each turn of its loop holds it. The turns follow each other without
  * a pause, so what a request would have to wait for is seen whole. Written to LOOP_PROBE_FILE at exit.
  */
 import { writeFileSync } from 'node:fs';

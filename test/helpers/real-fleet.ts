@@ -8,6 +8,11 @@ import type { Pod } from './namespaces/network.ts';
 import { type ChildSidecar, childSidecar, type Ending, settings } from './sidecar.ts';
 import { makeTenancy, plan, type TenancyDir, tenant } from './tenancy.ts';
 
+/** Processes that start at once. */
+const AT_ONCE = 4;
+/** Of those that have an address of their own. */
+const GOSSIP_PORT = 7946;
+
 export interface RealFleet {
   readonly sidecars: (ChildSidecar & { readonly gossip: number })[];
   readonly tenancy: TenancyDir;
@@ -50,14 +55,13 @@ export async function realFleet(
     tellSeeds();
     return { ...sidecar, gossip };
   };
-  if (pods !== undefined)
-    return { sidecars: await Promise.all(pods.map((pod, at) => start(`pod-${at}`, pod))), tenancy };
   const sidecars: RealFleet['sidecars'] = [];
-  for (let at = 0; at < nodes; at++) sidecars.push(await start(`pod-${at}`, undefined));
+  for (let at = 0; at < nodes; at += AT_ONCE) {
+    const places = Array.from({ length: Math.min(AT_ONCE, nodes - at) }, (_, i) => at + i);
+    sidecars.push(...(await Promise.all(places.map((place) => start(`pod-${place}`, pods?.[place])))));
+  }
   return { sidecars, tenancy };
 }
-
-const GOSSIP_PORT = 7946;
 
 export interface Admitted {
   readonly at: number;

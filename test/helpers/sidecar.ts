@@ -136,8 +136,6 @@ export async function childSidecar(
     readonly nodeArgs?: readonly string[];
     /** Its lines count where lines are counted: it starts in seconds then, so that only who tests the command itself asks for it. */
     readonly isCounted?: boolean;
-    /** Without any hook of the test runner in its Node: it puts them back into whatever is spawned. */
-    readonly isBare?: boolean;
     /** A command that runs it, such as one that enters a namespace. */
     readonly within?: readonly string[];
   } = {},
@@ -151,7 +149,8 @@ export async function childSidecar(
         .toUpperCase()}`
     ] = text;
   const node = [process.execPath, ...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'];
-  const bare = more.isBare ? ['env', '-u', 'NODE_OPTIONS', ...node] : node;
+  // The test runner puts its hooks back into whatever is spawned, but for what env(1) takes away.
+  const bare = more.isCounted ? node : ['env', '-u', 'NODE_OPTIONS', ...node];
   const [command, ...args] = [...(more.within ?? []), ...bare];
   const child = spawn(command as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));

@@ -55,6 +55,15 @@ t.test('a generation comes with its keys, and one that changes no provider fetch
   t.equal(server.fetches, 1);
 });
 
+t.test('a provider whose keys were never prepared has none, and nothing is fetched for it', async (t) => {
+  const server = await keyServer(t);
+  const w = await identityWorld(byUrl(server.url));
+  const [main] = w.snapshot.providers.values();
+  w.snapshot = { ...w.snapshot, providers: new Map([['main', { ...(main as NonNullable<typeof main>) }]]) };
+  t.equal(await w.who(bearer()), 'identity-unavailable');
+  t.equal(server.fetches, 1);
+});
+
 t.test('a key nobody knows causes one fetch for all who ask, and no other within the cool-down', async (t) => {
   const server = await keyServer(t);
   const w = await identityWorld(byUrl(server.url));

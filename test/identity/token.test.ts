@@ -1,5 +1,6 @@
 import t from 'tap';
-import { claimAt, readForm } from '../../src/identity/token.ts';
+import { claimAt } from '../../src/identity/claims.ts';
+import { readForm } from '../../src/identity/token.ts';
 import { base64url, tokenFor } from '../helpers/tokens.ts';
 
 const form = (header: string, payload: string) => readForm(`${base64url(header)}.${base64url(payload)}.AA`);

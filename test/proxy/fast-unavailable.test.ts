@@ -10,7 +10,6 @@ t.test('under the permission model of Node requests are served all the same', as
   t.teardown(() => tenancy.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, tenancy, { 'wire.fastPath': 'true' }), {
     nodeArgs: ['--permission', '--allow-fs-read=*', '--allow-fs-write=*', '--allow-worker'],
-    isBare: true,
   });
   const answer = await fetch(`http://127.0.0.1:${sidecar.ports.inbound}/`, {
     headers: { authorization: `Bearer ${tokenFor('org_acme')}` },

@@ -123,7 +123,14 @@ t.test('a comparison speaks in the words of the documents, and shows no hash and
     'routes.yaml': document('Route', 'r', { match: { path: '/a' } }),
   });
   const requests = { limit: '20/s', burst: 30, credits: { earn: '20%', cap: '60s' } };
-  const degrade = ['credit', { shape: '250ms' }, { stale: '60s' }, { route: 'degraded' }, { features: ['a', 'b'] }, 'reject'];
+  const degrade = [
+    'credit',
+    { shape: '250ms' },
+    { stale: '60s' },
+    { route: 'degraded' },
+    { features: ['a', 'b'] },
+    'reject',
+  ];
   const after = await snapshotOf({
     'plans.yaml': plan('free', { weight: 2, rate: { requests, egress: { limit: '1MiB/s' } }, degrade }),
     'tenants.yaml':

@@ -1,12 +1,13 @@
 /** Signed tokens (RFC 7519) by the rules of RFC 8725: the provider chooses algorithms, keys and types, never the token. */
-import { type CryptoKey, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { Clock } from '../../core/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
-import type { IdentityProvider, Snapshot } from '../../tenants/index.ts';
+import type { IdentityProvider } from '../../tenants/index.ts';
+import { claimAt, refusalOfClaims } from '../claims.ts';
 import type { KeySet, VerificationKey } from '../key-set.ts';
 import type { KeyStore } from '../key-store.ts';
 import { moreTelling, type Refusal, refusals } from '../refusals.ts';
-import { claimAt, mediaType, readForm, TOKEN_CHARS_MAX, type TokenForm } from '../token.ts';
+import { isSignedBy } from '../signature.ts';
+import { mediaType, readForm, TOKEN_CHARS_MAX, type TokenForm } from '../token.ts';
 import type { TokenCache, Verified } from '../token-cache.ts';
 import { API_KEY_PREFIX, bearerOf } from './credential.ts';
 import { type Found, NONE, type Source } from './source.ts';
@@ -18,10 +19,12 @@ export interface JwtOptions {
   readonly count: (result: 'hit' | 'miss' | 'refused_hit') => void;
 }
 
-type Checked = { readonly payload: JWTPayload; readonly keys: KeySet } | { readonly refusal: Refusal };
+type Checked = { readonly verified: Verified } | { readonly refusal: Refusal };
 
 /** Keys tried for one token. */
 const TRIES_MAX = 4;
+/** No signature was good: another key might make it so. */
+const BEFORE_CLAIMS: ReadonlySet<Refusal> = new Set([refusals.noKey, refusals.signature, refusals.unavailable]);
 const TYPES_BY_DEFAULT: readonly (string | undefined)[] = [undefined, 'jwt', 'at+jwt'];
 const refused = (refusal: Refusal): Found => ({ kind: 'refused', ...refusal });
 
@@ -51,51 +54,56 @@ export function jwtSource(options: JwtOptions): Source {
   };
 }
 
-async function verify({ clock, cache, keys }: JwtOptions, token: string, x: Exchange): Promise<Found> {
+/** At once, but for a key that its provider may have published since: then when that was looked for. */
+function verify(options: JwtOptions, token: string, x: Exchange): Found | Promise<Found> {
   // Not remembered: 4,096 of them, each as long as a head may be, would be memory in a stranger's hands.
   if (token.length > TOKEN_CHARS_MAX) return refused(refusals.malformed);
-  const found = await verifyAnew(token, x.snapshot, keys, clock);
-  if ('verified' in found) {
-    cache.addVerified(token, found.verified, clock.now());
-    return { kind: 'named', by: 'claim', id: found.verified.externalId };
-  }
-  // Nobody knows yet whether it is good.
-  if (found.refusal !== refusals.unavailable) cache.addRefused(token, found.refusal, clock.now(), x.snapshot.providers);
-  return refused(found.refusal);
+  const form = readForm(token);
+  if (form === undefined) return remember(options, token, x, { refusal: refusals.malformed });
+  // An issuer may have two, one for each kind of algorithm.
+  const providers = [...x.snapshot.providers.values()].filter((each) => each.issuer === form.issuer);
+  const checked = checkAll(providers, form, options);
+  const behind = 'verified' in checked || !BEFORE_CLAIMS.has(checked.refusal) ? [] : lacking(providers, form, options);
+  if (behind.length === 0) return remember(options, token, x, checked);
+  const { keys } = options;
+  const held = behind.map((each) => keys.current(each));
+  return Promise.all(behind.map((each) => keys.refreshed(each))).then((fresh) => {
+    const isNew = fresh.some((each, at) => each !== held[at]);
+    return remember(options, token, x, isNew ? checkAll(providers, form, options) : checked);
+  });
 }
 
-/** By each provider of the token's issuer: an issuer may have two, one for each kind of algorithm. */
-async function verifyAnew(
-  token: string,
-  { providers }: Snapshot,
-  keys: KeyStore,
-  clock: Clock,
-): Promise<{ verified: Verified } | { refusal: Refusal }> {
-  const form = readForm(token);
-  if (form === undefined) return { refusal: refusals.malformed };
+/** Those that may have published a key of this token which is not here yet. */
+function lacking(providers: readonly IdentityProvider[], form: TokenForm, { keys }: JwtOptions): IdentityProvider[] {
+  return providers.filter((each) => {
+    const held = keys.current(each);
+    const isKnown = held !== undefined && isNamed(held, form);
+    return 'url' in each.jwks && each.algorithms.includes(form.algorithm) && !isKnown;
+  });
+}
+
+function remember({ cache, clock }: JwtOptions, token: string, x: Exchange, checked: Checked): Found {
+  if ('verified' in checked) {
+    cache.addVerified(token, checked.verified, clock.now());
+    return { kind: 'named', by: 'claim', id: checked.verified.externalId };
+  }
+  const { refusal } = checked;
+  // Nobody knows yet whether it is good.
+  if (refusal !== refusals.unavailable) cache.addRefused(token, refusal, clock.now(), x.snapshot.providers);
+  return refused(refusal);
+}
+
+function checkAll(providers: readonly IdentityProvider[], form: TokenForm, options: JwtOptions): Checked {
   let refusal: Refusal = refusals.issuer;
-  for (const provider of providers.values()) {
-    if (provider.issuer !== form.issuer) continue;
-    const checked = await check(provider, form, token, keys, clock);
-    if ('refusal' in checked) {
-      refusal = moreTelling(refusal, checked.refusal);
-      continue;
-    }
-    const externalId = claimAt(checked.payload, provider.tenantClaim);
-    if (externalId === undefined) return { refusal: refusals.noClaim };
-    const expiresMs = (checked.payload.exp as number) * 1e3 + provider.clockSkewMs;
-    return { verified: { externalId, expiresMs, keys: checked.keys, provider } };
+  for (const provider of providers) {
+    const checked = check(provider, form, options);
+    if ('verified' in checked) return checked;
+    refusal = moreTelling(refusal, checked.refusal);
   }
   return { refusal };
 }
 
-async function check(
-  provider: IdentityProvider,
-  form: TokenForm,
-  token: string,
-  store: KeyStore,
-  clock: Clock,
-): Promise<Checked> {
+function check(provider: IdentityProvider, form: TokenForm, { keys: store, clock }: JwtOptions): Checked {
   const isTypeGood =
     provider.tokenType === undefined
       ? TYPES_BY_DEFAULT.includes(form.type)
@@ -103,35 +111,22 @@ async function check(
   if (!provider.algorithms.includes(form.algorithm)) return { refusal: refusals.algorithm };
   if (!isTypeGood) return { refusal: refusals.type };
   const keys = store.current(provider);
-  const checked: Checked =
-    keys === undefined ? { refusal: refusals.unavailable } : await tryKeys(provider, form, token, keys, clock);
-  if ('keys' in checked || checked.refusal === refusals.expired || isNamed(keys, form)) return checked;
-  // Its key may be one that we do not have yet.
-  const fresh = await store.refreshed(provider);
-  return fresh === undefined || fresh === keys ? checked : tryKeys(provider, form, token, fresh, clock);
-}
-
-async function tryKeys(
-  provider: IdentityProvider,
-  form: TokenForm,
-  token: string,
-  keys: KeySet,
-  clock: Clock,
-): Promise<Checked> {
-  let refusal: Refusal = refusals.noKey;
-  for (const { key } of candidates(keys, form)) {
-    const result = await verifyWith(provider, form, token, key, clock);
-    if (!('refusal' in result)) return { payload: result.payload, keys };
-    refusal = result.refusal;
-    // What is said of the claims was said behind a good signature.
-    if (refusal !== refusals.signature) break;
-  }
-  return { refusal };
+  if (keys === undefined) return { refusal: refusals.unavailable };
+  const fit = candidates(keys, form);
+  if (!fit.some(({ key }) => isSignedBy(key, form.algorithm, form.signed, form.signature)))
+    return { refusal: fit.length === 0 ? refusals.noKey : refusals.signature };
+  // What is said from here on was said behind a good signature.
+  const refusal = refusalOfClaims(form.claims, provider, clock.wallMs());
+  if (refusal !== undefined) return { refusal };
+  const externalId = claimAt(form.claims, provider.tenantClaim);
+  if (externalId === undefined) return { refusal: refusals.noClaim };
+  const expiresMs = (form.claims['exp'] as number) * 1e3 + provider.clockSkewMs;
+  return { verified: { externalId, expiresMs, keys, provider } };
 }
 
 /** Whether the set holds the very key that the token names. */
-function isNamed(set: KeySet | undefined, { algorithm, keyId }: TokenForm): boolean {
-  return keyId !== undefined && set?.keys.some((key) => key.kid === keyId && key.algorithm === algorithm) === true;
+function isNamed(set: KeySet, { algorithm, keyId }: TokenForm): boolean {
+  return keyId !== undefined && set.keys.some((key) => key.kid === keyId && key.algorithm === algorithm);
 }
 
 /** Keys for the token's algorithm: with its kid, else those without one; a token without a kid may be of any. */
@@ -140,37 +135,4 @@ function candidates(set: KeySet, { algorithm, keyId }: TokenForm): readonly Veri
   if (keyId === undefined) return fit.slice(0, TRIES_MAX);
   const named = fit.filter(({ kid }) => kid === keyId);
   return (named.length > 0 ? named : fit.filter(({ kid }) => kid === undefined)).slice(0, TRIES_MAX);
-}
-
-async function verifyWith(
-  provider: IdentityProvider,
-  form: TokenForm,
-  token: string,
-  key: VerificationKey['key'],
-  clock: Clock,
-): Promise<{ payload: JWTPayload } | { refusal: Refusal }> {
-  const now = clock.wallMs();
-  const toleranceSec = provider.clockSkewMs / 1e3;
-  try {
-    const { payload } = await jwtVerify(token, key as CryptoKey, {
-      algorithms: [form.algorithm],
-      issuer: provider.issuer,
-      audience: [...provider.audiences],
-      requiredClaims: ['exp'],
-      clockTolerance: toleranceSec,
-      currentDate: new Date(now),
-    });
-    // jose looks at iat only for a maximal age; a token from the future was made by a clock nobody should trust.
-    const isFromFuture = payload.iat !== undefined && payload.iat * 1e3 > now + provider.clockSkewMs;
-    return isFromFuture ? { refusal: refusals.notYet } : { payload };
-  } catch (cause) {
-    return { refusal: refusalOf(cause) };
-  }
-}
-
-function refusalOf(cause: unknown): Refusal {
-  if (cause instanceof errors.JWTExpired) return refusals.expired;
-  if (!(cause instanceof errors.JWTClaimValidationFailed)) return refusals.signature;
-  if (cause.claim === 'aud') return refusals.audience;
-  return cause.claim === 'nbf' && cause.reason === 'check_failed' ? refusals.notYet : refusals.malformed;
 }
