@@ -5,13 +5,14 @@ import { ChunkedReader, gate, HeaderList, HeadWriter, RequestReader, ResponseRea
 import type { Suite } from '../run.ts';
 import { BLOCK, CHUNKED, REQUEST, RESPONSE } from './heads.ts';
 import { quotaWork } from './quotas.ts';
+import { staleWork } from './stale.ts';
 
 /** Enough that one round outlasts the clock's grain by far, and that the code is compiled after the first. */
 const TIMES = 100_000;
 const WARM_ROUNDS = 3;
 
 export const suite: Suite = {
-  describe: `The wire and quotas by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas`,
+  describe: `The wire, quotas and stale answers by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas; an answer of 1 KiB`,
   targets: {
     request_read_ns: { must: 2400, goal: 1200 },
     response_read_ns: { must: 1500, goal: 700 },
@@ -25,6 +26,9 @@ export const suite: Suite = {
     chunked_read_bytes: { must: 0, goal: 0 },
     quotas_ns: { must: 1000, goal: 300 },
     quotas_bytes: { must: 0, goal: 0 },
+    stale_kept_ns: { must: 20_000, goal: 8000 },
+    stale_known_ns: { must: 3000, goal: 1000 },
+    stale_given_ns: { must: 6000, goal: 2500 },
   },
   async run({ quick, progress }) {
     const figures: Record<string, number> = {};
@@ -53,6 +57,7 @@ function works(): Record<string, () => void> {
     response_write: () => writer.response(responses, false, BLOCK),
     chunked_read: () => readChunks(chunks),
     quotas: quotaWork(),
+    ...staleWork(),
     // For comparison: what the general engine does with the same head once llhttp has read it.
     strings_and_gate: () => judge(pairs),
   };
