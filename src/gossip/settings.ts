@@ -42,6 +42,8 @@ export interface GossipSettings {
   readonly leaveMs: number;
   /** Bytes of frames a second, UDP and headers not counted; beyond, row frames are dropped, probes never. */
   readonly egressBytesPerSec: number;
+  /** What of the above is otherwise for cold rows. */
+  readonly cold: Partial<GossipSettings>;
 }
 
 export const DEFAULT_SETTINGS: GossipSettings = {
@@ -66,6 +68,8 @@ export const DEFAULT_SETTINGS: GossipSettings = {
   isolatedMs: 10_000,
   leaveMs: 1000,
   egressBytesPerSec: 256 * 1024,
+  // 6 frames: at the most 60 kB/s in and as much out; what is more waits for its turn.
+  cold: { exchangeMs: 400, idleExchangeMs: 2000, framesPerTurn: 6 },
 };
 
 /** Members that are known at once, the dead included: 4,096. Who comes beyond is not taken in; slots index the arrays of the delegate. */
