@@ -26,7 +26,7 @@ async function open(spec: object, o: { seriesMax?: number; gaugesMax?: number } 
   const snapshot = await snapshotOf(plan('free', { quotas: spec }), tenant('acme') + tenant('globex'));
   const counters: CounterStore = new CounterStore({
     actor: SELF,
-    onChange: (name) => quotas.markStale(name),
+    onChange: (name, meter, day, units) => quotas.addOthers(name, meter, day, units),
     ...(o.seriesMax === undefined ? {} : { seriesMax: o.seriesMax }),
   });
   const gauges = new GaugeStore(SELF, o.gaugesMax);

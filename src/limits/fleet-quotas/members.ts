@@ -1,0 +1,63 @@
+/** Who takes part, as gossip tells it: an actor of quotas is an incarnation of gossip. Bound: the members gossip remembers. */
+import type { Member } from '../../gossip/index.ts';
+import type { Surroundings } from '../fleet/attendance.ts';
+
+export class Members {
+  readonly self: string;
+  readonly #bySlot = new Map<number, Member>();
+  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+
+  constructor(self: string) {
+    this.self = self;
+  }
+
+  /** By whom the fleet is known. */
+  follow(surroundings: Surroundings): void {
+    this.#surroundings = surroundings;
+  }
+
+  /** Its state changes with what is known. */
+  note(member: Member): void {
+    this.#bySlot.set(member.slot, member);
+  }
+
+  forget(slot: number): void {
+    this.#bySlot.delete(slot);
+  }
+
+  nameOf(actor: string): string | undefined {
+    for (const { incarnation, name } of this.#bySlot.values()) if (incarnation === actor) return name;
+    return undefined;
+  }
+
+  /** Those that can be talked to, this one included, in the order of their incarnations. */
+  get reachable(): string[] {
+    const alive = [...this.#bySlot.values()].filter(
+      ({ slot, state }) => slot !== 0 && (state === 'alive' || state === 'suspect'),
+    );
+    return [this.self, ...alive.map(({ incarnation }) => incarnation)].sort();
+  }
+
+  /** Those of whom gossip carries what they told, this one included: the dead too, for a while. */
+  get remembered(): ReadonlySet<string> {
+    return new Set([this.self, ...[...this.#bySlot.values()].map(({ incarnation }) => incarnation)]);
+  }
+
+  /** Most of those that should be there can be talked to: of two sides of a cut at most one says so. */
+  get isMost(): boolean {
+    const { expected, isIsolated } = this.#surroundings;
+    const here = this.reachable.length;
+    return !isIsolated && 2 * here > Math.max(expected, here);
+  }
+
+  /** Nobody is missing. */
+  get isComplete(): boolean {
+    const { expected, isIsolated } = this.#surroundings;
+    return !isIsolated && this.reachable.length >= expected;
+  }
+
+  /** Nobody else is expected. */
+  get isAlone(): boolean {
+    return this.#surroundings.expected <= 1 && this.reachable.length === 1;
+  }
+}
