@@ -27,6 +27,8 @@ export interface QuotaScenario {
 const WEATHER: Weather = { ...FAIR, loss: 0.02, duplication: 0.005 };
 /** Until then members find each other and rights are given out, s. */
 export const WARM = 8;
+/** Requests end so long before the run does, s: by then the last are told. */
+const QUIET = 4;
 
 export class QuotaFleet {
   readonly time = new SimTime();
@@ -83,7 +85,14 @@ export class QuotaFleet {
     });
     const day = Math.floor(sidecar.process.wallMs() / 86_400_000);
     if (used > 0)
-      sidecar.fleet.counters.merge({ tenant: 'acme', meter: 'api_calls', day, actor: 'a'.repeat(16), count: used, credit: 0 });
+      sidecar.fleet.counters.merge({
+        tenant: 'acme',
+        meter: 'api_calls',
+        day,
+        actor: 'a'.repeat(16),
+        count: used,
+        credit: 0,
+      });
     this.places[place] = sidecar;
     sidecar.start();
   }
@@ -123,8 +132,10 @@ export class QuotaFleet {
   }
 
   #serve(place: number): void {
-    const { perSec, part, nodes } = this.scenario;
-    const rate = perSec * part(place, nodes, this.time.nowMs / 1000);
+    const { perSec, part, nodes, seconds } = this.scenario;
+    const now = this.time.nowMs / 1000;
+    if (now > seconds - QUIET) return;
+    const rate = perSec * part(place, nodes, now);
     // Each comes at random, whenever the last came; where none do it is looked again.
     const gap = rate > 0 ? (-Math.log(1 - this.random.float()) * 1000) / rate : 50;
     this.time.after(Math.min(gap, 50), () => {
@@ -155,7 +166,15 @@ function tenantOf({ isHard, limit }: QuotaScenario): Tenant {
     unit: 'requests',
     isHard,
     estimate: undefined,
-    thresholds: [{ at: limit, text: '100%', action: isHard ? 'notify' : 'reject', rate: undefined, perSec: Number.POSITIVE_INFINITY }],
+    thresholds: [
+      {
+        at: limit,
+        text: '100%',
+        action: isHard ? 'notify' : 'reject',
+        rate: undefined,
+        perSec: Number.POSITIVE_INFINITY,
+      },
+    ],
   };
   const allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false, quotas: [quota] };
   const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };

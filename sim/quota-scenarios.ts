@@ -42,6 +42,7 @@ const again = (place: number, at: number, isDiskKept: boolean): { at: number; ac
 const rolling = Array.from({ length: NODES }, (_, place) => ({
   at: THEN + place * 0.7,
   act: (fleet: QuotaFleet): void => {
+    if (place >= fleet.scenario.nodes) return;
     fleet.leave(place);
     fleet.time.after(1200, () => fleet.start(place, false));
   },
@@ -57,7 +58,9 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     limit: 1e7,
     used: 1e7 - 15_000,
     measure: (fleet) => ({
-      soft_quota_error_pct: (100 * Math.abs(fleet.admitted + (fleet.scenario.used as number) - fleet.scenario.limit)) / fleet.scenario.limit,
+      soft_quota_error_pct:
+        (100 * Math.abs(fleet.admitted + (fleet.scenario.used as number) - fleet.scenario.limit)) /
+        fleet.scenario.limit,
       soft_quota_excess_units: fleet.exceeded,
       events_per_crossing: fleet.events.length,
     }),
@@ -107,7 +110,16 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     ...hard,
     name: 'quota-bridge',
     describe: 'two halves that only one sidecar reaches both',
-    events: [{ at: THEN, act: (fleet) => void cut((place) => place > 0 && place % 2 === 0, (place) => place % 2 === 1)(fleet) }],
+    events: [
+      {
+        at: THEN,
+        act: (fleet) =>
+          void cut(
+            (place) => place > 0 && place % 2 === 0,
+            (place) => place % 2 === 1,
+          )(fleet),
+      },
+    ],
     measure: served('bridge'),
   },
   {
@@ -139,8 +151,6 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     isHard: false,
     limit: 1e9,
     events: rolling,
-    // Requests end before the run does, so that the last are told.
-    part: (place, places, seconds) => (seconds > WARM + 35 ? 0 : skewed(place, places)),
     measure: (fleet) => ({ counts_lost_rolling: fleet.lost }),
   },
   {

@@ -370,6 +370,12 @@ export class Gossip {
     } else if (this.#synced > 0 && this.#syncing === 0) this.#syncWithAny();
   }
 
+  /** Whom the seeds named may not have listened yet, and is known by now: it is not joined again. */
+  #pullAgain(): void {
+    this.#checkReady();
+    if (this.#onReady !== undefined && this.#synced === 0 && this.#syncing === 0) this.#syncWithAny();
+  }
+
   #doubtOurselves(lateMs: number): void {
     const now = this.#clock.now();
     // Once a stall, however many timers it made late.
@@ -386,7 +392,7 @@ export class Gossip {
     if (isIsolated !== this.#wasIsolated)
       this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
     this.#wasIsolated = isIsolated;
-    if (this.#onReady !== undefined) this.#checkReady();
+    if (this.#onReady !== undefined) this.#pullAgain();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();
   }
