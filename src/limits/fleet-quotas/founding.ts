@@ -129,6 +129,7 @@ export class Founding {
 
 /** One of so many equal slices of a part. */
 function slice({ begin, end }: Part, at: number, slices: number): Part {
-  const cut = (i: number): number => begin + Math.floor(((end - begin) * i) / slices);
+  // Up: a third of 90 is 30, not 29.99.
+  const cut = (i: number): number => begin + Math.ceil(((end - begin) * i) / slices);
   return { begin: cut(at), end: cut(at + 1) };
 }
