@@ -129,7 +129,6 @@ export class Escrow {
 
   /** Wants what is lacking, and gives what others want. True when others should hear of it at once. */
   trade(): boolean {
-    if (this.#isClosed) return false;
     const { given, wanted } = this.counts;
     for (const [line, tenant] of this.#short) this.#want(tenant, line);
     this.#short.clear();

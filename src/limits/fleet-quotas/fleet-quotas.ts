@@ -43,6 +43,8 @@ export interface FleetQuotasOptions {
   /** The incarnation that gossip has of this process. */
   readonly actor: string;
   readonly clock: Clock;
+  /** Another bound is for tests. */
+  readonly claimsMax?: number;
 }
 
 /** What became of rows that came in. */
@@ -51,7 +53,7 @@ export type RowResult = 'merged' | 'known' | 'refused';
 export class FleetQuotas implements Lane, Fleet {
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
-  readonly claims: Claims = new Claims();
+  readonly claims: Claims;
   readonly escrow: Escrow;
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
@@ -76,7 +78,8 @@ export class FleetQuotas implements Lane, Fleet {
   #isHeirless = false;
   #isClosed = false;
 
-  constructor({ actor, clock }: FleetQuotasOptions) {
+  constructor({ actor, clock, claimsMax }: FleetQuotasOptions) {
+    this.claims = new Claims(claimsMax);
     this.#clock = clock;
     this.#toldAt = clock.now();
     this.counters = new CounterStore({
@@ -129,7 +132,7 @@ export class FleetQuotas implements Lane, Fleet {
   /** An earlier life of this process, whose rows stood on disk. `isHeir`: it left, and nobody else has what it had. */
   inherit(actor: string, isHeir: boolean): void {
     this.#adopt(actor);
-    if (isHeir) this.claims.put(row({ kind: 'will', from: actor, to: this.actor }, 1));
+    if (isHeir) this.claims.put(row({ kind: 'will', day: this.#today, from: actor, to: this.actor }, 1));
   }
 
   // What quotas ask of a fleet.
@@ -190,7 +193,7 @@ export class FleetQuotas implements Lane, Fleet {
     this.escrow.close();
     this.#tellCounts();
     this.#tellClaims();
-    this.#isHeirless = this.#founding.leave() === undefined;
+    this.#isHeirless = this.#founding.leave(this.#today) === undefined;
     this.#tellClaims();
     this.#isClosed = true;
   }
@@ -249,10 +252,15 @@ export class FleetQuotas implements Lane, Fleet {
 
   /** Of a day that is not over yet, a total is not the last word. */
   #mergeTotal({ tenant, meter, day, x }: FleetRow): boolean {
-    const today = Math.floor((this.#clock.wallMs() - OVER_MS) / DAY_MS);
-    if (day >= today || this.counters.mergeTotal({ tenant, meter, day, total: x }) !== 'merged') return false;
+    const over = Math.floor((this.#clock.wallMs() - OVER_MS) / DAY_MS);
+    if (day >= over || this.counters.mergeTotal({ tenant, meter, day, total: x }) !== 'merged') return false;
     this.#quotas?.markStale(tenant);
     return true;
+  }
+
+  /** In UTC. */
+  get #today(): number {
+    return Math.floor(this.#clock.wallMs() / DAY_MS);
   }
 
   #tellCounts(): void {
@@ -311,7 +319,7 @@ function inOrder(rows: FleetRow[]): FleetRow[] {
 function isPast(kind: RowKind, day: number, before: number, oldest: number): boolean {
   if (kind === 'count') return day < before;
   if (kind === 'total') return day < oldest;
-  if (kind === 'gauge' || kind === 'will') return false;
+  if (kind === 'gauge') return false;
   return (day > 1e6 ? Math.floor(day / 86_400) : day) < before - CLAIM_DAYS;
 }
 

@@ -54,14 +54,14 @@ export class Founding {
   }
 
   /** Whoever has least inherits all this sidecar has; undefined: nobody is there. */
-  leave(): string | undefined {
+  leave(day: number): string | undefined {
     const { self, reachable } = this.#members;
     const charter = this.#shares.newest;
     const poorest = reachable
       .filter((each) => each !== self)
       .map((actor) => ({ actor, has: charter === undefined ? 0 : this.#wealth(charter, actor) }))
       .sort((a, b) => a.has - b.has)[0]?.actor;
-    if (poorest !== undefined) this.#claims.put(row({ kind: 'will', from: self, to: poorest }, 1));
+    if (poorest !== undefined) this.#claims.put(row({ kind: 'will', day, from: self, to: poorest }, 1));
     return poorest;
   }
 
@@ -69,7 +69,7 @@ export class Founding {
     const { self, isMost } = this.#members;
     const { newest } = this.#shares;
     if (!isMost || reachable[0] !== self || (newest !== undefined && newest >= day)) return false;
-    if (!this.#shares.begin(day, self)) return false;
+    this.#shares.begin(day, self);
     for (const [at, actor] of reachable.entries())
       if (actor !== self) this.#shares.give(day, self, actor, slice({ begin: 0, end: WHOLE }, at, reachable.length));
     return true;
@@ -78,7 +78,7 @@ export class Founding {
   /** Gives to who has nothing, of every charter by which some window here goes. */
   #giveAll(reachable: readonly string[]): boolean {
     let isGiven = false;
-    for (const charter of this.#escrow.charters()) isGiven = this.#giveOf(charter, reachable) || isGiven;
+    for (const charter of this.#escrow.charters()) if (this.#giveOf(charter, reachable)) isGiven = true;
     return isGiven;
   }
 
@@ -92,7 +92,7 @@ export class Founding {
     let isGiven = false;
     // The first of so many slices stays here.
     for (const [at, { actor }] of poor.entries())
-      isGiven = this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1)) || isGiven;
+      if (this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1))) isGiven = true;
     return isGiven;
   }
 

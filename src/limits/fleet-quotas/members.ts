@@ -25,11 +25,6 @@ export class Members {
     this.#bySlot.delete(slot);
   }
 
-  nameOf(actor: string): string | undefined {
-    for (const { incarnation, name } of this.#bySlot.values()) if (incarnation === actor) return name;
-    return undefined;
-  }
-
   /** Those that can be talked to, this one included, in the order of their incarnations. */
   get reachable(): string[] {
     const alive = [...this.#bySlot.values()].filter(

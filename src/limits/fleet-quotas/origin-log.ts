@@ -141,7 +141,6 @@ export class OriginLog {
       if (!(reader.isSound && isSound({ ...NO_KEY, x, y }))) return undefined;
       news.push(() => this.#takeNumbers(number, at, x, y));
     }
-    if (!reader.isSound) return undefined;
     const held = this.version;
     const rows = news.flatMap((take) => take() ?? []);
     this.version = Math.max(held, upTo);

@@ -83,12 +83,6 @@ export class Shares {
     return owner;
   }
 
-  /** Those that left all they had to somebody. */
-  departed(): Iterable<string> {
-    this.#look();
-    return this.#heirs.keys();
-  }
-
   #rootOf(charter: number): string | undefined {
     let root: string | undefined;
     for (const each of this.#claims.bag('', '', charter).values())

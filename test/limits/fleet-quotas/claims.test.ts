@@ -114,6 +114,8 @@ t.test('a window goes by the next charter there is; of two for a day the first b
   shares.begin(7, actorOf(2));
   t.same(shares.partsOf(7, actorOf(2)), [{ begin: 0, end: WHOLE }]);
   t.same(shares.partsOf(7, actorOf(4)), []);
+  store.merge(row({ kind: 'share', day: 9, meter: actorOf(3), from: actorOf(8), to: actorOf(9) }, 5, 6));
+  t.same(shares.partsOf(9, actorOf(8)), [], 'what it gave it never had');
   // A share of a charter that nobody is known to have begun.
   store.merge(row({ kind: 'share', day: 11, meter: actorOf(1), from: actorOf(1), to: actorOf(2) }, 0, 5));
   t.equal(shares.charterOf(10), undefined);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { CLAIMS_MAX } from '../../../src/limits/fleet-quotas/claims.ts';
-import { row } from '../../../src/limits/fleet-quotas/row.ts';
+import { type FleetRow, row } from '../../../src/limits/fleet-quotas/row.ts';
 import type { Reply } from '../../../src/pipeline/index.ts';
 import { exchangeForTest } from '../../pipeline/exchange-for-test.ts';
 import { plan, snapshotOf, tenant } from '../world.ts';
@@ -216,14 +216,8 @@ t.test('days: a charter ahead of each; totals are told to who comes later; what 
   t.same([...c.fleet.counters.closed()], [{ tenant: 'acme', meter: 'api_calls', day: TODAY, total: 15 }]);
   // The totals of a day that is not over are no totals.
   const told = (day: number, x: number): void => {
-    a.fleet.claims.takeChanged();
-    const total = row({ kind: 'total', tenant: 'acme', meter: 'api_calls', day }, x);
-    const bytes = new Uint8Array(200);
     const from = fleet.add();
-    (from.fleet as unknown as { claims: { takeChanged: () => unknown } }).claims.takeChanged = () => [total];
-    from.fleet.tick();
-    const { offset, upTo } = from.fleet.write(0, 0, bytes, 0, 200);
-    t.ok(c.fleet.read(fleet.slot(c, from), 0, upTo, bytes.subarray(0, offset)));
+    fleet.forge(from, row({ kind: 'total', tenant: 'acme', meter: 'api_calls', day }, x));
     fleet.end(from, 'left');
   };
   told(TODAY + 1, 500);
@@ -441,11 +435,132 @@ t.test(
       { kind: 'grant', tenant: 'acme', meter: 'api_calls', day: TODAY, from: a.actor, to: b.actor },
       45,
     );
-    (b.fleet as unknown as { claims: { takeChanged: () => unknown } }).claims.takeChanged = () => [forged];
-    b.fleet.tick();
-    fleet.talk();
+    fleet.forge(b, forged);
     t.equal(a.fleet.counts.known, known + 1);
     t.equal(fleet.line(a, 'api_calls').rights, 45);
     t.ok(CLAIMS_MAX > 0 && a.fleet.size.others > 0 && a.fleet.size.own > 0);
   },
 );
+
+t.test('of many only the richest give, so that a want leaves few rows', async (t) => {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1200, mode: 'hard' } }, 12);
+  fleet.pass(SETTLED_MS);
+  const [a] = fleet.sidecars as [Sidecar];
+  fleet.ask(a, 110);
+  fleet.pass(1250);
+  const givers = new Set([...a.fleet.claims.rows()].flatMap(({ kind, from }) => (kind === 'grant' ? [from] : [])));
+  t.ok(givers.size > 0 && givers.size <= 8, `${givers.size} of 11`);
+  t.equal(fleet.ask(a, 1), 1);
+});
+
+t.test('what belongs to another window, or to nobody who is known, is passed over', async (t) => {
+  const fleet = await Fleet.of(HARD, 2);
+  const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
+  fleet.pass(SETTLED_MS);
+  fleet.ask(a, 1);
+  fleet.pass(1000);
+  const key = { tenant: 'acme', meter: 'api_calls', from: b.actor } as const;
+  const { rights } = fleet.line(a, 'api_calls');
+  fleet.forge(
+    b,
+    row({ ...key, kind: 'grant', day: TODAY - 1, to: a.actor }, 9),
+    row({ ...key, kind: 'want', day: TODAY - 1 }, 99),
+    row({ ...key, kind: 'want', day: TODAY, tenant: 'nobody' }, 99),
+    row({ ...key, kind: 'spent', day: TODAY - 1, from: actorOf(30) }, 3),
+  );
+  fleet.pass(1000);
+  t.equal(fleet.line(a, 'api_calls').rights, rights);
+  t.equal(a.fleet.escrow.counts.given, 0);
+  // What a newcomer gets is reckoned without what is over, and not at all where a limit is not known.
+  fleet.forge(b, row({ ...key, kind: 'spent', day: TODAY - 1, from: a.actor }, 3));
+  const c = fleet.add();
+  fleet.pass(SETTLED_MS);
+  t.ok(fleet.line(c, 'api_calls').rights > 0);
+  for (const each of [a, b])
+    each.fleet.claims.merge(row({ ...key, kind: 'grant', tenant: 'gone', day: TODAY, to: a.actor }, 9));
+  const d = fleet.add();
+  fleet.pass(SETTLED_MS);
+  const given = fleet.line(d, 'api_calls').rights;
+  t.ok(given === 0 || fleet.line(d, 'api_calls').rights <= 30);
+});
+
+t.test('a store without room: nothing more is given, and nothing is exceeded', async (t) => {
+  const fleet = new Fleet((await Fleet.of(HARD, 0)).snapshot);
+  const a = fleet.add(2);
+  const b = fleet.add(2);
+  fleet.pass(SETTLED_MS);
+  fleet.ask(a, 50);
+  fleet.ask(b, 50);
+  fleet.pass(2000);
+  const c = fleet.add(2);
+  fleet.pass(SETTLED_MS);
+  for (const each of [a, b, c]) fleet.ask(each, 50);
+  t.ok(fleet.admitted > 0 && fleet.admitted <= 90, `${fleet.admitted} of 90`);
+});
+
+t.test(
+  'rows of who is not remembered are told on when they grow; gone members and old events take no room',
+  async (t) => {
+    const fleet = await Fleet.of(SOFT, 2);
+    const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
+    fleet.ask(b, 3);
+    fleet.pass(1000);
+    const held = a.fleet.size.others;
+    fleet.end(b, 'dead');
+    fleet.forget(b);
+    t.ok(a.fleet.size.others < held);
+    fleet.pass(10_000);
+    const c = fleet.add();
+    fleet.forge(c, row({ kind: 'count', tenant: 'acme', meter: 'api_calls', day: TODAY, from: b.actor }, 7));
+    fleet.end(c, 'dead');
+    fleet.forget(c);
+    const d = fleet.add();
+    fleet.pass(1000);
+    t.equal(fleet.line(d, 'api_calls').used, 7);
+    const event = (day: number) => row({ kind: 'event', tenant: 'acme', meter: 'seats', day, from: b.actor }, 1, 1);
+    a.fleet.claims.merge(event((TODAY - 50) * 86_400));
+    a.fleet.claims.merge(event(TODAY * 86_400));
+    a.fleet.closed(TODAY, TODAY - 33);
+    const events = [...a.fleet.claims.rows()].filter(({ kind }) => kind === 'event');
+    t.same(
+      events.map(({ day }) => day),
+      [TODAY * 86_400],
+    );
+  },
+);
+
+t.test('what arrives after a farewell gives no right to spend', async (t) => {
+  const fleet = await Fleet.of(HARD, 2);
+  const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
+  fleet.pass(SETTLED_MS);
+  fleet.ask(a, 1);
+  a.fleet.leave();
+  fleet.forge(b, row({ kind: 'grant', tenant: 'acme', meter: 'api_calls', day: TODAY, from: b.actor, to: a.actor }, 9));
+  t.equal(fleet.ask(a, 1), 0);
+});
+
+t.test('a newcomer is given nothing where it cannot be said what is left of it', async (t) => {
+  const gifts = async (claimsMax: number | undefined, ...known: FleetRow[]): Promise<number> => {
+    const fleet = new Fleet((await Fleet.of(HARD, 0)).snapshot);
+    const a = fleet.add(claimsMax);
+    fleet.pass(1000);
+    fleet.ask(a, 70);
+    fleet.pass(1000);
+    for (const each of known) a.fleet.claims.merge(each);
+    const b = fleet.add();
+    fleet.pass(SETTLED_MS);
+    return fleet.line(b, 'api_calls').rights;
+  };
+  const a = actorOf(0);
+  const api = { tenant: 'acme', meter: 'api_calls', from: a, to: actorOf(9) };
+  t.equal(await gifts(undefined), 20);
+  t.equal(await gifts(undefined, row({ ...api, kind: 'grant', day: TODAY - 1 }, 90)), 20, 'of a window that is over');
+  t.equal(
+    await gifts(undefined, row({ ...api, kind: 'grant', tenant: 'gone', day: TODAY }, 9)),
+    0,
+    'no limit is known',
+  );
+  t.equal(await gifts(2), 0, 'no room to say what is kept');
+  const charter = { kind: 'share', day: TODAY + 1, meter: a, from: a } as const;
+  t.equal(await gifts(undefined, row({ ...charter, to: actorOf(1) }, 5, 5)), 0, 'it was given something before');
+});

@@ -106,6 +106,9 @@ t.test('what is malformed, too large or does not continue what is held changes n
   refused([1, 100, 0, 2, 0]);
   refused([1, 1, 8, 2, 0]);
   refused([1, 1, 1, 99]);
+  const late = new OriginLog();
+  late.put(count(2 ** 40, 1));
+  refused([...delta(late, 0).bytes]);
   refused([...bytes.subarray(0, bytes.length - 1)]);
   refused([...bytes], 1, upTo + 1);
   refused([...bytes.map((each, at) => (at === 3 ? 200 : each))]);

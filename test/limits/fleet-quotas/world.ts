@@ -1,6 +1,7 @@
 /** Sidecars that share quotas, on one clock; they hear of each other when told to. */
 import type { Member, MemberState } from '../../../src/gossip/index.ts';
 import { FleetQuotas, QUOTA_TICK_MS } from '../../../src/limits/fleet-quotas/fleet-quotas.ts';
+import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import type { Account, Line } from '../../../src/limits/quotas/account.ts';
 import { QuotaCounts } from '../../../src/limits/quotas/quota-counts.ts';
 import { Quotas } from '../../../src/limits/quotas/quotas.ts';
@@ -47,13 +48,13 @@ export class Fleet {
     return fleet;
   }
 
-  add(): Sidecar {
+  add(claimsMax?: number): Sidecar {
     const at = this.sidecars.length;
     const actor = actorOf(at);
     const { clock } = this;
     const lines: Record<string, unknown>[] = [];
     const log = createLog({ clock, level: 'info', write: (line) => void lines.push(JSON.parse(line) as never) });
-    const fleet = new FleetQuotas({ actor, clock });
+    const fleet = new FleetQuotas({ actor, clock, ...(claimsMax === undefined ? {} : { claimsMax }) });
     const counts = new QuotaCounts({
       ...{ clock, log, metrics: createMetrics({ timers: clock }) },
       ...{ series: () => 0, isWriting: () => true },
@@ -159,6 +160,16 @@ export class Fleet {
     }
     this.admitted += admitted;
     return admitted;
+  }
+
+  /** Says what is not so. */
+  forge(by: Sidecar, ...rows: readonly FleetRow[]): void {
+    const { claims } = by.fleet;
+    const real = claims.takeChanged;
+    claims.takeChanged = () => [...rows];
+    by.fleet.tick();
+    claims.takeChanged = real;
+    this.talk();
   }
 
   /** Crossings in the logs of all. */

@@ -147,3 +147,13 @@ t.test('a slot whose account was left behind by another tenant is emptied before
   x.tenant = moved;
   t.match(w.quotas.check(account, x, w.clock.now(), true), { members: { 'violated-policies': ['seats'] } });
 });
+
+t.test('a day that others closed counts by its total, and what it reaches is said', async (t) => {
+  const w = await open({ api_calls: { limit: 10 } });
+  w.ask('acme');
+  w.counters.mergeTotal({ tenant: 'acme', meter: 'api_calls', day: TODAY - 3, total: 8 });
+  w.quotas.markStale('acme');
+  w.quotas.markStale('nobody-here');
+  t.equal(w.line('acme', 'api_calls').used, 9);
+  t.same(events(w.lines), ['quota.crossed acme 80%']);
+});
