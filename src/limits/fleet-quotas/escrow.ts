@@ -158,20 +158,21 @@ export class Escrow {
     return charters;
   }
 
-  /** What a part of the limit less would be too little for what was spent of it, by line; undefined: it cannot be said. */
+  /** What a part of the limit less would be too little for what was spent of it, by line; undefined: it cannot be said. The actor has some part. */
   deficits(actor: string, charter: number, loss: (limit: number, outside: number) => number): Deficit[] | undefined {
     const deficits: Deficit[] = [];
     const seen = new Set<string>();
     for (const each of this.#claims.rows()) {
       if (each.tenant === '' || each.kind === 'event' || (each.from !== actor && each.to !== actor)) continue;
-      if (this.#shares.charterOf(each.day) !== charter || seen.has(`${each.tenant} ${each.meter}`)) continue;
-      seen.add(`${each.tenant} ${each.meter}`);
+      const window = `${each.tenant} ${each.meter} ${each.day}`;
+      if (this.#shares.charterOf(each.day) !== charter || seen.has(window)) continue;
+      seen.add(window);
       const line = this.#lines.hardLine(each.tenant, each.meter);
       // Nobody knows its limit any more, or its window is over.
       if (line === undefined) return undefined;
       if (line.from !== each.day) continue;
       const outside = this.#outside(each.tenant, line);
-      const holding = this.#holdings(each.tenant, line).get(actor) ?? { rights: 0, spent: 0 };
+      const holding = this.#holdings(each.tenant, line).get(actor) as Holding;
       const held = actor === this.#members.self ? line.reserved : 0;
       const units = Math.ceil(loss(line.quota.limit, outside) + held - free(holding));
       if (units > 0) deficits.push({ tenant: each.tenant, meter: each.meter, day: each.day, units });

@@ -520,7 +520,12 @@ t.test(
     const event = (day: number) => row({ kind: 'event', tenant: 'acme', meter: 'seats', day, from: b.actor }, 1, 1);
     a.fleet.claims.merge(event((TODAY - 50) * 86_400));
     a.fleet.claims.merge(event(TODAY * 86_400));
+    a.fleet.gauges.set('acme', 'seats', 2, 1000);
+    fleet.pass(1000);
     a.fleet.closed(TODAY, TODAY - 33);
+    t.equal(fleet.add().fleet.gauges.valueOf('acme', 'seats'), 0);
+    fleet.talk();
+    t.equal(fleet.sidecars.at(-1)?.fleet.gauges.valueOf('acme', 'seats'), 2, 'a level is never over');
     const events = [...a.fleet.claims.rows()].filter(({ kind }) => kind === 'event');
     t.same(
       events.map(({ day }) => day),
