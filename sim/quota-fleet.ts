@@ -18,6 +18,9 @@ export interface QuotaScenario {
   readonly perSec: number;
   /** The part of a place. */
   readonly part: (place: number, places: number, seconds: number) => number;
+  /** Tenants beside the one that is measured, and their requests a second, of all together, each at any sidecar. */
+  readonly others?: number;
+  readonly othersPerSec?: number;
   readonly hasDisk?: boolean;
   readonly startApartMs?: number;
   readonly events?: readonly { readonly at: number; readonly act: (fleet: QuotaFleet) => void }[];
@@ -44,16 +47,20 @@ export class QuotaFleet {
   /** Of what was admitted by those that were killed, what may be lost with them. */
   atRisk = 0;
   readonly #snapshot: Snapshot;
+  readonly #others: readonly Tenant[];
   readonly #disks: SimDisk[] = [];
   readonly #seeds = new Set<string>();
   #born = 0;
+  #sentBefore = 0;
 
   constructor(scenario: QuotaScenario, seed: number) {
     this.scenario = scenario;
     this.random = new SeededRandom(seed);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
-    this.tenant = tenantOf(scenario);
-    this.#snapshot = { ...emptySnapshot, generation: 1, tenants: new Map([[this.tenant.id, this.tenant]]) };
+    const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) => tenantOf(scenario, index));
+    this.tenant = tenants[0] as Tenant;
+    this.#others = tenants.slice(1);
+    this.#snapshot = { ...emptySnapshot, generation: 1, tenants: new Map(tenants.map((each) => [each.id, each])) };
   }
 
   run(): void {
@@ -65,6 +72,10 @@ export class QuotaFleet {
       this.time.at(WARM * 1000, () => this.#serve(place));
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
+    if (this.#others.length > 0) this.time.at(WARM * 1000, () => this.#serveOthers());
+    this.time.at(WARM * 1000, () => {
+      this.#sentBefore = this.net.sentBytes;
+    });
     this.time.run(seconds * 1000);
   }
 
@@ -144,6 +155,21 @@ export class QuotaFleet {
     });
   }
 
+  #serveOthers(): void {
+    const { othersPerSec = 1 } = this.scenario;
+    this.time.after((-Math.log(1 - this.random.float()) * 1000) / othersPerSec, () => {
+      const tenant = this.#others[Math.floor(this.random.float() * this.#others.length)] as Tenant;
+      const sidecar = this.places[Math.floor(this.random.float() * this.places.length)];
+      if (sidecar?.isReady === true) sidecar.offer(tenant);
+      this.#serveOthers();
+    });
+  }
+
+  /** Bytes a second and sidecar since the requests began. */
+  get bytesPerSidecarSec(): number {
+    return (this.net.sentBytes - this.#sentBefore) / this.places.length / (this.scenario.seconds - WARM);
+  }
+
   /** One that comes to a sidecar that is not there goes to another. */
   #request(place: number): void {
     let sidecar = this.places[place];
@@ -157,7 +183,7 @@ export class QuotaFleet {
   }
 }
 
-function tenantOf({ isHard, limit }: QuotaScenario): Tenant {
+function tenantOf({ isHard, limit }: QuotaScenario, index: number): Tenant {
   const quota: Quota = {
     meter: 'api_calls',
     source: 'calls',
@@ -179,8 +205,8 @@ function tenantOf({ isHard, limit }: QuotaScenario): Tenant {
   const allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false, quotas: [quota] };
   const plan: Plan = { name: 'plan', index: 0, weight: 1, allowance, ladder: [{ kind: 'reject' }], source: '' };
   return {
-    id: 'acme' as TenantId,
-    index: 0 as TenantIndex,
+    id: (index === 0 ? 'acme' : `tenant-${index}`) as TenantId,
+    index: index as TenantIndex,
     state: 'active',
     plan,
     allowance,

@@ -155,6 +155,18 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
   },
   {
     ...hard,
+    name: 'quota-many',
+    describe: '10,000 tenants with quotas: in ten seconds each asks at five of fifty sidecars',
+    nodes: 50,
+    isHard: false,
+    limit: 1e9,
+    seconds: WARM + 12,
+    others: 10_000,
+    othersPerSec: 5000,
+    measure: (fleet) => ({ gossip_quota_bytes_per_s: fleet.bytesPerSidecarSec }),
+  },
+  {
+    ...hard,
     name: 'quota-chaos',
     describe: 'cuts, crashes with and without disk, farewells and pauses, one a second by chance',
     hasDisk: true,

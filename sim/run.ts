@@ -27,6 +27,7 @@ const TARGETS: Readonly<Record<string, { readonly must: number; readonly goal: n
   reconverge_ms: { must: 1500, goal: 500 },
   crash_reclaim_ms: { must: 4000, goal: 1500 },
   gossip_bytes_per_s: { must: 64_000, goal: 20_000 },
+  gossip_quota_bytes_per_s: { must: 64_000, goal: 20_000 },
   hard_quota_exceeded: { must: 0, goal: 0 },
   soft_quota_error_pct: { must: 0.1, goal: 0.01 },
   counts_lost_rolling: { must: 0, goal: 0 },
@@ -51,7 +52,7 @@ const QUICK: readonly string[] = [
   'quota-rolling',
 ];
 /** Long: three seeds. */
-const LONG: readonly string[] = ['many', 'large'];
+const LONG: readonly string[] = ['many', 'large', 'quota-many'];
 const QUOTAS: readonly string[] = QUOTA_SCENARIOS.map(({ name }) => name);
 /** The same whatever the policy. */
 const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS];

@@ -61,9 +61,9 @@ export class FleetQuotas implements Lane, Fleet {
   readonly #shares: Shares;
   readonly #founding: Founding;
   readonly #announcer: Announcer;
-  readonly #own = new OriginLog();
+  readonly #own: OriginLog;
   /** By member slot; 0 is the own one. */
-  readonly #logs: (OriginLog | undefined)[] = [this.#own];
+  readonly #logs: (OriginLog | undefined)[];
   #quotas: Quotas | undefined;
   /** Whose rows this sidecar tells besides its own, and of which closed days. */
   readonly #told = new Set<string>();
@@ -80,6 +80,8 @@ export class FleetQuotas implements Lane, Fleet {
 
   constructor({ actor, clock, claimsMax }: FleetQuotasOptions) {
     this.claims = new Claims(claimsMax);
+    this.#own = new OriginLog(actor);
+    this.#logs = [this.#own];
     this.#clock = clock;
     this.#toldAt = clock.now();
     this.counters = new CounterStore({
@@ -220,7 +222,7 @@ export class FleetQuotas implements Lane, Fleet {
 
   onMember(member: Member): void {
     this.#members.note(member);
-    this.#logs[member.slot] ??= new OriginLog();
+    this.#logs[member.slot] ??= new OriginLog(member.incarnation);
   }
 
   onForgotten(slot: number): void {

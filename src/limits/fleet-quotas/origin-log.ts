@@ -49,6 +49,7 @@ interface Item {
 export class OriginLog {
   /** The newest version. */
   version = 0;
+  readonly #teller: string;
   readonly #max: number;
   readonly #entries = new Map<number, Entry>();
   #journal: Item[] = [];
@@ -58,8 +59,9 @@ export class OriginLog {
   #used = 0;
   readonly #scratch = new Uint8Array(ENTRY_BYTES_MAX + VALUE_BYTES_MAX);
 
-  /** Another bound is for tests. */
-  constructor(max: number = ENTRIES_MAX) {
+  /** `teller`: whose log it is. Another bound is for tests. */
+  constructor(teller: string, max: number = ENTRIES_MAX) {
+    this.#teller = teller;
     this.#max = max;
   }
 
@@ -131,7 +133,7 @@ export class OriginLog {
       const at = version;
       if (step === 0 || number >= this.#max || at > upTo) return undefined;
       if (head % 2 === 1) {
-        const key = readKey(reader);
+        const key = readKey(reader, this.#teller);
         if (key === undefined) return undefined;
         news.push(() => this.#takeKey(number, key, at));
         continue;
@@ -197,7 +199,8 @@ export class OriginLog {
   /** Into the scratch; returns its length. */
   #encode({ number, key, named, x, y }: Entry, { version }: Item, upTo: number): number {
     const at = writeVarint(this.#scratch, 0, version - upTo);
-    if (version === named) return writeKey(this.#scratch, writeVarint(this.#scratch, at, number * 2 + 1), key);
+    if (version === named)
+      return writeKey(this.#scratch, writeVarint(this.#scratch, at, number * 2 + 1), key, this.#teller);
     const values = writeVarint(this.#scratch, at, number * 2);
     return writeNumber(this.#scratch, writeNumber(this.#scratch, values, x), y);
   }

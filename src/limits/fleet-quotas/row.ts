@@ -75,23 +75,30 @@ export function isSound({ kind, tenant, meter, day, from, to, x, y }: FleetRow):
   );
 }
 
-export function writeKey(bytes: Uint8Array, offset: number, key: RowKey): number {
+/** Beside the kind: `from` is whoever tells it, and there is no `to`. Neither is written then. */
+const [BY_TELLER, TO_NOBODY] = [16, 32] as const;
+
+/** `teller`: whose log it is. */
+export function writeKey(bytes: Uint8Array, offset: number, key: RowKey, teller: string): number {
+  const [isByTeller, isToNobody] = [key.from === teller, key.to === NOBODY];
   let at = offset;
-  bytes[at++] = KINDS.indexOf(key.kind);
+  bytes[at++] = KINDS.indexOf(key.kind) + (isByTeller ? BY_TELLER : 0) + (isToNobody ? TO_NOBODY : 0);
   at = writeText(bytes, at, key.tenant);
   at = writeText(bytes, at, key.meter);
   at = writeVarint(bytes, at, key.day);
-  return writeActor(bytes, writeActor(bytes, at, key.from), key.to);
+  if (!isByTeller) at = writeActor(bytes, at, key.from);
+  return isToNobody ? at : writeActor(bytes, at, key.to);
 }
 
 /** Undefined when no key can be that. */
-export function readKey(reader: VarintReader): RowKey | undefined {
-  const kind = KINDS[reader.byte()];
+export function readKey(reader: VarintReader, teller: string): RowKey | undefined {
+  const head = reader.byte();
+  const kind = KINDS[head % BY_TELLER];
   const tenant = reader.text(NAME_MAX);
   const meter = reader.text(NAME_MAX);
   const day = reader.varint();
-  const from = readActor(reader);
-  const to = readActor(reader);
+  const from = (head & BY_TELLER) > 0 ? teller : readActor(reader);
+  const to = (head & TO_NOBODY) > 0 ? NOBODY : readActor(reader);
   if (kind === undefined || !reader.isSound) return undefined;
   const key = { kind, tenant, meter, day, from, to };
   return isSound({ ...key, x: 0, y: 0 }) ? key : undefined;

@@ -65,7 +65,7 @@ t.test('one delegate carries both, each in its lane', async (t) => {
   // What comes before there are quotas to decide by it is known all the same.
   for (const what of ['disk', 'others'] as const) quotas.know(what);
   for (let i = 0; i < 4; i++) quotas.tick();
-  const told = new OriginLog();
+  const told = new OriginLog(actorOf(2));
   const key = { tenant: 'acme', meter: 'api_calls', day: 100, from: actorOf(2), to: actorOf(1) };
   for (const kind of ['count', 'total', 'gauge', 'grant'] as const) told.put(row({ ...key, kind }, 5));
   const delta = new Uint8Array(400);
