@@ -317,12 +317,12 @@ function inOrder(rows: FleetRow[]): FleetRow[] {
   return rows.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
 }
 
-/** Whether what a row says is over. An event of a gauge stands by its second. */
+/** Whether what a row says is over. An event of a gauge has a second for its day. */
 function isPast(kind: RowKind, day: number, before: number, oldest: number): boolean {
   if (kind === 'count') return day < before;
   if (kind === 'total') return day < oldest;
   if (kind === 'gauge') return false;
-  return (day > 1e6 ? Math.floor(day / 86_400) : day) < before - CLAIM_DAYS;
+  return day > 1e6 ? day < before * 86_400 : day < before - CLAIM_DAYS;
 }
 
 /** By rendezvous (Thaler, Ravishankar 1998): who goes leaves only its own to others. */

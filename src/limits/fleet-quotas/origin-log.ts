@@ -1,58 +1,72 @@
 /**
- * What one member tells of quotas: the key of each row, once, and always its newest numbers. Each has the version it was written in; who
- * holds version n holds all that was written up to n and is not replaced since.
+ * What one member tells of quotas: what each series of rows is of, once, and always the newest numbers of each of its days. Each has the version
+ * it was written in; who holds version n holds all that was written up to n and is not replaced since.
  *
  *   delta    1, then entries in the order of their versions
- *   either   version − the last one's | number × 2 + 1 | key           varints; see row.ts
- *   or       version − the last one's | number × 2     | x | y
+ *   either   version − the last one's | number × 2 + 1 | key, with a day       varints; see row.ts
+ *   or       version − the last one's | number × 2     | day − that day, zigzag | x | y
  *
- * A member numbers its rows itself. A key stands before the first numbers of its row; a number that is free again gets another key.
+ * A member numbers its series itself. A key stands before the first numbers of its series; a number that is free again gets another key.
  * Entries stand in a journal in the order of their versions; what was replaced is passed over, and swept out when it is most of it.
  *
- * Bound: `ENTRIES_MAX` rows; about 200 bytes each.
+ * Bound: `SERIES_MAX` series, each of a few days; about 300 bytes each.
  */
 import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../fleet/varint.ts';
 import {
   ENTRY_BYTES_MAX,
   type FleetRow,
   isSound,
-  keyOf,
+  NOBODY,
   type RowKey,
   readKey,
   readNumber,
+  seriesOf,
   writeKey,
   writeNumber,
 } from './row.ts';
 
-/** 2^18: what 10,000 tenants of three meters count in the days that are open, and as much again of totals. */
-export const ENTRIES_MAX = 2 ** 18;
+/** 2^18: what 10,000 tenants of three meters count, and as much again of totals and rights. */
+export const SERIES_MAX = 2 ** 18;
+/** Days of a series: rights of 40 days, or the reports of a gauge that reached its mark in two. */
+export const DAYS_MAX = 256;
 const FORM = 1;
 /** Of numbers and what stands before: they are never longer. */
-const VALUE_BYTES_MAX = 2 * VARINT_BYTES_MAX + 2 * (VARINT_BYTES_MAX + 1);
+const VALUE_BYTES_MAX = 3 * VARINT_BYTES_MAX + 2 * (VARINT_BYTES_MAX + 1);
 
-interface Entry {
-  readonly number: number;
-  readonly key: RowKey;
-  /** Version of the key. */
-  readonly named: number;
-  /** Version of the numbers; 0 before they came. */
+interface Numbers {
+  readonly day: number;
   version: number;
   x: number;
   y: number;
 }
 
+interface Series {
+  readonly number: number;
+  /** Its day is that of which its rows' days are told. */
+  readonly key: RowKey;
+  /** Version of the key. */
+  readonly named: number;
+  readonly rows: Numbers[];
+}
+
 interface Item {
   readonly version: number;
   readonly number: number;
+  /** `NAME` for the key. */
+  readonly day: number;
 }
+
+const NAME = -1;
 
 export class OriginLog {
   /** The newest version. */
   version = 0;
   readonly #teller: string;
   readonly #max: number;
-  readonly #entries = new Map<number, Entry>();
+  readonly #series = new Map<number, Series>();
   #journal: Item[] = [];
+  /** Keys and rows there are. */
+  #live = 0;
   /** Of the own log only. */
   readonly #numbers = new Map<string, number>();
   readonly #free: number[] = [];
@@ -60,41 +74,48 @@ export class OriginLog {
   readonly #scratch = new Uint8Array(ENTRY_BYTES_MAX + VALUE_BYTES_MAX);
 
   /** `teller`: whose log it is. Another bound is for tests. */
-  constructor(teller: string, max: number = ENTRIES_MAX) {
+  constructor(teller: string, max: number = SERIES_MAX) {
     this.#teller = teller;
     this.#max = max;
   }
 
+  /** Rows there are. */
   get size(): number {
-    return this.#entries.size;
+    return this.#live - this.#series.size;
   }
 
-  /** Rows that have numbers. */
   *rows(): Generator<FleetRow> {
-    for (const { key, version, x, y } of this.#entries.values()) if (version > 0) yield { ...key, x, y };
+    for (const { key, rows } of this.#series.values()) for (const { day, x, y } of rows) yield { ...key, day, x, y };
   }
 
   /** Tells a row of this member. False when there is no room. */
   put(row: FleetRow): boolean {
-    const text = keyOf(row);
+    const text = seriesOf(row);
     let number = this.#numbers.get(text);
     if (number === undefined) {
-      if (this.size >= this.#max) return false;
+      if (this.#series.size >= this.#max) return false;
       number = this.#free.pop() ?? this.#used++;
       this.#numbers.set(text, number);
       this.#name(number, row, ++this.version);
     }
-    const entry = this.#entries.get(number) as Entry;
-    if (entry.version === 0 || row.x !== entry.x || row.y !== entry.y) this.#set(entry, ++this.version, row.x, row.y);
+    const series = this.#series.get(number) as Series;
+    const known = series.rows.find(({ day }) => day === row.day);
+    if (!hasRoom(series, row.day)) return false;
+    if (known === undefined || row.x !== known.x || row.y !== known.y)
+      this.#set(series, row.day, ++this.version, row.x, row.y);
     return true;
   }
 
-  /** Forgets rows whose time is over. */
+  /** Forgets rows whose time is over. What others named stays until they give its number to something else: they may tell more of it. */
   drop(isOver: (key: RowKey) => boolean): void {
-    for (const [number, { key }] of this.#entries) {
-      if (!isOver(key)) continue;
-      this.#entries.delete(number);
-      if (this.#numbers.delete(keyOf(key))) this.#free.push(number);
+    for (const { number, key, rows } of this.#series.values()) {
+      const kept = rows.filter(({ day }) => !isOver({ ...key, day }));
+      this.#live -= rows.length - kept.length;
+      rows.splice(0, rows.length, ...kept);
+      if (kept.length > 0 || !this.#numbers.delete(seriesOf(key))) continue;
+      this.#series.delete(number);
+      this.#live--;
+      this.#free.push(number);
     }
     this.#sweep();
   }
@@ -107,9 +128,8 @@ export class OriginLog {
     bytes[at++] = FORM;
     for (let i = this.#firstAfter(after); i < this.#journal.length; i++) {
       const item = this.#journal[i] as Item;
-      const entry = this.#live(item);
-      if (entry === undefined) continue;
-      const length = this.#encode(entry, item, upTo);
+      if (!this.#isLive(item)) continue;
+      const length = this.#encode(item, upTo);
       if (at + length > end) return upTo === after ? { offset, upTo } : { offset: at, upTo };
       bytes.set(this.#scratch.subarray(0, length), at);
       at += length;
@@ -138,14 +158,14 @@ export class OriginLog {
         news.push(() => this.#takeKey(number, key, at));
         continue;
       }
+      const ahead = zagzig(reader.varint());
       const x = readNumber(reader);
       const y = readNumber(reader);
       if (!(reader.isSound && isSound({ ...NO_KEY, x, y }))) return undefined;
-      news.push(() => this.#takeNumbers(number, at, x, y));
+      news.push(() => this.#takeNumbers(number, at, ahead, x, y));
     }
-    const held = this.version;
     const rows = news.flatMap((take) => take() ?? []);
-    this.version = Math.max(held, upTo);
+    this.version = upTo;
     return rows;
   }
 
@@ -154,36 +174,47 @@ export class OriginLog {
     if (version > this.version) this.#name(number, key, version);
   }
 
-  #takeNumbers(number: number, version: number, x: number, y: number): FleetRow | undefined {
-    const entry = this.#entries.get(number);
-    // Forgotten here, its time being over, or known already.
-    if (entry === undefined || version <= this.version) return undefined;
-    this.#set(entry, version, x, y);
-    return { ...entry.key, x, y };
+  #takeNumbers(number: number, version: number, ahead: number, x: number, y: number): FleetRow | undefined {
+    const series = this.#series.get(number);
+    // Its key is not known, or it is known already.
+    if (series === undefined || version <= this.version) return undefined;
+    const row = { ...series.key, day: series.key.day + ahead, x, y };
+    if (!isSound(row) || !hasRoom(series, row.day)) return undefined;
+    this.#set(series, row.day, version, x, y);
+    return row;
   }
 
   #name(number: number, { kind, tenant, meter, day, from, to }: RowKey, named: number): void {
-    const key = { kind, tenant, meter, day, from, to };
-    this.#entries.set(number, { number, key, named, version: 0, x: 0, y: 0 });
-    this.#journal.push({ version: named, number });
+    const before = this.#series.get(number);
+    if (before !== undefined) this.#live -= 1 + before.rows.length;
+    this.#series.set(number, { number, key: { kind, tenant, meter, day, from, to }, named, rows: [] });
+    this.#live++;
+    this.#journal.push({ version: named, number, day: NAME });
   }
 
-  #set(entry: Entry, version: number, x: number, y: number): void {
-    entry.version = version;
-    entry.x = x;
-    entry.y = y;
-    this.#journal.push({ version, number: entry.number });
-    if (this.#journal.length > 4 * this.size + 64) this.#sweep();
+  #set({ number, rows }: Series, day: number, version: number, x: number, y: number): void {
+    const known = rows.find((each) => each.day === day);
+    if (known === undefined) {
+      rows.push({ day, version, x, y });
+      this.#live++;
+    } else {
+      known.version = version;
+      known.x = x;
+      known.y = y;
+    }
+    this.#journal.push({ version, number, day });
+    if (this.#journal.length > 4 * this.#live + 64) this.#sweep();
   }
 
   #sweep(): void {
-    this.#journal = this.#journal.filter((item) => this.#live(item) !== undefined);
+    this.#journal = this.#journal.filter((item) => this.#isLive(item));
   }
 
-  /** The entry of which the item is the newest, or whose key it is. */
-  #live({ version, number }: Item): Entry | undefined {
-    const entry = this.#entries.get(number);
-    return entry?.version === version || entry?.named === version ? entry : undefined;
+  /** Whether nothing newer replaced it. */
+  #isLive({ version, number, day }: Item): boolean {
+    const series = this.#series.get(number);
+    if (day === NAME) return series?.named === version;
+    return series?.rows.some((each) => each.day === day && each.version === version) === true;
   }
 
   #firstAfter(version: number): number {
@@ -197,13 +228,27 @@ export class OriginLog {
   }
 
   /** Into the scratch; returns its length. */
-  #encode({ number, key, named, x, y }: Entry, { version }: Item, upTo: number): number {
+  #encode({ version, number, day }: Item, upTo: number): number {
+    const { key, rows } = this.#series.get(number) as Series;
     const at = writeVarint(this.#scratch, 0, version - upTo);
-    if (version === named)
-      return writeKey(this.#scratch, writeVarint(this.#scratch, at, number * 2 + 1), key, this.#teller);
-    const values = writeVarint(this.#scratch, at, number * 2);
+    if (day === NAME) return writeKey(this.#scratch, writeVarint(this.#scratch, at, number * 2 + 1), key, this.#teller);
+    const { x, y } = rows.find((each) => each.day === day) as Numbers;
+    const head = writeVarint(this.#scratch, at, number * 2);
+    const values = writeVarint(this.#scratch, head, zigzag(day - key.day));
     return writeNumber(this.#scratch, writeNumber(this.#scratch, values, x), y);
   }
 }
 
-const NO_KEY = { kind: 'count', tenant: '', meter: '', day: 0, from: '0'.repeat(16), to: '0'.repeat(16) } as const;
+const NO_KEY = { kind: 'count', tenant: '', meter: '', day: 0, from: NOBODY, to: NOBODY } as const;
+
+function hasRoom({ rows }: Series, day: number): boolean {
+  return rows.length < DAYS_MAX || rows.some((each) => each.day === day);
+}
+
+function zigzag(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
+}
+
+function zagzig(value: number): number {
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+}

@@ -59,6 +59,11 @@ export function keyOf({ kind, tenant, meter, day, from, to }: RowKey): string {
   return `${kind} ${tenant} ${meter} ${day} ${from} ${to}`;
 }
 
+/** Rows that differ in their day alone. */
+export function seriesOf({ kind, tenant, meter, from, to }: RowKey): string {
+  return `${kind} ${tenant} ${meter} ${from} ${to}`;
+}
+
 /** Whether a row can be one. */
 export function isSound({ kind, tenant, meter, day, from, to, x, y }: FleetRow): boolean {
   return (

@@ -1,12 +1,12 @@
 /** What one sidecar tells of quotas, on its way through others: cut short, doubled, late, forged. */
 import fc from 'fast-check';
 import t from 'tap';
-import { OriginLog } from '../../../src/limits/fleet-quotas/origin-log.ts';
+import { DAYS_MAX, OriginLog } from '../../../src/limits/fleet-quotas/origin-log.ts';
 import { type FleetRow, keyOf, NOBODY, row } from '../../../src/limits/fleet-quotas/row.ts';
 import { actorOf } from './world.ts';
 
-const count = (day: number, x: number, y = 0): FleetRow =>
-  row({ kind: 'count', tenant: 'acme', meter: 'api_calls', day, from: actorOf(1) }, x, y);
+const count = (day: number, x: number, y = 0, tenant = 'acme'): FleetRow =>
+  row({ kind: 'count', tenant, meter: 'api_calls', day, from: actorOf(1) }, x, y);
 
 function delta(log: OriginLog, after: number, room = 10_000): { bytes: Uint8Array; upTo: number } {
   const bytes = new Uint8Array(room + 7);
@@ -59,7 +59,7 @@ t.test(
           }
           if (key >= oldest) {
             truth.set(key, (truth.get(key) ?? 0) + add);
-            logs[0].put(count(key, truth.get(key) as number));
+            logs[0].put(count(key, truth.get(key) as number, 0, `tenant-${key % 3}`));
           }
           const frame = sent[at % Math.max(1, sent.length)];
           if (frame === undefined) continue;
@@ -120,17 +120,19 @@ t.test('what is malformed, too large or does not continue what is held changes n
     }
   t.equal(log.read(0, upTo, bytes)?.length, 1);
   t.equal(log.read(0, upTo, bytes), undefined, 'held already');
-  t.same(log.read(2, 9, Uint8Array.of(1, 1, 6, 2, 0)), [], 'numbers whose key is not known here, its day being over');
+  t.same(log.read(2, 9, Uint8Array.of(1, 1, 6, 0, 2, 0)), [], 'numbers whose key is not known here');
   t.equal(log.version, 9);
+  t.same(log.read(9, 10, Uint8Array.of(1, 1, 0, 199, 1, 2, 0)), [], 'of a day before all days');
 });
 
 t.test('a log that is full says so, and has room again when a day is over; a journal is swept', async (t) => {
   const log = new OriginLog(actorOf(1), 2);
-  t.same([log.put(count(1, 1)), log.put(count(2, 1)), log.put(count(3, 1))], [true, true, false]);
+  const of = (day: number, x = 1): FleetRow => count(day, x, 0, `tenant-${day}`);
+  t.same([log.put(of(1)), log.put(of(2)), log.put(of(3))], [true, true, false]);
   log.drop(({ day }) => day === 1);
-  t.equal(log.put(count(3, 1)), true);
+  t.equal(log.put(of(3)), true);
   t.equal(log.size, 2);
-  for (let i = 2; i < 500; i++) log.put(count(2, i));
+  for (let i = 2; i < 500; i++) log.put(of(2, i));
   const other = new OriginLog(actorOf(1));
   const { bytes, upTo } = delta(log, 0);
   t.ok(bytes.length < 100);
@@ -140,3 +142,34 @@ t.test('a log that is full says so, and has room again when a day is over; a jou
   t.same(log.write(0, new Uint8Array(4), 4, 4), { offset: 4, upTo: 0 });
   t.equal(keyOf(row({ kind: 'will' }, 1)), `will   0 ${NOBODY} ${NOBODY}`);
 });
+
+t.test(
+  'a series has so many days, here and where it is told; a number that is free gets another key everywhere',
+  async (t) => {
+    const [from, to] = [new OriginLog(actorOf(1)), new OriginLog(actorOf(1))];
+    const tell = (): void => {
+      const { bytes, upTo } = delta(from, to.version, 100_000);
+      t.ok(to.read(to.version, upTo, bytes));
+      t.same(held(to), held(from));
+      t.equal(to.size, from.size);
+    };
+    for (let day = 1; day <= DAYS_MAX; day++) t.ok(from.put(count(day, 1)));
+    t.notOk(from.put(count(DAYS_MAX + 1, 1)));
+    tell();
+    t.ok(from.put(count(1, 2)));
+    tell();
+    const more = Uint8Array.of(1, 1, 0, 250, 7, 2, 0);
+    t.same(to.read(to.version, to.version + 1, more), [], 'one more is not taken');
+    const next = new OriginLog(actorOf(1));
+    next.put(count(1, 1));
+    const { bytes, upTo } = delta(next, 0);
+    const reader = new OriginLog(actorOf(1));
+    reader.read(0, upTo, bytes);
+    next.drop(() => true);
+    next.put(count(5, 6, 0, 'globex'));
+    const again = delta(next, upTo);
+    t.match(reader.read(upTo, again.upTo, again.bytes), [{ tenant: 'globex', day: 5, x: 6 }]);
+    t.same(held(reader), held(next));
+    t.equal(reader.size, 1);
+  },
+);
