@@ -8,7 +8,7 @@ import type { Peer, Roster } from './roster.ts';
 /** Incarnation, two versions and a length. */
 const HEAD_BYTES_MAX = 8 + 3 * VARINT_BYTES_MAX;
 /** A delta worth its head, in bytes. */
-export const DELTA_BYTES_MIN: number = HEAD_BYTES_MAX + 32;
+const DELTA_BYTES_MIN: number = HEAD_BYTES_MAX + 32;
 
 /** Writes what follows `after`, up to `end`. Returns the version up to which it is complete; `after` when nothing was written. */
 export function writeDelta(writer: Writer, lane: Lane, origin: Peer, after: number, end: number): number {

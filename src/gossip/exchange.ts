@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../core/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
 import type { Lane } from './delegate.ts';
-import { DELTA_BYTES_MIN, readDeltas, writeDelta } from './deltas.ts';
+import { readDeltas, writeDelta } from './deltas.ts';
 import { URGENCY_STEP_MS, WANTS_ANSWER } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnTimers } from './own-timers.ts';
@@ -203,7 +203,7 @@ export class Exchange {
 
   /** Each origin gets an equal part of what is left of the frame. Returns those of which more is to come, each further than before. */
   #fill(writer: Writer, lacks: readonly Lack[], end: number): Lack[] {
-    const { lane } = this.#options;
+    const { lane, settings } = this.#options;
     const countAt = writer.offset;
     writer.u8(0);
     // At most 97 of 12 bytes fit.
@@ -211,7 +211,7 @@ export class Exchange {
     const rest: Lack[] = [];
     for (let i = 0; i < lacks.length; i++) {
       const lack = lacks[i] as Lack;
-      const part = Math.max(DELTA_BYTES_MIN, Math.floor((end - writer.offset) / (lacks.length - i)));
+      const part = Math.max(settings.partBytesMin, Math.floor((end - writer.offset) / (lacks.length - i)));
       const upTo = writeDelta(writer, lane, lack.origin, lack.after, Math.min(end, writer.offset + part));
       if (upTo > lack.after) count++;
       lack.after = upTo;

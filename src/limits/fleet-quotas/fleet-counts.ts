@@ -14,10 +14,10 @@ export function registerFleetQuotas(metrics: Metrics, fleet: FleetQuotas): void 
   });
   metrics.collected({
     name: 'reeve_quota_rows',
-    help: 'Rows of quotas that this sidecar tells the others, and that it holds of theirs.',
+    help: 'Rows of quotas that this sidecar tells the others, that wait to be told, and that it holds of theirs.',
     type: 'gauge',
     labels: ['whose'],
-    rowsMax: 2,
+    rowsMax: 3,
     collect: (emit) => Object.entries(fleet.size).forEach(([whose, count]) => emit([whose], count)),
   });
   metrics.collected({

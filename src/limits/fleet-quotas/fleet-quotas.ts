@@ -18,6 +18,7 @@ import { GaugeStore } from '../quotas/gauge-store.ts';
 import type { Fleet, Quotas } from '../quotas/quotas.ts';
 import { Announcer } from './announcer.ts';
 import { Claims } from './claims.ts';
+import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
 import { Members } from './members.ts';
@@ -62,14 +63,14 @@ export class FleetQuotas implements Lane, Fleet {
   readonly #founding: Founding;
   readonly #announcer: Announcer;
   readonly #own: OriginLog;
+  readonly #teller: CountTeller;
   /** By member slot; 0 is the own one. */
   readonly #logs: (OriginLog | undefined)[];
   #quotas: Quotas | undefined;
   /** Whose rows this sidecar tells besides its own, and of which closed days. */
   readonly #told = new Set<string>();
   readonly #toldDays = new Set<number>();
-  /** Versions up to which own rows are told. */
-  #counted = 0;
+  /** The version up to which own levels are told. */
   #gauged = 0;
   #ticks = 0;
   #toldAt: number;
@@ -89,6 +90,7 @@ export class FleetQuotas implements Lane, Fleet {
       onChange: (tenant, meter, day, units) => this.#quotas?.addOthers(tenant, meter, day, units),
     });
     this.gauges = new GaugeStore(actor);
+    this.#teller = new CountTeller(this.counters, this.#own);
     this.#members = new Members(actor);
     this.#shares = new Shares(this.claims);
     this.escrow = new Escrow(this.claims, this.#shares, this.#members);
@@ -100,10 +102,10 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#members.self;
   }
 
-  /** Rows told by this sidecar, and held of others. */
-  get size(): { readonly own: number; readonly others: number } {
+  /** Rows told by this sidecar, those that wait to be told, and those held of others. */
+  get size(): { readonly own: number; readonly waiting: number; readonly others: number } {
     const others = this.#logs.reduce((sum, log, slot) => sum + (slot === 0 ? 0 : (log?.size ?? 0)), 0);
-    return { own: this.#own.size, others };
+    return { own: this.#own.size, waiting: this.#teller.waiting, others };
   }
 
   /** By whom the fleet is known; before it is said this sidecar is alone. */
@@ -170,6 +172,7 @@ export class FleetQuotas implements Lane, Fleet {
     const isOver = ({ kind, day }: RowKey): boolean => isPast(kind, day, before, oldest);
     for (const log of this.#logs) log?.drop(isOver);
     this.claims.drop(isOver);
+    this.#teller.drop(before);
     for (const day of this.#toldDays) if (day < oldest) this.#toldDays.delete(day);
   }
 
@@ -183,7 +186,7 @@ export class FleetQuotas implements Lane, Fleet {
       this.escrow.tell(Math.max(1e-3, (now - this.#toldAt) / 1000));
       this.#toldAt = now;
       if (this.#isReady && this.#founding.look(now, this.#clock.wallMs())) this.escrow.assessAll();
-      this.#tellCounts();
+      this.#tellCounts(TOLD_BYTES_PER_SEC / this.#members.reachable.length);
     }
     if (this.#isReady && this.#ticks % ADOPT_TICKS === 0) this.#adoptAll();
     this.#tellClaims();
@@ -193,7 +196,7 @@ export class FleetQuotas implements Lane, Fleet {
   /** Nothing is admitted here any more: says what was spent last, and who inherits. */
   leave(): void {
     this.escrow.close();
-    this.#tellCounts();
+    this.#tellCounts(Number.POSITIVE_INFINITY);
     this.#tellClaims();
     this.#isHeirless = this.#founding.leave(this.#today) === undefined;
     this.#tellClaims();
@@ -265,14 +268,13 @@ export class FleetQuotas implements Lane, Fleet {
     return Math.floor(this.#clock.wallMs() / DAY_MS);
   }
 
-  #tellCounts(): void {
-    const { counters, gauges } = this;
-    const [counted, gauged] = [counters.version, gauges.version];
-    for (const { tenant, meter, day, actor, count, credit } of counters.changedSince(this.#counted))
-      this.#own.put({ ...row({ kind: 'count', tenant, meter, day, from: actor }, count, credit) });
+  /** About so many bytes of them. Of hard quotas all, for what is spent is told behind them. */
+  #tellCounts(bytes: number): void {
+    this.#teller.tell(bytes, ({ tenant, meter }) => this.#quotas?.hardLine(tenant, meter) !== undefined);
+    const { gauges } = this;
+    const gauged = gauges.version;
     for (const { tenant, meter, value, at, actor } of gauges.changedSince(this.#gauged))
       this.#own.put(row({ kind: 'gauge', tenant, meter, from: actor }, at, value));
-    this.#counted = counted;
     this.#gauged = gauged;
   }
 

@@ -88,6 +88,12 @@ export class OriginLog {
     for (const { key, rows } of this.#series.values()) for (const { day, x, y } of rows) yield { ...key, day, x, y };
   }
 
+  /** The numbers that this member last told of a row. */
+  told(key: RowKey): { readonly x: number; readonly y: number } | undefined {
+    const number = this.#numbers.get(seriesOf(key));
+    return number === undefined ? undefined : this.#series.get(number)?.rows.find(({ day }) => day === key.day);
+  }
+
   /** Tells a row of this member. False when there is no room. */
   put(row: FleetRow): boolean {
     const text = seriesOf(row);
