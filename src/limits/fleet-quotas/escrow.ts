@@ -108,7 +108,8 @@ export class Escrow {
     if (free(own) - line.reserved < need(line)) this.#inherit(tenant, line, holdings, own);
     const reachable = new Set(this.#members.reachable);
     line.rights = this.#isClosed ? 0 : own.rights;
-    line.elsewhere = 0;
+    // Before there is a charter all of it is still to come.
+    line.elsewhere = this.#shares.charterOf(line.from) === undefined ? line.quota.limit : 0;
     for (const [actor, each] of holdings) {
       const owner = this.#shares.ownerOf(actor);
       if (owner !== this.#members.self && reachable.has(owner)) line.elsewhere += Math.max(0, free(each));
@@ -184,6 +185,7 @@ export class Escrow {
     this.assess(tenant, line);
     const spent = line.spent - line.credited + line.reserved;
     if (line.rights - spent >= need(line) || line.elsewhere < 1) return;
+    if (this.#shares.charterOf(line.from) === undefined) return;
     const wanted = Math.ceil(spent + 2 * need(line));
     line.lacked = 0;
     if (this.#claims.put(row({ ...this.#key('want', tenant, line) }, wanted))) this.counts.wanted++;

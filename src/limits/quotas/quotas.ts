@@ -429,7 +429,11 @@ export class Quotas {
     const isKnown = lines.every(({ quota }) => quota.per !== 'none');
     const waitMs = isKnown ? Math.max(...lines.map((line) => waitOf(line, x, wall))) : undefined;
     const [first] = lines as [Line];
-    return refusalOf(`The tenant has used its quota of ${textOf(first.quota)}.`, lines, waitMs);
+    const isHere = isKnown && waitMs === FETCH_MS;
+    const detail = isHere
+      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left; others have more.`
+      : `The tenant has used its quota of ${textOf(first.quota)}.`;
+    return refusalOf(detail, lines, waitMs);
   }
 }
 

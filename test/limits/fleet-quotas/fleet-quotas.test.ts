@@ -47,6 +47,12 @@ t.test('rights of a hard quota: each spends what it holds, and asks others for m
   const fleet = await Fleet.of(HARD, 3);
   const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
   t.equal(fleet.ask(a, 1), 0, 'nobody has rights yet');
+  const early = exchangeForTest();
+  early.tenant = fleet.account(a).tenant;
+  t.match(a.quotas.check(fleet.account(a), early as never, fleet.clock.now(), true), {
+    detail: /this sidecar has too little left/,
+    retryAfterMs: 2000,
+  });
   fleet.pass(SETTLED_MS);
   t.match(
     [a, b, c].map((each) => fleet.line(each, 'api_calls').rights),

@@ -35,6 +35,9 @@ t.test('rows arrive as they were told, whole numbers, fractions and the largest'
   t.equal(delta(from, upTo).bytes.length, 0, 'the same again is no news');
   from.put(count(20_783, 900, 3));
   t.ok(delta(from, upTo).bytes.length < 12, 'a key is told once');
+  const all = delta(from, 0);
+  t.match(to.read(0, all.upTo, all.bytes), [{ x: 900 }], 'of what is told again only the news');
+  t.equal(to.size, rows.length);
 });
 
 t.test(
