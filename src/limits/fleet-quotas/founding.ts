@@ -1,7 +1,8 @@
 /**
  * Who begins a charter, and how who comes later gets a part.
  *
- *   most of the members see each other ─ 3 s ─▶ the first by name begins the charter of the day and gives all an equal part
+ *   all see each other ─ 3 s ─┐
+ *   most do ────────── 60 s ─┴─▶ the first by name begins the charter of the day and gives all an equal part
  *   somebody has nothing ─▶ the richest gives half of what it has, less what it spent already
  *   somebody leaves ─▶ the poorest inherits it all
  *
@@ -22,6 +23,11 @@ const DAY_MS = 24 * HOUR_MS;
 const AHEAD_MS = 15 * HOUR_MS;
 /** Members that are the same for so long have heard of each other: gossip takes 0.2 s, ms. */
 const SETTLE_MS = 3000;
+/**
+ * The same where somebody is missing: by then all who are behind a cut are known to be. A round of probes takes 0.5 s a member, and a suspicion
+ * ten seconds, ms.
+ */
+const MISSING_MS = 60_000;
 /** Windows of which a giver keeps something; where more are nearly used up, newcomers get rights when they ask. */
 const KEEPS_MAX = 64;
 
@@ -47,9 +53,11 @@ export class Founding {
     const known = reachable.join();
     if (known !== this.#known) this.#since = now;
     this.#known = known;
-    const isSettled = this.#members.isAlone || now - this.#since >= SETTLE_MS;
-    if (!isSettled) return false;
-    const isBegun = this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
+    const { isAlone, isComplete } = this.#members;
+    const calmMs = now - this.#since;
+    if (!isAlone && calmMs < SETTLE_MS) return false;
+    const mayBegin = isAlone || isComplete || calmMs >= MISSING_MS;
+    const isBegun = mayBegin && this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
     return this.#giveAll(reachable) || isBegun;
   }
 

@@ -38,17 +38,21 @@ export class Members {
     return new Set([this.self, ...[...this.#bySlot.values()].map(({ incarnation }) => incarnation)]);
   }
 
-  /** Most of those that should be there can be talked to: of two sides of a cut at most one says so. */
+  /** Most of those that should be there answer; who is doubted does not count. */
   get isMost(): boolean {
     const { expected, isIsolated } = this.#surroundings;
-    const here = this.reachable.length;
-    return !isIsolated && 2 * here > Math.max(expected, here);
+    return !isIsolated && 2 * this.#alive > Math.max(expected, this.reachable.length);
   }
 
-  /** Nobody is missing. */
+  /** Nobody is missing or doubted. */
   get isComplete(): boolean {
     const { expected, isIsolated } = this.#surroundings;
-    return !isIsolated && this.reachable.length >= expected;
+    return !isIsolated && this.#alive >= Math.max(expected, this.reachable.length);
+  }
+
+  /** This one included. */
+  get #alive(): number {
+    return 1 + [...this.#bySlot.values()].filter(({ slot, state }) => slot !== 0 && state === 'alive').length;
   }
 
   /** Nobody else is expected. */

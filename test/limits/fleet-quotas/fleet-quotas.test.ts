@@ -575,3 +575,24 @@ t.test('a newcomer is given nothing where it cannot be said what is left of it',
   const charter = { kind: 'share', day: TODAY + 1, meter: a, from: a } as const;
   t.equal(await gifts(undefined, row({ ...charter, to: actorOf(1) }, 5, 5)), 0, 'it was given something before');
 });
+
+t.test(
+  'where somebody is missing or doubted, most begin after a minute; who is doubted makes nobody most',
+  async (t) => {
+    const fleet = await Fleet.of(HARD, 3);
+    const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+    fleet.end(c, 'dead');
+    fleet.expected = 4;
+    fleet.pass(70_000);
+    t.equal(fleet.ask(a, 1), 0, 'two of four');
+    const d = fleet.add();
+    d.state = 'suspect';
+    for (const each of [a, b]) each.fleet.onMember(fleet.member(each, d));
+    fleet.pass(70_000);
+    t.equal(fleet.ask(a, 1), 0, 'and one that is doubted');
+    d.state = 'alive';
+    for (const each of [a, b]) each.fleet.onMember(fleet.member(each, d));
+    fleet.pass(1000);
+    t.equal(fleet.ask(a, 1), 1, 'three of four, and calm for long');
+  },
+);
