@@ -3,6 +3,8 @@ import { isMainThread, parentPort } from 'node:worker_threads';
 import { GAINS, type Gains, shareByDemand } from '../src/limits/fleet/share.ts';
 import { SimFleet } from './fleet.ts';
 import { OURS, type Policy, RIVALS } from './policies.ts';
+import { QuotaFleet, type QuotaScenario } from './quota-fleet.ts';
+import { QUOTA_SCENARIOS } from './quota-scenarios.ts';
 import { SCENARIOS, type Scenario } from './scenarios.ts';
 
 export interface Job {
@@ -28,7 +30,9 @@ export function policyOf(name: string): Policy | undefined {
 }
 
 /** Throws when something was seen that no run may show. */
-export function run({ scenario: name, policy: rule, seed, nodes, limit, gains }: Job): Outcome {
+export function run(job: Job): Outcome {
+  const { scenario: name, policy: rule, seed, nodes, limit, gains } = job;
+  if (QUOTA_SCENARIOS.some((each) => each.name === name)) return runQuota(job);
   const found = SCENARIOS.find((each) => each.name === name) as Scenario;
   const scenario = {
     ...found,
@@ -43,6 +47,13 @@ export function run({ scenario: name, policy: rule, seed, nodes, limit, gains }:
   if (violation !== undefined)
     throw new Error(`${name} under ${rule} with seed ${seed} broke what must hold: ${violation}`);
   return { figures: scenario.measure(fleet), admitted: fleet.oracle.admittedPct() };
+}
+
+function runQuota({ scenario: name, seed, nodes }: Job): Outcome {
+  const found = QUOTA_SCENARIOS.find((each) => each.name === name) as QuotaScenario;
+  const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed);
+  fleet.run();
+  return { figures: found.measure(fleet), admitted: [] };
 }
 
 if (!isMainThread)

@@ -11,7 +11,8 @@ import { nearest } from '../src/core/index.ts';
 import { type Job, type Outcome, policyOf } from './job.ts';
 import { plot } from './plot.ts';
 import { OURS, RIVALS } from './policies.ts';
-import { SCENARIOS, type Scenario } from './scenarios.ts';
+import { QUOTA_SCENARIOS } from './quota-scenarios.ts';
+import { SCENARIOS } from './scenarios.ts';
 import { runAll } from './threads.ts';
 
 /** Of the figures of limits: what 99 of 100 seeds must reach. Smaller is better, but for a mean, which may be off by so much. */
@@ -26,6 +27,12 @@ const TARGETS: Readonly<Record<string, { readonly must: number; readonly goal: n
   reconverge_ms: { must: 1500, goal: 500 },
   crash_reclaim_ms: { must: 4000, goal: 1500 },
   gossip_bytes_per_s: { must: 64_000, goal: 20_000 },
+  gossip_quota_bytes_per_s: { must: 64_000, goal: 20_000 },
+  hard_quota_exceeded: { must: 0, goal: 0 },
+  soft_quota_error_pct: { must: 0.1, goal: 0.01 },
+  counts_lost_rolling: { must: 0, goal: 0 },
+  counts_lost_crash: { must: 0, goal: 0 },
+  events_per_crossing: { must: 1, goal: 1 },
 };
 const SEEDS = 200;
 const SEEDS_QUICK = 3;
@@ -40,9 +47,22 @@ const QUICK: readonly string[] = [
   'crash',
   'skipper-600',
   'skipper-1200',
+  'quota-soft',
+  'quota-cut',
+  'quota-rolling',
 ];
-/** Long, and the same whatever the policy. */
-const OURS_ALONE: readonly string[] = ['many', 'large'];
+/** Long: three seeds. */
+const LONG: readonly string[] = ['many', 'large', 'quota-many'];
+const QUOTAS: readonly string[] = QUOTA_SCENARIOS.map(({ name }) => name);
+/** The same whatever the policy. */
+const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS];
+/** What is asked of each kind. */
+interface Named {
+  readonly name: string;
+  readonly describe: string;
+  readonly nodes: number;
+}
+const ALL: readonly Named[] = [...SCENARIOS, ...QUOTA_SCENARIOS];
 
 interface Spread {
   readonly p1: number;
@@ -71,11 +91,7 @@ for (const [at, scenario] of chosen.entries()) {
   for (const policy of policies) {
     const isOurs = policy === OURS;
     if (!isOurs && OURS_ALONE.includes(scenario.name)) continue;
-    const count = isOurs
-      ? OURS_ALONE.includes(scenario.name)
-        ? Math.min(seeds, 3)
-        : seeds
-      : Math.min(seeds, SEEDS_RIVALS);
+    const count = isOurs ? (LONG.includes(scenario.name) ? Math.min(seeds, 3) : seeds) : Math.min(seeds, SEEDS_RIVALS);
     const first = Number(values.seed ?? 1);
     const jobs = Array.from({ length: count }, (_, seed): Job => {
       const job = { scenario: scenario.name, policy: policy.name, seed: first + seed };
@@ -109,11 +125,12 @@ function worst(name: string, { p1, p99 }: Spread): number {
 
 function figuresOf(policy: string): Record<string, Spread> {
   const all: Record<string, Spread> = {};
-  for (const { name } of chosen) {
-    const outcomes = results.get(`${name} ${policy}`) ?? [];
-    for (const figure of Object.keys(outcomes[0]?.figures ?? {}))
-      all[figure] = spread(outcomes.map((each) => each.figures[figure] as number));
-  }
+  const runs = new Map<string, number[]>();
+  // What several scenarios measure is one figure over all of them.
+  for (const { name } of chosen)
+    for (const { figures: found } of results.get(`${name} ${policy}`) ?? [])
+      for (const [figure, value] of Object.entries(found)) runs.set(figure, [...(runs.get(figure) ?? []), value]);
+  for (const [figure, values] of runs) all[figure] = spread(values);
   if (policy === OURS.name && chosen.length > 0) {
     const nodes = Math.max(...chosen.map((each) => Number(values.nodes ?? each.nodes)));
     all['nodes_max'] = { p1: nodes, p50: nodes, p99: nodes, max: nodes };
@@ -150,6 +167,7 @@ function table(): void {
 function drawAll(folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const { name, describe } of chosen) {
+    if (QUOTAS.includes(name)) continue;
     const line = (policy: string) => ({
       name: policy,
       runs: (results.get(`${name} ${policy}`) ?? []).map((each) => each.admitted),
@@ -160,13 +178,12 @@ function drawAll(folder: string): void {
   }
 }
 
-function choose(names: readonly string[]): readonly Scenario[] {
-  if (names.length === 0 || names.includes('all'))
-    return quick ? SCENARIOS.filter((each) => QUICK.includes(each.name)) : SCENARIOS;
+function choose(names: readonly string[]): readonly Named[] {
+  if (names.length === 0 || names.includes('all')) return quick ? ALL.filter((each) => QUICK.includes(each.name)) : ALL;
   return names.map((name) => {
-    const found = SCENARIOS.find((each) => each.name === name);
+    const found = ALL.find((each) => each.name === name);
     if (found !== undefined) return found;
-    const known = SCENARIOS.map((each) => each.name);
+    const known = ALL.map((each) => each.name);
     const near = nearest(name, known);
     return refuse(
       `there is no scenario ${name}${near === undefined ? '' : ` (did you mean ${near}?)`}; known: all, ${known.join(', ')}`,
@@ -200,7 +217,7 @@ function progress(text: string): void {
 }
 
 function help(): never {
-  const scenarios = SCENARIOS.map(({ name, describe }) => `  ${name.padEnd(14)} ${describe}`).join('\n');
+  const scenarios = ALL.map(({ name, describe }) => `  ${name.padEnd(18)} ${describe}`).join('\n');
   const known = [OURS, ...RIVALS].map(({ name, describe }) => `  ${name.padEnd(14)} ${describe}`).join('\n');
   process.stdout.write(`usage: npm run sim -- [SCENARIO… | all] [--seeds N] [--seed FIRST] [--nodes N] [--policy NAME] [--quick] [--json] [--plot DIR]
 

@@ -1,4 +1,4 @@
-/** The fleet as this sidecar takes part in it: gossip over sockets, its keys and seeds, and the rates it carries. */
+/** The fleet as this sidecar takes part in it: gossip over sockets, its keys and seeds, and the rates and quotas it carries. */
 import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -13,7 +13,7 @@ import {
   type Seeds,
   staticSeeds,
 } from '../gossip/index.ts';
-import { FleetRates, TICK_MS } from '../limits/index.ts';
+import { carriageOf, FleetQuotas, FleetRates, QUOTA_TICK_MS, TICK_MS } from '../limits/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { GossipConfig } from '../tenants/index.ts';
 
@@ -41,6 +41,7 @@ export interface FleetMembers {
 
 export interface Fleet extends AsyncDisposable {
   readonly rates: FleetRates;
+  readonly quotas: FleetQuotas;
   readonly port: number;
   /** As the admin API shows them, this sidecar first. */
   members(): FleetMembers;
@@ -53,10 +54,12 @@ export interface Fleet extends AsyncDisposable {
 
 /** Rejects with a `ReeveError` when the keys cannot be read or the port is taken. */
 export async function openFleet(config: GossipConfig, world: FleetWorld): Promise<Fleet> {
-  const { clock, timers, log } = world;
+  const { clock, timers, random, log } = world;
   const closer = new Closer();
   const keyring = new Keyring(readKeys(config.keyFile));
   const rates = new FleetRates({ clock, partition: config.partition });
+  const actor = random.hex(8);
+  const quotas = new FleetQuotas({ actor, clock });
   const transport = await openSocketTransport({
     timers,
     host: config.host,
@@ -74,7 +77,8 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
   const gossip = new Gossip({
     ...world,
     transport,
-    delegate: rates,
+    delegate: carriageOf(rates, quotas),
+    incarnation: actor,
     name: config.name ?? hostname(),
     cluster: config.cluster,
     keyring,
@@ -87,20 +91,27 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     },
   });
   rates.follow(gossip);
+  quotas.follow(gossip);
   closer.add(() => gossip.close());
   let isReady = false;
   gossip.start(() => {
     isReady = true;
+    quotas.know('others');
     log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
   });
   const tick = timers.every(TICK_MS, () => {
     if (rates.tick()) gossip.nudge();
   });
   closer.add(() => tick.cancel());
+  const quotaTick = timers.every(QUOTA_TICK_MS, () => {
+    if (quotas.tick()) gossip.nudgeCold();
+  });
+  closer.add(() => quotaTick.cancel());
   const keys = timers.every(KEYS_MS, () => reread(config.keyFile, keyring, log));
   closer.add(() => keys.cancel());
   return {
     rates,
+    quotas,
     port: Number(transport.address.slice(transport.address.lastIndexOf(':') + 1)),
     members: () => describe(gossip),
     get isReady() {
@@ -109,6 +120,7 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     leave() {
       // What was admitted until now goes with it.
       rates.tick();
+      quotas.leave();
       return new Promise((resolve) => gossip.leave(resolve));
     },
     close: () => closer.close(),

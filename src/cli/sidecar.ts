@@ -111,7 +111,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const limits = createLimits({
     ...world,
     stateDir: config.stateDir,
-    ...(fleet === undefined ? {} : { fleet: fleet.rates }),
+    ...(fleet === undefined ? {} : { fleet: fleet.rates, fleetQuotas: fleet.quotas }),
   });
   // What was used before a restart is known before the first request.
   await limits.open();

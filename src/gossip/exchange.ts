@@ -12,9 +12,9 @@
 import type { Clock, Timer } from '../core/index.ts';
 import type { Reader, Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
-import type { Delegate } from './delegate.ts';
-import { DELTA_BYTES_MIN, readDeltas, writeDelta } from './deltas.ts';
-import { KIND, URGENCY_STEP_MS, WANTS_ANSWER } from './messages.ts';
+import type { Lane } from './delegate.ts';
+import { readDeltas, writeDelta } from './deltas.ts';
+import { URGENCY_STEP_MS, WANTS_ANSWER } from './messages.ts';
 import type { Outbox } from './outbox.ts';
 import type { OwnTimers } from './own-timers.ts';
 import type { Peer, Roster } from './roster.ts';
@@ -41,7 +41,10 @@ export interface ExchangeOptions {
   readonly timers: OwnTimers;
   readonly roster: Roster;
   readonly rumours: Rumours;
-  readonly delegate: Delegate;
+  readonly lane: Lane;
+  /** Of its frames, and whether they give way to others. */
+  readonly kind: number;
+  readonly isCold: boolean;
   readonly outbox: Outbox;
   readonly counts: Counts;
   readonly settings: GossipSettings;
@@ -126,11 +129,11 @@ export class Exchange {
   }
 
   #turn(): void {
-    const { clock, settings, roster, delegate } = this.#options;
+    const { clock, settings, roster, lane } = this.#options;
     const now = clock.now();
     this.#turnedMs = now;
     this.#dueMs = Number.POSITIVE_INFINITY;
-    const version = delegate.version(0);
+    const version = lane.version(0);
     if (version !== this.#ownVersion) this.advanced(roster.self);
     this.#ownVersion = version;
     const isActive = now < this.#activeUntilMs;
@@ -156,14 +159,14 @@ export class Exchange {
   }
 
   #offer(peer: Peer): void {
-    const { outbox, roster, delegate } = this.#options;
-    if (outbox.mayDrop) return;
-    const writer = outbox.begin(KIND.rows);
+    const { outbox, roster, lane, kind, isCold } = this.#options;
+    if (outbox.mayDrop(isCold)) return;
+    const writer = outbox.begin(kind);
     writer.u8(WANTS_ANSWER | (this.#urgency << 1));
     const slots: number[] = [];
     for (let i = 0; i < roster.slots; i++) slots.push((this.#cursor + i) % roster.slots);
     const origins = slots.map((slot) => roster.at(slot)).filter((each) => each !== undefined);
-    const last = origins[writeDigest(writer, origins, delegate)];
+    const last = origins[writeDigest(writer, origins, lane)];
     // More than fit: the next turn begins where this one ended.
     if (last !== undefined) this.#cursor = last.slot;
     writer.u8(0);
@@ -172,12 +175,12 @@ export class Exchange {
 
   /** `lacks`: what the sender does not hold; `wants`: what we do not. */
   #compare(reader: Reader, lacks: Lack[], wants: Peer[]): void {
-    const { roster, delegate } = this.#options;
+    const { roster, lane } = this.#options;
     for (let left = reader.u8(); left > 0 && !reader.isBroken; left--) {
       const origin = roster.ofTag(reader.u32());
       const theirs = reader.varint();
       if (origin === undefined || reader.isBroken) continue;
-      const ours = delegate.version(origin.slot);
+      const ours = lane.version(origin.slot);
       if (theirs < ours && lacks.length < LACKS_MAX) lacks.push({ origin, after: theirs });
       else if (theirs > ours && origin.slot !== 0) wants.push(origin);
     }
@@ -189,14 +192,14 @@ export class Exchange {
 
   /** At least one frame, by which the peer knows that we are there; then as many as are needed, at most `framesPerTurn`. */
   #answer(peer: Peer, lacks: Lack[], wants: readonly Peer[]): void {
-    const { outbox, delegate, settings, rumours } = this.#options;
+    const { outbox, lane, kind, isCold, settings, rumours } = this.#options;
     lacks.sort((a, b) => this.#changeOf(b) - this.#changeOf(a));
     let left = lacks;
     for (let frames = 0; frames < settings.framesPerTurn && (frames === 0 || left.length > 0); frames++) {
-      if (outbox.mayDrop) return;
-      const writer = outbox.begin(KIND.rows);
+      if (outbox.mayDrop(isCold)) return;
+      const writer = outbox.begin(kind);
       writer.u8(this.#urgency << 1);
-      writeDigest(writer, frames === 0 ? wants : [], delegate);
+      writeDigest(writer, frames === 0 ? wants : [], lane);
       left = this.#fill(writer, left, PAYLOAD_BYTES_MAX - (rumours.isEmpty ? 0 : RUMOURS_BYTES));
       outbox.send(peer, writer);
     }
@@ -204,7 +207,7 @@ export class Exchange {
 
   /** Each origin gets an equal part of what is left of the frame. Returns those of which more is to come, each further than before. */
   #fill(writer: Writer, lacks: readonly Lack[], end: number): Lack[] {
-    const { delegate } = this.#options;
+    const { lane, settings } = this.#options;
     const countAt = writer.offset;
     writer.u8(0);
     // At most 97 of 12 bytes fit.
@@ -212,11 +215,11 @@ export class Exchange {
     const rest: Lack[] = [];
     for (let i = 0; i < lacks.length; i++) {
       const lack = lacks[i] as Lack;
-      const part = Math.max(DELTA_BYTES_MIN, Math.floor((end - writer.offset) / (lacks.length - i)));
-      const upTo = writeDelta(writer, delegate, lack.origin, lack.after, Math.min(end, writer.offset + part));
+      const part = Math.max(settings.partBytesMin, Math.floor((end - writer.offset) / (lacks.length - i)));
+      const upTo = writeDelta(writer, lane, lack.origin, lack.after, Math.min(end, writer.offset + part));
       if (upTo > lack.after) count++;
       lack.after = upTo;
-      if (upTo < delegate.version(lack.origin.slot)) rest.push(lack);
+      if (upTo < lane.version(lack.origin.slot)) rest.push(lack);
     }
     writer.bytes[countAt] = count;
     return rest;
@@ -224,7 +227,7 @@ export class Exchange {
 }
 
 /** As many as fit, after their number. Returns how many. */
-function writeDigest(writer: Writer, origins: readonly Peer[], delegate: Delegate): number {
+function writeDigest(writer: Writer, origins: readonly Peer[], lane: Lane): number {
   const countAt = writer.offset;
   const end = countAt + DIGEST_BYTES;
   writer.u8(0);
@@ -232,7 +235,7 @@ function writeDigest(writer: Writer, origins: readonly Peer[], delegate: Delegat
   for (const origin of origins) {
     if (writer.offset + ENTRY_BYTES_MAX > end) break;
     writer.u32(origin.tag);
-    writer.varint(delegate.version(origin.slot));
+    writer.varint(lane.version(origin.slot));
     count++;
   }
   writer.bytes[countAt] = count;

@@ -12,13 +12,14 @@ import type { Clock, Random, Timers } from '../core/index.ts';
 import { type Log, type Metrics, silentLog } from '../telemetry/index.ts';
 import { Caller } from './caller.ts';
 import { type Counts, newCounts } from './counts.ts';
-import type { Delegate } from './delegate.ts';
+import { type Delegate, type Lane, NO_LANE } from './delegate.ts';
 import { Exchange } from './exchange.ts';
 import { Health } from './health.ts';
 import { Inbox } from './inbox.ts';
 import type { Keyring } from './keyring.ts';
 import type { Member } from './member.ts';
 import { Membership } from './membership.ts';
+import { KIND } from './messages.ts';
 import { registerMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { OwnTimers } from './own-timers.ts';
@@ -40,6 +41,8 @@ export interface GossipOptions {
   readonly transport: Transport;
   readonly delegate: Delegate;
   readonly name: string;
+  /** 16 hex digits by chance, never used before; made here when it is not given. */
+  readonly incarnation?: string;
   /** Cluster label: frames of another cluster are not understood. */
   readonly cluster: string;
   /** Keys by which frames are sealed: the first seals, all open. Undefined: frames are not sealed (a simulator that spares the cost). */
@@ -76,7 +79,8 @@ export class Gossip {
   readonly #suspicions: Suspicions;
   readonly #membership: Membership;
   readonly #prober: Prober;
-  readonly #exchange: Exchange;
+  /** Of rows, the hot ones first. */
+  readonly #exchanges: readonly Exchange[];
   readonly #sync: Sync;
   readonly #inbox: Inbox;
   readonly #caller: Caller;
@@ -101,7 +105,7 @@ export class Gossip {
     const health = this.#health;
     const timers = (this.#timers = new OwnTimers(clock, options.timers));
     timers.onLate = (lateMs) => this.#doubtOurselves(lateMs);
-    const incarnation = random.hex(8);
+    const { incarnation = random.hex(8) } = options;
     const roster = (this.#roster = new Roster({ incarnation, name, address: transport.address }, clock, random));
     const rumours = new Rumours();
     const seal = new Seal({
@@ -155,29 +159,36 @@ export class Gossip {
       knock: (target, done) => this.#caller.knock(target, done),
       onFailed: (target) => (target.isOverdue ? this.#membership.bury(target) : this.#membership.suspect(target)),
     }));
-    const exchange = (this.#exchange = new Exchange({
-      clock,
-      timers,
-      roster,
-      rumours,
-      delegate,
-      outbox,
-      counts,
-      settings,
-      patienceMs: (peer) => this.#prober.patienceMs(peer),
-      // Whom only others reach is silent towards us anyway.
-      onSilent: (peer) => void (peer.via === undefined && this.#prober.probe(peer)),
-    }));
+    const exchangeOf = (lane: Lane, kind: number, timing: GossipSettings): Exchange =>
+      new Exchange({
+        clock,
+        timers,
+        roster,
+        rumours,
+        lane,
+        kind,
+        isCold: kind === KIND.cold,
+        outbox,
+        counts,
+        settings: timing,
+        patienceMs: (peer) => this.#prober.patienceMs(peer),
+        // Whom only others reach is silent towards us anyway.
+        onSilent: (peer) => void (peer.via === undefined && this.#prober.probe(peer)),
+      });
+    const { cold } = delegate;
+    const exchanges = new Map([[KIND.rows as number, exchangeOf(delegate, KIND.rows, settings)]]);
+    if (cold !== undefined) exchanges.set(KIND.cold, exchangeOf(cold, KIND.cold, { ...settings, ...settings.cold }));
+    this.#exchanges = [...exchanges.values()];
     const sync = (this.#sync = new Sync({
       clock,
       roster,
       membership,
-      delegate,
+      lanes: [delegate, cold ?? NO_LANE],
       counts,
       ask: (address, payload, done) => this.#caller.ask(address, payload, done),
-      onAdvanced: (origin) => this.#exchange.advanced(origin),
+      onAdvanced: (lane, origin) => this.#exchanges[lane]?.advanced(origin),
     }));
-    this.#inbox = new Inbox({ seal, roster, membership, prober, exchange, sync, outbox, counts });
+    this.#inbox = new Inbox({ seal, roster, membership, prober, exchanges, sync, outbox, counts });
     this.#caller = new Caller({
       transport,
       seal,
@@ -239,7 +250,7 @@ export class Gossip {
     });
     this.#options.delegate.onMember(this.#roster.self);
     this.#prober.start();
-    this.#exchange.start();
+    for (const exchange of this.#exchanges) exchange.start();
     this.#every(SWEEP_MS, () => this.#sweep());
     this.#every(this.#settings.syncMs, () => this.#syncWithAny());
     this.#seeker.look();
@@ -247,7 +258,12 @@ export class Gossip {
 
   /** Something that others should hear at once: starts an exchange, at most one every 20 ms. */
   nudge(): void {
-    this.#exchange.nudge();
+    this.#exchanges[0]?.nudge();
+  }
+
+  /** The same of cold rows. */
+  nudgeCold(): void {
+    this.#exchanges[1]?.nudge();
   }
 
   /** Announces that we go, with the last rows; `done` when 2 peers have both, at most after 1 s. Peers are served until `close`. */
@@ -308,7 +324,7 @@ export class Gossip {
     const { slot, incarnation, name, address, state } = peer;
     this.#log.info('gossip.member', { slot, incarnation, name, address, state });
     this.#options.delegate.onMember(peer);
-    this.#exchange.wake();
+    for (const exchange of this.#exchanges) exchange.wake();
   }
 
   /** Others doubt it: it hears of that from us, and some of us look for themselves. */
@@ -325,7 +341,7 @@ export class Gossip {
   }
 
   #onForgotten(peer: Peer): void {
-    this.#exchange.forget(peer.slot);
+    for (const exchange of this.#exchanges) exchange.forget(peer.slot);
     this.#options.delegate.onForgotten(peer.slot);
   }
 
@@ -354,6 +370,12 @@ export class Gossip {
     } else if (this.#synced > 0 && this.#syncing === 0) this.#syncWithAny();
   }
 
+  /** Whom the seeds named may not have listened yet, and is known by now: it is not joined again. */
+  #pullAgain(): void {
+    this.#checkReady();
+    if (this.#onReady !== undefined && this.#synced === 0 && this.#syncing === 0) this.#syncWithAny();
+  }
+
   #doubtOurselves(lateMs: number): void {
     const now = this.#clock.now();
     // Once a stall, however many timers it made late.
@@ -370,7 +392,7 @@ export class Gossip {
     if (isIsolated !== this.#wasIsolated)
       this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
     this.#wasIsolated = isIsolated;
-    if (this.#onReady !== undefined) this.#checkReady();
+    if (this.#onReady !== undefined) this.#pullAgain();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();
   }

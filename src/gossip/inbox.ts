@@ -18,7 +18,8 @@ export interface InboxOptions {
   readonly roster: Roster;
   readonly membership: Membership;
   readonly prober: Prober;
-  readonly exchange: Exchange;
+  /** By the kind of their frames. */
+  readonly exchanges: ReadonlyMap<number, Exchange>;
   readonly sync: Sync;
   readonly outbox: Outbox;
   readonly counts: Counts;
@@ -32,7 +33,7 @@ export class Inbox implements TransportHandlers {
   }
 
   datagram(bytes: Uint8Array, from: string): void {
-    const { counts, seal, roster, membership, exchange, prober } = this.#options;
+    const { counts, seal, roster, membership, exchanges, prober } = this.#options;
     counts.receivedBytes += bytes.length;
     const opened = seal.openDatagram(bytes, from);
     if (opened === undefined) return;
@@ -42,9 +43,9 @@ export class Inbox implements TransportHandlers {
     // An ack of who took over an address introduces itself as well; anyone else is learnt by a ping or a stream.
     if (sender === undefined && kind !== KIND.ack) return void counts.refused.unknown++;
     if (sender !== undefined) membership.heard(sender);
-    const isKnownKind = kind === KIND.rows || HEAD_BYTES[kind] !== undefined;
-    if (!isKnownKind) return void counts.refused.malformed++;
-    if (kind === KIND.rows && sender !== undefined) exchange.onRows(sender, reader);
+    const exchange = exchanges.get(kind);
+    if (exchange === undefined && HEAD_BYTES[kind] === undefined) return void counts.refused.malformed++;
+    if (sender !== undefined) exchange?.onRows(sender, reader);
     // What is told is learnt first, so that the answer already refutes what is said of us.
     const records = new Reader(opened.payload, reader.offset + (HEAD_BYTES[kind] ?? 0));
     while (records.hasMore) {
@@ -52,7 +53,7 @@ export class Inbox implements TransportHandlers {
       if (belief !== undefined) membership.learnFrom(sender, belief);
     }
     if (records.isBroken || reader.isBroken) return void counts.refused.malformed++;
-    if (kind !== KIND.rows && sender !== undefined) prober.on(kind, sender, reader);
+    if (exchange === undefined && sender !== undefined) prober.on(kind, sender, reader);
   }
 
   request(bytes: Uint8Array): Uint8Array | undefined {

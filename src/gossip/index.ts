@@ -1,5 +1,5 @@
 export type { Counts } from './counts.ts';
-export type { Delegate, Written } from './delegate.ts';
+export type { Delegate, Lane, Written } from './delegate.ts';
 export { dnsSeeds } from './dns-seeds.ts';
 export { fileSeeds } from './file-seeds.ts';
 export type { GossipOptions } from './gossip.ts';

@@ -7,10 +7,11 @@
  *   relayed  probe 4 | records                                   "it answered me"
  *   nack     probe 4 | incarnation 8, of who reaches it, or 0 | records   "it did not, but I am here"
  *   rows     flags 1 | count 1, (tag 4, version) … | count 1, delta … | records
+ *   cold     as rows, of the other lane
  *   ── over streams ──
- *   pull     count, records | count, (incarnation 8, version) …
- *   state    hasMore 1 | count, records | count, (incarnation 8, version) … | count 4, delta …
- *   push     count 4, delta …
+ *   pull     count, records | count, (incarnation 8, version, cold version) …
+ *   state    hasMore 1 | count, records | count, (incarnation 8, version, cold version) … | count 4, delta … | count 4, cold delta …
+ *   push     count 4, delta … | count 4, cold delta …
  *   knock    target incarnation 8
  *   yes      (nothing)
  *
@@ -23,6 +24,7 @@ export const KIND = {
   relayed: 4,
   nack: 5,
   rows: 6,
+  cold: 7,
   pull: 16,
   state: 17,
   push: 18,

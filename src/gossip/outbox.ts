@@ -31,9 +31,9 @@ export class Outbox {
     this.#egress = new Budget(options.clock, options.egressBytesPerSec);
   }
 
-  /** Whether a frame of rows may be sent now; a refusal is counted. */
-  get mayDrop(): boolean {
-    if (this.#egress.left >= DATAGRAM_BYTES_MAX) return false;
+  /** Whether a frame of rows may be sent now; a refusal is counted. Rows that may be late leave half of a second's budget to the others. */
+  mayDrop(isCold: boolean): boolean {
+    if (this.#egress.left >= (isCold ? this.#options.egressBytesPerSec / 2 : DATAGRAM_BYTES_MAX)) return false;
     this.#options.counts.droppedFrames++;
     return true;
   }

@@ -11,6 +11,8 @@ export interface GossipSettings {
   readonly fanOut: number;
   /** Frames of rows one turn sends one peer. 3 × 1,200 B, or a burst would fill the peer's socket. */
   readonly framesPerTurn: number;
+  /** Of a frame each origin gets an equal part, and at least so many bytes. */
+  readonly partBytesMin: number;
   /** Before an exchange that `nudge` starts, since the last one. */
   readonly nudgeMs: number;
   /** How long a nudge makes exchanges very fast, everywhere. Six turns: it is heard by thousands. At most 1,270. */
@@ -42,6 +44,8 @@ export interface GossipSettings {
   readonly leaveMs: number;
   /** Bytes of frames a second, UDP and headers not counted; beyond, row frames are dropped, probes never. */
   readonly egressBytesPerSec: number;
+  /** What of the above is otherwise for cold rows. */
+  readonly cold: Partial<GossipSettings>;
 }
 
 export const DEFAULT_SETTINGS: GossipSettings = {
@@ -50,6 +54,7 @@ export const DEFAULT_SETTINGS: GossipSettings = {
   activeMs: 2000,
   fanOut: 2,
   framesPerTurn: 3,
+  partBytesMin: 64,
   nudgeMs: 20,
   urgentMs: 300,
   urgentExchangeMs: 50,
@@ -66,6 +71,8 @@ export const DEFAULT_SETTINGS: GossipSettings = {
   isolatedMs: 10_000,
   leaveMs: 1000,
   egressBytesPerSec: 256 * 1024,
+  // At the most 60 kB/s in and as much out. One peer a turn and long parts: what is much should come once, and with few heads.
+  cold: { exchangeMs: 200, idleExchangeMs: 2000, fanOut: 1, framesPerTurn: 5, partBytesMin: 300 },
 };
 
 /** Members that are known at once, the dead included: 4,096. Who comes beyond is not taken in; slots index the arrays of the delegate. */

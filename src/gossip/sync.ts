@@ -9,7 +9,7 @@ import type { Clock } from '../core/index.ts';
 import { readRecord } from './belief.ts';
 import { type Reader, Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
-import type { Delegate } from './delegate.ts';
+import type { Lane } from './delegate.ts';
 import { readDeltas, writeDelta } from './deltas.ts';
 import type { Membership } from './membership.ts';
 import { KIND } from './messages.ts';
@@ -19,6 +19,8 @@ import { STREAM_PAYLOAD_BYTES_MAX } from './seal.ts';
 
 /** Requests of one sync: 64 MiB of rows each way. What is missing then comes with the next one. */
 const ROUNDS_MAX = 64;
+/** Left for the number of deltas of the lane that comes next. */
+const COUNT_BYTES = 4;
 
 /** Asks and opens the answer; undefined: none came, or none that opens. */
 export type Ask = (
@@ -34,14 +36,16 @@ export interface SyncOptions {
   readonly clock: Clock;
   readonly roster: Roster;
   readonly membership: Membership;
-  readonly delegate: Delegate;
+  /** The hot one first. */
+  readonly lanes: readonly Lane[];
   readonly counts: Counts;
   readonly ask: Ask;
-  readonly onAdvanced: (origin: Peer) => void;
+  readonly onAdvanced: (lane: number, origin: Peer) => void;
 }
 
-/** What is held of an origin. */
+/** What is held of an origin's rows of a lane. */
 interface Entry {
+  readonly lane: number;
   readonly origin: Peer;
   after: number;
 }
@@ -124,56 +128,67 @@ export class Sync {
   }
 
   #writeDigest(writer: Writer): void {
-    const { roster, delegate } = this.#options;
+    const { roster, lanes } = this.#options;
     const origins = roster.all();
     writer.varint(origins.length);
     for (const origin of origins) {
       writer.incarnation(origin.incarnation);
-      writer.varint(delegate.version(origin.slot));
+      for (const lane of lanes) writer.varint(lane.version(origin.slot));
     }
   }
 
-  /** Versions the other holds, by slot. */
-  #readDigest(reader: Reader): Map<number, number> {
-    const versions = new Map<number, number>();
+  /** Versions the other holds, by slot, and by lane. */
+  #readDigest(reader: Reader): Map<number, number[]> {
+    const versions = new Map<number, number[]>();
     for (let left = reader.varint(); left > 0 && !reader.isBroken; left--) {
       const origin = this.#options.roster.of(reader.incarnation());
-      const version = reader.varint();
-      if (origin !== undefined) versions.set(origin.slot, version);
+      const ofLanes = this.#options.lanes.map(() => reader.varint());
+      if (origin !== undefined) versions.set(origin.slot, ofLanes);
     }
     return versions;
   }
 
   /** What we hold beyond a digest; of an origin it does not name, everything. */
-  #lacking(digest: ReadonlyMap<number, number>): Entry[] {
-    const { roster, delegate } = this.#options;
-    const entries = roster.all().map((origin) => ({ origin, after: digest.get(origin.slot) ?? 0 }));
-    return entries.filter(({ origin, after }) => delegate.version(origin.slot) > after);
+  #lacking(digest: ReadonlyMap<number, readonly number[]>): Entry[] {
+    const { roster, lanes } = this.#options;
+    const entries = lanes.flatMap((_, lane) =>
+      roster.all().map((origin) => ({ lane, origin, after: digest.get(origin.slot)?.[lane] ?? 0 })),
+    );
+    return entries.filter((each) => this.#isMore(each));
+  }
+
+  #isMore({ lane, origin, after }: Entry): boolean {
+    return (this.#options.lanes[lane] as Lane).version(origin.slot) > after;
   }
 
   /** Returns those of which more is to come; of none, when nothing fitted at all: then nothing ever will. */
   #writeDeltas(writer: Writer, lacks: Entry[]): Entry[] {
-    const { delegate } = this.#options;
-    const countAt = writer.offset;
-    writer.u32(0);
-    let count = 0;
-    for (const lack of lacks) {
-      const upTo = writeDelta(writer, delegate, lack.origin, lack.after, writer.end);
-      if (upTo > lack.after) count++;
-      lack.after = upTo;
+    let all = 0;
+    for (const [lane, rows] of this.#options.lanes.entries()) {
+      const countAt = writer.offset;
+      writer.u32(0);
+      let count = 0;
+      for (const lack of lacks.filter((each) => each.lane === lane)) {
+        const upTo = writeDelta(writer, rows, lack.origin, lack.after, writer.end - COUNT_BYTES);
+        if (upTo > lack.after) count++;
+        lack.after = upTo;
+      }
+      writer.bytes.writeUInt32BE(count, countAt);
+      all += count;
     }
-    writer.bytes.writeUInt32BE(count, countAt);
-    return count === 0 ? [] : lacks.filter(({ origin, after }) => delegate.version(origin.slot) > after);
+    return all === 0 ? [] : lacks.filter((each) => this.#isMore(each));
   }
 
   /** Whether anything advanced. */
   #takeDeltas(reader: Reader): boolean {
     let isFurther = false;
-    const onAdvanced = (origin: Peer): void => {
-      isFurther = true;
-      this.#options.onAdvanced(origin);
-    };
-    readDeltas(reader, reader.u32(), { ...this.#options, onAdvanced });
+    for (const [at, lane] of this.#options.lanes.entries()) {
+      const onAdvanced = (origin: Peer): void => {
+        isFurther = true;
+        this.#options.onAdvanced(at, origin);
+      };
+      readDeltas(reader, reader.u32(), { ...this.#options, lane, onAdvanced });
+    }
     return isFurther;
   }
 }

@@ -19,6 +19,8 @@ export interface QuotaExplanation {
   readonly reserved: number;
   readonly limit: number;
   readonly unit: string;
+  /** Of a fleet, of what is used: counted by this sidecar. Of a hard quota what it may count in the window, and what others could give it. */
+  readonly here: { readonly used: number; readonly rights?: number; readonly elsewhere?: number } | undefined;
   /** The window; undefined of a gauge. */
   readonly from: string | undefined;
   readonly until: string | undefined;
@@ -105,7 +107,7 @@ export function explain(
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
-    quotas: account === undefined ? [] : account.lines.map(quotaOf),
+    quotas: account === undefined ? [] : account.lines.map((line) => quotaOf(line, quotas.isShared)),
     stale: plan.staleMsMax > 0 ? stale.sizeOf(tenant.id) : undefined,
     isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),
@@ -139,7 +141,7 @@ function refusedByQuota({ detail, retryAfterMs }: Reply): LimitsExplanation['wou
   return { decision: 'refuse', because: detail, waitMs: round(retryAfterMs ?? 0), over: 'quota', rung: undefined };
 }
 
-function quotaOf(line: Line): QuotaExplanation {
+function quotaOf(line: Line, isShared: boolean): QuotaExplanation {
   const { quota, used, reserved, startMs, endMs } = line;
   const isGauge = quota.per === 'none';
   const isExhausted = quota.isHard && used + reserved >= quota.limit;
@@ -151,10 +153,16 @@ function quotaOf(line: Line): QuotaExplanation {
     reserved: round(reserved),
     limit: quota.limit,
     unit: quota.unit,
+    here: isShared && !isGauge ? hereOf(line) : undefined,
     from: isGauge ? undefined : new Date(startMs).toISOString(),
     until: isGauge ? undefined : new Date(endMs).toISOString(),
     state: isExhausted ? 'exhausted' : (ACTIONS[line.action] ?? 'ok'),
   };
+}
+
+function hereOf({ quota, spent, credited, rights, elsewhere }: Line): QuotaExplanation['here'] {
+  const used = round(spent - credited);
+  return quota.isHard ? { used, rights: round(rights), elsewhere: round(elsewhere) } : { used };
 }
 
 function because(over: Over | undefined, { allowance }: Tenant, route: Route | undefined): string {

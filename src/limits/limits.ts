@@ -7,6 +7,8 @@ import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
+import { registerFleetQuotas } from './fleet-quotas/fleet-counts.ts';
+import type { FleetQuotas } from './fleet-quotas/fleet-quotas.ts';
 import { isSameRate } from './gcra.ts';
 import { CounterStore } from './quotas/counter-store.ts';
 import { GaugeStore } from './quotas/gauge-store.ts';
@@ -26,6 +28,8 @@ export interface LimitsOptions {
   readonly metrics: Metrics;
   /** What the whole fleet takes; undefined: this sidecar is alone. */
   readonly fleet?: FleetRates;
+  /** What the whole fleet used; undefined as well. */
+  readonly fleetQuotas?: FleetQuotas;
   /** Where counts of quotas are kept; undefined: in memory alone. */
   readonly stateDir?: string | undefined;
 }
@@ -107,11 +111,11 @@ interface KeptCounts {
 }
 
 /** The stores of what quotas count, the log that keeps them, and the quotas over them. */
-function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOptions): KeptCounts {
-  const actor = random.hex(8);
-  const gauges = new GaugeStore(actor);
-  const counters = new CounterStore({ actor, onChange: (tenant) => quotas.markStale(tenant) });
-  const ownLog = stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, timers, log });
+function keepCounts(options: LimitsOptions): KeptCounts {
+  const { clock, timers, log, metrics, stateDir, fleetQuotas: fleet } = options;
+  const { counters, gauges } = fleet ?? aloneStores(options.random.hex(8));
+  const ownLog =
+    stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, fleet, timers, log });
   const counts = new QuotaCounts({
     clock,
     log,
@@ -119,7 +123,9 @@ function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOpt
     series: () => counters.size.series + gauges.size,
     isWriting: () => ownLog?.isWriting ?? false,
   });
-  const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, clock, timers });
+  const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, fleet, clock, timers });
+  fleet?.serve(quotas);
+  if (fleet !== undefined) registerFleetQuotas(metrics, fleet);
   let isSaid = ownLog !== undefined;
   return {
     quotas,
@@ -131,6 +137,7 @@ function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOpt
     },
     async open() {
       await ownLog?.open();
+      fleet?.know('disk');
       quotas.start();
     },
     async close() {
@@ -138,6 +145,10 @@ function keepCounts({ clock, timers, random, log, metrics, stateDir }: LimitsOpt
       await ownLog?.close();
     },
   };
+}
+
+function aloneStores(actor: string): { readonly counters: CounterStore; readonly gauges: GaugeStore } {
+  return { counters: new CounterStore({ actor }), gauges: new GaugeStore(actor) };
 }
 
 /** By name: an index that is free goes to the next route, even within one swap. */

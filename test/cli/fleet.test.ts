@@ -23,8 +23,13 @@ const key = (): string => randomBytes(32).toString('base64');
 
 function tenancyOfFleet(t: Ending): TenancyDir {
   const tenancy = makeTenancy({
-    'plans.yaml': plan('free', { rate: { requests: { limit: '50/s', burst: 10 } }, degrade: ['reject'] }),
-    'tenants.yaml': tenant('acme', { identity: { hosts: ['acme.test'] } }),
+    'plans.yaml':
+      plan('free', {
+        rate: { requests: { limit: '50/s', burst: 10 } },
+        degrade: ['reject'],
+        quotas: { requests: { per: 'day', limit: 1e6 } },
+      }) + plan('prepaid', { quotas: { tokens: { per: 'day', limit: 1000, mode: 'hard' } } }),
+    'tenants.yaml': tenant('acme', { identity: { hosts: ['acme.test'] } }) + tenant('globex', { plan: 'prepaid' }),
   });
   t.teardown(() => tenancy.cleanUp());
   return tenancy;
@@ -101,6 +106,12 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
     stdout:
       /fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left[\s\S]*share here +[\d.]+\/s[\s\S]*peer +pod-c asks for [\d.]+\/s/,
+  });
+  t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
+    stdout: /quota +requests: \d+ of 1000000 requests, [1-9]\d* here, soft/,
+  });
+  t.match(await reeve(['limits', 'check', 'globex', '--admin', admin(second)]), {
+    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ elsewhere, hard/,
   });
   t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
     status: 0,

@@ -126,7 +126,7 @@ t.test('answers over streams that are nonsense are failures', async (t) => {
   const state = Buffer.concat([
     Buffer.from([KIND.state, 0, 1]),
     payload(0, { beliefs: [puppet.belief()] }).subarray(1),
-    Buffer.from([0, 0, 0, 0, 0]),
+    Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 0]),
   ]);
   puppet.onRequest = (bytes) => (bytes[0] === KIND.pull ? state : Uint8Array.of(KIND.state));
   world.start(node);

@@ -16,7 +16,12 @@ export class Rows implements Delegate {
   readonly events: { slot: number; state: string; incarnation: string; isListed: boolean | undefined }[] = [];
   readonly forgotten: number[] = [];
   isRefusing = false;
+  readonly cold?: Rows;
   readonly #held = new Map<number, { version: number; rows: Map<number, Row> }>();
+
+  constructor(cold?: Rows) {
+    if (cold !== undefined) this.cold = cold;
+  }
 
   say(key: number, value: number): void {
     const row = { version: this.said.length + 1, key, value };

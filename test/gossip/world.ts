@@ -24,6 +24,8 @@ export interface NodeOptions {
   readonly settings?: Partial<GossipSettings>;
   readonly lagMs?: () => number;
   readonly incarnation?: string;
+  /** It has rows that may be late as well. */
+  readonly hasCold?: boolean;
 }
 
 export class World {
@@ -45,7 +47,7 @@ export class World {
     if (!this.addresses.includes(address)) this.addresses.push(address);
     const process = new SimProcess(this.time);
     const transport = this.net.transport(process, address);
-    const rows = new Rows();
+    const rows = new Rows(options.hasCold === true ? new Rows() : undefined);
     const random = this.random.fork();
     const { incarnation } = options;
     const chosen: Random = {

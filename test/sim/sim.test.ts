@@ -44,6 +44,30 @@ t.test('one limit for the fleet, whatever happens to it', async (t) => {
   }
 });
 
+const QUOTAS: readonly (readonly [scenario: string, figure: string, least: number, most: number])[] = [
+  ['quota-soft', 'soft_quota_error_pct', 0, 0.1],
+  ['quota-soft', 'events_per_crossing', 1, 1],
+  ['quota-small', 'hard_quota_exceeded', 0, 0],
+  ['quota-small', 'hard_served_pct_small', 99, 100],
+  ['quota-halves', 'hard_quota_exceeded', 0, 0],
+  ['quota-crash-disk', 'counts_lost_crash', 0, 0],
+  ['quota-crash-disk', 'hard_quota_exceeded', 0, 0],
+  ['quota-rolling', 'hard_quota_exceeded', 0, 0],
+  ['quota-rolling', 'hard_served_pct_rolling', 99, 100],
+  ['quota-rolling-soft', 'counts_lost_rolling', 0, 0],
+  ['quota-chaos', 'hard_quota_exceeded', 0, 0],
+];
+
+t.test('one quota for the fleet, whatever happens to it', async (t) => {
+  const outcomes = new Map<string, Outcome>();
+  for (const [scenario, figure, least, most] of QUOTAS) {
+    const outcome = outcomes.get(scenario) ?? run({ scenario, policy: 'reeve', seed: 1, nodes: 10 });
+    outcomes.set(scenario, outcome);
+    const value = outcome.figures[figure] as number;
+    t.ok(value >= least && value <= most, `${scenario}: ${figure} ${value} of ${least} to ${most}`);
+  }
+});
+
 t.test('others miss in the same place what they miss in the field', async (t) => {
   t.ok((once('within', 'even').figures['false_reject_pct'] as number) > 10, 'an even split refuses what is legal');
   t.ok(

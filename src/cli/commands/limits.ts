@@ -140,10 +140,16 @@ export async function watchLimits(name: string, { admin, output, interval, count
 }
 
 function quotaText(quota: Explanation['limits']['quotas'][number]): string {
-  const { meter, mode, per, used, reserved, limit, unit, until, state } = quota;
+  const { meter, mode, per, used, reserved, limit, unit, here, until, state } = quota;
   const held = reserved > 0 ? `, ${reserved} reserved` : '';
   const window = until === undefined ? 'a gauge' : `a ${per === 'billing' ? 'billing period' : per}, until ${until}`;
-  return `${meter}: ${used} of ${limit} ${unit}${held}, ${mode}, ${window}: ${state}`;
+  return `${meter}: ${used} of ${limit} ${unit}${held}${hereText(here)}, ${mode}, ${window}: ${state}`;
+}
+
+function hereText(here: Explanation['limits']['quotas'][number]['here']): string {
+  if (here === undefined) return '';
+  const rights = here.rights === undefined ? '' : ` of ${here.rights} it may, ${here.elsewhere} elsewhere`;
+  return `, ${here.used} here${rights}`;
 }
 
 function admissionRows({ admission }: Explanation): [string, string][] {

@@ -30,6 +30,16 @@ export class Line {
   used = 0;
   /** Units promised to requests that are not done. */
   reserved = 0;
+  /** Of the units used: what was counted here in the window, and given back here. */
+  spent = 0;
+  credited = 0;
+  /** What may be spent here of a hard quota of a fleet, and what others could still give. */
+  rights: number = Number.POSITIVE_INFINITY;
+  elsewhere = 0;
+  /** Units that were asked for here since the last second, a second on average, and by the largest that found too little here. */
+  asked = 0;
+  askedPerSec = 0;
+  lacked = 0;
   /** Own row of today; -1 until something counts, and when there is no room for it. */
   row = -1;
   /** Thresholds reached. */
@@ -67,9 +77,21 @@ export class Line {
     return taken + units > limit || (source !== 'calls' && taken >= limit);
   }
 
+  /** Whether it would be more than may be spent here. */
+  isShort(units: number): boolean {
+    const taken = this.spent - this.credited + this.reserved;
+    return taken + units > this.rights || (this.quota.source !== 'calls' && taken >= this.rights);
+  }
+
   /** Whether it refuses whatever comes. */
   get isRejecting(): boolean {
     return this.action === REJECT;
+  }
+
+  /** Nothing was spent in it yet. */
+  beginWindow(): void {
+    this.spent = 0;
+    this.credited = 0;
   }
 
   /** The window begins anew, or the quota says something else. */

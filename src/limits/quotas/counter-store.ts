@@ -66,8 +66,8 @@ const KEY_METERS = METERS_MAX;
 export interface CounterStoreOptions {
   /** 16 hex digits, random: this life of this process. */
   readonly actor: string;
-  /** Told when others' rows or a checkpoint changed a value. */
-  readonly onChange?: (tenant: string, meter: string) => void;
+  /** Told when others' rows or a checkpoint changed what a day holds, by how many units. */
+  readonly onChange?: (tenant: string, meter: string, day: number, units: number) => void;
   /** Other bounds are for tests. */
   readonly seriesMax?: number;
   readonly rowsMax?: number;
@@ -76,7 +76,7 @@ export interface CounterStoreOptions {
 export class CounterStore {
   readonly actor: string;
   readonly #seriesMax: number;
-  readonly #onChange: (tenant: string, meter: string) => void;
+  readonly #onChange: (tenant: string, meter: string, day: number, units: number) => void;
   readonly #tenants = new Names();
   readonly #meters = new Names();
   readonly #actors = new Names();
@@ -192,7 +192,7 @@ export class CounterStore {
 
   /** Another's row, or one of an earlier life of this process: its larger numbers count. Nobody but this process knows its own. */
   merge(row: CounterRow): Merged {
-    const { tenant, meter, actor, count, credit } = row;
+    const { actor, count, credit } = row;
     if (!isSound(row)) return 'malformed';
     if (actor === this.actor) return 'known';
     const cell = this.#openForOthers(row);
@@ -202,14 +202,13 @@ export class CounterStore {
     if (count <= (this.#count[at] as number) && credit <= (this.#credit[at] as number)) return 'known';
     this.#count[at] = Math.max(count, this.#count[at] as number);
     this.#credit[at] = Math.max(credit, this.#credit[at] as number);
-    this.#evaluate(cell);
-    this.#onChange(tenant, meter);
+    this.#change(row, cell);
     return 'merged';
   }
 
   /** Of two checkpoints of a day the one that has seen more counts. The same again changes nothing. All of it is taken, or nothing. */
   checkpoint(checkpoint: Checkpoint): Merged {
-    const { tenant, meter, count, credit, covers } = checkpoint;
+    const { count, credit, covers } = checkpoint;
     const rows = covers.map((each) => ({ ...checkpoint, ...each }));
     if (![{ ...checkpoint, actor: this.actor }, ...rows].every(isSound)) return 'malformed';
     const cell = this.#openForOthers(checkpoint);
@@ -223,9 +222,30 @@ export class CounterStore {
       this.#coveredCount[row] = Math.max(each.count, this.#coveredCount[row] as number);
       this.#coveredCredit[row] = Math.max(each.credit, this.#coveredCredit[row] as number);
     }
-    this.#evaluate(cell);
-    this.#onChange(tenant, meter);
+    this.#change(checkpoint, cell);
     return 'merged';
+  }
+
+  /**
+   * The total that another made of a day that is over. The larger one stands: totals differ when somebody closed a day without having heard
+   * of all that was counted on it.
+   */
+  mergeTotal({ tenant, meter, day, total }: ClosedTotal): Merged {
+    if (!isSound({ tenant, meter, day, actor: this.actor, count: total, credit: 0 })) return 'malformed';
+    const series = this.#openSeries(tenant, meter);
+    if (series === NONE) return 'full';
+    const before = this.sum(tenant, meter, day, day + 1);
+    const isClosed = this.#closedTotal(series, day) !== undefined;
+    if (isClosed && total <= before) return 'known';
+    this.restore({ tenant, meter, day, total: Math.max(total, before) });
+    return 'merged';
+  }
+
+  /** Computes a cell anew, and says by how much it changed. */
+  #change({ tenant, meter, day }: Pick<CounterRow, 'tenant' | 'meter' | 'day'>, cell: number): void {
+    const before = this.#cellValue[cell] as number;
+    this.#evaluate(cell);
+    this.#onChange(tenant, meter, day, (this.#cellValue[cell] as number) - before);
   }
 
   /** The cell that something from outside goes to, or why it does not. */
@@ -245,6 +265,18 @@ export class CounterStore {
       row = this.#older[rows[rows.push(row) - 1] as number] as number;
     for (const row of rows.reverse())
       if (this.#rowActor[row] !== NONE) yield { ...this.#rowAt(row), version: this.#version[row] as number };
+  }
+
+  /** All that have a row. */
+  actors(): Iterable<string> {
+    return this.#actors.names();
+  }
+
+  /** Rows of open days that are the actor's. */
+  *rowsOf(name: string): Generator<CounterRow> {
+    const actor = this.#actors.find(name);
+    if (actor === NONE) return;
+    for (let row = 0; row < this.#rowCount; row++) if (this.#rowActor[row] === actor) yield this.#rowAt(row);
   }
 
   /** Every row of an open day, whoever's. */

@@ -54,6 +54,11 @@ export class GaugeStore {
     return this.#gauges.get(keyOf(tenant, meter))?.value ?? 0;
   }
 
+  /** Wall ms of the last report; 0: there was none. */
+  reportedAt(tenant: string, meter: string): number {
+    return this.#gauges.get(keyOf(tenant, meter))?.at ?? 0;
+  }
+
   /** A level never falls below 0. False when there is no room. A clock that was set back does not make a report an old one. */
   set(tenant: string, meter: string, value: number, at: number): boolean {
     const key = keyOf(tenant, meter);

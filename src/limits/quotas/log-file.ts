@@ -4,6 +4,9 @@
  *   3d2c0f9a ["c","acme","api_calls",20783,"9f…",812,0]      count: tenant, meter, day, actor, count, credit
  *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
+ *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
+ *   0b44de12 ["l","9f…"]                                     whose files these are: the life of this process
+ *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *
  * The first line of a file names its form: `… ["reeve-quotas",1]`.
@@ -12,11 +15,26 @@ import { crc32 } from 'node:zlib';
 import type { ClosedTotal, CounterRow } from './counter-store.ts';
 import type { GaugeRow } from './gauge-store.ts';
 
+/** A row of rights. */
+export interface ClaimRow {
+  readonly kind: string;
+  readonly tenant: string;
+  readonly meter: string;
+  readonly day: number;
+  readonly from: string;
+  readonly to: string;
+  readonly x: number;
+  readonly y: number;
+}
+
 /** Whoever takes what a file says. */
 export interface LogReader {
   count(row: CounterRow): void;
   total(total: ClosedTotal): void;
   gauge(row: GaugeRow): void;
+  claim(row: ClaimRow): void;
+  life(actor: string): void;
+  end(actor: string): void;
 }
 
 /** What was wrong in a file. */
@@ -42,6 +60,18 @@ export function totalLine({ tenant, meter, day, total }: ClosedTotal): string {
 
 export function gaugeLine({ tenant, meter, value, at, actor }: GaugeRow): string {
   return sealed(JSON.stringify(['g', tenant, meter, value, at, actor]));
+}
+
+export function claimLine({ kind, tenant, meter, day, from, to, x, y }: ClaimRow): string {
+  return sealed(JSON.stringify(['k', kind, tenant, meter, day, from, to, x, y]));
+}
+
+export function lifeLine(actor: string): string {
+  return sealed(JSON.stringify(['l', actor]));
+}
+
+export function endLine(actor: string): string {
+  return sealed(JSON.stringify(['e', actor]));
 }
 
 function sealed(json: string): string {
@@ -85,6 +115,24 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
   else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
+  else if (kind === 'k') reader.claim(claimOf(fields));
+  else if (kind === 'l') reader.life(tenant);
+  else if (kind === 'e') reader.end(tenant);
   else return false;
   return true;
+}
+
+function claimOf(fields: Fields): ClaimRow {
+  const [, kind, tenant, meter, day, from, to, x, y] = fields as [
+    string,
+    string,
+    string,
+    string,
+    number,
+    string,
+    string,
+    number,
+    number,
+  ];
+  return { kind, tenant, meter, day, from, to, x, y };
 }

@@ -11,6 +11,10 @@ export class Names {
     return this.#numbers.size;
   }
 
+  names(): Iterable<string> {
+    return this.#numbers.keys();
+  }
+
   find(name: string): number {
     return this.#numbers.get(name) ?? NONE;
   }

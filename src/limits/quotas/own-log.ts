@@ -11,6 +11,8 @@
  * stand, so a record that is read twice is read once. A disk that is full or refuses is said once and tried again with a snapshot;
  * until then counts are in memory alone, and nothing is refused for it.
  *
+ * In a fleet the files hold its claims too, and whose they are: the next life of this process tells what this one counted.
+ *
  * Bounds: the log 8 MiB beyond one commit; the snapshot what the store holds; a commit is made of slices of 1,000 lines.
  */
 import { copyFile, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
@@ -19,7 +21,18 @@ import type { Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
-import { countLine, type Damage, gaugeLine, HEAD, readLines, totalLine } from './log-file.ts';
+import {
+  type ClaimRow,
+  claimLine,
+  countLine,
+  type Damage,
+  endLine,
+  gaugeLine,
+  HEAD,
+  lifeLine,
+  readLines,
+  totalLine,
+} from './log-file.ts';
 
 /** What a kill costs at most, ms. */
 const COMMIT_MS = 1000;
@@ -31,10 +44,26 @@ const FILE_BYTES_MAX = 512 * 2 ** 20;
 /** Lines made at once: half a millisecond. */
 const SLICE = 1000;
 
+/** What a fleet has to be kept: its claims, and who this process is in it. */
+export interface FleetKept {
+  readonly actor: string;
+  readonly claims: {
+    readonly version: number;
+    changedSince(version: number): Iterable<ClaimRow>;
+    rows(): Iterable<ClaimRow>;
+    merge(row: ClaimRow): boolean;
+  };
+  /** It left, and its next life is its heir. */
+  readonly isHeirless: boolean;
+  /** An earlier life of this process. `isHeir`: this one may have what that one had, and nobody else may any more. */
+  inherit(actor: string, isHeir: boolean): void;
+}
+
 export interface OwnLogOptions {
   readonly dir: string;
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
+  readonly fleet?: FleetKept | undefined;
   readonly timers: Timers;
   readonly log: Log;
   /** Another bound is for tests. */
@@ -50,6 +79,10 @@ export class OwnLog {
   /** Versions up to which the log has the changes. */
   #counted = 0;
   #gauged = 0;
+  #claimed = 0;
+  /** Whose files were read, and who of them left. */
+  #life: string | undefined;
+  #ended: string | undefined;
   /** Closings that the snapshot has: a total is in no log. */
   #closings = 0;
   #isFailing = false;
@@ -72,6 +105,8 @@ export class OwnLog {
   async open(): Promise<void> {
     for (const path of [this.#snapshotPath, this.#logPath]) await this.#read(path);
     await this.#attempt(() => this.#snapshot());
+    // Only once the files are this life's: another that read the old ones would inherit as well.
+    if (this.#life !== undefined) this.#o.fleet?.inherit(this.#life, this.isWriting && this.#ended === this.#life);
     this.#arm();
   }
 
@@ -124,18 +159,28 @@ export class OwnLog {
   /** Appends what changed. */
   async #commit(): Promise<void> {
     const { counters, gauges } = this.#o;
-    if (counters.version === this.#counted && gauges.version === this.#gauged) return;
+    const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
+    const isEnd = this.#isClosed && this.#o.fleet?.isHeirless === true;
+    if (counted === this.#counted && gauged === this.#gauged && claimed === this.#claimed && !isEnd) return;
     const handle = this.#handle as FileHandle;
-    const [counted, gauged] = [counters.version, gauges.version];
     this.#bytes += await this.#write(handle, this.#changes());
     await handle.datasync();
     this.#counted = counted;
     this.#gauged = gauged;
+    this.#claimed = claimed;
+  }
+
+  get #claims(): number {
+    return this.#o.fleet?.claims.version ?? 0;
   }
 
   *#changes(): Generator<string> {
     for (const row of this.#o.counters.changedSince(this.#counted)) yield countLine(row);
     for (const row of this.#o.gauges.changedSince(this.#gauged)) yield gaugeLine(row);
+    const { fleet } = this.#o;
+    if (fleet === undefined) return;
+    for (const row of fleet.claims.changedSince(this.#claimed)) yield claimLine(row);
+    if (this.#isClosed && fleet.isHeirless) yield endLine(fleet.actor);
   }
 
   /** Writes all that is known, and begins a log behind it. */
@@ -145,22 +190,27 @@ export class OwnLog {
     // What changes while it is written stands in the log that is begun behind it.
     this.#counted = counters.version;
     this.#gauged = gauges.version;
+    this.#claimed = this.#claims;
     const { closings } = counters;
     await (await this.#replace(this.#snapshotPath, this.#all())).close();
     await this.#handle?.close();
     this.#handle = undefined;
-    const [counted, gauged] = [counters.version, gauges.version];
+    const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
     this.#handle = await this.#replace(this.#logPath, this.#changes());
     this.#counted = counted;
     this.#gauged = gauged;
+    this.#claimed = claimed;
     this.#closings = closings;
   }
 
   /** Rows before totals: a day that is closed in between is in both, and a total stands for the rows of its day. */
   *#all(): Generator<string> {
+    const { fleet } = this.#o;
+    if (fleet !== undefined) yield lifeLine(fleet.actor);
     for (const row of this.#o.counters.rows()) yield countLine(row);
     for (const total of this.#o.counters.closed()) yield totalLine(total);
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
+    for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
   }
 
   /** A new file in place of the old one, open at its end. A crash leaves the one or the other. */
@@ -205,6 +255,13 @@ export class OwnLog {
         count: (row) => void this.#o.counters.merge(row),
         total: (total) => void this.#o.counters.restore(total),
         gauge: (row) => void this.#o.gauges.merge(row),
+        claim: (row) => void this.#o.fleet?.claims.merge(row),
+        life: (actor) => {
+          this.#life = actor;
+        },
+        end: (actor) => {
+          this.#ended = actor;
+        },
       });
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;

@@ -13,7 +13,7 @@
  */
 import type { Clock, Timer, Timers } from '../../core/index.ts';
 import type { Identified, Reply } from '../../pipeline/index.ts';
-import type { Quota, Snapshot, Tenant } from '../../tenants/index.ts';
+import type { Quota, QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
 import { windowOf } from './calendar.ts';
@@ -32,15 +32,35 @@ const CLOSE_AFTER_MS = 14 * HOUR_MS;
 const KEEP_DAYS = 33;
 /** How soon it is noticed that the wall clock was set, ms. */
 const LOOK_MS = 1000;
+/** Rights that others have are here by then, ms. */
+const FETCH_MS = 2000;
 /** A request that a threshold slows down waits at most so long, else it is refused. */
 export const SHAPE_MS_MAX = 250;
 export const USAGE_HEADER = 'x-reeve-usage';
+
+/** What quotas ask of the fleet they are shared with. */
+export interface Fleet {
+  /** A line is looked up anew: sets what may be spent, and, where its window is new here, what was spent in it before. */
+  open(tenant: string, line: Line, isNew: boolean): void;
+  /** The line leaves its window, or its tenant goes. */
+  flush(tenant: string, line: Line): void;
+  /** A request needed more of a hard quota than may be spent here. */
+  lacks(tenant: string, line: Line, units: number): void;
+  /** A threshold was reached; `announce` says so, unless another sidecar does. */
+  crossed(account: Account, line: Line, mark: number, announce: () => void): void;
+  /** Whether days that are over may become totals. */
+  mayClose(): boolean;
+  /** They did; days before `oldest` are forgotten. */
+  closed(before: number, oldest: number): void;
+}
 
 export interface QuotasOptions {
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
   readonly zones: Zones;
   readonly counts: QuotaCounts;
+  /** Undefined: this sidecar is alone. */
+  readonly fleet?: Fleet | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
 }
@@ -67,10 +87,16 @@ export class Quotas {
   readonly #shaped: Gcra = new Gcra(0);
   #shapedSlots = 0;
   #closedBefore = 0;
+  #snapshot: Snapshot | undefined;
   #sweeping: Timer | undefined;
 
   constructor(options: QuotasOptions) {
     this.#o = options;
+  }
+
+  /** Whether they are those of a fleet. */
+  get isShared(): boolean {
+    return this.#o.fleet !== undefined;
   }
 
   /** Of a tenant whose slot is its own; undefined when it has no quotas. */
@@ -86,7 +112,7 @@ export class Quotas {
   check(account: Account, x: Asked, now: number, mayWait: boolean): Reply | undefined {
     if (account.hasHard || account.isRejected) {
       let isRefused = account.isRejected;
-      for (const line of account.lines) isRefused ||= isExceeded(line, x);
+      for (const line of account.lines) if (isExceeded(line, x)) isRefused = this.#note(account, line, x);
       if (isRefused) return this.#refusal(account, x);
     }
     const { shaper } = account;
@@ -108,6 +134,7 @@ export class Quotas {
       const { source, isHard, per } = line.quota;
       if (source === 'calls') this.#count(account, line, costOf(x));
       else if (isHard && per !== 'none') this.#reserve(x, line);
+      if (isHard) line.asked += Math.max(0, needOf(line, x));
     }
     return waitMs;
   }
@@ -173,6 +200,7 @@ export class Quotas {
 
   /** On a swap: who is gone has no account any more; whose quotas changed keeps what was used. */
   use(next: Snapshot): void {
+    this.#snapshot = next;
     for (const account of this.#byId.values()) {
       const after = next.tenants.get(account.id);
       if (after === account.tenant) continue;
@@ -182,10 +210,41 @@ export class Quotas {
     }
   }
 
-  /** Others' counts of the tenant came in. */
+  /** Others closed a day of the tenant. */
   markStale(tenant: string): void {
     const account = this.#byId.get(tenant);
     if (account !== undefined) stale(account);
+  }
+
+  /** Others counted units on a day, or gave them back. */
+  addOthers(tenant: string, meter: string, day: number, units: number): void {
+    const account = this.#byId.get(tenant);
+    const line = account?.lineOf(meter);
+    if (account === undefined || line === undefined || day < line.from || day >= line.to) return;
+    line.used = Math.max(0, line.used + units);
+    this.#level(account, line);
+  }
+
+  /** Others reported another level. */
+  levelChanged(tenant: string, meter: string): void {
+    const account = this.#byId.get(tenant);
+    const line = account?.lineOf(meter);
+    if (account === undefined || line?.quota.per !== 'none') return;
+    line.used = this.#o.gauges.valueOf(tenant, meter);
+    this.#level(account, line);
+  }
+
+  /** Hard quotas with a window that were asked for here. */
+  *hard(): Generator<{ readonly tenant: string; readonly line: Line }> {
+    for (const account of this.#byId.values())
+      if (account.hasHard) for (const line of account.lines) if (isSpent(line)) yield { tenant: account.id, line };
+  }
+
+  /** Of a tenant there is, in the window that is now. */
+  hardLine(tenant: string, meter: string): Line | undefined {
+    const known = this.#snapshot?.tenants.get(tenant);
+    const line = known && this.accountOf(known, this.#o.clock.now())?.lineOf(meter);
+    return line !== undefined && isSpent(line) ? line : undefined;
   }
 
   /** Closes days that are over everywhere, each hour. */
@@ -199,10 +258,12 @@ export class Quotas {
   }
 
   #sweep(): void {
-    const before = Math.floor((this.#o.clock.wallMs() - CLOSE_AFTER_MS) / DAY_MS);
-    if (before === this.#closedBefore) return;
+    const { clock, counters, fleet } = this.#o;
+    const before = Math.floor((clock.wallMs() - CLOSE_AFTER_MS) / DAY_MS);
+    if (before === this.#closedBefore || fleet?.mayClose() === false) return;
     this.#closedBefore = before;
-    this.#o.counters.close(before, before - KEEP_DAYS);
+    counters.close(before, before - KEEP_DAYS);
+    fleet?.closed(before, before - KEEP_DAYS);
     // Rows of closed days are others' now.
     for (const account of this.#byId.values()) stale(account);
   }
@@ -224,6 +285,7 @@ export class Quotas {
 
   /** What it used stays in the store, under its name: a tenant that comes back finds it. */
   #drop(account: Account): void {
+    for (const line of account.lines) if (isSpent(line)) this.#o.fleet?.flush(account.id, line);
     this.#accounts[account.tenant.index] = undefined;
     this.#byId.delete(account.id);
   }
@@ -238,7 +300,7 @@ export class Quotas {
       line.quota = quota;
       line.restart();
       line.climb((threshold) => {
-        if (ACTIONS.indexOf(threshold.action) > action) this.#o.counts.crossed(account, line, threshold);
+        if (ACTIONS.indexOf(threshold.action) > action) this.#crossed(account, line, threshold);
       });
       return line;
     });
@@ -254,7 +316,7 @@ export class Quotas {
 
   /** Looks the account up anew: a day began, or what was known is no longer so. */
   #roll(account: Account, wall: number): void {
-    const { zones, counters, gauges } = this.#o;
+    const { zones, counters, gauges, fleet } = this.#o;
     const { id, tenant } = account;
     const { timezone, billingDay } = tenant;
     account.day = zones.dayAt(timezone, wall);
@@ -266,6 +328,7 @@ export class Quotas {
       const startMs = zones.startOf(timezone, from);
       // In the same window whatever is news is said; a new window, or a restart, begins where it is.
       const isSame = line.startMs === startMs && line.to === to;
+      if (!isSame && isSpent(line)) fleet?.flush(id, line);
       line.from = from;
       line.to = to;
       line.startMs = startMs;
@@ -273,9 +336,11 @@ export class Quotas {
       line.row = -1;
       line.used = per === 'none' ? gauges.valueOf(id, meter) : Math.max(0, counters.sum(id, meter, from, to));
       if (!isSame && per !== 'none') line.restart();
+      if (!isSame) line.beginWindow();
+      if (isSpent(line)) fleet?.open(id, line, !isSame);
       line.descend();
       line.climb((threshold) => {
-        if (isSame) this.#o.counts.crossed(account, line, threshold);
+        if (isSame) this.#crossed(account, line, threshold);
       });
       line.policyName = per === 'none' ? meter : `${meter}-${per}`;
       line.policy = policyOf(line);
@@ -283,15 +348,32 @@ export class Quotas {
     account.survey();
   }
 
+  #crossed(account: Account, line: Line, threshold: QuotaThreshold): void {
+    const { counts, fleet } = this.#o;
+    if (fleet === undefined) counts.crossed(account, line, threshold);
+    else fleet.crossed(account, line, threshold.at, () => counts.crossed(account, line, threshold));
+  }
+
+  /** A quota that refuses; what it needed, where only this sidecar has too little. */
+  #note({ id }: Account, line: Line, x: Asked): true {
+    const need = needOf(line, x);
+    if (isSpent(line) && line.isShort(need)) {
+      line.asked += need;
+      this.#o.fleet?.lacks(id, line, need);
+    }
+    return true;
+  }
+
   #count(account: Account, line: Line, units: number): void {
     if (units === 0) return;
     if (this.#openRow(account, line)) this.#o.counters.add(line.row, units);
     line.used += units;
+    line.spent += units;
     if (line.used >= line.next) this.#climb(account, line);
   }
 
   #climb(account: Account, line: Line): void {
-    line.climb((threshold) => this.#o.counts.crossed(account, line, threshold));
+    line.climb((threshold) => this.#crossed(account, line, threshold));
     account.survey();
   }
 
@@ -321,6 +403,7 @@ export class Quotas {
     if (credit === 0) return;
     if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
     line.used -= credit;
+    line.credited += credit;
     this.#level(account, line);
   }
 
@@ -344,9 +427,13 @@ export class Quotas {
     const wall = this.#o.clock.wallMs();
     // Of a level nobody knows when it falls.
     const isKnown = lines.every(({ quota }) => quota.per !== 'none');
-    const waitMs = isKnown ? Math.max(...lines.map(({ endMs }) => endMs - wall)) : undefined;
+    const waitMs = isKnown ? Math.max(...lines.map((line) => waitOf(line, x, wall))) : undefined;
     const [first] = lines as [Line];
-    return refusalOf(`The tenant has used its quota of ${textOf(first.quota)}.`, lines, waitMs);
+    const isHere = isKnown && waitMs === FETCH_MS;
+    const detail = isHere
+      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left; others have more.`
+      : `The tenant has used its quota of ${textOf(first.quota)}.`;
+    return refusalOf(detail, lines, waitMs);
   }
 }
 
@@ -380,7 +467,18 @@ const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 
 function isExceeded(line: Line, x: Asked): boolean {
   if (!line.quota.isHard) return false;
   const need = needOf(line, x);
-  return need !== TAKES_NONE && line.isOver(need);
+  return need !== TAKES_NONE && (line.isOver(need) || line.isShort(need));
+}
+
+/** Whether rights to it are spent, in a fleet. */
+function isSpent({ quota }: Line): boolean {
+  return quota.isHard && quota.per !== 'none';
+}
+
+/** Until the window ends; where others have what is needed, until they gave it. */
+function waitOf(line: Line, x: Asked, wall: number): number {
+  const isElsewhere = !line.isRejecting && !line.isOver(needOf(line, x)) && line.elsewhere >= 1;
+  return isElsewhere ? FETCH_MS : line.endMs - wall;
 }
 
 /** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */

@@ -378,3 +378,18 @@ t.test('what can be no row changes nothing', async (t) => {
   t.equal(store.valueOf('acme', 'api_calls', 100), 30);
   t.same(changed, ['acme api_calls', 'acme api_calls']);
 });
+
+t.test('of two totals of a day the larger stands; it closes the day where it is open', async (t) => {
+  const store = storeOf({ seriesMax: 1 });
+  const total = (units: number, tenant = 'acme') => ({ tenant, meter: 'api_calls', day: 100, total: units });
+  store.merge(row({ count: 10 }));
+  t.equal(store.mergeTotal(total(7)), 'merged', 'here more was known');
+  t.equal(store.valueOf('acme', 'api_calls', 100), 10);
+  t.equal(store.size.rows, 0);
+  t.equal(store.mergeTotal(total(10)), 'known');
+  t.equal(store.mergeTotal(total(12)), 'merged');
+  t.equal(store.valueOf('acme', 'api_calls', 100), 12);
+  t.equal(store.mergeTotal(total(-1)), 'malformed');
+  t.equal(store.mergeTotal(total(1, 'globex')), 'full');
+  t.same([...store.rowsOf(actor(9))], []);
+});

@@ -64,3 +64,10 @@ t.test('what can be no row changes nothing', async (t) => {
     t.notOk(store.merge({ ...row, ...bad }), JSON.stringify(bad));
   t.equal(store.size, 0);
 });
+
+t.test('when it was last reported', async (t) => {
+  const store = new GaugeStore(actor(1));
+  t.equal(store.reportedAt('acme', 'storage_bytes'), 0);
+  store.set('acme', 'storage_bytes', 5, 1000);
+  t.equal(store.reportedAt('acme', 'storage_bytes'), 1000);
+});

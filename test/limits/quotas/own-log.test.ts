@@ -13,11 +13,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
+import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
-import { OwnLog } from '../../../src/limits/quotas/own-log.ts';
-import { createLog } from '../../../src/telemetry/index.ts';
+import { type FleetKept, OwnLog } from '../../../src/limits/quotas/own-log.ts';
+import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { becomes } from '../../helpers/processes.ts';
 import type { Ending } from '../../helpers/sidecar.ts';
@@ -300,3 +302,46 @@ function crc(text: string): number {
   }
   return ~sum >>> 0;
 }
+
+t.test('a fleet: claims are kept, and the next life inherits once, if the last one left it something', async (t) => {
+  const dir = folder(t);
+  const claim = { kind: 'grant', tenant: 'acme', meter: 'api_calls', day: 1, from: 'a'.repeat(16), to: 'b'.repeat(16) };
+  const clock = new ManualClock();
+  const actors = ['1', '2', '3', '4', '5'].map((each) => each.repeat(16));
+  const born = async (at: number) => {
+    const actor = actors[at] as string;
+    const claims = new Claims();
+    const inherited: unknown[] = [];
+    const fleet = { actor, claims, isHeirless: false, inherit: (...what: unknown[]) => void inherited.push(what) };
+    const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
+    const own = new OwnLog({ dir, counters, gauges, fleet: fleet as FleetKept, timers: clock, log: silentLog });
+    await own.open();
+    return { claims, inherited, fleet, own, counters };
+  };
+  const first = await born(0);
+  t.same(first.inherited, []);
+  first.claims.merge({ ...claim, x: 5, y: 0 } as FleetRow);
+  clock.advance(1000);
+  await becomes(() => clock.pending > 0);
+  first.claims.merge({ ...claim, x: 6, y: 0 } as FleetRow);
+  first.counters.add(first.counters.open('acme', 'api_calls', 1), 1);
+  first.fleet.isHeirless = true;
+  await first.own.close();
+  const second = await born(1);
+  t.same(second.inherited, [[actors[0], true]]);
+  t.match([...second.claims.rows()], [{ ...claim, x: 6 }]);
+  await second.own.close();
+  const third = await born(2);
+  t.same(third.inherited, [[actors[1], false]], 'it left nothing, or crashed');
+  // Nothing but the end is to be written.
+  third.fleet.isHeirless = true;
+  await third.own.close();
+  const fourth = await born(3);
+  t.same(fourth.inherited, [[actors[2], true]]);
+  await fourth.own.close();
+  // A life without a fleet reads such files as well.
+  const alone = await live(dir);
+  t.equal(alone.counters.valueOf('acme', 'api_calls', 1), 1);
+  t.same(alone.lines, []);
+  await alone.own.close();
+});

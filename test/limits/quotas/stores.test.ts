@@ -26,7 +26,7 @@ async function open(spec: object, o: { seriesMax?: number; gaugesMax?: number } 
   const snapshot = await snapshotOf(plan('free', { quotas: spec }), tenant('acme') + tenant('globex'));
   const counters: CounterStore = new CounterStore({
     actor: SELF,
-    onChange: (name) => quotas.markStale(name),
+    onChange: (name, meter, day, units) => quotas.addOthers(name, meter, day, units),
     ...(o.seriesMax === undefined ? {} : { seriesMax: o.seriesMax }),
   });
   const gauges = new GaugeStore(SELF, o.gaugesMax);
@@ -146,4 +146,14 @@ t.test('a slot whose account was left behind by another tenant is emptied before
   const x = exchangeForTest() as Identified;
   x.tenant = moved;
   t.match(w.quotas.check(account, x, w.clock.now(), true), { members: { 'violated-policies': ['seats'] } });
+});
+
+t.test('a day that others closed counts by its total, and what it reaches is said', async (t) => {
+  const w = await open({ api_calls: { limit: 10 } });
+  w.ask('acme');
+  w.counters.mergeTotal({ tenant: 'acme', meter: 'api_calls', day: TODAY - 3, total: 8 });
+  w.quotas.markStale('acme');
+  w.quotas.markStale('nobody-here');
+  t.equal(w.line('acme', 'api_calls').used, 9);
+  t.same(events(w.lines), ['quota.crossed acme 80%']);
 });

@@ -1,0 +1,194 @@
+/** What is done to a fleet that shares a quota, and what is measured of it. */
+import type { QuotaFleet, QuotaScenario } from './quota-fleet.ts';
+import { WARM } from './quota-fleet.ts';
+import { skewed } from './scenarios.ts';
+
+const NODES = 20;
+const hard = {
+  nodes: NODES,
+  isHard: true,
+  limit: 20_000,
+  seconds: WARM + 40,
+  perSec: 1000,
+  part: skewed,
+  measure: (fleet: QuotaFleet): Record<string, number> => ({ hard_quota_exceeded: fleet.exceeded }),
+};
+const served =
+  (name: string) =>
+  (fleet: QuotaFleet): Record<string, number> => ({
+    hard_quota_exceeded: fleet.exceeded,
+    [`hard_served_pct_${name}`]: fleet.servedPct,
+  });
+/** Then something happens. */
+const THEN = WARM + 6;
+
+/** Cuts the places for which `isHere` from the others. */
+const cut =
+  (isHere: (place: number) => boolean, isThere = (place: number): boolean => !isHere(place)) =>
+  ({ net, addresses }: QuotaFleet): (() => void) =>
+    net.cut(
+      addresses.filter((_, place) => isHere(place)),
+      addresses.filter((_, place) => isThere(place)),
+    );
+
+const again = (place: number, at: number, isDiskKept: boolean): { at: number; act: (fleet: QuotaFleet) => void } => ({
+  at,
+  act: (fleet) => {
+    fleet.crash(place);
+    fleet.time.after(1000, () => fleet.start(place, isDiskKept));
+  },
+});
+
+const rolling = Array.from({ length: NODES }, (_, place) => ({
+  at: THEN + place * 0.7,
+  act: (fleet: QuotaFleet): void => {
+    if (place >= fleet.scenario.nodes) return;
+    fleet.leave(place);
+    fleet.time.after(1200, () => fleet.start(place, false));
+  },
+}));
+
+export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
+  {
+    ...hard,
+    name: 'quota-soft',
+    describe: 'a soft quota of ten million, nearly used, at 1,000 a second, skewed: how far beyond it is refused',
+    nodes: 50,
+    isHard: false,
+    limit: 1e7,
+    used: 1e7 - 15_000,
+    measure: (fleet) => ({
+      soft_quota_error_pct:
+        (100 * Math.abs(fleet.admitted + (fleet.scenario.used as number) - fleet.scenario.limit)) /
+        fleet.scenario.limit,
+      soft_quota_excess_units: fleet.exceeded,
+      events_per_crossing: fleet.events.length,
+    }),
+  },
+  {
+    ...hard,
+    name: 'quota-hard',
+    describe: 'a hard quota of 20,000 at 1,000 a second, skewed',
+    measure: (fleet) => ({ ...served('steady')(fleet), events_per_crossing: fleet.events.length }),
+  },
+  {
+    ...hard,
+    name: 'quota-small',
+    describe: 'a hard quota of 300 at 20 a second, skewed',
+    limit: 300,
+    perSec: 20,
+    measure: served('small'),
+  },
+  {
+    ...hard,
+    name: 'quota-move',
+    describe: 'all requests come to one sidecar, and after a while to another',
+    part: (place, places, seconds) => Number(place === (seconds < THEN ? 0 : places - 1)),
+    measure: served('move'),
+  },
+  {
+    ...hard,
+    name: 'quota-cut',
+    describe: 'cut 60 to 40 for good',
+    events: [{ at: THEN, act: (fleet) => void cut((place) => place % 5 < 3)(fleet) }],
+    measure: served('cut'),
+  },
+  {
+    ...hard,
+    name: 'quota-halves',
+    describe: 'cut in two from the first moment, healed after half a minute',
+    seconds: WARM + 60,
+    events: [
+      {
+        at: 0.3,
+        act: (fleet) => fleet.time.after(WARM * 1000 + 30_000, cut((place) => place % 2 === 0)(fleet)),
+      },
+    ],
+    measure: served('halves'),
+  },
+  {
+    ...hard,
+    name: 'quota-bridge',
+    describe: 'two halves that only one sidecar reaches both',
+    events: [
+      {
+        at: THEN,
+        act: (fleet) =>
+          void cut(
+            (place) => place > 0 && place % 2 === 0,
+            (place) => place % 2 === 1,
+          )(fleet),
+      },
+    ],
+    measure: served('bridge'),
+  },
+  {
+    ...hard,
+    name: 'quota-crash',
+    describe: 'every second one is killed and comes back without its disk',
+    events: Array.from({ length: 10 }, (_, i) => again(i, THEN + i, false)),
+    measure: (fleet) => ({ ...served('crash')(fleet), counts_lost_crash: Math.max(0, fleet.lost - fleet.atRisk) }),
+  },
+  {
+    ...hard,
+    name: 'quota-crash-disk',
+    describe: 'every second one is killed and comes back with its disk',
+    hasDisk: true,
+    events: Array.from({ length: 10 }, (_, i) => again(i, THEN + i, true)),
+    measure: (fleet) => ({ ...served('crash_disk')(fleet), counts_lost_crash: Math.max(0, fleet.lost - fleet.atRisk) }),
+  },
+  {
+    ...hard,
+    name: 'quota-rolling',
+    describe: 'every sidecar leaves and is replaced, one after the other',
+    events: rolling,
+    measure: (fleet) => ({ ...served('rolling')(fleet), counts_lost_rolling: fleet.lost }),
+  },
+  {
+    ...hard,
+    name: 'quota-rolling-soft',
+    describe: 'the same of a soft quota that is far from used',
+    isHard: false,
+    limit: 1e9,
+    events: rolling,
+    measure: (fleet) => ({ counts_lost_rolling: fleet.lost }),
+  },
+  {
+    ...hard,
+    name: 'quota-many',
+    describe: '10,000 tenants with quotas: in ten seconds each asks at five of fifty sidecars',
+    nodes: 50,
+    isHard: false,
+    limit: 1e9,
+    seconds: WARM + 12,
+    others: 10_000,
+    othersPerSec: 5000,
+    measure: (fleet) => ({ gossip_quota_bytes_per_s: fleet.bytesPerSidecarSec }),
+  },
+  {
+    ...hard,
+    name: 'quota-chaos',
+    describe: 'cuts, crashes with and without disk, farewells and pauses, one a second by chance',
+    hasDisk: true,
+    seconds: WARM + 60,
+    perSec: 600,
+    events: Array.from({ length: 40 }, (_, at) => ({ at: 4 + at, act: mischief })),
+    measure: served('chaos'),
+  },
+];
+
+function mischief(fleet: QuotaFleet): void {
+  const { random, places, time } = fleet;
+  const place = Math.floor(random.float() * places.length);
+  const kind = Math.floor(random.float() * 6);
+  const side = random.float();
+  if (kind === 0) time.after(1000 + 8000 * random.float(), cut((each) => each / places.length < side)(fleet));
+  else if (kind === 1) places[place]?.process.pause(500 + 3000 * random.float());
+  else {
+    if (kind < 4) fleet.crash(place);
+    else fleet.leave(place);
+    time.after(1500, () => {
+      if (fleet.places[place] === undefined) fleet.start(place, kind % 2 === 0);
+    });
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * Who begins a charter, and how who comes later gets a part.
+ *
+ *   all see each other ─ 3 s ─┐
+ *   most do ────────── 60 s ─┴─▶ the first by name begins the charter of the day and gives all an equal part
+ *   somebody has nothing ─▶ the richest gives half of what it has, less what it spent already
+ *   somebody leaves ─▶ the poorest inherits it all
+ *
+ * Two sides of a cut are never both most of the members, as long as they expect the same members: seeds that name everybody (dns, file) see to
+ * that. Who began for the same day without knowing of each other: the first by name holds, and for as long as both were believed a fleet
+ * could have spent a hard quota twice.
+ */
+import type { MonotonicMs } from '../../core/index.ts';
+import type { Claims } from './claims.ts';
+import type { Deficit, Escrow } from './escrow.ts';
+import type { Members } from './members.ts';
+import { row } from './row.ts';
+import { lengthOf, type Part, type Shares, unitsOf, WHOLE } from './shares.ts';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** A day begins somewhere 14 h before it does in UTC; an hour more, so that its charter is everywhere by then. */
+const AHEAD_MS = 15 * HOUR_MS;
+/** Members that are the same for so long have heard of each other: gossip takes 0.2 s, ms. */
+const SETTLE_MS = 3000;
+/**
+ * The same where somebody is missing: by then all who are behind a cut are known to be. A round of probes takes 0.5 s a member, and a suspicion
+ * ten seconds, ms.
+ */
+const MISSING_MS = 60_000;
+/** Windows of which a giver keeps something; where more are nearly used up, newcomers get rights when they ask. */
+const KEEPS_MAX = 64;
+
+export class Founding {
+  readonly #claims: Claims;
+  readonly #shares: Shares;
+  readonly #members: Members;
+  readonly #escrow: Escrow;
+  #known = '';
+  #since: number;
+
+  constructor(claims: Claims, shares: Shares, members: Members, escrow: Escrow, now: number) {
+    this.#claims = claims;
+    this.#shares = shares;
+    this.#members = members;
+    this.#escrow = escrow;
+    this.#since = now;
+  }
+
+  /** Each second. True when shares changed. */
+  look(now: MonotonicMs, wallMs: number): boolean {
+    const reachable = this.#members.reachable;
+    const known = reachable.join();
+    if (known !== this.#known) this.#since = now;
+    this.#known = known;
+    const { isAlone, isComplete } = this.#members;
+    const calmMs = now - this.#since;
+    if (!isAlone && calmMs < SETTLE_MS) return false;
+    const mayBegin = isAlone || isComplete || calmMs >= MISSING_MS;
+    const isBegun = mayBegin && this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
+    return this.#giveAll(reachable) || isBegun;
+  }
+
+  /** Whoever has least inherits all this sidecar has; undefined: nobody is there. */
+  leave(day: number): string | undefined {
+    const { self, reachable } = this.#members;
+    const charter = this.#shares.newest;
+    const poorest = reachable
+      .filter((each) => each !== self)
+      .map((actor) => ({ actor, has: charter === undefined ? 0 : this.#wealth(charter, actor) }))
+      .sort((a, b) => a.has - b.has)[0]?.actor;
+    if (poorest !== undefined) this.#claims.put(row({ kind: 'will', day, from: self, to: poorest }, 1));
+    return poorest;
+  }
+
+  #begin(reachable: readonly string[], day: number): boolean {
+    const { self, isMost } = this.#members;
+    const { newest } = this.#shares;
+    if (!isMost || reachable[0] !== self || (newest !== undefined && newest >= day)) return false;
+    this.#shares.begin(day, self);
+    for (const [at, actor] of reachable.entries())
+      if (actor !== self) this.#shares.give(day, self, actor, slice({ begin: 0, end: WHOLE }, at, reachable.length));
+    return true;
+  }
+
+  /** Gives to who has nothing, of every charter by which some window here goes. */
+  #giveAll(reachable: readonly string[]): boolean {
+    let isGiven = false;
+    for (const charter of this.#escrow.charters()) if (this.#giveOf(charter, reachable)) isGiven = true;
+    return isGiven;
+  }
+
+  #giveOf(charter: number, reachable: readonly string[]): boolean {
+    const { self } = this.#members;
+    const riches = reachable.map((actor) => ({ actor, has: this.#wealth(charter, actor) }));
+    const poor = riches.filter(({ has }) => has === 0);
+    const richest = riches.reduce((best, each) => (each.has > best.has ? each : best));
+    if (poor.length === 0 || richest.actor !== self || richest.has === 0) return false;
+    const [giver, part] = this.#largest(charter);
+    let isGiven = false;
+    // The first of so many slices stays here.
+    for (const [at, { actor }] of poor.entries())
+      if (this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1))) isGiven = true;
+    return isGiven;
+  }
+
+  #give(charter: number, giver: string, to: string, part: Part): boolean {
+    if (part.begin >= part.end || this.#shares.hasGiven(charter, giver, to)) return false;
+    const deficits = this.#escrow.deficits(giver, charter, (limit, outside) => unitsOf([part], limit, outside));
+    if (deficits === undefined || deficits.length > KEEPS_MAX) return false;
+    if (!deficits.every((each) => this.#keep(each, giver, to))) return false;
+    return this.#shares.give(charter, giver, to, part);
+  }
+
+  #keep({ tenant, meter, day, units }: Deficit, from: string, to: string): boolean {
+    return this.#claims.put(row({ kind: 'keep', tenant, meter, day, from, to }, units));
+  }
+
+  /** The largest part that is this sidecar's, and whose it was. */
+  #largest(charter: number): [owner: string, part: Part] {
+    let found: [string, Part] = [this.#members.self, { begin: 0, end: 0 }];
+    for (const actor of this.#shares.holders(charter))
+      if (this.#shares.ownerOf(actor) === this.#members.self)
+        for (const part of this.#shares.partsOf(charter, actor))
+          if (part.end - part.begin > found[1].end - found[1].begin) found = [actor, part];
+    return found;
+  }
+
+  /** What is an actor's, inherited parts included. */
+  #wealth(charter: number, actor: string): number {
+    let sum = 0;
+    for (const each of this.#shares.holders(charter))
+      if (this.#shares.ownerOf(each) === actor) sum += lengthOf(this.#shares.partsOf(charter, each));
+    return sum;
+  }
+}
+
+/** One of so many equal slices of a part. */
+function slice({ begin, end }: Part, at: number, slices: number): Part {
+  // Up: a third of 90 is 30, not 29.99.
+  const cut = (i: number): number => begin + Math.ceil(((end - begin) * i) / slices);
+  return { begin: cut(at), end: cut(at + 1) };
+}

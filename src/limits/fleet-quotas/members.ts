@@ -1,0 +1,62 @@
+/** Who takes part, as gossip tells it: an actor of quotas is an incarnation of gossip. Bound: the members gossip remembers. */
+import type { Member } from '../../gossip/index.ts';
+import type { Surroundings } from '../fleet/attendance.ts';
+
+export class Members {
+  readonly self: string;
+  readonly #bySlot = new Map<number, Member>();
+  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+
+  constructor(self: string) {
+    this.self = self;
+  }
+
+  /** By whom the fleet is known. */
+  follow(surroundings: Surroundings): void {
+    this.#surroundings = surroundings;
+  }
+
+  /** Its state changes with what is known. */
+  note(member: Member): void {
+    this.#bySlot.set(member.slot, member);
+  }
+
+  forget(slot: number): void {
+    this.#bySlot.delete(slot);
+  }
+
+  /** Those that can be talked to, this one included, in the order of their incarnations. */
+  get reachable(): string[] {
+    const alive = [...this.#bySlot.values()].filter(
+      ({ slot, state }) => slot !== 0 && (state === 'alive' || state === 'suspect'),
+    );
+    return [this.self, ...alive.map(({ incarnation }) => incarnation)].sort();
+  }
+
+  /** Those of whom gossip carries what they told, this one included: the dead too, for a while. */
+  get remembered(): ReadonlySet<string> {
+    return new Set([this.self, ...[...this.#bySlot.values()].map(({ incarnation }) => incarnation)]);
+  }
+
+  /** Most of those that should be there answer; who is doubted does not count. */
+  get isMost(): boolean {
+    const { expected, isIsolated } = this.#surroundings;
+    return !isIsolated && 2 * this.#alive > Math.max(expected, this.reachable.length);
+  }
+
+  /** Nobody is missing or doubted. */
+  get isComplete(): boolean {
+    const { expected, isIsolated } = this.#surroundings;
+    return !isIsolated && this.#alive >= Math.max(expected, this.reachable.length);
+  }
+
+  /** This one included. */
+  get #alive(): number {
+    return 1 + [...this.#bySlot.values()].filter(({ slot, state }) => slot !== 0 && state === 'alive').length;
+  }
+
+  /** Nobody else is expected. */
+  get isAlone(): boolean {
+    return this.#surroundings.expected <= 1 && this.reachable.length === 1;
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * Who has which part of all hard quotas. Once a day somebody begins a charter, of the whole; parts of it are given on, each once, by who has
+ * them. Windows that begin on a day go by the charter of that day, or by the next there is.
+ *
+ *   0 ├───── begun by a ─────────────────────────┤ 2^32
+ *     ├── a ──┤├─ b ─┤├─ b gave d ─┤├──── c ─────┤        part [x, y) of a limit of R units: ⌊y·R⌋ − ⌊x·R⌋, so that nothing is lost
+ *
+ * What was somebody's who left is its heir's: a will hands on all there is, parts and rights.
+ */
+import type { Claims } from './claims.ts';
+import { type FleetRow, row } from './row.ts';
+
+export const WHOLE: number = 2 ** 32;
+/** Wills that follow one another: a fleet of 50 that is replaced twice a day for a month is less. */
+const HEIRS_MAX = 2 ** 12;
+
+export interface Part {
+  readonly begin: number;
+  readonly end: number;
+}
+
+export class Shares {
+  readonly #claims: Claims;
+  #version = -1;
+  /** Days that have a charter, rising, and what each holds of it. */
+  #days: number[] = [];
+  #parts = new Map<number, Map<string, readonly Part[]>>();
+  #heirs = new Map<string, string>();
+
+  constructor(claims: Claims) {
+    this.#claims = claims;
+  }
+
+  /** Of windows that begin on the day; undefined: there is none yet. */
+  charterOf(day: number): number | undefined {
+    this.#look();
+    return this.#days.find((each) => each >= day);
+  }
+
+  get newest(): number | undefined {
+    this.#look();
+    return this.#days.at(-1);
+  }
+
+  /** Begins a charter; all of it is `actor`'s. */
+  begin(day: number, actor: string): boolean {
+    return this.#claims.put(row({ kind: 'share', day, meter: actor, from: actor, to: actor }, 0, WHOLE));
+  }
+
+  /** Gives a part on. Whoever gives has it. */
+  give(charter: number, from: string, to: string, { begin, end }: Part): boolean {
+    const meter = this.#rootOf(charter) as string;
+    return this.#claims.put(row({ kind: 'share', day: charter, meter, from, to }, begin, end));
+  }
+
+  /** Whether one gave something to another before: it can do so once. */
+  hasGiven(charter: number, from: string, to: string): boolean {
+    const meter = this.#rootOf(charter) as string;
+    return this.#claims.get(row({ kind: 'share', day: charter, meter, from, to }, 0)) !== undefined;
+  }
+
+  /** What an actor has of a charter, its heirs' and estates' not included. */
+  partsOf(charter: number, actor: string): readonly Part[] {
+    this.#look();
+    return this.#parts.get(charter)?.get(actor) ?? [];
+  }
+
+  /** All that ever had something of a charter. */
+  holders(charter: number): Iterable<string> {
+    this.#look();
+    return this.#parts.get(charter)?.keys() ?? [];
+  }
+
+  /** Whose it is now what was the actor's: the last heir. */
+  ownerOf(actor: string): string {
+    this.#look();
+    let owner = actor;
+    for (let i = 0; i < HEIRS_MAX; i++) {
+      const next = this.#heirs.get(owner);
+      if (next === undefined) return owner;
+      owner = next;
+    }
+    return owner;
+  }
+
+  #rootOf(charter: number): string | undefined {
+    let root: string | undefined;
+    for (const each of this.#claims.bag('', '', charter).values())
+      if (each.kind === 'share' && each.from === each.to && (root === undefined || each.from < root)) root = each.from;
+    return root;
+  }
+
+  /** Reads it all anew when claims of shares or wills changed. */
+  #look(): void {
+    if (this.#version === this.#claims.sharing) return;
+    this.#version = this.#claims.sharing;
+    this.#parts = new Map();
+    this.#heirs = new Map();
+    const shares = new Map<number, FleetRow[]>();
+    for (const each of this.#claims.rows()) {
+      if (each.kind === 'will') this.#heirs.set(each.from, each.to);
+      else if (each.kind === 'share') shares.set(each.day, [...(shares.get(each.day) ?? []), each]);
+    }
+    for (const [day, rows] of shares) {
+      const root = this.#rootOf(day);
+      if (root !== undefined) this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
+    }
+    this.#days = [...this.#parts.keys()].sort((a, b) => a - b);
+  }
+}
+
+/** By actor: what it got, less what it gave. */
+function partsOf(rows: readonly FleetRow[]): Map<string, readonly Part[]> {
+  const parts = new Map<string, readonly Part[]>();
+  for (const { to, x, y } of rows) parts.set(to, [...(parts.get(to) ?? []), { begin: x, end: y }]);
+  for (const { from, to, x, y } of rows)
+    if (from !== to)
+      parts.set(
+        from,
+        (parts.get(from) ?? []).flatMap((part) => without(part, x, y)),
+      );
+  return parts;
+}
+
+function without(part: Part, begin: number, end: number): Part[] {
+  const before = { begin: part.begin, end: Math.min(part.end, begin) };
+  const behind = { begin: Math.max(part.begin, end), end: part.end };
+  return [before, behind].filter((each) => each.begin < each.end);
+}
+
+export function lengthOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
+}
+
+/** Units of a limit that parts are. Where something is taken off the limit, which each knows for itself, parts are rounded down alone. */
+export function unitsOf(parts: readonly Part[], limit: number, outside: number): number {
+  const left = Math.max(0, limit - outside);
+  let units = 0;
+  for (const { begin, end } of parts)
+    units +=
+      outside > 0
+        ? Math.floor(((end - begin) / WHOLE) * left)
+        : Math.floor((end / WHOLE) * left) - Math.floor((begin / WHOLE) * left);
+  return units;
+}

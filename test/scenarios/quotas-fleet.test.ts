@@ -1,0 +1,84 @@
+/** Three sidecars as processes before one application: a quota is that of all, and outlives each of them. */
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { request } from 'undici';
+import { becomes } from '../helpers/processes.ts';
+import { type ChildSidecar, childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
+import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
+
+const LIMIT = 300;
+
+interface QuotaPage {
+  readonly quotas: readonly { readonly meter: string; readonly used: number; readonly here?: { rights?: number } }[];
+}
+
+t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a rolling restart', async (t) => {
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const tenancy = makeTenancy({
+    'plans.yaml':
+      plan('prepaid', { quotas: { api_calls: { per: 'month', limit: LIMIT, mode: 'hard' } } }) +
+      plan('open', { quotas: { requests: { per: 'month', limit: 1e6 } } }),
+    'tenants.yaml':
+      tenant('acme', { plan: 'prepaid', identity: { hosts: ['acme.test'] } }) +
+      tenant('globex', { plan: 'open', identity: { hosts: ['globex.test'] } }),
+  });
+  t.teardown(() => tenancy.cleanUp());
+  const keyFile = join(tenancy.stateDir, 'keys');
+  const seedFile = join(tenancy.stateDir, 'seeds');
+  writeFileSync(keyFile, `${randomBytes(32).toString('base64')}\n`);
+  writeFileSync(seedFile, '');
+  const addresses = new Set<string>();
+  const start = async (name: string): Promise<ChildSidecar> => {
+    const sidecar = await childSidecar(t, {
+      ...settings(upstream, tenancy),
+      'inbound.trust': 'network',
+      'gossip.keyFile': keyFile,
+      'gossip.seeds.file': seedFile,
+      'gossip.host': '127.0.0.1',
+      'gossip.port': '0',
+      'gossip.name': name,
+      'log.access': 'off',
+    });
+    addresses.add(`127.0.0.1:${(sidecar.ports as { gossip?: number }).gossip}`);
+    writeFileSync(seedFile, [...addresses].join('\n'));
+    return sidecar;
+  };
+  const ask = async ({ ports }: ChildSidecar, host: string): Promise<boolean> => {
+    const { statusCode, body } = await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host } });
+    await body.dump();
+    return statusCode === 200;
+  };
+  const quotaOf = async ({ ports }: ChildSidecar, name: string): Promise<QuotaPage['quotas'][number]> => {
+    const answer = await fetch(`http://127.0.0.1:${ports.admin}/v1/limits/${name}`);
+    return ((await answer.json()) as QuotaPage).quotas[0] as QuotaPage['quotas'][number];
+  };
+
+  const sidecars = [await start('pod-0'), await start('pod-1'), await start('pod-2')];
+  let admitted = 0;
+  const spend = async (): Promise<boolean> => {
+    const answers = await Promise.all(
+      sidecars.flatMap((each) => Array.from({ length: 20 }, () => ask(each, 'acme.test'))),
+    );
+    admitted += answers.filter(Boolean).length;
+    return admitted >= LIMIT;
+  };
+  t.ok(await becomes(spend, 20_000), 'all of it is spent');
+  for (let i = 0; i < 5; i++) await spend();
+  t.equal(admitted, LIMIT);
+
+  for (const each of sidecars) for (let i = 0; i < 20; i++) await ask(each, 'globex.test');
+  for (let at = 0; at < sidecars.length; at++) {
+    const old = sidecars[at] as ChildSidecar;
+    old.child.kill('SIGTERM');
+    t.equal(await old.exited, 0);
+    addresses.delete(`127.0.0.1:${(old.ports as { gossip?: number }).gossip}`);
+    sidecars[at] = await start(`pod-${at}-again`);
+  }
+  for (const each of sidecars) {
+    t.ok(await becomes(async () => (await quotaOf(each, 'globex')).used === 60, 5000), 'counted once each');
+    t.equal((await quotaOf(each, 'acme')).used, LIMIT);
+    t.equal(await ask(each, 'acme.test'), false);
+  }
+});
