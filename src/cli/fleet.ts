@@ -93,9 +93,11 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     isReady = true;
     log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
   });
-  const tick = timers.every(TICK_MS, () => {
+  const turn = (): void => {
     if (rates.tick()) gossip.nudge();
-  });
+    if (rates.isBehind) timers.afterPoll(turn);
+  };
+  const tick = timers.every(TICK_MS, turn);
   closer.add(() => tick.cancel());
   const keys = timers.every(KEYS_MS, () => reread(config.keyFile, keyring, log));
   closer.add(() => keys.cancel());
@@ -108,7 +110,8 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     },
     leave() {
       // What was admitted until now goes with it.
-      rates.tick();
+      do rates.tick();
+      while (rates.isBehind);
       return new Promise((resolve) => gossip.leave(resolve));
     },
     close: () => closer.close(),

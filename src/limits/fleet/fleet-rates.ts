@@ -275,7 +275,7 @@ export class FleetRates implements Delegate {
     fleet.admitted = admitted + this.#others.admittedSince(number, now);
     // What was not reckoned with while it was idle filled up all the same.
     fleet.seconds = sinceSec;
-    fleet.unit = unit === 0 ? 1 : unit;
+    fleet.unit = unit;
     this.#state.level = a.level[number] as number;
     this.#state.integral = a.integral[number] as number;
     this.#rule.take(fleet, this.#state, this.#share);
