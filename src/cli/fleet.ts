@@ -110,6 +110,7 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     },
     leave() {
       // What was admitted until now goes with it.
+      rates.leave();
       do rates.tick();
       while (rates.isBehind);
       return new Promise((resolve) => gossip.leave(resolve));

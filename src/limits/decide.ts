@@ -110,9 +110,14 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
 }
 
 function requestsWaitMs(state: LimitState, slot: TenantIndex, limit: Rate, cost: number, now: number): number {
-  const waitMs = state.requests.waitMs(slot, state.here(slot, limit), cost, now);
-  return waitMs > 0 && state.fleet?.canBorrow(slot, cost) === true ? 0 : waitMs;
+  const here = state.here(slot, limit);
+  if (limit.isStrict === true && cost > here.burst) return NOT_OURS_RETRY_MS;
+  const waitMs = state.requests.waitMs(slot, here, cost, now);
+  return waitMs > 0 && state.canBorrow(slot, limit, cost) ? 0 : waitMs;
 }
+
+/** Another sidecar may admit it: nobody knows when one is asked that does. */
+const NOT_OURS_RETRY_MS = 1000;
 
 function routeWaitMs(state: LimitState, slot: TenantIndex, route: number, limit: Rate, now: number): number {
   const part = ROUTE + route;
@@ -158,7 +163,7 @@ function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boo
 /** Lesser service is for what would be refused for the request rate, and has an allowance of its own. */
 function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: Ask, isOnlyRequests: boolean): boolean {
   const { requests } = tenant.allowance;
-  if (requests === undefined || !isOnlyRequests) return false;
+  if (requests === undefined || !isOnlyRequests || requests.isStrict === true) return false;
   return allowance.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
 }
 
@@ -181,17 +186,18 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
 
 /** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
 function takeRequests(
-  { requests, fleet }: LimitState,
+  state: LimitState,
   slot: TenantIndex,
   limit: Rate,
   cost: number,
   now: number,
   isWaiting: boolean,
 ): void {
-  const here = fleet === undefined ? limit : fleet.rate(slot, limit);
+  const { requests, fleet } = state;
+  const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
-  if (!isWaiting && fleet?.canBorrow(slot, cost) === true && requests.waitMs(slot, here, cost, now) > 0)
-    fleet.borrow(slot, cost);
+  if (!isWaiting && state.canBorrow(slot, limit, cost) && requests.waitMs(slot, here, cost, now) > 0)
+    fleet?.borrow(slot, cost);
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }
 

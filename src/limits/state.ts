@@ -40,6 +40,8 @@ export class LimitState {
   #creditAt: Float64Array = new Float64Array(0);
   #overSince: Float64Array = new Float64Array(0);
   #overLast: Float64Array = new Float64Array(0);
+  /** Of a strict limit the burst that was ours when it was last asked for, + 1; 0: it never was. */
+  #strictBurst: Float64Array = new Float64Array(0);
   /** Filled anew for each. */
   readonly #bytes: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
   readonly #units: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
@@ -54,12 +56,31 @@ export class LimitState {
     if (fleet === undefined) return;
     const { requests } = tenant.allowance;
     if (requests !== undefined) fleet.offer(tenant, requests, route?.cost ?? 1);
+    if (requests?.isStrict === true) this.#settleStrict(tenant, requests, fleet);
     if (route?.rate !== undefined) fleet.offer(tenant, route.rate, 1, ROUTE + route.index, route.name);
   }
 
   /** The part of a tenant's limit that may be taken here: of its requests, or of a route's. Valid until the next call. */
   here(slot: TenantIndex, limit: Rate, part: number = REQUESTS): Rate {
-    return this.fleet === undefined ? limit : this.fleet.rate(slot, limit, part);
+    if (this.fleet === undefined) return limit;
+    if (limit.isStrict === true) return this.fleet.strictPart(this.#owners[slot] as string, limit);
+    return this.fleet.rate(slot, limit, part);
+  }
+
+  /** Whether the fleet's bucket lends it; a strict limit's is nobody's alone. */
+  canBorrow(slot: TenantIndex, limit: Rate, cost: number): boolean {
+    return limit.isStrict !== true && this.fleet?.canBorrow(slot, cost) === true;
+  }
+
+  /** What our part of a strict limit grew by is empty, and so was all of it when it became ours. */
+  #settleStrict({ index, id }: Tenant, limit: Rate, fleet: FleetRates): void {
+    const part = fleet.strictPart(id, limit);
+    const before = this.#strictBurst[index] as number;
+    if (part.burst + 1 === before) return;
+    this.#strictBurst[index] = part.burst + 1;
+    const now = fleet.now;
+    const empty = before === 0 ? part.burst - ((now - part.since) / 1000) * part.perSec : part.burst + 1 - before;
+    if (empty > 0) this.requests.take(index, part, empty, now, 0);
   }
 
   /** The same of response bytes. */
@@ -86,6 +107,7 @@ export class LimitState {
 
   /** Units of the request rate that are left: of the whole fleet's, so that every sidecar says the same. */
   requestsLeft(slot: TenantIndex, limit: Rate, now: number): number {
+    if (limit.isStrict === true) return this.requests.left(slot, this.here(slot, limit), now);
     return this.fleet?.level(slot) ?? this.requests.left(slot, limit, now);
   }
 
@@ -146,6 +168,7 @@ export class LimitState {
     this.#creditAt[slot] = 0;
     this.#overSince[slot] = 0;
     this.#overLast[slot] = 0;
+    this.#strictBurst[slot] = 0;
   }
 
   /** A tenant's limits change with the generation that comes now. */
@@ -247,6 +270,7 @@ export class LimitState {
     this.#creditAt = enlarged(this.#creditAt, this.#slots);
     this.#overSince = enlarged(this.#overSince, this.#slots);
     this.#overLast = enlarged(this.#overLast, this.#slots);
+    this.#strictBurst = enlarged(this.#strictBurst, this.#slots);
   }
 }
 

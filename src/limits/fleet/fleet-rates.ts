@@ -19,6 +19,7 @@ import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
 import { Others, type PeerExplanation, UNKNOWN } from './others.ts';
 import { OwnRows } from './own-rows.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
+import { type StrictPart, StrictParts } from './strict.ts';
 
 /** ms. */
 export const TICK_MS = 100;
@@ -69,6 +70,8 @@ export class FleetRates implements Delegate {
   readonly #others: Others;
   readonly #own = new OwnRows();
   readonly #numbers: LimitNumbers;
+  readonly #strict: StrictParts;
+  #self = '';
   readonly #columns: Columns = newColumns();
   #lastTick: number;
   #next = 0;
@@ -91,6 +94,7 @@ export class FleetRates implements Delegate {
   constructor({ clock, partition, rule = shareByDemand(), limitsMax }: FleetOptions) {
     this.#numbers = new LimitNumbers(limitsMax);
     this.#clock = clock;
+    this.#strict = new StrictParts(clock);
     this.#others = new Others(clock, partition, (name) => this.#take(name));
     this.#rule = rule;
     this.#lastTick = clock.now();
@@ -151,6 +155,20 @@ export class FleetRates implements Delegate {
       this.#rate.burst = this.#columns.tolerance[number] as number;
     }
     return this.#rate;
+  }
+
+  /** The part of a tenant's strict limit that is this sidecar's alone; a burst of 0: none. Valid until the next call. */
+  strictPart(tenant: string, limit: Rate): StrictPart {
+    return this.#strict.take(tenant, limit, this.#self, this.#others.electorate);
+  }
+
+  get now(): number {
+    return this.#clock.now();
+  }
+
+  /** The others take our parts over once they hear that we leave: from now on no strict limit admits anything. */
+  leave(): void {
+    this.#strict.leave();
   }
 
   /** Whether `cost` can be taken from the fleet's bucket, beyond the share. */
@@ -306,7 +324,8 @@ export class FleetRates implements Delegate {
   }
 
   onMember(member: Member): void {
-    if (member.slot !== 0) this.#others.onMember(member);
+    if (member.slot === 0) this.#self = member.incarnation;
+    else this.#others.onMember(member);
   }
 
   onForgotten(slot: number): void {

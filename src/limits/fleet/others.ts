@@ -9,6 +9,7 @@ import type { Member, Written } from '../../gossip/index.ts';
 import { enlarged, enlargedInts } from '../arrays.ts';
 import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
 import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import type { Electorate } from './strict.ts';
 
 /** No number: there is no room for one more limit. */
 export const UNKNOWN = -1;
@@ -41,6 +42,7 @@ export class Others {
   readonly #peers: (Peer | undefined)[] = [];
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
   #members = 1;
+  #electorate: Electorate | undefined;
   // By number of a limit.
   #demand: Float64Array = new Float64Array(0);
   #admitted: Float64Array = new Float64Array(0);
@@ -72,6 +74,12 @@ export class Others {
   /** What of each limit may be taken by the members that count. */
   get part(): number {
     return this.#attendance.part;
+  }
+
+  /** Who may admit something, this sidecar included. */
+  get electorate(): Electorate {
+    this.#electorate = this.#attendance.electorate(this.#surroundings.expected, this.#electorate, this.#clock.now());
+    return this.#electorate;
   }
 
   /** Room for so many limits. */
@@ -156,7 +164,9 @@ export class Others {
 
   /** Who counts can change with anybody's state, and with time: a cut that is held is acted upon after a while. */
   recount(): void {
-    this.#attendance.look(this.#surroundings, this.#clock.now());
+    const now = this.#clock.now();
+    this.#attendance.look(this.#surroundings, now);
+    this.#electorate = this.#attendance.electorate(this.#surroundings.expected, this.#electorate, now);
     for (let slot = 1; slot < this.#peers.length; slot++) {
       const peer = this.#peers[slot];
       if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));

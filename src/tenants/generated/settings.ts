@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '1bc55b597807d3cf';
+export const schemaId = '7771163920182f60';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -12,6 +12,12 @@ export const requestRate = strict(
         description: 'Requests that may come at once. Default: one second of the limit, at least 1.',
       }),
     ),
+    strict: Type.Optional(
+      flag(
+        'Never more than limit and burst in a fleet, whatever fails: each sidecar has a fixed part, however the requests are spread.',
+        false,
+      ),
+    ),
     credits: Type.Optional(
       strict(
         {
