@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '7771163920182f60';
+export const schemaId = '217c125a188034d3';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -4,7 +4,7 @@ import { AMOUNT, byteRate, duration, flag, name, percent, rate, strict, text } f
 
 export const requestRate = strict(
   {
-    limit: rate('Requests admitted over time, weighted by the cost of the route.'),
+    limit: rate('Requests admitted over time by the whole fleet, weighted by the cost of the route.'),
     burst: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
@@ -36,7 +36,7 @@ export const rates = strict(
     requests: Type.Optional(requestRate),
     egress: Type.Optional(
       strict(
-        { limit: byteRate('Response bytes over time, debited when the response is done.') },
+        { limit: byteRate('Response bytes over time, of the whole fleet, debited when the response is done.') },
         'How many response bytes.',
       ),
     ),
@@ -44,7 +44,11 @@ export const rates = strict(
   'Rates over time.',
 );
 
-export const concurrency = Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Requests in flight at once.' });
+export const concurrency = Type.Integer({
+  minimum: 1,
+  maximum: 1_000_000,
+  description: 'Requests in flight at once, at each sidecar.',
+});
 
 export const rung = Type.Union(
   [
