@@ -13,6 +13,8 @@ const COLUMNS = [
   'admittedNow',
   /** What a request costs. */
   'unit',
+  /** See `nextSpread`. */
+  'spread',
   /** Units a second asked for here, what of that the others may know, and what is admitted. */
   'demand',
   'known',

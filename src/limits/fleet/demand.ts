@@ -17,6 +17,8 @@ const SMOOTH_SEC_MAX = 3;
 const LEAP = 4;
 /** Where next to nothing is expected so many requests more are needed. */
 const LEAP_ASKS = 3;
+/** Of a turn, in how bunched requests come. */
+const SPREAD_WEIGHT = 0.1;
 /** How much of a leap counts; not all, for it began within the turn. */
 const LEAP_WEIGHT = 0.9;
 
@@ -25,15 +27,32 @@ export function smoothSec(perSec: number, unit: number, least: number = SMOOTH_S
   return Math.min(SMOOTH_SEC_MAX, Math.max(least, (SMOOTH_UNITS * unit) / perSec));
 }
 
-/** Whether so many units within a turn are another demand than the one that lets so many be expected. */
-export function isLeap(offered: number, expected: number, unit: number): boolean {
-  const off = offered - expected;
-  return Math.abs(off) > LEAP * Math.sqrt(unit * expected) + (off > 0 ? LEAP_ASKS * unit : 0);
+/**
+ * How much more than by chance requests come in bunches: the variance of a turn by that of Poisson, at least 1. Of a turn that differs by
+ * a leap no more counts than the least leap.
+ */
+export function nextSpread(spread: number, offered: number, expected: number, unit: number): number {
+  if (expected <= unit) return Math.max(1, spread);
+  const seen = Math.min(LEAP ** 2, (offered - expected) ** 2 / (unit * expected));
+  return Math.max(1, spread + SPREAD_WEIGHT * (seen - spread));
 }
 
-/** The new demand, units a second. `seconds`: the length of the turn. */
-export function nextDemand(demand: number, offered: number, seconds: number, perSec: number, unit: number): number {
-  const smooth = 1 - Math.exp(-seconds / smoothSec(perSec, unit));
-  const weight = isLeap(offered, demand * seconds, unit) ? Math.max(smooth, LEAP_WEIGHT) : smooth;
-  return demand + weight * (offered / seconds - demand);
+/** Whether so many units within a turn are another demand than the one that lets so many be expected. */
+export function isLeap(offered: number, expected: number, unit: number, spread: number): boolean {
+  const off = offered - expected;
+  return Math.abs(off) > LEAP * Math.sqrt(spread * unit * expected) + (off > 0 ? LEAP_ASKS * unit : 0);
+}
+
+/** What is known of a demand: units a second, a request's units, see `nextSpread`. */
+export interface Demand {
+  readonly perSec: number;
+  readonly unit: number;
+  readonly spread: number;
+}
+
+/** The new demand, units a second, of which `limit` are allowed. `seconds`: the length of the turn. */
+export function nextDemand({ perSec, unit, spread }: Demand, offered: number, seconds: number, limit: number): number {
+  const smooth = 1 - Math.exp(-seconds / smoothSec(limit, unit));
+  const weight = isLeap(offered, perSec * seconds, unit, spread) ? Math.max(smooth, LEAP_WEIGHT) : smooth;
+  return perSec + weight * (offered / seconds - perSec);
 }

@@ -14,7 +14,7 @@ import type { Tenant } from '../../tenants/index.ts';
 import type { Rate } from '../gcra.ts';
 import type { PartitionPolicy, Surroundings } from './attendance.ts';
 import { type Columns, clear, enlarge, newColumns } from './columns.ts';
-import { nextDemand, smoothSec } from './demand.ts';
+import { nextDemand, nextSpread, smoothSec } from './demand.ts';
 import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
 import { Others, type PeerExplanation, UNKNOWN } from './others.ts';
 import { OwnRows } from './own-rows.ts';
@@ -89,6 +89,7 @@ export class FleetRates implements Delegate {
     unit: 1,
   };
   readonly #state: ShareState = { level: 0, integral: 0 };
+  readonly #demand = { perSec: 0, unit: 0, spread: 1 };
   readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
 
   constructor({ clock, partition, rule = shareByDemand(), limitsMax }: FleetOptions) {
@@ -275,7 +276,12 @@ export class FleetRates implements Delegate {
     const seconds = now - usedAt > IDLE_MS ? TICK_MS / 1000 : Math.max(TICK_MS / 1000, sinceSec);
     const unit = (a.unit[number] = nextUnit(a.unit[number] as number, offered, asks));
     const before = a.demand[number] as number;
-    const demand = nextDemand(before, Math.min(offered, DEMAND_MAX * limit * seconds), seconds, limit, unit);
+    const counted = Math.min(offered, DEMAND_MAX * limit * seconds);
+    this.#demand.perSec = before;
+    this.#demand.unit = unit;
+    this.#demand.spread = Math.max(1, a.spread[number] as number);
+    const demand = nextDemand(this.#demand, counted, seconds, limit);
+    a.spread[number] = nextSpread(this.#demand.spread, counted, before * seconds, unit);
     a.demand[number] = demand;
     lag(a.rate, number, admitted / seconds, seconds / smoothSec(limit, unit, RATE_SEC));
     // By what the others know, so that all shares together are the limit; and when they may know it, or all that grow at once would take the room there is.
