@@ -85,6 +85,10 @@ const SMALL_SEC = 0.5;
 /** Of an equal share: the least there is. */
 const LEAST = 0.05;
 const UNUSED_MAX = 0.5;
+/** Of a small limit: by how much faster. */
+const WASTE = 15;
+/** What of the integral is left of a turn within the limit. */
+const REST = 0.98;
 /** Until what is admitted at one is known at all, s. */
 const HEARD_SEC = 0.3;
 
@@ -105,17 +109,21 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
   const debtMax = Math.max(gains.debtMaxSec * perSec, smallness * burst);
   const level = Math.max(-debtMax, Math.min(burst, state.level + perSec * seconds - admitted));
   const fill = level / burst;
-  // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows.
-  const integral = Math.max(
-    gains.integralMin,
-    Math.min(
-      gains.integralMax + gains.integralSmall * smallness,
-      state.integral + gains.integral * (Math.max(-1, Math.min(1, fill)) - gains.target),
-    ),
-  );
+  const isWithin = demand < gains.borrowBelow * perSec;
+  // A bucket that overflows is waste, which is made up for faster than it is told that there is none.
+  const gain = gains.integral * (fill >= 1 ? 1 + WASTE * smallness : 1);
+  // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows. Within the limit there is nothing to make up for.
+  const integral = isWithin
+    ? state.integral * REST
+    : Math.max(
+        gains.integralMin,
+        Math.min(
+          gains.integralMax + gains.integralSmall * smallness,
+          state.integral + gain * (Math.max(-1, Math.min(1, fill)) - gains.target),
+        ),
+      );
   state.level = level;
   state.integral = integral;
-  const isWithin = demand < gains.borrowBelow * perSec;
   const surplus = isWithin ? gains.surplusWithin : gains.surplus;
   const correction =
     level < 0 ? Math.max(-0.8, (level / perSec) * (gains.debt - (gains.debtDeep * level) / perSec)) : surplus * fill;
