@@ -93,5 +93,6 @@ export class SimSidecar {
 
   #tick(): void {
     if (this.fleet.tick()) this.gossip.nudge();
+    if (this.fleet.isBehind) this.process.afterPoll(() => this.#tick());
   }
 }

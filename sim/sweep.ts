@@ -1,5 +1,5 @@
 /**
- * `node sim/sweep.ts [--seeds N] [--nodes N]`: each gain of the share at half, at once and at twice what it is, the others as they are; what
+ * `node sim/sweep.ts [--seeds N] [--nodes N] [GAIN…]`: each gain, or those named, of the share at half, at once and at twice what it is, the others as they are; what
  * becomes of the figures. Prints a table in Markdown: the record is docs/decisions/0012-fleet-rates.md.
  */
 import { parseArgs } from 'node:util';
@@ -7,7 +7,10 @@ import { GAINS, type Gains } from '../src/limits/fleet/share.ts';
 import type { Job } from './job.ts';
 import { runAll } from './threads.ts';
 
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, nodes: { type: 'string' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seeds: { type: 'string' }, nodes: { type: 'string' } },
+});
 const seeds = Number(values.seeds ?? 200);
 const nodes = Number(values.nodes ?? 50);
 const SCENARIOS = ['steady', 'within', 'surge', 'shift'];
@@ -16,7 +19,7 @@ const FIGURES = ['mean_pct', 'steady_excess_pct', 'false_reject_pct', 'surge_exc
 const FACTORS = [0.5, 2];
 
 const variants: { readonly name: string; readonly gains: Partial<Gains> }[] = [{ name: 'as it is', gains: {} }];
-for (const key of Object.keys(GAINS) as (keyof Gains)[])
+for (const key of (positionals.length > 0 ? positionals : Object.keys(GAINS)) as (keyof Gains)[])
   for (const factor of FACTORS) {
     const value = key === 'borrowBelow' ? Math.min(1, GAINS[key] * (factor < 1 ? 0.9 : 1.05)) : GAINS[key] * factor;
     variants.push({ name: `${key} ${Math.round(value * 1e4) / 1e4}`, gains: { [key]: value } });

@@ -99,9 +99,11 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     quotas.know('others');
     log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
   });
-  const tick = timers.every(TICK_MS, () => {
+  const turn = (): void => {
     if (rates.tick()) gossip.nudge();
-  });
+    if (rates.isBehind) timers.afterPoll(turn);
+  };
+  const tick = timers.every(TICK_MS, turn);
   closer.add(() => tick.cancel());
   const quotaTick = timers.every(QUOTA_TICK_MS, () => {
     if (quotas.tick()) gossip.nudgeCold();
@@ -119,7 +121,9 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     },
     leave() {
       // What was admitted until now goes with it.
-      rates.tick();
+      rates.leave();
+      do rates.tick();
+      while (rates.isBehind);
       quotas.leave();
       return new Promise((resolve) => gossip.leave(resolve));
     },

@@ -5,8 +5,9 @@
  */
 import type { TenantIndex } from '../core/index.ts';
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
+import { ROUTE } from './fleet/limit-numbers.ts';
 import type { Gcra, Rate } from './gcra.ts';
-import { egressRate, type LimitState } from './state.ts';
+import type { LimitState } from './state.ts';
 
 /** A limit that a request can be over. */
 export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
@@ -106,14 +107,25 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
   const cost = route?.cost ?? 1;
   // What costs nothing is over nothing, in whatever debt the tenant is.
   waits.requests = requests === undefined || cost === 0 ? 0 : requestsWaitMs(state, index, requests, cost, now);
-  waits.route = route?.rate === undefined ? 0 : state.routes.waitMs(route.index, index, route.rate, now);
+  waits.route = route?.rate === undefined ? 0 : routeWaitMs(state, index, route.index, route.rate, now);
   // Debited when it is known: here only a debt counts.
-  waits.egress = egress === undefined ? 0 : state.egress.waitMs(index, egressRate(egress), 0, now);
+  waits.egress = egress === undefined ? 0 : state.egress.waitMs(index, state.egressHere(index, egress), 0, now);
 }
 
 function requestsWaitMs(state: LimitState, slot: TenantIndex, limit: Rate, cost: number, now: number): number {
-  const waitMs = state.requests.waitMs(slot, state.here(slot, limit), cost, now);
-  return waitMs > 0 && state.fleet?.canBorrow(slot, cost) === true ? 0 : waitMs;
+  const here = state.here(slot, limit);
+  if (limit.isStrict === true && cost > here.burst) return NOT_OURS_RETRY_MS;
+  const waitMs = state.requests.waitMs(slot, here, cost, now);
+  return waitMs > 0 && state.canBorrow(slot, limit, cost) ? 0 : waitMs;
+}
+
+/** Another sidecar may admit it: nobody knows when one is asked that does. */
+const NOT_OURS_RETRY_MS = 1000;
+
+function routeWaitMs(state: LimitState, slot: TenantIndex, route: number, limit: Rate, now: number): number {
+  const part = ROUTE + route;
+  const waitMs = state.routes.waitMs(route, slot, state.here(slot, limit, part), now);
+  return waitMs > 0 && state.fleet?.canBorrow(slot, 1, part) === true ? 0 : waitMs;
 }
 
 /** Whether the request leaves less than a fifth of the burst. */
@@ -157,7 +169,7 @@ function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boo
 /** Lesser service is for what would be refused for the request rate, and has an allowance of its own. */
 function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: Ask, isOnlyRequests: boolean): boolean {
   const { requests } = tenant.allowance;
-  if (requests === undefined || !isOnlyRequests) return false;
+  if (requests === undefined || !isOnlyRequests || requests.isStrict === true) return false;
   return allowance.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
 }
 
@@ -167,7 +179,7 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
   const { allowance, index } = tenant;
   const { requests } = allowance;
   const cost = route?.cost ?? 1;
-  if (route?.rate !== undefined) state.routes.take(route.index, index, route.rate, now, WAITING_MAX);
+  if (route?.rate !== undefined) takeRoute(state, index, route.index, route.rate, now, decided.kind === 'shape');
   if (requests === undefined) return;
   if (decided.kind === 'credit') state.spendCredit(index, cost);
   else if (decided.kind === 'deprioritize') state.deprioritized.take(index, state.here(index, requests), cost, now, 0);
@@ -181,24 +193,43 @@ export function take(state: LimitState, { tenant, route, now }: Ask, decided: De
 
 /** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
 function takeRequests(
-  { requests, fleet }: LimitState,
+  state: LimitState,
   slot: TenantIndex,
   limit: Rate,
   cost: number,
   now: number,
   isWaiting: boolean,
 ): void {
-  const here = fleet === undefined ? limit : fleet.rate(slot, limit);
+  const { requests, fleet } = state;
+  const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
-  if (!isWaiting && fleet?.canBorrow(slot, cost) === true && requests.waitMs(slot, here, cost, now) > 0)
-    fleet.borrow(slot, cost);
+  if (!isWaiting && state.canBorrow(slot, limit, cost) && requests.waitMs(slot, here, cost, now) > 0)
+    fleet?.borrow(slot, cost);
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }
 
+function takeRoute(
+  { routes, fleet }: LimitState,
+  slot: TenantIndex,
+  route: number,
+  limit: Rate,
+  now: number,
+  isWaiting: boolean,
+): void {
+  const part = ROUTE + route;
+  const here = fleet === undefined ? limit : fleet.rate(slot, limit, part);
+  fleet?.admit(slot, 1, part);
+  if (!isWaiting && fleet?.canBorrow(slot, 1, part) === true && routes.waitMs(route, slot, here, now) > 0)
+    fleet.borrow(slot, 1, part);
+  else routes.take(route, slot, here, now, WAITING_MAX);
+}
+
 /** Debits response bytes when they are known. A response larger than the rate leaves a debt of at most a minute. */
-export function debitEgress(state: LimitState, { allowance, index }: Tenant, bytes: number, now: number): void {
+export function debitEgress(state: LimitState, tenant: Tenant, bytes: number, now: number): void {
+  const { allowance, index } = tenant;
   if (allowance.egress === undefined || bytes === 0) return;
-  const rate = egressRate(allowance.egress);
+  state.tellEgress(tenant, allowance.egress, bytes);
+  const rate = state.egressHere(index, allowance.egress);
   state.egress.take(index, rate, bytes, now, rate.perSec * EGRESS_DEBT_SEC_MAX);
 }
 

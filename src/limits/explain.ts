@@ -5,10 +5,11 @@ import { type QuotaAction, type Route, type Rung, routeOf, type Snapshot, type T
 import type { Headers } from '../wire/index.ts';
 import { decide, type Over, WAITING_MAX } from './decide.ts';
 import type { FleetExplanation } from './fleet/fleet-rates.ts';
+import { ROUTE } from './fleet/limit-numbers.ts';
 import { ACTIONS, type Line } from './quotas/account.ts';
 import type { Quotas } from './quotas/quotas.ts';
 import type { StaleAnswers } from './stale/stale-answers.ts';
-import { egressRate, type LimitState } from './state.ts';
+import type { LimitState } from './state.ts';
 
 export interface QuotaExplanation {
   readonly meter: string;
@@ -37,8 +38,8 @@ export interface LimitsExplanation {
     | undefined;
   /** Who has which share of the request rate; undefined where this sidecar is alone. */
   readonly fleet: FleetExplanation | undefined;
-  /** `left`: response bytes that may go now; negative in debt. */
-  readonly egress: { readonly limit: string; readonly left: number } | undefined;
+  /** `left`: response bytes that may go now, of the whole fleet; negative in debt. `here`: bytes a second that may go here. */
+  readonly egress: { readonly limit: string; readonly left: number; readonly here: number } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
   readonly quotas: readonly QuotaExplanation[];
@@ -54,6 +55,8 @@ export interface LimitsExplanation {
         readonly limit: string | undefined;
         /** Requests left of `limit`; undefined without one. */
         readonly left: number | undefined;
+        /** Requests a second of `limit` that may be taken here. */
+        readonly here: number | undefined;
       }
     | undefined;
   /** What a request would get now; `rung` is the step of the ladder it stands on, `over` what it is over. */
@@ -103,7 +106,8 @@ export function explain(
     fleet: state.fleet?.explain(index),
     egress: allowance.egress && {
       limit: allowance.egress.text,
-      left: round(state.egress.left(index, egressRate(allowance.egress), now)),
+      left: round(state.egressLeft(index, allowance.egress, now)),
+      here: round(state.egressHere(index, allowance.egress).perSec),
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
@@ -116,7 +120,8 @@ export function explain(
       cost: route.cost,
       critical: route.isCritical,
       limit: route.rate?.text,
-      left: route.rate && round(state.routes.left(route.index, index, route.rate, now)),
+      left: route.rate && round(state.routeLeft(index, route.index, route.rate, now)),
+      here: route.rate && round(state.here(index, route.rate, ROUTE + route.index).perSec),
     },
     wouldGet:
       overQuota !== undefined

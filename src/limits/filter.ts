@@ -14,6 +14,7 @@ import {
   WAITING_MAX,
 } from './decide.ts';
 import type { DecisionCounts } from './decision-counts.ts';
+import { EGRESS } from './fleet/limit-numbers.ts';
 import { joined, policyOf, remainingOf } from './headers.ts';
 import type { Account } from './quotas/account.ts';
 import { quotaPolicies, quotasLeft } from './quotas/quota-headers.ts';
@@ -109,8 +110,7 @@ export function limitsFilter({
       const { tenant } = x;
       const now = clock.now();
       if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
-      if (tenant.allowance.requests !== undefined)
-        state.fleet?.offer(tenant, tenant.allowance.requests, x.route?.cost ?? 1);
+      state.offer(tenant, x.route);
       ask ??= { tenant, route: x.route, now, waitingAll, isAnswered };
       ask.tenant = tenant;
       ask.route = x.route;
@@ -122,6 +122,8 @@ export function limitsFilter({
       const account = quotas.accountOf(tenant, now);
       const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
       if (decided.over !== undefined) state.markOver(tenant.index, now);
+      // What it would have sent nobody knows: as much as others do.
+      if (decided.kind === 'refuse' && decided.over === 'egress') state.fleet?.offerUsual(tenant.index, EGRESS);
       if (tenant.allowance.shadow) {
         shadow(x, state, counts, ask, overQuota === undefined ? decided : REFUSED_BY_QUOTA);
         takeQuotas(account, x, now);

@@ -19,6 +19,8 @@ import { enlarged } from './arrays.ts';
 export interface Rate {
   readonly perSec: number;
   readonly burst: number;
+  /** By no means more, whatever fails. */
+  readonly isStrict?: boolean;
 }
 
 /** Rates are made anew with every reload: they are the same when their numbers are. */

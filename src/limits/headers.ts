@@ -65,10 +65,10 @@ export function remainingOf(state: LimitState, tenant: Tenant, route: Route | un
     text = joined(text, `"concurrency";r=${Math.max(0, concurrency - state.inFlight(index))}`);
   if (egress !== undefined) {
     const rate = egressRate(egress);
-    text = joined(text, remaining('egress', state.egress.left(index, rate, now), rate));
+    text = joined(text, remaining('egress', state.egressLeft(index, egress, now), rate));
   }
   if (route?.rate === undefined) return text;
-  return joined(text, remaining('route', state.routes.left(route.index, index, route.rate, now), route.rate));
+  return joined(text, remaining('route', state.routeLeft(index, route.index, route.rate, now), route.rate));
 }
 
 function remaining(name: string, left: number, { perSec, burst }: Rate): string {

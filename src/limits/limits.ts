@@ -7,6 +7,7 @@ import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
+import { ROUTE } from './fleet/limit-numbers.ts';
 import { registerFleetQuotas } from './fleet-quotas/fleet-counts.ts';
 import type { FleetQuotas } from './fleet-quotas/fleet-quotas.ts';
 import { isSameRate } from './gcra.ts';
@@ -152,12 +153,14 @@ function aloneStores(actor: string): { readonly counters: CounterStore; readonly
 }
 
 /** By name: an index that is free goes to the next route, even within one swap. */
-function useRoutes({ routes }: LimitState, next: Snapshot, previous: Snapshot, now: number): void {
+function useRoutes({ routes, fleet }: LimitState, next: Snapshot, previous: Snapshot, now: number): void {
   const rates = new Map(next.routes.map(({ name, rate }) => [name, rate]));
   for (const { name, index, rate } of previous.routes) {
     const after = rates.get(name);
-    if (after === undefined) routes.forgetRoute(index);
-    else if (rate !== undefined && !isSameRate(rate, after)) routes.settle(index, rate, after, now);
+    if (after === undefined) {
+      routes.forgetRoute(index);
+      fleet?.forgetPart(ROUTE + index);
+    } else if (rate !== undefined && !isSameRate(rate, after)) routes.settle(index, rate, after, now);
   }
   routes.turn(now);
 }

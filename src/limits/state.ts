@@ -5,9 +5,10 @@
  * late, for a life that ended, changes nothing, even when the same tenant came back.
  */
 import type { TenantIndex } from '../core/index.ts';
-import type { ByteRate, RequestRate, Tenant } from '../tenants/index.ts';
+import type { ByteRate, RequestRate, Route, Tenant } from '../tenants/index.ts';
 import { enlarged, enlargedInts } from './arrays.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
+import { EGRESS, REQUESTS, ROUTE } from './fleet/limit-numbers.ts';
 import { Gcra, isSameRate, type Rate } from './gcra.ts';
 import { RouteCounts } from './route-counts.ts';
 
@@ -41,19 +42,85 @@ export class LimitState {
   /** How long it has been over, and when it last was, ms. */
   #overMs: Float32Array = new Float32Array(0);
   #overLast: Float64Array = new Float64Array(0);
+  /** Of a strict limit the burst that was ours when it was last asked for, + 1; 0: it never was. */
+  #strictBurst: Float64Array = new Float64Array(0);
+  /** Filled anew for each. */
+  readonly #bytes: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
+  readonly #units: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
 
   constructor(fleet?: FleetRates) {
     this.fleet = fleet;
   }
 
-  /** The part of a tenant's limit that may be taken here. Valid until the next call. */
-  here(slot: TenantIndex, limit: Rate): Rate {
-    return this.fleet === undefined ? limit : this.fleet.rate(slot, limit);
+  /** Notes what a request asks for. Before anything else in a request. */
+  offer(tenant: Tenant, route: Route | undefined): void {
+    const { fleet } = this;
+    if (fleet === undefined) return;
+    const { requests } = tenant.allowance;
+    if (requests !== undefined) fleet.offer(tenant, requests, route?.cost ?? 1);
+    if (requests?.isStrict === true) this.#settleStrict(tenant, requests, fleet);
+    if (route?.rate !== undefined) fleet.offer(tenant, route.rate, 1, ROUTE + route.index, route.name);
+  }
+
+  /** The part of a tenant's limit that may be taken here: of its requests, or of a route's. Valid until the next call. */
+  here(slot: TenantIndex, limit: Rate, part: number = REQUESTS): Rate {
+    if (this.fleet === undefined) return limit;
+    if (limit.isStrict === true) return this.fleet.strictPart(this.#owners[slot] as string, limit);
+    return this.fleet.rate(slot, limit, part);
+  }
+
+  /** Whether the fleet's bucket lends it; a strict limit's is nobody's alone. */
+  canBorrow(slot: TenantIndex, limit: Rate, cost: number): boolean {
+    return limit.isStrict !== true && this.fleet?.canBorrow(slot, cost) === true;
+  }
+
+  /** What our part of a strict limit grew by is empty, and so was all of it when it became ours. */
+  #settleStrict({ index, id }: Tenant, limit: Rate, fleet: FleetRates): void {
+    const part = fleet.strictPart(id, limit);
+    const before = this.#strictBurst[index] as number;
+    if (part.burst + 1 === before) return;
+    this.#strictBurst[index] = part.burst + 1;
+    const now = fleet.now;
+    const empty = before === 0 ? part.burst - ((now - part.since) / 1000) * part.perSec : part.burst + 1 - before;
+    if (empty > 0) this.requests.take(index, part, empty, now, 0);
+  }
+
+  /** The same of response bytes. */
+  egressHere(slot: TenantIndex, limit: ByteRate): Rate {
+    const bytes = this.#bytes;
+    const units = this.here(slot, this.#unitsOf(limit), EGRESS);
+    bytes.perSec = units.perSec * EGRESS_UNIT;
+    bytes.burst = units.burst * EGRESS_UNIT;
+    return bytes;
+  }
+
+  /** Response bytes that were sent, asked for and admitted at once. */
+  tellEgress(tenant: Tenant, limit: ByteRate, bytes: number): void {
+    this.fleet?.offer(tenant, this.#unitsOf(limit), bytes / EGRESS_UNIT, EGRESS);
+    this.fleet?.admit(tenant.index, bytes / EGRESS_UNIT, EGRESS);
+  }
+
+  #unitsOf({ bytesPerSec }: ByteRate): Rate {
+    const units = this.#units;
+    units.perSec = bytesPerSec / EGRESS_UNIT;
+    units.burst = (bytesPerSec * EGRESS_BURST_SEC) / EGRESS_UNIT;
+    return units;
   }
 
   /** Units of the request rate that are left: of the whole fleet's, so that every sidecar says the same. */
   requestsLeft(slot: TenantIndex, limit: Rate, now: number): number {
+    if (limit.isStrict === true) return this.requests.left(slot, this.here(slot, limit), now);
     return this.fleet?.level(slot) ?? this.requests.left(slot, limit, now);
+  }
+
+  /** The same of response bytes, and of the rate of a route. */
+  egressLeft(slot: TenantIndex, limit: ByteRate, now: number): number {
+    const units = this.fleet?.level(slot, EGRESS);
+    return units === undefined ? this.egress.left(slot, egressRate(limit), now) : units * EGRESS_UNIT;
+  }
+
+  routeLeft(slot: TenantIndex, route: number, limit: Rate, now: number): number {
+    return this.fleet?.level(slot, ROUTE + route) ?? this.routes.left(route, slot, limit, now);
   }
 
   /**
@@ -102,6 +169,7 @@ export class LimitState {
     if (slot < this.#credit.length) this.#credit[slot] = 0;
     this.#overMs[slot] = 0;
     this.#overLast[slot] = 0;
+    this.#strictBurst[slot] = 0;
   }
 
   /** A tenant's limits change with the generation that comes now. */
@@ -119,7 +187,11 @@ export class LimitState {
     settle(this.requests, index, drained, is.requests, now);
     settle(this.degraded, index, was.requests, is.requests, now);
     settle(this.deprioritized, index, was.requests, is.requests, now);
-    settle(this.egress, index, was.egress && egressRate(was.egress), is.egress && egressRate(is.egress), now);
+    const drainedBytes = was.egress && {
+      perSec: this.egressHere(index, was.egress).perSec,
+      burst: egressRate(was.egress).burst,
+    };
+    settle(this.egress, index, drainedBytes, is.egress && egressRate(is.egress), now);
   }
 
   inFlight(slot: number): number {
@@ -209,6 +281,7 @@ export class LimitState {
     overMs.set(this.#overMs);
     this.#overMs = overMs;
     this.#overLast = enlarged(this.#overLast, this.#slots);
+    this.#strictBurst = enlarged(this.#strictBurst, this.#slots);
   }
 }
 
@@ -217,6 +290,8 @@ function settle(gcra: Gcra, slot: number, before: Rate | undefined, after: Rate 
   else if (before !== undefined && !isSameRate(before, after)) gcra.settle(slot, before, after, now);
 }
 
+/** Bytes in one unit of the fleet's: what is said of a rate goes up to 32 million units a second. */
+const EGRESS_UNIT = 1024;
 /** Response bytes that may go at once, in seconds of the egress rate. */
 const EGRESS_BURST_SEC = 1;
 

@@ -68,7 +68,10 @@ function requestRate(document: RequestsDocument, base?: RequestRate): RequestRat
   const burst =
     document.burst ??
     (base === undefined || scale === undefined ? Math.max(perSec, 1) : Math.max(base.burst * scale, 1));
-  return { perSec, burst, credits: creditsOf(document, perSec, base), text: document.limit };
+  const isStrict = document.strict ?? base?.isStrict ?? false;
+  // What is banked would be admitted beyond the limit.
+  const credits = isStrict ? undefined : creditsOf(document, perSec, base);
+  return { perSec, burst, credits, text: document.limit, ...(isStrict && { isStrict }) };
 }
 
 function creditsOf(document: RequestsDocument, perSec: number, base: RequestRate | undefined): RequestRate['credits'] {

@@ -108,10 +108,11 @@ function ofQuota({ meter, limit, per, isHard, unit, estimate, thresholds }: Quot
 
 function ofRequests(requests: Allowance['requests']): Record<string, Said> {
   if (requests === undefined) return {};
-  const { text, burst, credits, perSec } = requests;
+  const { text, burst, credits, perSec, isStrict } = requests;
   return {
     'rate.requests.limit': text,
     'rate.requests.burst': burst,
+    'rate.requests.strict': isStrict,
     'rate.requests.credits.earn': credits && `${round(credits.earn * 100)}%`,
     'rate.requests.credits.cap': credits && `${round(credits.capUnits / perSec)}s`,
   };

@@ -26,6 +26,8 @@ export interface RequestRate {
   readonly credits: { readonly earn: number; readonly capUnits: number } | undefined;
   /** As written, for headers, explanations and errors: `200/s`. */
   readonly text: string;
+  /** By no means more in a fleet, whatever fails. */
+  readonly isStrict?: boolean;
 }
 
 export interface ByteRate {

@@ -393,7 +393,7 @@ t.test('shares: of the same knowledge they sum to the limit, and what is correct
           const share: Share = { perSec: 0, burst: 0, borrow: 0 };
           const fleet: Fleet = {
             ...{ perSec, burst, members: demands.length, demandHere, demand },
-            ...{ admitted: perSec / 10, seconds: 0.1 },
+            ...{ admitted: perSec / 10, seconds: 0.1, unit: 1 },
           };
           const state = { level: fill * burst, integral: 0 };
           rule.take(fleet, state, share);
@@ -401,7 +401,8 @@ t.test('shares: of the same knowledge they sum to the limit, and what is correct
           sum += share.perSec;
         }
         const most = 1 + GAINS.integralMax + GAINS.integralSmall + Math.max(GAINS.surplus, GAINS.surplusWithin);
-        return sum <= most * perSec * (1 + 1e-6) + 1e-3;
+        // Twice, at most, for what buckets of one request waste.
+        return sum <= 2 * most * perSec * (1 + 1e-6) + 1e-3;
       },
     ),
   );
@@ -439,7 +440,7 @@ t.test('a name whose row is still on its way counts for nothing', async (t) => {
   fleet.now += 100;
   first.tick();
   const bytes = new Uint8Array(200);
-  for (let room = 90; room < 200; room++) {
+  for (let room = 8; room < 200; room++) {
     const after = second.version(1);
     const { offset, upTo } = first.write(0, after, bytes, 0, room);
     if (upTo > after) t.ok(second.read(1, after, upTo, bytes.subarray(0, offset)));
@@ -471,7 +472,7 @@ t.test("of a fleet's bank each holds an equal part, and what is banked stays", a
 t.test('a small limit is lent from the bucket: less where more is asked for than there is', async (t) => {
   const borrow = (demand: number): number => {
     const share: Share = { perSec: 0, burst: 0, borrow: 0 };
-    const fleet = { perSec: 10, burst: 10, members: 10, demandHere: 1, demand, admitted: 0, seconds: 0.1 };
+    const fleet = { perSec: 10, burst: 10, members: 10, demandHere: 1, demand, admitted: 0, seconds: 0.1, unit: 1 };
     shareByDemand().take(fleet, { level: 10, integral: 0 }, share);
     return share.borrow;
   };

@@ -85,6 +85,11 @@ t.test(
       concurrency: 8,
       shadow: true,
     });
+    t.match(
+      tenantOf({ overrides: { rate: { requests: { limit: '200/s', strict: true } } } }, on).allowance.requests,
+      { isStrict: true, credits: undefined },
+      'what is banked would exceed it',
+    );
     t.match(tenantOf({ overrides: { concurrency: 2, shadow: false } }, on).allowance, {
       concurrency: 2,
       shadow: false,

@@ -142,7 +142,11 @@ t.test('meaning is checked too, and what is never reached is named', async (t) =
           ],
         },
       }) +
-      document('Route', 'r', { match: { path: '/' }, rate: { requests: { limit: '0/min' } } }),
+      document('Route', 'r', { match: { path: '/' }, rate: { requests: { limit: '0/min' } } }) +
+      document('Route', 's', { match: { path: '/s' }, rate: { requests: { limit: '1/s', strict: true } } }) +
+      document('Plan', 'strict', {
+        rate: { requests: { limit: '1/s', strict: true, credits: { earn: '10%', cap: '10s' } } },
+      }),
   });
   const text = found.join('\n');
   for (const pattern of [
@@ -150,6 +154,8 @@ t.test('meaning is checked too, and what is never reached is named', async (t) =
     /spec\.degrade\[3\]\.stale: expected a duration from 1s to 1d, got 2d/,
     /a rate of zero admits nobody/,
     /a burst under 1/,
+    /strict: a rate of a route is not strict/,
+    /credits: what is banked would exceed a strict limit/,
     /Mars\/Olympus/,
     /there is no Plan "none" \(known: /,
     /expires: expected a date/,

@@ -32,7 +32,7 @@ function asText(explanation: Explanation): string {
     ['route', routeText(limits)],
     ['requests', requestsText(limits)],
     ...fleetRows(limits),
-    ['egress', limits.egress === undefined ? 'no limit' : `${limits.egress.limit}, ${limits.egress.left} bytes left`],
+    ['egress', egressText(limits)],
     [
       'concurrency',
       `${limits.concurrency.inFlight} of ${limits.concurrency.limit ?? 'no limit'}, ${limits.waiting} waiting`,
@@ -52,9 +52,15 @@ function sourceText({ name, isProof, accepts, refuses }: Explanation['identify']
   return `${name}${isProof ? '' : ' (must agree, proves nothing alone)'}: ${means}`;
 }
 
-function routeText({ route }: Explanation['limits']): string {
+function egressText({ egress, fleet }: Explanation['limits']): string {
+  if (egress === undefined) return 'no limit';
+  return `${egress.limit}, ${egress.left} bytes left${fleet === undefined ? '' : `, at most ${egress.here} a second here`}`;
+}
+
+function routeText({ route, fleet }: Explanation['limits']): string {
   if (route === undefined) return 'none';
-  const limit = route.limit === undefined ? '' : `, ${route.limit}, ${route.left} left`;
+  const here = fleet === undefined ? '' : `, at most ${route.here}/s here`;
+  const limit = route.limit === undefined ? '' : `, ${route.limit}, ${route.left} left${here}`;
   return `${route.name}, cost ${route.cost}${limit}${route.critical ? ', critical' : ''}`;
 }
 

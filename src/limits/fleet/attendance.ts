@@ -9,6 +9,7 @@
  * Who hears nobody at all counts nobody, and takes an equal part of the limit.
  */
 import type { Member } from '../../gossip/index.ts';
+import type { Electorate } from './strict.ts';
 
 export type PartitionPolicy = 'hold' | 'strict' | 'open';
 
@@ -30,17 +31,21 @@ export class Attendance {
   /** By slot, without this sidecar itself; those that are gone are not in it. Who is suspected is not waited for: it is back as soon as it answers. */
   readonly #isReachable = new Map<number, boolean>();
   readonly #addresses = new Map<number, string>();
+  /** Of those that may be alive. */
+  readonly #incarnations = new Map<number, string>();
   #reachable = 0;
   #cutAt: number | undefined;
   #expected = 1;
   #isIsolated = false;
   #isHeld = false;
+  /** Whenever anybody came, went or could not be reached. */
+  #changes = 0;
 
   constructor(policy: PartitionPolicy) {
     this.#policy = policy;
   }
 
-  note({ slot, state, address, isListed }: Member): void {
+  note({ slot, state, address, isListed, incarnation }: Member): void {
     this.forget(slot);
     const isAlive = state === 'alive';
     if (state === 'left' || (state === 'dead' && (isListed === false || this.#isTaken(address)))) return;
@@ -50,6 +55,7 @@ export class Attendance {
         if (of === address && this.#isReachable.get(other) === false) this.forget(other);
     this.#isReachable.set(slot, isAlive);
     this.#addresses.set(slot, address);
+    this.#incarnations.set(slot, incarnation);
     if (isAlive) this.#reachable++;
   }
 
@@ -57,6 +63,8 @@ export class Attendance {
     if (this.#isReachable.get(slot) === true) this.#reachable--;
     this.#isReachable.delete(slot);
     this.#addresses.delete(slot);
+    this.#incarnations.delete(slot);
+    this.#changes++;
   }
 
   /** How things stand now. A cut is over when as many are there as should be: also when who is behind it is not remembered any more. */
@@ -70,6 +78,19 @@ export class Attendance {
     this.#expected = Math.max(known, expected);
     this.#isIsolated = isIsolated;
     this.#isHeld = this.#policy === 'hold' && this.#cutAt !== undefined && now - this.#cutAt < HOLD_MS;
+  }
+
+  /** Who may admit something, wherever it is. `expected`: as the seeds have it now; the one before is handed back while nothing changed. */
+  electorate(expected: number, before: Electorate | undefined, now: number): Electorate {
+    const all = Math.max(this.#isReachable.size + 1, expected);
+    if (before?.expected === all && before.changes === this.#changes) return before;
+    return {
+      expected: all,
+      isComplete: this.#reachable + 1 >= all,
+      incarnations: [...this.#incarnations.values()],
+      changes: this.#changes,
+      since: now,
+    };
   }
 
   isCounted(slot: number): boolean {

@@ -9,9 +9,13 @@ import type { Member, Written } from '../../gossip/index.ts';
 import { enlarged, enlargedInts } from '../arrays.ts';
 import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
 import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import type { Electorate } from './strict.ts';
 
 /** No number: there is no room for one more limit. */
 export const UNKNOWN = -1;
+
+/** What somebody was reckoned to admit since its last row is taken back when it turns out to be gone, for at most so long, ms: until it is doubted. */
+const DOUBT_MS = 2000;
 
 /** One of the others, and what it says of a limit; units and seconds. */
 export interface PeerExplanation {
@@ -38,6 +42,7 @@ export class Others {
   readonly #peers: (Peer | undefined)[] = [];
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
   #members = 1;
+  #electorate: Electorate | undefined;
   // By number of a limit.
   #demand: Float64Array = new Float64Array(0);
   #admitted: Float64Array = new Float64Array(0);
@@ -46,6 +51,8 @@ export class Others {
   /** What was admitted when it was last asked for. */
   #before: Float64Array = new Float64Array(0);
   #heardAt: Float64Array = new Float64Array(0);
+  /** By how many of the others it is named. */
+  #named: Float64Array = new Float64Array(0);
 
   /** `numberOf`: our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
   constructor(clock: Clock, partition: PartitionPolicy, numberOf: (name: string) => number) {
@@ -69,6 +76,12 @@ export class Others {
     return this.#attendance.part;
   }
 
+  /** Who may admit something, this sidecar included. */
+  get electorate(): Electorate {
+    this.#electorate = this.#attendance.electorate(this.#surroundings.expected, this.#electorate, this.#clock.now());
+    return this.#electorate;
+  }
+
   /** Room for so many limits. */
   reserve(limits: number): void {
     this.#demand = enlarged(this.#demand, limits);
@@ -77,6 +90,7 @@ export class Others {
     this.#rateAt = enlarged(this.#rateAt, limits);
     this.#before = enlarged(this.#before, limits);
     this.#heardAt = enlarged(this.#heardAt, limits);
+    this.#named = enlarged(this.#named, limits);
   }
 
   /** Units a second that the others are asked for. */
@@ -87,6 +101,17 @@ export class Others {
   /** When a row of the limit last came, ms; 0: never. */
   heardAt(limit: number): number {
     return this.#heardAt[limit] as number;
+  }
+
+  /** Whether any of the others may still say something of it. */
+  isNamed(limit: number): boolean {
+    return (this.#named[limit] as number) > 0;
+  }
+
+  /** Our number is free: whatever it is given to next begins with nothing. */
+  forget(limit: number): void {
+    for (const each of [this.#demand, this.#admitted, this.#rate, this.#rateAt, this.#before, this.#heardAt])
+      each[limit] = 0;
   }
 
   /** Units the others admitted since this was last asked. */
@@ -115,7 +140,7 @@ export class Others {
     const entries = peer.rows.read(after, upTo, now, bytes);
     if (entries === undefined) return false;
     for (const entry of entries) {
-      if ('name' in entry) this.#takeName(peer, entry);
+      if ('name' in entry) this.#takeName(peer, entry, now);
       else this.#take(peer, entry, now);
     }
     return true;
@@ -132,13 +157,16 @@ export class Others {
     if (peer === undefined) return;
     this.#attendance.forget(slot);
     this.#setCounted(peer, false);
+    for (let number = 0; number < peer.limits.length; number++) this.#mean(peer, number, UNKNOWN);
     this.#peers[slot] = undefined;
     this.recount();
   }
 
   /** Who counts can change with anybody's state, and with time: a cut that is held is acted upon after a while. */
   recount(): void {
-    this.#attendance.look(this.#surroundings, this.#clock.now());
+    const now = this.#clock.now();
+    this.#attendance.look(this.#surroundings, now);
+    this.#electorate = this.#attendance.electorate(this.#surroundings.expected, this.#electorate, now);
     for (let slot = 1; slot < this.#peers.length; slot++) {
       const peer = this.#peers[slot];
       if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));
@@ -171,29 +199,39 @@ export class Others {
     peer.isCounted = isCounted;
     this.#members += isCounted ? 1 : -1;
     for (let number = 0; number < peer.rows.size; number++)
-      if (peer.rows.has(number)) this.#count(peer, number, isCounted ? 1 : -1, now);
+      if (peer.rows.has(number))
+        this.#count(peer, number, isCounted ? 1 : -1, Math.max(0, now - peer.rows.at(number) - DOUBT_MS));
   }
 
-  #takeName(peer: Peer, name: Name): void {
+  #takeName(peer: Peer, name: Name, now: number): void {
     const { number } = name;
     if (number >= peer.limits.length)
       peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
-    peer.limits[number] = this.#numberOf(name.name);
+    if (peer.isCounted && peer.rows.has(number)) this.#count(peer, number, -1, now - peer.rows.at(number));
+    this.#mean(peer, number, name.name === '' ? UNKNOWN : this.#numberOf(name.name));
     peer.rows.putName(name);
+  }
+
+  /** A number of a peer's means a limit of ours from now on. */
+  #mean(peer: Peer, number: number, limit: number): void {
+    const before = peer.limits[number] as number;
+    if (before !== UNKNOWN) (this.#named[before] as number)--;
+    if (limit !== UNKNOWN) (this.#named[limit] as number)++;
+    peer.limits[number] = limit;
   }
 
   #take(peer: Peer, row: Row, now: number): void {
     const { number } = row;
     const isFirst = !peer.rows.has(number);
-    if (!isFirst && peer.isCounted) this.#count(peer, number, -1, now, false);
+    if (!isFirst && peer.isCounted) this.#count(peer, number, -1);
     peer.rows.put(row);
-    if (peer.isCounted) this.#count(peer, number, 1, now, isFirst);
+    if (peer.isCounted) this.#count(peer, number, 1, isFirst ? now - row.at : undefined);
     const limit = peer.limits[number] as number;
     if (limit !== UNKNOWN) this.#heardAt[limit] = now;
   }
 
-  /** Adds a row to the sums, or takes it out. `isPast`: what it admitted until now is not new. */
-  #count({ rows, limits }: Peer, number: number, sign: 1 | -1, now: number, isPast = true): void {
+  /** Adds a row to the sums, or takes it out. `pastMs`: what it admitted until so long after its row is not new; undefined: all is. */
+  #count({ rows, limits }: Peer, number: number, sign: 1 | -1, pastMs?: number): void {
     const limit = limits[number] as number;
     if (limit === UNKNOWN) return;
     const rate = rows.rate(number);
@@ -202,6 +240,7 @@ export class Others {
     (this.#admitted[limit] as number) += sign * rows.admitted(number);
     (this.#rate[limit] as number) += sign * rate;
     (this.#rateAt[limit] as number) += sign * rate * at;
-    if (isPast) (this.#before[limit] as number) += sign * (rows.admitted(number) + (rate * (now - at)) / 1000);
+    if (pastMs !== undefined)
+      (this.#before[limit] as number) += sign * (rows.admitted(number) + (rate * pastMs) / 1000);
   }
 }

@@ -24,6 +24,8 @@ export interface Fleet {
   readonly admitted: number;
   /** Since the last time, s. */
   readonly seconds: number;
+  /** What a request costs, units. */
+  readonly unit: number;
 }
 
 /** What is kept from time to time. */
@@ -55,6 +57,7 @@ export interface Gains {
   readonly integralSmall: number;
   /** By how much a debt of one second's limit lowers all shares. */
   readonly debt: number;
+  readonly debtDeep: number;
   /** By how much a full bucket raises them, when more is asked for than there is, and when less is. */
   readonly surplus: number;
   readonly surplusWithin: number;
@@ -63,15 +66,16 @@ export interface Gains {
 }
 
 export const GAINS: Gains = {
-  knownSec: 0.45,
+  knownSec: 0.33,
   debtMaxSec: 0.15,
   target: 0.3,
-  integral: 0.005,
+  integral: 0.001,
   integralMin: -0.1,
   integralMax: 0.15,
   integralSmall: 0.5,
-  debt: 2,
-  surplus: 0.15,
+  debt: 0.6,
+  debtDeep: 15,
+  surplus: 0.08,
   surplusWithin: 0.5,
   borrowBelow: 0.95,
 };
@@ -80,6 +84,11 @@ export const GAINS: Gains = {
 const SMALL_SEC = 0.5;
 /** Of an equal share: the least there is. */
 const LEAST = 0.05;
+const UNUSED_MAX = 0.5;
+/** Of a small limit: by how much faster. */
+const WASTE = 15;
+/** What of the integral is left of a turn within the limit. */
+const REST = 0.98;
 /** Until what is admitted at one is known at all, s. */
 const HEARD_SEC = 0.3;
 
@@ -95,32 +104,49 @@ export function shareByDemand(gains: Gains = GAINS): ShareRule {
 }
 
 function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains): void {
-  const { perSec, burst, members, demandHere, demand, admitted, seconds } = fleet;
-  const level = Math.max(-gains.debtMaxSec * perSec, Math.min(burst, state.level + perSec * seconds - admitted));
-  const fill = level / burst;
+  const { perSec, burst, members, demandHere, demand, admitted, seconds, unit } = fleet;
   const smallness = Math.min(1, members / (perSec * SMALL_SEC));
-  // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows.
-  const integral = Math.max(
-    gains.integralMin,
-    Math.min(
-      gains.integralMax + gains.integralSmall * smallness,
-      state.integral + gains.integral * (Math.max(-1, Math.min(1, fill)) - gains.target),
-    ),
-  );
+  const debtMax = Math.max(gains.debtMaxSec * perSec, smallness * burst);
+  const level = Math.max(-debtMax, Math.min(burst, state.level + perSec * seconds - admitted));
+  const fill = level / burst;
+  const isWithin = demand < gains.borrowBelow * perSec;
+  // A bucket that overflows is waste, which is made up for faster than it is told that there is none.
+  const gain = gains.integral * (fill >= 1 ? 1 + WASTE * smallness : 1);
+  // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows. Within the limit there is nothing to make up for.
+  const integral = isWithin
+    ? state.integral * REST
+    : Math.max(
+        gains.integralMin,
+        Math.min(
+          gains.integralMax + gains.integralSmall * smallness,
+          state.integral + gain * (Math.max(-1, Math.min(1, fill)) - gains.target),
+        ),
+      );
   state.level = level;
   state.integral = integral;
-  const isWithin = demand < gains.borrowBelow * perSec;
   const surplus = isWithin ? gains.surplusWithin : gains.surplus;
-  const correction = level < 0 ? Math.max(-0.8, (level / perSec) * gains.debt) : surplus * fill;
+  const correction =
+    level < 0 ? Math.max(-0.8, (level / perSec) * (gains.debt - (gains.debtDeep * level) / perSec)) : surplus * fill;
   const part = demand > 0 ? demandHere / demand : 0;
   const fair = demand >= perSec ? perSec * part : demandHere + (perSec - demand) / members;
-  // Who is asked for little must be able to ask for more, and whoever is refused here is not told to come back tomorrow.
-  share.perSec = Math.max((LEAST * perSec) / members, (1 + integral + correction) * fair);
   share.burst = Math.max(1, burst * Math.max(part, 1 / members));
+  // Who is asked for little must be able to ask for more, and whoever is refused here is not told to come back tomorrow.
+  share.perSec = Math.max(
+    (LEAST * perSec) / members,
+    ((1 + integral + correction) * fair) / (1 - unused(perSec / demand, share.burst / unit)),
+  );
   // Where a share is less than a unit, it is the fleet's bucket that admits: as much as is not asked for twice before that is heard of.
   const left = Math.max(0, level - (burst / 2) * (isWithin ? 1 - smallness : 1));
   const asked = Math.max(0, demand - perSec) * HEARD_SEC;
   const ofSmall = smallness ** 2 * (asked > left ? left / asked : 1);
   const ofAny = isWithin ? Math.min(1, 2 * Math.max(part, 1 / members)) : 0;
   share.borrow = left * Math.max(ofAny, ofSmall);
+}
+
+/**
+ * The part of a share that goes to waste, because its small bucket is full now and then although more is asked for than there is: of a bucket
+ * of one request as long as none comes, of larger ones less by a power (as a queue with so many places is empty). `ratio`: the limit by what is asked for.
+ */
+function unused(ratio: number, requests: number): number {
+  return ratio < 1 ? Math.min(UNUSED_MAX, ratio ** Math.max(1, requests)) : 0;
 }

@@ -1,7 +1,14 @@
 /** Unsigned integers up to 2^53 − 1, seven bits a byte, the lowest first. */
 export const VARINT_BYTES_MAX = 8;
 
-/** Returns where it ended. The caller left room for `VARINT_BYTES_MAX`. */
+/** How many bytes it takes. */
+export function varintBytes(value: number): number {
+  let bytes = 1;
+  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+}
+
+/** Returns where it ended. The caller left room for it. */
 export function writeVarint(bytes: Uint8Array, offset: number, value: number): number {
   let rest = value;
   let at = offset;

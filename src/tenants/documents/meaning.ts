@@ -89,6 +89,10 @@ function toRates(path: Path, rates: Rates | undefined): Objection[] {
   objections.push(...toLimit([...of, 'limit'], requests.limit, parseRatePerSec, RATE));
   if (requests.burst !== undefined && requests.burst < 1)
     objections.push(error([...of, 'burst'], 'a burst under 1 admits nobody', 'use at least 1'));
+  if (requests.strict === true && requests.credits !== undefined)
+    objections.push(
+      error([...of, 'credits'], 'what is banked would exceed a strict limit', 'leave out credits or strict'),
+    );
   objections.push(...inRange([...of, 'credits', 'earn'], requests.credits?.earn, PERCENT));
   objections.push(...inRange([...of, 'credits', 'cap'], requests.credits?.cap, BANK));
   return objections;
@@ -172,6 +176,9 @@ function toRoute({ spec }: RouteDocument): Objection[] {
       ? [error(['spec', 'match', 'path'], '* means a prefix only as the last segment', 'end the path in /*')]
       : []),
     ...toRates(['spec'], spec.rate),
+    ...(spec.rate?.requests.strict === true
+      ? [error(['spec', 'rate', 'requests', 'strict'], 'a rate of a route is not strict', 'make that of a plan strict')]
+      : []),
     ...inRange(['spec', 'timeout'], spec.timeout, TIMEOUT),
     ...inRange(['spec', 'bodyMax'], spec.bodyMax, BODY),
   ];

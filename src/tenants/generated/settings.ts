@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '7f2131d20da75fb3';
+export const schemaId = '23399084596a03f4';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -4,13 +4,19 @@ import { AMOUNT, byteRate, duration, flag, name, percent, rate, strict, text } f
 
 export const requestRate = strict(
   {
-    limit: rate('Requests admitted over time, weighted by the cost of the route.'),
+    limit: rate('Requests admitted over time by the whole fleet, weighted by the cost of the route.'),
     burst: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
         maximum: 1e9,
         description: 'Requests that may come at once. Default: one second of the limit, at least 1.',
       }),
+    ),
+    strict: Type.Optional(
+      flag(
+        'Never more than limit and burst in a fleet, whatever fails: each sidecar has a fixed part, however the requests are spread.',
+        false,
+      ),
     ),
     credits: Type.Optional(
       strict(
@@ -30,7 +36,7 @@ export const rates = strict(
     requests: Type.Optional(requestRate),
     egress: Type.Optional(
       strict(
-        { limit: byteRate('Response bytes over time, debited when the response is done.') },
+        { limit: byteRate('Response bytes over time, of the whole fleet, debited when the response is done.') },
         'How many response bytes.',
       ),
     ),
@@ -38,7 +44,11 @@ export const rates = strict(
   'Rates over time.',
 );
 
-export const concurrency = Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Requests in flight at once.' });
+export const concurrency = Type.Integer({
+  minimum: 1,
+  maximum: 1_000_000,
+  description: 'Requests in flight at once, at each sidecar.',
+});
 
 export const rung = Type.Union(
   [

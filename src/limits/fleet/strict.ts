@@ -1,0 +1,85 @@
+/**
+ * Strict limits: no more than rate and burst is admitted by all sidecars together, whatever fails. Nothing is estimated: a limit is cut
+ * into parts, each of which is one sidecar's alone for as long as it may be alive.
+ *
+ *   parts = as many as there are members, or whole units of burst if these are fewer       each: rate ÷ parts, burst ÷ parts
+ *   whose = those that come first by a hash of limit and incarnation (rendezvous)           the others admit nothing
+ *
+ * Why no part is held twice. Who cannot be reached keeps its part: members count until they said that they leave, until the seeds do not
+ * list their address any more, or another process has it. So both sides of a cut cut the limit alike. A newcomer would make parts smaller
+ * at the others and its own at once: it waits until they must have heard of it, and its bucket begins empty then. A part that
+ * grows, because somebody left, grows by an empty piece. No time is compared but with one's own.
+ */
+import type { Clock } from '../../core/index.ts';
+import type { Rate } from '../gcra.ts';
+
+/** A newcomer that reaches all who are expected is known to them by then: gossip takes a fraction of a second, ms. */
+const KNOWN_MS = 5000;
+/** Otherwise they see its address among the seeds by then, which are looked at each 30 s, ms. */
+const LISTED_MS = 35_000;
+
+/** Who may admit something, this sidecar included. */
+export interface Electorate {
+  /** Members that may be alive, at least as many as the seeds list. */
+  readonly expected: number;
+  /** Whether all of them can be reached. */
+  readonly isComplete: boolean;
+  /** The others that are known. */
+  readonly incarnations: readonly string[];
+  /** Since when it is so, ms, and the number of changes until then. */
+  readonly since: number;
+  readonly changes: number;
+}
+
+/** A burst of 0: no part is ours. `since`: since when it is, ms. */
+export interface StrictPart extends Rate {
+  readonly since: number;
+}
+
+export class StrictParts {
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  #isLeaving = false;
+  readonly #part: { perSec: number; burst: number; since: number } = { perSec: 0, burst: 0, since: 0 };
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#startedAt = clock.now();
+  }
+
+  /** Its part is the others' from now on: nothing is admitted any more. */
+  leave(): void {
+    this.#isLeaving = true;
+  }
+
+  /** The part of a limit that is this sidecar's. Valid until the next call. */
+  take(limit: string, { perSec, burst }: Rate, self: string, electorate: Electorate): StrictPart {
+    const { expected, isComplete, since } = electorate;
+    const parts = Math.min(expected, Math.max(1, Math.floor(burst)));
+    const knownAt = this.#startedAt + (isComplete ? KNOWN_MS : LISTED_MS);
+    const isOurs =
+      this.#clock.now() >= knownAt && !this.#isLeaving && (parts === expected || rank(limit, self, electorate) < parts);
+    this.#part.perSec = perSec / parts;
+    this.#part.burst = isOurs ? burst / parts : 0;
+    this.#part.since = Math.max(since, knownAt);
+    return this.#part;
+  }
+}
+
+/** How many come before. Who is listed and not known yet may be any of them. */
+function rank(limit: string, self: string, { expected, incarnations }: Electorate): number {
+  const own = weight(limit, self);
+  // Of two with one hash neither goes first.
+  const before = incarnations.filter((each) => weight(limit, each) >= own);
+  return before.length + Math.max(0, expected - 1 - incarnations.length);
+}
+
+/** FNV-1a, 32 bits, mixed once more (murmur3): near names must not stay near. */
+function weight(limit: string, incarnation: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [limit, incarnation])
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

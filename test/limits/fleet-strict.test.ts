@@ -1,0 +1,317 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { MonotonicMs, TenantIndex } from '../../src/core/index.ts';
+import type { Member, MemberState } from '../../src/gossip/index.ts';
+import { decide, take } from '../../src/limits/decide.ts';
+import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { LimitState } from '../../src/limits/state.ts';
+import type { RequestRate, Tenant } from '../../src/tenants/index.ts';
+import { plan, snapshotOf, tenant } from './world.ts';
+
+const incarnationOf = (process: number): string => `${process}`.padStart(16, '0');
+
+/** Sidecars, each with what it believes of the others; whoever is at a place. */
+class Strict {
+  now = 1_000_000;
+  readonly admitted: number[] = [];
+  readonly tenant: Tenant;
+  readonly sidecars: {
+    readonly state: LimitState;
+    readonly process: number;
+    readonly known: Map<number, MemberState>;
+    readonly surroundings: { expected: number; isIsolated: boolean };
+    isGone: boolean;
+  }[] = [];
+
+  constructor(tenant: Tenant) {
+    this.tenant = tenant;
+  }
+
+  get listed(): number {
+    return this.sidecars.filter((each) => !each.isGone).length;
+  }
+
+  start(): number {
+    const clock = { now: () => this.now as MonotonicMs, wallMs: () => this.now };
+    const fleet = new FleetRates({ clock, partition: 'hold' });
+    const process = this.sidecars.length;
+    const surroundings = { expected: 1, isIsolated: false };
+    fleet.follow(surroundings);
+    fleet.onMember(this.member(process, 0, 'alive'));
+    this.sidecars.push({ state: new LimitState(fleet), process, known: new Map(), surroundings, isGone: false });
+    return process;
+  }
+
+  member(process: number, slot: number, state: MemberState, isListed = true): Member {
+    const incarnation = incarnationOf(process);
+    return { slot, state, isListed, name: `pod-${process}`, incarnation, address: `10.0.0.${process}:1` };
+  }
+
+  /** What one learns of another. */
+  hear(at: number, of: number, state: MemberState, isListed = true): void {
+    if (at === of) return;
+    const sidecar = this.sidecars[at] as Strict['sidecars'][number];
+    // Nothing follows a farewell.
+    if (sidecar.known.get(of) === 'left') return;
+    sidecar.known.set(of, state);
+    sidecar.state.fleet?.onMember(this.member(of, of + 1, state, isListed));
+  }
+
+  look(at: number, expected: number): void {
+    (this.sidecars[at] as Strict['sidecars'][number]).surroundings.expected = expected;
+  }
+
+  advance(ms: number): void {
+    this.now += ms;
+    for (const { state, isGone } of this.sidecars) if (!isGone) state.fleet?.tick();
+  }
+
+  ask(at: number, cost = 1): boolean {
+    const { state, isGone } = this.sidecars[at] as Strict['sidecars'][number];
+    if (isGone) return false;
+    state.claim(this.tenant, 1, this.now as MonotonicMs);
+    const route = cost === 1 ? undefined : ({ cost, index: 0, name: 'r' } as never);
+    const ask = { tenant: this.tenant, route, now: this.now as MonotonicMs, waitingAll: 0, isAnswered: () => false };
+    state.offer(this.tenant, route);
+    const decided = decide(state, ask);
+    if (decided.kind !== 'pass' && decided.kind !== 'notice') return false;
+    take(state, ask, decided);
+    for (let unit = 0; unit < cost; unit++) this.admitted.push(this.now);
+    return true;
+  }
+
+  /** All that are there know all that are there. */
+  settle(): void {
+    for (const { process } of this.sidecars)
+      for (const other of this.sidecars) if (!other.isGone) this.hear(process, other.process, 'alive');
+    for (const { process } of this.sidecars) this.look(process, this.listed);
+    for (let i = 0; i < 60; i++) this.advance(TICK_MS);
+  }
+
+  /** The most that was admitted beyond what a bucket admits in any stretch of time, units. */
+  excess(perSec: number, burst: number): number {
+    let level = burst;
+    let worst = 0;
+    let at = this.admitted[0] ?? 0;
+    for (const time of this.admitted) {
+      level = Math.min(burst, level + ((time - at) * perSec) / 1000) - 1;
+      at = time;
+      worst = Math.max(worst, -level);
+    }
+    return worst;
+  }
+}
+
+const strictTenant = async (limit: string, burst: number): Promise<Tenant> => {
+  const document = plan('free', {
+    rate: { requests: { limit, burst, strict: true } },
+    degrade: ['deprioritize', { route: 'degraded' }, 'reject'],
+  });
+  return (await snapshotOf(document, tenant('acme'))).tenants.get('acme') as Tenant;
+};
+
+async function fleetOf(sidecars: number, limit: string, burst: number): Promise<Strict> {
+  const fleet = new Strict(await strictTenant(limit, burst));
+  for (let at = 0; at < sidecars; at++) fleet.start();
+  fleet.settle();
+  return fleet;
+}
+
+const atOnce = (fleet: Strict, at: number): number => {
+  let admitted = 0;
+  while (fleet.ask(at)) admitted++;
+  return admitted;
+};
+
+t.test(
+  'each sidecar has a part of its own: all together admit the limit and its burst, whoever is asked',
+  async (t) => {
+    const fleet = await fleetOf(3, '30/s', 9);
+    t.same(
+      [0, 1, 2].map((at) => atOnce(fleet, at)),
+      [3, 3, 3],
+    );
+    for (let i = 0; i < 100; i++) {
+      fleet.advance(100);
+      for (const at of [0, 1, 2]) while (fleet.ask(at));
+    }
+    t.ok(fleet.admitted.length >= 305 && fleet.admitted.length <= 309, `${fleet.admitted.length} of 300 and 9`);
+    const { requests } = fleet.tenant.allowance;
+    const [first] = fleet.sidecars;
+    t.equal(first?.state.requestsLeft(0 as TenantIndex, requests as RequestRate, fleet.now), 0, 'what is left here');
+    t.notOk(fleet.ask(0, 4), 'what costs more than the part is never within it');
+    fleet.advance(60_000);
+    t.notOk(fleet.ask(0, 4));
+    t.ok(fleet.ask(0, 3));
+  },
+);
+
+t.test('of a small burst some have a unit, all agree on whom, and limits have others', async (t) => {
+  const fleet = await fleetOf(10, '10/h', 2);
+  fleet.advance(3_600_000);
+  const parts = Array.from({ length: 10 }, (_, at) => atOnce(fleet, at));
+  t.same(
+    parts.filter((each) => each > 0),
+    [1, 1],
+  );
+  const spenders = (limit: string): string =>
+    fleet.sidecars
+      .filter(({ state }) => (state.fleet?.strictPart(limit, { perSec: 1, burst: 1 }).burst ?? 0) > 0)
+      .map(({ process }) => process)
+      .join();
+  const ofMany = Array.from({ length: 200 }, (_, at) => spenders(`tenant-${at}`));
+  t.ok(
+    ofMany.every((each) => /^\d$/.test(each)),
+    'one each',
+  );
+  t.equal(new Set(ofMany).size, 10, 'and not the same for all');
+});
+
+t.test('a cut gives nobody a second part; who leaves gives his to the others, empty', async (t) => {
+  const fleet = await fleetOf(4, '4/min', 8);
+  fleet.advance(600_000);
+  for (const at of [0, 1]) for (const other of [2, 3]) fleet.hear(at, other, 'dead');
+  for (const at of [2, 3]) for (const other of [0, 1]) fleet.hear(at, other, 'dead');
+  fleet.advance(400_000);
+  t.same(
+    [0, 1, 2, 3].map((at) => atOnce(fleet, at)),
+    [2, 2, 2, 2],
+    'both sides together: the burst',
+  );
+  for (const at of [0, 1, 2, 3]) for (let other = 0; other < 4; other++) fleet.hear(at, other, 'alive');
+  fleet.advance(600_000);
+  t.equal(atOnce(fleet, 3), 2);
+  fleet.sidecars[3]?.state.fleet?.leave();
+  t.equal(atOnce(fleet, 3), 0);
+  for (const at of [0, 1, 2]) fleet.look(at, 3);
+  for (const at of [0, 1, 2]) fleet.hear(at, 3, 'left');
+  fleet.advance(100);
+  t.same(
+    [0, 1, 2].map((at) => atOnce(fleet, at)),
+    [2, 2, 2],
+    'eight in all, not ten',
+  );
+  fleet.advance(600_000);
+  t.same(
+    [0, 1, 2].map((at) => atOnce(fleet, at)),
+    [2, 2, 2],
+    'eight thirds hold two whole requests',
+  );
+});
+
+t.test('a newcomer waits until it is known, and begins with an empty bucket', async (t) => {
+  const fleet = await fleetOf(2, '60/min', 6);
+  fleet.advance(60_000);
+  const late = fleet.start();
+  fleet.look(late, 3);
+  for (const at of [0, 1]) fleet.hear(late, at, 'alive');
+  fleet.advance(4900);
+  t.notOk(fleet.ask(late), 'the others may not know of it');
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [3, 3],
+  );
+  for (const at of [0, 1]) fleet.hear(at, late, 'alive');
+  fleet.advance(200);
+  t.equal(atOnce(fleet, late), 0, 'empty');
+  fleet.advance(3100);
+  t.equal(atOnce(fleet, late), 1, 'a third of a unit a second');
+
+  // The same where nobody asked while it waited.
+  const quiet = await fleetOf(2, '60/min', 6);
+  quiet.sidecars[1]?.state.fleet?.leave();
+  const next = quiet.start();
+  for (const at of [0, 1]) quiet.hear(next, at, 'alive');
+  quiet.look(next, 3);
+  quiet.advance(8100);
+  t.equal(atOnce(quiet, next), 1, 'a third of what came in the 3.1 s since it was known');
+
+  // Who cannot reach all is known by the seeds alone, which are looked at now and then.
+  const cut = fleet.start();
+  fleet.look(cut, 4);
+  fleet.advance(34_900);
+  t.notOk(fleet.ask(cut));
+  for (const at of [0, 1, late]) fleet.look(at, 4);
+  fleet.advance(200);
+  t.notOk(fleet.ask(cut));
+  fleet.advance(4000);
+  t.ok(fleet.ask(cut), 'a quarter of a unit a second');
+});
+
+t.test('where it is alone it is the limit itself; with less than all of a burst nobody is lent anything', async (t) => {
+  const state = new LimitState();
+  const tenant = await strictTenant('10/s', 5);
+  state.claim(tenant, 1, 0 as MonotonicMs);
+  let admitted = 0;
+  for (let i = 0; i < 20; i++) {
+    const ask = { tenant, route: undefined, now: 0 as MonotonicMs, waitingAll: 0, isAnswered: () => false };
+    const decided = decide(state, ask);
+    if (decided.kind === 'refuse') continue;
+    take(state, ask, decided);
+    admitted++;
+  }
+  t.equal(admitted, 5);
+  const fleet = await fleetOf(2, '100/s', 10);
+  fleet.ask(0);
+  fleet.advance(100);
+  const { requests } = fleet.tenant.allowance;
+  const [first] = fleet.sidecars;
+  t.ok(first?.state.fleet?.canBorrow(0 as TenantIndex, 1), 'an estimate would lend');
+  t.notOk(first?.state.canBorrow(0 as TenantIndex, requests as RequestRate, 1));
+});
+
+t.test('whatever fails, no stretch of time sees more than the bucket of one limit', async () => {
+  const [small, large] = [await strictTenant('30/min', 3), await strictTenant('20/s', 20)];
+  const at = fc.nat(4);
+  const op = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('flood' as const) }) },
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 10, max: 4000 }) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('lost' as const, 'found' as const), at, of: at }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('leave' as const, 'replace' as const), at }) },
+  );
+  fc.assert(
+    fc.property(fc.array(op, { maxLength: 60 }), fc.constantFrom(small, large), (ops, tenant) => {
+      const fleet = new Strict(tenant);
+      const places = Array.from({ length: 5 }, () => fleet.start());
+      fleet.settle();
+      fleet.advance(60_000);
+      for (const each of ops) {
+        if (each.kind === 'wait') fleet.advance(each.ms);
+        else if (each.kind === 'flood') for (const place of places) for (let i = 0; i < 30; i++) fleet.ask(place);
+        else if (each.kind === 'lost' || each.kind === 'found')
+          fleet.hear(
+            places[each.at] as number,
+            places[each.of] as number,
+            each.kind === 'lost' ? (each.at % 2 === 0 ? 'suspect' : 'dead') : 'alive',
+          );
+        else {
+          const gone = places[each.at] as number;
+          const sidecar = fleet.sidecars[gone] as Strict['sidecars'][number];
+          sidecar.state.fleet?.leave();
+          sidecar.isGone = true;
+          if (each.kind === 'leave')
+            for (const other of places) {
+              fleet.hear(other, gone, 'left');
+              fleet.look(other, fleet.listed);
+            }
+          if (each.kind === 'replace') {
+            // Its address stays listed: another process has it, and learns of the others at once; they hear of it later.
+            const next = fleet.start();
+            places[each.at] = next;
+            fleet.look(next, fleet.listed);
+            for (const other of places) fleet.hear(next, other, 'alive');
+            for (let i = 0; i < 30; i++) fleet.ask(next);
+            fleet.advance(2000);
+            for (const other of places) {
+              fleet.hear(other, gone, 'left');
+              fleet.hear(other, next, 'alive');
+            }
+          }
+        }
+      }
+      const { perSec, burst } = tenant.allowance.requests as RequestRate;
+      return fleet.excess(perSec, burst) < 1e-6;
+    }),
+    { numRuns: 300 },
+  );
+});
