@@ -38,8 +38,8 @@ export interface LimitsExplanation {
     | undefined;
   /** Who has which share of the request rate; undefined where this sidecar is alone. */
   readonly fleet: FleetExplanation | undefined;
-  /** `left`: response bytes that may go now, of the whole fleet; negative in debt. `here`: bytes a second that may go here. */
-  readonly egress: { readonly limit: string; readonly left: number; readonly here: number } | undefined;
+  /** `left`: response bytes that may go now, of the whole fleet; negative in debt. `here`: bytes a second that may go here, in a fleet. */
+  readonly egress: { readonly limit: string; readonly left: number; readonly here: number | undefined } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
   readonly quotas: readonly QuotaExplanation[];
@@ -55,7 +55,7 @@ export interface LimitsExplanation {
         readonly limit: string | undefined;
         /** Requests left of `limit`; undefined without one. */
         readonly left: number | undefined;
-        /** Requests a second of `limit` that may be taken here. */
+        /** Requests a second of `limit` that may be taken here, in a fleet. */
         readonly here: number | undefined;
       }
     | undefined;
@@ -107,7 +107,7 @@ export function explain(
     egress: allowance.egress && {
       limit: allowance.egress.text,
       left: round(state.egressLeft(index, allowance.egress, now)),
-      here: round(state.egressHere(index, allowance.egress).perSec),
+      here: state.fleet && round(state.egressHere(index, allowance.egress).perSec),
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
@@ -121,7 +121,7 @@ export function explain(
       critical: route.isCritical,
       limit: route.rate?.text,
       left: route.rate && round(state.routeLeft(index, route.index, route.rate, now)),
-      here: route.rate && round(state.here(index, route.rate, ROUTE + route.index).perSec),
+      here: state.fleet && route.rate && round(state.here(index, route.rate, ROUTE + route.index).perSec),
     },
     wouldGet:
       overQuota !== undefined

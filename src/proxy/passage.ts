@@ -256,11 +256,14 @@ export class Passage implements Answering {
     return this.#world.isDraining() || this.#isBodyUnread();
   }
 
-  /** A body we did not read and will not: too long to skip, or of unknown length. */
+  /**
+   * A body we did not read and will not: too long to skip, or of unknown length. Of one that nobody began to read it makes no difference
+   * whether it happens to be here already: what a client sees must not depend on how its bytes were cut.
+   */
   #isBodyUnread(): boolean {
     const framing = this.#passed?.framing;
-    if (this.#req.complete || framing === undefined || framing.kind === 'none') return false;
-    return framing.kind === 'chunked' || framing.bytes > DRAIN_BYTES_MAX;
+    if (framing?.kind === 'chunked') return this.#body === undefined || !this.#req.complete;
+    return framing?.kind === 'length' && framing.bytes > DRAIN_BYTES_MAX && !this.#req.complete;
   }
 
   #onClientClose(): void {
