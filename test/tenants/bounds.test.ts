@@ -147,6 +147,48 @@ t.test('a directory of very many, very large or ever moving files is read within
   isMoving = false;
 });
 
+t.test('a version whose folder is taken away while it is read is none: what is in force stays', async (t) => {
+  const dir = folder(t);
+  let at = 0;
+  const swap = (): void => {
+    const version = `..v${at}`;
+    mkdirSync(join(dir, version));
+    for (let i = 0; i < 20; i++) writeFileSync(join(dir, version, `f${i}.yaml`), version);
+    symlinkSync(version, join(dir, '..tmp'));
+    renameSync(join(dir, '..tmp'), join(dir, '..data'));
+    rmSync(join(dir, `..v${at++ - 1}`), { recursive: true, force: true });
+  };
+  swap();
+  let isMoving = true;
+  const move = (): void => {
+    if (!isMoving) return;
+    swap();
+    setImmediate(move);
+  };
+  move();
+  let refused = 0;
+  for (let i = 0; i < 10; i++) {
+    const read = await readDirectory(dir);
+    if ('unreadable' in read) refused++;
+    else t.same([read.files.length, read.problems, new Set(read.files.map((each) => each.text)).size], [20, [], 1]);
+  }
+  isMoving = false;
+  t.ok(refused > 0, 'at such a pace no read is whole');
+
+  isMoving = true;
+  const astray = (): void => {
+    if (!isMoving) return;
+    symlinkSync(`..nowhere${at++}`, join(dir, '..tmp'));
+    renameSync(join(dir, '..tmp'), join(dir, '..data'));
+    setImmediate(astray);
+  };
+  astray();
+  t.match(await readDirectory(dir), { unreadable: /swapped/ }, 'nor is one that is nowhere');
+  isMoving = false;
+  swap();
+  t.match(await readDirectory(dir), { files: { length: 20 }, problems: [] });
+});
+
 t.test(
   'routes beyond the bound are refused: those in force stay, newcomers come in the order of their names',
   async (t) => {

@@ -32,20 +32,22 @@ const KEY_FILE_BYTES_MAX = 256 * 2 ** 10;
 const TOTAL_BYTES_MAX = 256 * 2 ** 20;
 const FILES_MAX = 10_000;
 const DEPTH_MAX = 8;
-/** A swap takes a few ms; more than five during one read means the directory never rests. */
-const TRIES_MAX = 5;
+/** A swap takes a few ms; so many during one read mean that the directory never rests, or that this process hardly runs. */
+const TRIES_MAX = 10;
 const READ_AT_ONCE = 16;
 
 /** undefined when the directory itself cannot be read. */
 export async function readDirectory(dir: string): Promise<DirectoryText | { readonly unreadable: string }> {
-  let tries = 0;
-  let link: string | undefined;
   let result: DirectoryText | { readonly unreadable: string };
+  let tries = 0;
   do {
-    link = await dataLink(dir);
+    const link = await dataLink(dir);
     result = await readAll(link === undefined ? dir : resolve(dir, link));
-  } while ((await dataLink(dir)) !== link && ++tries < TRIES_MAX);
-  return result;
+    if ((await dataLink(dir)) === link) return result;
+  } while (++tries < TRIES_MAX);
+  // Whole, it is what was in force a moment ago. With parts missing it is no version at all: its folder was taken away below us.
+  const isWhole = 'files' in result && result.problems.length === 0;
+  return isWhole ? result : { unreadable: `it was swapped ${TRIES_MAX} times while it was read` };
 }
 
 /** Where `..data` points, or undefined when there is none. */
