@@ -49,7 +49,6 @@ const ALONE = [
   'test/guarantees/g14-limits-first.test.ts',
   'test/guarantees/g17-noisy-neighbour.test.ts',
   'test/guarantees/g22-config-swap.test.ts',
-  'test/scenarios/demo.test.ts',
   'test/scenarios/fleet.test.ts',
   'test/scenarios/large-swap.test.ts',
   'test/scenarios/metrics.test.ts',
@@ -59,8 +58,8 @@ const ALONE = [
 const LONGEST = 'test/guarantees/g28-drain.test.ts';
 /** These belong to no room, and cover none. */
 const WHOLE = ['guarantees', 'scenarios', 'sim'];
-/** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
-const JOBS = availableParallelism() + 1;
+/** Files at once. Two more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
+const JOBS = availableParallelism() + 2;
 /**
  * These promises of the wire hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
  * in general-engine.test.ts, where they count as coverage; G28 has both engines in one run.
@@ -212,7 +211,7 @@ const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.inclu
 await Promise.all([
   runTap(
     whole.filter((file) => file !== LONGEST),
-    JOBS - 1,
+    JOBS - 2,
     UNCOVERED,
   ),
   runTap(
