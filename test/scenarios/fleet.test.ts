@@ -12,7 +12,7 @@ const LIMIT = 100;
 const WARM_MS = 4000;
 const MEASURE_MS = 8000;
 /** A limit this small is met by each seed a little otherwise: their mean. */
-const SEEDS = [1, 2, 3, 4, 5];
+const SEEDS = [1, 2, 3];
 /** Percent of the limit by which simulation and reality may differ. */
 const AGREE_PCT = 2;
 
