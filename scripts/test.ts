@@ -3,7 +3,7 @@
  * again with the other engine, and then, one file at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -143,6 +143,16 @@ function named(event: TapEvent, suffix: string): TapEvent {
   return suffix === '' ? event : { ...event, name: `${event.name}${suffix}`, ...fullname };
 }
 
+/** tap builds its test object from the plugins in .taprc: after an install, and when they changed. */
+function buildTap(): void {
+  const built = 'node_modules/.tap-built';
+  const plugins = readFileSync('.taprc', 'utf8');
+  if (existsSync(built) && readFileSync(built, 'utf8') === plugins) return;
+  const { status, stdout, stderr } = spawnSync('tap', ['build'], { encoding: 'utf8' });
+  if (status === 0) writeFileSync(built, plugins);
+  else process.stdout.write(`${stdout}${stderr}`);
+}
+
 function note(event: TapEvent, outcome: Outcome['outcome']): number {
   outcomes.push({ name: event.fullname ?? event.name, outcome, durationMs: Math.round(event.time ?? 0) });
   return 1;
@@ -197,9 +207,7 @@ function judgeCoverage(): void {
 const asked = process.argv.slice(2);
 const files = asked.length > 0 ? asked : globSync('test/**/*.test.ts').sort();
 const began = performance.now();
-// tap builds its test object from the plugins in .taprc; a fresh install has built the default one.
-const build = spawnSync('tap', ['build'], { encoding: 'utf8' });
-if (build.status !== 0) process.stdout.write(`${build.stdout}${build.stderr}`);
+buildTap();
 
 const own = files.filter((file) => !isWhole(file));
 const isAlone = (file: string): boolean => ALONE.includes(file);

@@ -215,13 +215,11 @@ t.test(
 );
 
 t.test('a Ctrl-C in the middle ends all; a process that is lost is named', { timeout: 60_000 }, async (t) => {
-  const first = startDemo(t);
-  await first.until(/traffic: /);
+  const [first, second] = [startDemo(t), startDemo(t)];
+  await Promise.all([first.until(/traffic: /), second.until(/traffic: /)]);
   first.child.kill('SIGINT');
   t.equal(await ended(first.child), 130);
   t.same(leftOf(first.child), []);
-  const second = startDemo(t);
-  await second.until(/traffic: /);
   const orders = leftOf(second.child).find((line) => line.includes('services/orders.ts')) as string;
   process.kill(Number(orders.trim().split(/\s+/)[1]), 'SIGKILL');
   t.equal(await ended(second.child), 1);

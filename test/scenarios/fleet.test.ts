@@ -9,8 +9,8 @@ import { httpBackend } from '../helpers/sidecar.ts';
 const NODES = 20;
 /** Little enough that two cores carry twenty sidecars, their clients and the application. */
 const LIMIT = 100;
-const WARM_MS = 4000;
-const MEASURE_MS = 8000;
+const WARM_MS = 3500;
+const MEASURE_MS = 6000;
 /** A limit this small is met by each seed a little otherwise: their mean. */
 const SEEDS = [1, 2, 3];
 /** Percent of the limit by which simulation and reality may differ. */

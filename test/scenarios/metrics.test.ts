@@ -20,8 +20,8 @@ import { tokenFor } from '../helpers/tokens.ts';
 
 const TENANTS = 10_000;
 const PLANS = 40;
-const SCRAPES = 15;
-const WARM_SCRAPES = 6;
+const SCRAPES = 11;
+const WARM_SCRAPES = 5;
 /** Longest that a scrape may hold the loop, ms: a twentieth of what a client notices as a delay. */
 const HOLD_MS_MAX = 5;
 
