@@ -58,8 +58,8 @@ const ALONE = [
 const LONGEST = ['test/guarantees/g16-idle-connections.test.ts', 'test/guarantees/g28-drain.test.ts'];
 /** These belong to no room, and cover none. */
 const WHOLE = ['guarantees', 'scenarios', 'sim'];
-/** Files at once. Two more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
-const JOBS = availableParallelism() + 2;
+/** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
+const JOBS = availableParallelism() + 1;
 /**
  * These promises of the wire hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
  * in general-engine.test.ts, where they count as coverage; G28 has both engines in one run.
@@ -219,7 +219,7 @@ const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.inclu
 await Promise.all([
   runTap(
     whole.filter((file) => !LONGEST.includes(file)),
-    JOBS - 2,
+    JOBS - 1,
     UNCOVERED,
   ),
   ...LONGEST.map((file) =>

@@ -140,7 +140,7 @@ t.test('a file that vanished keeps its objects for the grace, and then they go',
     'tenants.yaml': Array.from({ length: 9 }, (_, i) => tenant(`t${i}`)).join(''),
     'extra.yaml': tenant('extra'),
   });
-  const tenancy = await open(t, dir, { removeGraceMs: 150 });
+  const tenancy = await open(t, dir, { removeGraceMs: 600 });
   dir.remove('extra.yaml');
   await tenancy.refresh();
   t.ok(tenancy.snapshot.tenants.has('extra'));
@@ -151,7 +151,7 @@ t.test('a file that vanished keeps its objects for the grace, and then they go',
   dir.remove('extra.yaml');
   await tenancy.refresh();
   dir.write('extra.yaml', tenant('extra'));
-  await systemTimers.sleep(250);
+  await systemTimers.sleep(900);
   t.ok(tenancy.snapshot.tenants.has('extra'), 'it came back in time');
 });
 
