@@ -18,6 +18,8 @@ export interface KeySet {
 
 const KEYS_MAX = 100;
 const RSA_BITS_MIN = 2048;
+/** A signature is checked on the loop: one of 8,192 bits takes less than a millisecond. */
+const RSA_BITS_MAX = 8192;
 /** RFC 7518 §3.2: a secret is at least as long as the hash. */
 const SECRET_BYTES_MIN: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const CURVE_OF: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521', EdDSA: 'Ed25519' };
@@ -69,7 +71,8 @@ function isFor(jwk: Jwk, algorithm: string): boolean {
   const curve = CURVE_OF[algorithm];
   if (curve !== undefined) return jwk.crv === curve && jwk.kty === (algorithm === 'EdDSA' ? 'OKP' : 'EC');
   if (jwk.kty !== 'RSA' || typeof jwk.n !== 'string' || typeof jwk.e !== 'string') return false;
-  return bitsOf(jwk.n) >= RSA_BITS_MIN && isExponent(jwk.e);
+  const bits = bitsOf(jwk.n);
+  return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX && isExponent(jwk.e);
 }
 
 /** Odd and at least 3 (RFC 8017 §3.1). With 1 every text is its own signature, and nothing below us looks. */

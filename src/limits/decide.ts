@@ -113,10 +113,14 @@ function measure(state: LimitState, { tenant, route, now }: Ask): void {
 }
 
 function requestsWaitMs(state: LimitState, slot: TenantIndex, limit: Rate, cost: number, now: number): number {
-  const here = state.here(slot, limit);
-  if (limit.isStrict === true && cost > here.burst) return NOT_OURS_RETRY_MS;
-  const waitMs = state.requests.waitMs(slot, here, cost, now);
+  if (isBeyondPart(state, slot, limit, cost)) return NOT_OURS_RETRY_MS;
+  const waitMs = state.requests.waitMs(slot, state.here(slot, limit), cost, now);
   return waitMs > 0 && state.canBorrow(slot, limit, cost) ? 0 : waitMs;
+}
+
+/** Of a strict limit: it costs more than this sidecar may ever admit at once. */
+function isBeyondPart(state: LimitState, slot: TenantIndex, limit: Rate | undefined, cost: number): boolean {
+  return limit?.isStrict === true && cost > state.here(slot, limit).burst;
 }
 
 /** Another sidecar may admit it: nobody knows when one is asked that does. */
@@ -150,7 +154,9 @@ function walk(state: LimitState, ask: Ask): Decided {
         return say('credit', over, 0, rung);
     } else if (rung.kind === 'shape') {
       const isRoom = state.waiting(index) < WAITING_MAX && ask.waitingAll < WAITING_ALL_MAX;
-      if (wait <= rung.delayMsMax && isRoom) return say('shape', over, wait, rung);
+      // A part that is not ours does not become ours by waiting.
+      if (wait <= rung.delayMsMax && isRoom && !isBeyondPart(state, index, allowance.requests, cost))
+        return say('shape', over, wait, rung);
     } else if (rung.kind === 'stale') {
       // Nothing is asked of the application: only what is sent counts.
       if (waits.egress === 0 && ask.isAnswered(rung.staleMsMax)) return say('stale', over, 0, rung);

@@ -94,7 +94,11 @@ export function createLimits(options: LimitsOptions): Limits {
         if (after === undefined) {
           state.forget(before.index, next.generation);
           stale.forget(id);
-        } else state.settle(before, after, now);
+        } else {
+          state.settle(before, after, now);
+          // Nobody sees any more what its answers of now say of those kept.
+          if (after.plan.staleMsMax === 0) stale.forget(id);
+        }
       }
       useRoutes(state, next, previous, now);
     },

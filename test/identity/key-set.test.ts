@@ -48,6 +48,7 @@ t.test('weak, foreign and broken keys are left out', async (t) => {
     ['a text', 'key', 'RS256'],
     ['1,024 bits', weak, 'RS256'],
     ['1,024 bits behind zeros', { ...weak, n: padded }, 'RS256'],
+    ['16,384 bits', { ...rsaJwk, n: Buffer.alloc(2048, 0xff).toString('base64url') }, 'RS256'],
     ['no bits at all', { kty: 'RSA', n: '', e: 'AQAB' }, 'RS256'],
     ['zero', { kty: 'RSA', n: 'AAAA', e: 'AQAB' }, 'RS256'],
     ['no modulus', { kty: 'RSA', e: 'AQAB' }, 'RS256'],

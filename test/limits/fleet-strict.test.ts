@@ -238,6 +238,24 @@ t.test('a newcomer waits until it is known, and begins with an empty bucket', as
   t.ok(fleet.ask(cut), 'a quarter of a unit a second');
 });
 
+t.test('who has no part does not admit what waits either', async (t) => {
+  const fleet = await fleetOf(2, '60/min', 6);
+  const late = fleet.start();
+  const tenant = {
+    ...fleet.tenant,
+    plan: { ...fleet.tenant.plan, ladder: [{ kind: 'shape' as const, delayMsMax: 10_000 }] },
+  };
+  const decidedBy = (at: number): string => {
+    const { state } = fleet.sidecars[at] as (typeof fleet.sidecars)[number];
+    state.claim(tenant, 1, fleet.now as MonotonicMs);
+    const now = fleet.now as MonotonicMs;
+    return decide(state, { tenant, route: undefined, now, waitingAll: 0, isAnswered: () => false }).kind;
+  };
+  t.equal(decidedBy(late), 'refuse');
+  atOnce(fleet, 0);
+  t.equal(decidedBy(0), 'shape', 'a part of its own that is spent comes again');
+});
+
 t.test('where it is alone it is the limit itself; with less than all of a burst nobody is lent anything', async (t) => {
   const state = new LimitState();
   const tenant = await strictTenant('10/s', 5);
