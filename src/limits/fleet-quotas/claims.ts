@@ -8,7 +8,7 @@
  */
 import { type FleetRow, isSound, keyOf, type RowKey } from './row.ts';
 
-/** 2^17: shares and wills of a month, and 2,000 hard quotas of which 50 members spend at once. */
+/** 2^17: shares and wills of a month, and 2,000 hard quotas by the month of which 50 members spend at once; of quotas by the day fewer. */
 export const CLAIMS_MAX = 2 ** 17;
 
 /** Rows of one tenant, meter and window. */
