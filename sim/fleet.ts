@@ -1,11 +1,11 @@
 /** A fleet of simulated sidecars before one tenant's requests, and what is done to it. */
-import type { TenantId, TenantIndex } from '../src/core/index.ts';
-import type { Plan, Tenant } from '../src/tenants/index.ts';
+import type { Tenant } from '../src/tenants/index.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
 import { Oracle } from './oracle.ts';
 import type { Policy } from './policies.ts';
 import type { Scenario } from './scenarios.ts';
 import { SimSidecar } from './sidecar.ts';
+import { addressOf, simTenant } from './tenant.ts';
 import { SeededRandom, SimTime } from './time.ts';
 
 /** The load of a sidecar is looked at anew this often, ms. */
@@ -163,38 +163,11 @@ export class SimFleet {
 }
 
 function tenantOf(index: number, perSec: number, burst: number): Tenant {
-  const allowance = {
+  return simTenant(`tenant-${index}`, index, {
     requests: { perSec, burst, credits: undefined, text: `${perSec}/s` },
     egress: undefined,
     concurrency: undefined,
     shadow: false,
     quotas: [],
-  };
-  const plan: Plan = {
-    name: 'plan',
-    index: 0,
-    weight: 1,
-    allowance,
-    ladder: [{ kind: 'reject' }],
-    staleMsMax: 0,
-    source: '',
-  };
-  return {
-    id: `tenant-${index}` as TenantId,
-    index: index as TenantIndex,
-    state: 'active',
-    plan,
-    allowance,
-    timezone: 'UTC',
-    billingDay: 1,
-    labels: {},
-    claims: [],
-    hosts: [],
-    apiKeys: [],
-    source: '',
-  };
-}
-
-function addressOf(place: number): string {
-  return `10.0.${place >> 8}.${place & 255}:7946`;
+  });
 }

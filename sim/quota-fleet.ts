@@ -1,8 +1,8 @@
 /** A fleet of simulated sidecars before one tenant with a quota, and what is done to it. */
-import type { TenantId, TenantIndex } from '../src/core/index.ts';
-import { emptySnapshot, type Plan, type Quota, type Snapshot, type Tenant } from '../src/tenants/index.ts';
+import { emptySnapshot, type Quota, type Snapshot, type Tenant } from '../src/tenants/index.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
 import { QuotaSidecar, type SimDisk } from './quota-sidecar.ts';
+import { addressOf, simTenant } from './tenant.ts';
 import { SeededRandom, SimTime } from './time.ts';
 
 export interface QuotaScenario {
@@ -203,31 +203,5 @@ function tenantOf({ isHard, limit }: QuotaScenario, index: number): Tenant {
     ],
   };
   const allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false, quotas: [quota] };
-  const plan: Plan = {
-    name: 'plan',
-    index: 0,
-    weight: 1,
-    allowance,
-    ladder: [{ kind: 'reject' }],
-    staleMsMax: 0,
-    source: '',
-  };
-  return {
-    id: (index === 0 ? 'acme' : `tenant-${index}`) as TenantId,
-    index: index as TenantIndex,
-    state: 'active',
-    plan,
-    allowance,
-    timezone: 'UTC',
-    billingDay: 1,
-    labels: {},
-    claims: [],
-    hosts: [],
-    apiKeys: [],
-    source: '',
-  };
-}
-
-function addressOf(place: number): string {
-  return `10.0.${place >> 8}.${place & 255}:7946`;
+  return simTenant(index === 0 ? 'acme' : `tenant-${index}`, index, allowance);
 }

@@ -15,6 +15,7 @@ import {
   readLines,
   totalLine,
 } from '../src/limits/quotas/log-file.ts';
+import { COMMIT_MS } from '../src/limits/quotas/own-log.ts';
 import { QuotaCounts } from '../src/limits/quotas/quota-counts.ts';
 import { Quotas } from '../src/limits/quotas/quotas.ts';
 import { Zones } from '../src/limits/quotas/zones.ts';
@@ -23,9 +24,6 @@ import { createMetrics, silentLog } from '../src/telemetry/index.ts';
 import type { Snapshot, Tenant } from '../src/tenants/index.ts';
 import type { SimNet } from './net.ts';
 import { type SeededRandom, SimProcess } from './time.ts';
-
-/** As own-log.ts has it. */
-const COMMIT_MS = 1000;
 
 /** What outlives a process: the lines that a log would hold. */
 export interface SimDisk {

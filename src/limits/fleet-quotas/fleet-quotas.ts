@@ -77,6 +77,8 @@ export class FleetQuotas implements Lane, Fleet {
   #missingSince: number | undefined;
   readonly #known = new Set<'disk' | 'others'>();
   #isHeirless = false;
+  /** What is being read changed who has which part. */
+  #hasNewParts = false;
   #isClosed = false;
 
   constructor({ actor, clock, claimsMax }: FleetQuotasOptions) {
@@ -219,7 +221,10 @@ export class FleetQuotas implements Lane, Fleet {
       this.counts.refused++;
       return false;
     }
+    this.#hasNewParts = false;
     for (const each of rows) this.#take(each);
+    // A charter is a row a member: all of it is looked at once.
+    if (this.#hasNewParts) this.escrow.assessAll();
     return true;
   }
 
@@ -250,7 +255,7 @@ export class FleetQuotas implements Lane, Fleet {
       return isNews;
     }
     const isNews = this.claims.merge(news);
-    if (isNews && (kind === 'share' || kind === 'will')) this.escrow.assessAll();
+    if (isNews && (kind === 'share' || kind === 'will')) this.#hasNewParts = true;
     else if (isNews) this.escrow.learn(news);
     return isNews;
   }

@@ -35,7 +35,7 @@ import {
 } from './log-file.ts';
 
 /** What a kill costs at most, ms. */
-const COMMIT_MS = 1000;
+export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
 const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
