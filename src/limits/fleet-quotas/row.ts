@@ -19,7 +19,7 @@
  */
 
 import { VARINT_BYTES_MAX, type VarintReader, writeVarint } from '../fleet/varint.ts';
-import { ACTOR, isCount, isName } from '../quotas/counter-store.ts';
+import { ACTOR, isCount, isName } from '../quotas/sound.ts';
 
 export type RowKind = (typeof KINDS)[number];
 export const KINDS = ['count', 'total', 'gauge', 'event', 'spent', 'want', 'grant', 'keep', 'share', 'will'] as const;

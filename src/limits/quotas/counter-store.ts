@@ -14,6 +14,7 @@
  */
 import { enlarged, enlargedInts } from '../arrays.ts';
 import { Names } from './names.ts';
+import { isSound } from './sound.ts';
 
 /** 2^18: 10,000 tenants of eight meters three times over. Full: see `open`. */
 export const SERIES_MAX = 2 ** 18;
@@ -543,32 +544,4 @@ export class CounterStore {
 /** A quarter more than asked for. */
 function roomFor(count: number): number {
   return Math.ceil((count + 16) * 1.25);
-}
-
-/** Days until the year 7711. */
-const DAY_MAX = 2 ** 21;
-/** 2^50, above the largest quota: the sums of eight such are exact. */
-const COUNT_MAX = 2 ** 50;
-export const ACTOR: RegExp = /^[0-9a-f]{16}$/;
-
-/** Whether a row can be one. Names are those of documents: 63 letters. */
-function isSound({ tenant, meter, day, actor, count, credit }: CounterRow): boolean {
-  return (
-    isName(tenant) &&
-    isName(meter) &&
-    Number.isInteger(day) &&
-    day >= 0 &&
-    day <= DAY_MAX &&
-    ACTOR.test(actor) &&
-    isCount(count) &&
-    isCount(credit)
-  );
-}
-
-export function isName(text: unknown): boolean {
-  return typeof text === 'string' && text.length >= 1 && text.length <= 63;
-}
-
-export function isCount(value: unknown): boolean {
-  return typeof value === 'number' && value >= 0 && value <= COUNT_MAX;
 }

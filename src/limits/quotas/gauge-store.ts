@@ -8,7 +8,7 @@
  * Bound: `GAUGES_MAX` values, those of tenants that are gone included, for a tenant that comes back has what it had.
  */
 
-import { ACTOR, isCount, isName } from './counter-store.ts';
+import { ACTOR, isCount, isName } from './sound.ts';
 
 /** 2^17: 10,000 tenants of eight gauges and their like again. About 200 bytes each. */
 export const GAUGES_MAX = 2 ** 17;

@@ -13,12 +13,24 @@
  */
 import type { Clock, Timer, Timers } from '../../core/index.ts';
 import type { Identified, Reply } from '../../pipeline/index.ts';
-import type { Quota, QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
+import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
 import { windowOf } from './calendar.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
+import {
+  type Asked,
+  costOf,
+  FETCH_MS,
+  isExceeded,
+  isSpent,
+  needOf,
+  percent,
+  refusalOf,
+  textOf,
+  waitOf,
+} from './need.ts';
 import type { QuotaCounts } from './quota-counts.ts';
 import { Reservations } from './reservations.ts';
 import { type Usage, usageOfHeader } from './usage-report.ts';
@@ -32,8 +44,6 @@ const CLOSE_AFTER_MS = 14 * HOUR_MS;
 const KEEP_DAYS = 33;
 /** How soon it is noticed that the wall clock was set, ms. */
 const LOOK_MS = 1000;
-/** Rights that others have are here by then, ms. */
-const FETCH_MS = 2000;
 /** A request that a threshold slows down waits at most so long, else it is refused. */
 export const SHAPE_MS_MAX = 250;
 export const USAGE_HEADER = 'x-reeve-usage';
@@ -63,11 +73,6 @@ export interface QuotasOptions {
   readonly fleet?: Fleet | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
-}
-
-/** What is looked at of a request. */
-export interface Asked extends Pick<Identified, 'tenant' | 'route' | 'method'> {
-  readonly headers: Pick<Identified['headers'], 'first'>;
 }
 
 /** What became of a posted report, by meter. */
@@ -435,62 +440,6 @@ export class Quotas {
       : `The tenant has used its quota of ${textOf(first.quota)}.`;
     return refusalOf(detail, lines, waitMs);
   }
-}
-
-function refusalOf(detail: string, lines: readonly Line[], waitMs: number | undefined): Reply {
-  return {
-    code: 'quota-exceeded',
-    detail,
-    ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
-    members: { 'violated-policies': lines.map(({ policyName }) => policyName) },
-  };
-}
-
-/** `5000000 requests a month`. */
-function textOf({ limit, unit, per }: Quota): string {
-  const window = { day: ' a day', month: ' a month', billing: ' a billing period', none: '' }[per];
-  return `${limit} ${unit}${window}`;
-}
-
-function percent({ used, quota }: Line): string {
-  return `${Math.floor((used / quota.limit) * 100)} %`;
-}
-
-function costOf(x: Asked): number {
-  return x.route?.cost ?? 1;
-}
-
-/** What takes nothing of a quota is not over it, however much is used. */
-const TAKES_NONE = -1;
-const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
-
-function isExceeded(line: Line, x: Asked): boolean {
-  if (!line.quota.isHard) return false;
-  const need = needOf(line, x);
-  return need !== TAKES_NONE && (line.isOver(need) || line.isShort(need));
-}
-
-/** Whether rights to it are spent, in a fleet. */
-function isSpent({ quota }: Line): boolean {
-  return quota.isHard && quota.per !== 'none';
-}
-
-/** Until the window ends; where others have what is needed, until they gave it. */
-function waitOf(line: Line, x: Asked, wall: number): number {
-  const isElsewhere = !line.isRejecting && !line.isOver(needOf(line, x)) && line.elsewhere >= 1;
-  return isElsewhere ? FETCH_MS : line.endMs - wall;
-}
-
-/** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */
-function needOf(line: Line, x: Asked): number {
-  const { source, per } = line.quota;
-  if (source === 'calls') return costOf(x) === 0 ? TAKES_NONE : costOf(x);
-  if (per === 'none') return 0;
-  if (source !== 'bytes_in') return line.estimate;
-  const declared = x.headers.first('content-length');
-  // The gate refused what is no number.
-  if (declared !== undefined) return Number(declared) === 0 ? TAKES_NONE : Number(declared);
-  return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
 }
 
 /** The next request looks it up anew. */

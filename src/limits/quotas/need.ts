@@ -1,0 +1,69 @@
+// hot path
+/** What a request takes of a quota, whether that is too much, and how it is told so. */
+import type { Identified, Reply } from '../../pipeline/index.ts';
+import type { Quota } from '../../tenants/index.ts';
+import type { Line } from './account.ts';
+
+/** Rights that others have are here by then, ms. */
+export const FETCH_MS = 2000;
+
+/** What is looked at of a request. */
+export interface Asked extends Pick<Identified, 'tenant' | 'route' | 'method'> {
+  readonly headers: Pick<Identified['headers'], 'first'>;
+}
+
+export function costOf(x: Asked): number {
+  return x.route?.cost ?? 1;
+}
+
+/** What takes nothing of a quota is not over it, however much is used. */
+const TAKES_NONE = -1;
+const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
+
+export function isExceeded(line: Line, x: Asked): boolean {
+  if (!line.quota.isHard) return false;
+  const need = needOf(line, x);
+  return need !== TAKES_NONE && (line.isOver(need) || line.isShort(need));
+}
+
+/** Whether rights to it are spent, in a fleet. */
+export function isSpent({ quota }: Line): boolean {
+  return quota.isHard && quota.per !== 'none';
+}
+
+/** Until the window ends; where others have what is needed, until they gave it. */
+export function waitOf(line: Line, x: Asked, wall: number): number {
+  const isElsewhere = !line.isRejecting && !line.isOver(needOf(line, x)) && line.elsewhere >= 1;
+  return isElsewhere ? FETCH_MS : line.endMs - wall;
+}
+
+/** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */
+export function needOf(line: Line, x: Asked): number {
+  const { source, per } = line.quota;
+  if (source === 'calls') return costOf(x) === 0 ? TAKES_NONE : costOf(x);
+  if (per === 'none') return 0;
+  if (source !== 'bytes_in') return line.estimate;
+  const declared = x.headers.first('content-length');
+  // The gate refused what is no number.
+  if (declared !== undefined) return Number(declared) === 0 ? TAKES_NONE : Number(declared);
+  return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
+}
+
+export function refusalOf(detail: string, lines: readonly Line[], waitMs: number | undefined): Reply {
+  return {
+    code: 'quota-exceeded',
+    detail,
+    ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }),
+    members: { 'violated-policies': lines.map(({ policyName }) => policyName) },
+  };
+}
+
+/** `5000000 requests a month`. */
+export function textOf({ limit, unit, per }: Quota): string {
+  const window = { day: ' a day', month: ' a month', billing: ' a billing period', none: '' }[per];
+  return `${limit} ${unit}${window}`;
+}
+
+export function percent({ used, quota }: Line): string {
+  return `${Math.floor((used / quota.limit) * 100)} %`;
+}
