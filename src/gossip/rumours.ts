@@ -6,7 +6,7 @@
  *   …             at 4·⌈log10(N+1)⌉ it ends (memberlist RetransmitMult)      bound: one rumour a member
  */
 import { writeRecord } from './belief.ts';
-import type { Writer } from './bytes.ts';
+import type { Writer } from '../core/index.ts';
 import type { Peer } from './roster.ts';
 
 /** memberlist RetransmitMult. */

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { SeededRandom, SimProcess } from '../../sim/time.ts';
 import { systemTimers } from '../../src/core/index.ts';
-import { Writer } from '../../src/gossip/bytes.ts';
+import { Writer } from '../../src/core/bytes.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { type Delegate, Gossip, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
