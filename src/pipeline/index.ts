@@ -1,3 +1,4 @@
+export type { Commits, Held } from './commits.ts';
 export type { Chain, OnStageThrow, Pipeline } from './chain.ts';
 export { chain } from './chain.ts';
 export type {
