@@ -13,6 +13,7 @@ export type {
   Routed,
   Sanitised,
   TrustClass,
+  UsedUnits,
 } from './exchange.ts';
 export { Exchange } from './exchange.ts';
 export type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';
