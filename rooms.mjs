@@ -15,6 +15,12 @@ export const rooms = {
     imports: ['core'],
     packages: [],
   },
+  wal: {
+    rank: 2,
+    holds: 'a durable log of records in segments: append, sync, recover, inspect',
+    imports: ['core'],
+    packages: [],
+  },
   tenants: {
     rank: 3,
     holds: 'model, snapshot, YAML loading, watching, last known good',
@@ -61,7 +67,7 @@ export const rooms = {
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: ['core', 'telemetry', 'wire', 'wal', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
     packages: ['commander'],
   },
 };
