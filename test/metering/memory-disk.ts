@@ -28,10 +28,11 @@ export class MemoryDisk implements Disk {
     return [...this.files.keys()].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1));
   }
 
-  open(path: string, how: 'read' | 'create' | 'change'): FileHandle {
+  open(path: string, how: 'read' | 'create' | 'replace' | 'change'): FileHandle {
     this.refuse?.('open', path);
     let file = this.files.get(path);
-    if (how === 'create' ? file !== undefined : file === undefined)
+    if (how === 'replace') file = undefined;
+    else if (how === 'create' ? file !== undefined : file === undefined)
       throw Object.assign(new Error(path), { code: how === 'create' ? 'EEXIST' : 'ENOENT' });
     file ??= { bytes: Buffer.alloc(1024), length: 0, synced: 0 };
     this.files.set(path, file);
@@ -104,6 +105,14 @@ export class MemoryDisk implements Disk {
   remove(path: string): void {
     this.refuse?.('remove', path);
     this.files.delete(path);
+  }
+
+  lock(): () => void {
+    return () => {};
+  }
+
+  isLocked(): boolean {
+    return false;
   }
 
   finishSyncs(): void {
