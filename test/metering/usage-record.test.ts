@@ -73,7 +73,7 @@ t.test('what was written is what is read', async (t) => {
   fc.assert(
     fc.property(fc.array(aRecord, { maxLength: 5 }), (records) => {
       const { records: found, isBroken } = readAll(write(records));
-      t.not(isBroken);
+      t.notOk(isBroken);
       const same = (each: UsageRecord): UsageRecord => ({ ...each, units: each.units.map((unit) => ({ ...unit })) });
       t.strictSame(found, records.map(same));
     }),
@@ -150,8 +150,8 @@ t.test('runs of a batch are read as they were written, and what is not whole is 
     runs.add({ ...run, firstSeq, lastSeq: firstSeq + records.length - 1, baseMs, lastMs: baseMs }, write(records));
   t.ok(add(1, BASE, [recordOf(), recordOf({ tenant: 'globex', wallMs: BASE + 3 })]));
   t.ok(add(3, BASE + 500, [recordOf({ tenant: 'initech' })]));
-  t.not(add(4, BASE + 499, [recordOf()]), 'time that goes back begins another batch');
-  t.not(add(4, BASE + 500, Array.from({ length: 200 }, () => recordOf())), 'what has no room begins another');
+  t.notOk(add(4, BASE + 499, [recordOf()]), 'time that goes back begins another batch');
+  t.notOk(add(4, BASE + 500, Array.from({ length: 200 }, () => recordOf())), 'what has no room begins another');
   const { payload } = runs;
   const seen: string[] = [];
   const take = ({ bytes, keyFrom, sinceMs }: RecordReader, baseMs: number): boolean => {
