@@ -123,11 +123,6 @@ export class Sender {
     this.#o = options;
   }
 
-  /** All up to here a collector has, as far as this life knows. */
-  get acked(): Position {
-    return this.#acked;
-  }
-
   /** Wall ms, about: the oldest record that was told and not acked; undefined: there is none. */
   get oldestToldMs(): number | undefined {
     return this.#told[0]?.atMs;
