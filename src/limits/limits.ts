@@ -80,7 +80,11 @@ export function createLimits(options: LimitsOptions): Limits {
         kept.counts.report('unknown_tenant');
         return { kind: 'unknown_tenant', tenant: read.tenant };
       }
-      return { kind: 'counted', tenant: tenant.id, ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
+      return {
+        kind: 'counted',
+        tenant: tenant.id,
+        ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages),
+      };
     },
     use(next, previous) {
       const now = clock.now();

@@ -9,7 +9,7 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import type { CollectorConfig } from '../tenants/index.ts';
-import type { FromCollector as ToSidecar, FromSidecar as ToCollector } from './generated/metering_pb.js';
+import type { FromSidecar as ToCollector, FromCollector as ToSidecar } from './generated/metering_pb.js';
 import type { FromCollector, FromSidecar } from './messages.ts';
 import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './protocol.ts';
 import type { Link, LinkEvents } from './sender.ts';

@@ -1,3 +1,5 @@
+export type { Run, SpoolHead } from './block.ts';
+export { chainStart, readFrame, readSpoolHead } from './block.ts';
 export type {
   Batch,
   Bye,
@@ -6,8 +8,6 @@ export type {
   Gap,
   Hello,
 } from './generated/metering_pb.js';
-export type { Run, SpoolHead } from './block.ts';
-export { chainStart, readFrame, readSpoolHead } from './block.ts';
 export type { Connect, Metering, MeteringOptions } from './metering.ts';
 export { openMetering } from './metering.ts';
 export type { CollectorSays, SidecarSays } from './protocol.ts';

@@ -14,7 +14,15 @@ import { meteringFilter, reportedRecord } from './filter.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
-import { BATCH_MS, FOLDED_BATCH_MS, type Link, type LinkEvents, noCounts, Sender, type SenderCounts } from './sender.ts';
+import {
+  BATCH_MS,
+  FOLDED_BATCH_MS,
+  type Link,
+  type LinkEvents,
+  noCounts,
+  Sender,
+  type SenderCounts,
+} from './sender.ts';
 import { Spool, SpoolFull } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
@@ -23,6 +31,8 @@ import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
 const SYNC_MS = 100;
 /** How soon it is seen that the spool fills, or that the disk takes records again, ms. */
 const LOOK_MS = 1000;
+/** Between two spools that are fenced, ms. */
+const FENCE_MS = 600_000;
 /** Letters of an instance that are told. */
 const INSTANCE_MAX = 63;
 
@@ -96,6 +106,7 @@ class Meter {
   #folded = 0;
   #isSyncSound = true;
   #isAway = false;
+  #fencedUntil = 0;
   #isClosed = false;
 
   constructor(options: MeteringOptions, connect: Connect | undefined) {
@@ -151,7 +162,11 @@ class Meter {
     const isTold = await this.#sender.part(graceMs);
     const { unacked } = this.#spool;
     if (isTold) this.#o.log.info('metering.told', { spool: this.#spool.head.spoolId });
-    else this.#o.log.warn('metering.not_all_told', { records: unacked, remedy: 'keep the spool: its next opening tells them' });
+    else
+      this.#o.log.warn('metering.not_all_told', {
+        records: unacked,
+        remedy: 'keep the spool: its next opening tells them',
+      });
   }
 
   close(): void {
@@ -214,7 +229,12 @@ class Meter {
       random,
       connect,
       counts: this.#sent,
-      hello: { kind: 'hello', ...spool.head, service, instance: instance.replaceAll(/[^\x21-\x7e]/g, '-').slice(0, INSTANCE_MAX) },
+      hello: {
+        kind: 'hello',
+        ...spool.head,
+        service,
+        instance: instance.replaceAll(/[^\x21-\x7e]/g, '-').slice(0, INSTANCE_MAX),
+      },
       batchMs: isFolding ? FOLDED_BATCH_MS : BATCH_MS,
       source: {
         seek: (position, chain) => reader.seek(position, chain),
@@ -256,14 +276,20 @@ class Meter {
   #onSyncFailed(cause: unknown): void {
     this.#syncFailures++;
     if (this.#isSyncSound)
-      this.#o.log.error('metering.not_synced', { cause, remedy: 'look at the disk: a crash of the machine may now cost records' });
+      this.#o.log.error('metering.not_synced', {
+        cause,
+        remedy: 'look at the disk: a crash of the machine may now cost records',
+      });
     this.#isSyncSound = false;
   }
 
   #onLost(records: number, cause: unknown): void {
     const { log, config } = this.#o;
     if (this.#lost === 0 || !this.commits.isRefused) {
-      const remedy = cause instanceof SpoolFull ? 'raise metering.maxBytes, or let the collector be reached' : 'make room on the disk';
+      const remedy =
+        cause instanceof SpoolFull
+          ? 'raise metering.maxBytes, or let the collector be reached'
+          : 'make room on the disk';
       log.error('metering.records_lost', { cause, policy: config.onFull, remedy });
     }
     this.#lost += records;
@@ -276,7 +302,10 @@ class Meter {
 
   #onWelcome(): void {
     this.#isAway = false;
-    this.#o.log.info('metering.collector_found', { address: this.#o.config.collector?.address, unacked: this.#spool.unacked });
+    this.#o.log.info('metering.collector_found', {
+      address: this.#o.config.collector?.address,
+      unacked: this.#spool.unacked,
+    });
   }
 
   #onFailure(why: string): void {
@@ -286,18 +315,32 @@ class Meter {
 
   /** The files are put aside for the operator, and a new spool is begun. */
   #onFence(reason: string): void {
-    const { config, log } = this.#o;
+    const { config, log, clock, timers } = this.#o;
     const old = this.#spool;
+    this.#reader = undefined;
+    this.#sender = undefined;
+    const now = clock.now();
+    if (now < this.#fencedUntil) {
+      // Whoever fences one spool after the other is wrong himself; they would fill the disk.
+      log.error('metering.fenced_again', {
+        spool: old.head.spoolId,
+        reason,
+        remedy: 'look at the collector; it is asked again in 10 min',
+      });
+      const again = timers.after(FENCE_MS, () => this.#tell());
+      this.#stops.push(() => again.cancel());
+      return;
+    }
+    this.#fencedUntil = now + FENCE_MS;
     const aside = `${config.dir}.fenced-${old.head.spoolId.slice(0, 8)}`;
     log.error('metering.fenced', {
       spool: old.head.spoolId,
       reason,
       aside,
       untold: old.unacked,
-      remedy: 'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there',
+      remedy:
+        'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there',
     });
-    this.#reader = undefined;
-    this.#sender = undefined;
     this.#ladder.stop();
     try {
       old.close();

@@ -55,7 +55,9 @@ export class SpoolReader {
     if (comparePositions(position, { epoch: head.epoch, seq: lastSeq }) > 0) return false;
     this.#position = position;
     this.#chain = chain;
-    const part = parts.find(({ epoch, lastSeq }) => lastSeq > 0 && comparePositions({ epoch, seq: lastSeq }, position) >= 0);
+    const part = parts.find(
+      ({ epoch, lastSeq }) => lastSeq > 0 && comparePositions({ epoch, seq: lastSeq }, position) >= 0,
+    );
     this.#place = part === undefined ? this.#spool.end : { segment: part.number, offset: 0 };
     if (part?.epoch !== position.epoch || part.firstSeq > position.seq) return true;
     return this.#pass(position, chain);
@@ -138,7 +140,16 @@ export class SpoolReader {
     this.#position = { epoch: part.epoch, seq: seqTo };
     this.#chain = run.chainBefore;
     const watermarkMs = run.baseMs;
-    return { kind: 'gap', epoch: part.epoch, seqFrom, seqTo, chainBefore, chainAfter: run.chainBefore, watermarkMs, reason };
+    return {
+      kind: 'gap',
+      epoch: part.epoch,
+      seqFrom,
+      seqTo,
+      chainBefore,
+      chainAfter: run.chainBefore,
+      watermarkMs,
+      reason,
+    };
   }
 
   /** Blocks as they stand. */

@@ -13,7 +13,16 @@
  */
 import { type Clock, type Random, ReeveError } from '../core/index.ts';
 import { type Damage, type Disk, FRAME_HEAD, type Frame, type Place, type Segment, SegmentLog } from '../wal/index.ts';
-import { BlockWriter, chainStart, markBody, type Run, readFrame, readSpoolHead, type SpoolHead, spoolHead } from './block.ts';
+import {
+  BlockWriter,
+  chainStart,
+  markBody,
+  type Run,
+  readFrame,
+  readSpoolHead,
+  type SpoolHead,
+  spoolHead,
+} from './block.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import type { UsageRecord } from './usage-record.ts';
 

@@ -14,7 +14,15 @@
  */
 import { Reader, VARINT_BYTES_MAX, Writer } from '../core/index.ts';
 import { SeriesTable } from './series-table.ts';
-import { KEY_BYTES_MAX, keyEnd, NAME_MAX, type RecordReader, readKey, type UsageKey, WALL_MS_MAX } from './usage-record.ts';
+import {
+  KEY_BYTES_MAX,
+  keyEnd,
+  NAME_MAX,
+  type RecordReader,
+  readKey,
+  type UsageKey,
+  WALL_MS_MAX,
+} from './usage-record.ts';
 
 /** What is summed up in a row. Times in µs. */
 export interface Sums {
@@ -286,5 +294,10 @@ export function readWindows(payload: Buffer, take: TakeRow): boolean {
 /** A key, and a meter behind it that ends with the bytes. */
 export function isSeries(bytes: Buffer): boolean {
   const at = keyEnd(bytes, 0, bytes.length);
-  return at !== -1 && at < bytes.length && (bytes[at] as number) <= NAME_MAX && at + 1 + (bytes[at] as number) === bytes.length;
+  return (
+    at !== -1 &&
+    at < bytes.length &&
+    (bytes[at] as number) <= NAME_MAX &&
+    at + 1 + (bytes[at] as number) === bytes.length
+  );
 }

@@ -31,7 +31,12 @@ function filterWorld(traceIds = false) {
 }
 
 const forwarded = (status = 200): Outcome => ({ kind: 'forwarded', status });
-const replied = (code: ReplyCode, status: number): Outcome => ({ kind: 'replied', by: 'stage', reply: { code, detail: '' }, status });
+const replied = (code: ReplyCode, status: number): Outcome => ({
+  kind: 'replied',
+  by: 'stage',
+  reply: { code, detail: '' },
+  status,
+});
 
 t.test('a request that was served: its names, bytes and times', async (t) => {
   const { time, exchange, end } = filterWorld();
@@ -118,6 +123,12 @@ t.test('while nothing can be recorded, and that is the policy, all but critical 
 
 t.test('what an application reports by itself', async (t) => {
   const units = Array.from({ length: 20 }, (_, i) => ({ meter: `m${i}`, units: i }));
-  t.match(reportedRecord(5, 'acme', units), { wallMs: 5, tenant: 'acme', outcome: 'reported', methodClass: 'other', statusClass: 0 });
+  t.match(reportedRecord(5, 'acme', units), {
+    wallMs: 5,
+    tenant: 'acme',
+    outcome: 'reported',
+    methodClass: 'other',
+    statusClass: 0,
+  });
   t.equal(reportedRecord(5, 'acme', units).units.length, 16);
 });

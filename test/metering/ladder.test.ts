@@ -10,7 +10,11 @@ import { recordOf, type SpoolWorld, spoolWorld } from './world.ts';
 
 const MAX = 2 ** 20;
 
-function ladderOf(world: SpoolWorld, spool: Spool, more: Partial<LadderOptions> = {}): Ladder & { folded: number; failed: unknown[] } {
+function ladderOf(
+  world: SpoolWorld,
+  spool: Spool,
+  more: Partial<LadderOptions> = {},
+): Ladder & { folded: number; failed: unknown[] } {
   const ladder: Ladder = new Ladder({
     spool,
     timers: world.time,
@@ -35,7 +39,8 @@ function nameOf(number: number): string {
 function fill({ time }: SpoolWorld, spool: Spool, share: number, tenants = 20): number {
   let made = 0;
   while (spool.bytes < share * MAX) {
-    for (let i = 0; i < 50; i++) spool.add(recordOf({ tenant: nameOf(made++ % tenants), wallMs: time.wall, bytesIn: 1 }));
+    for (let i = 0; i < 50; i++)
+      spool.add(recordOf({ tenant: nameOf(made++ % tenants), wallMs: time.wall, bytesIn: 1 }));
     spool.commit();
     time.wall += 20;
   }
@@ -49,7 +54,8 @@ function countOf(spool: Spool): number {
     const run = readFrame(body, sum);
     if (typeof run !== 'object') continue;
     if (run.records !== undefined) count += readRecords(run.records, run.baseMs, () => true);
-    else readWindows(zstdDecompressSync(run.windows?.zstd as Buffer), (_ms, _series, sums) => (count += sums.count) > 0);
+    else
+      readWindows(zstdDecompressSync(run.windows?.zstd as Buffer), (_ms, _series, sums) => (count += sums.count) > 0);
   }
   return count;
 }

@@ -80,7 +80,18 @@ class ModelSpool implements Source {
   }
 }
 
-const STEPS = ['append', 'sync', 'turn', 'toCollector', 'toSidecar', 'commit', 'cut', 'kill', 'crash', 'collectorCrash'] as const;
+const STEPS = [
+  'append',
+  'sync',
+  'turn',
+  'toCollector',
+  'toSidecar',
+  'commit',
+  'cut',
+  'kill',
+  'crash',
+  'collectorCrash',
+] as const;
 type Step = (typeof STEPS)[number];
 const FAULTY: readonly Step[] = ['cut', 'kill', 'crash', 'collectorCrash'];
 
@@ -105,7 +116,14 @@ class World {
       random: countedRandom(),
       counts: noCounts(),
       source: this.spool,
-      hello: { kind: 'hello', spoolId: 's', epoch: this.spool.epoch, life: `${this.spool.epoch}`, service: 's', instance: 'i' },
+      hello: {
+        kind: 'hello',
+        spoolId: 's',
+        epoch: this.spool.epoch,
+        life: `${this.spool.epoch}`,
+        service: 's',
+        instance: 'i',
+      },
       connect: (events) => this.#connect(events),
       pack: (payload, done) => done(payload),
       onFence: () => void this.fences++,
@@ -223,14 +241,23 @@ class World {
   check(): void {
     const texts = this.collector.ledger.map((each) => (each.kind === 'batch' ? String(each.payload) : 'gap'));
     if (new Set(texts).size !== texts.length) throw new Error(`doubled: ${texts.join(', ')}`);
-    if (comparePositions(this.spool.acks, this.collector.mark) > 0) throw new Error('dropped what the collector has not synced');
+    if (comparePositions(this.spool.acks, this.collector.mark) > 0)
+      throw new Error('dropped what the collector has not synced');
     if (this.fences > 0) throw new Error('fenced');
   }
 
   /** Without any more faults all that is there is told. */
   finish(): void {
     for (let i = 0; i < 12; i++) {
-      for (const step of ['turn', 'toCollector', 'toCollector', 'toCollector', 'commit', 'toSidecar', 'toSidecar'] as const)
+      for (const step of [
+        'turn',
+        'toCollector',
+        'toCollector',
+        'toCollector',
+        'commit',
+        'toSidecar',
+        'toSidecar',
+      ] as const)
         if (this.isEnabled(step)) this.step(step);
       this.check();
     }

@@ -70,7 +70,13 @@ function senderWorld(more: Partial<SenderOptions> = {}) {
     },
     hello: { kind: 'hello', spoolId: '5', epoch: 1, life: '1', service: 'orders', instance: 'pod' },
     connect(events) {
-      const connection: Connection = { events, sent: [], isEnded: false, isCut: false, hear: (message) => events.onMessage(message) };
+      const connection: Connection = {
+        events,
+        sent: [],
+        isEnded: false,
+        isCut: false,
+        hear: (message) => events.onMessage(message),
+      };
       connections.push(connection);
       return {
         send: (message) => connection.sent.push(message) > 0 && world.isWritable,
@@ -169,7 +175,10 @@ t.test('what is acked may be dropped; an acknowledgement of what was not told en
   connection.hear({ kind: 'ack', epoch: 1, seq: 3 });
   connection.hear({ kind: 'ack', epoch: 1, seq: 6 });
   t.equal(w.sender.oldestToldMs, undefined);
-  t.strictSame(w.acks.map(({ seq }) => seq), [0, 3, 3, 6]);
+  t.strictSame(
+    w.acks.map(({ seq }) => seq),
+    [0, 3, 3, 6],
+  );
   for (const seq of [5, 7]) {
     const other = senderWorld();
     other.queue.push(draft(1, 6));

@@ -1,7 +1,7 @@
 /** What ends in one turn stands in the spool by one append before any of it goes on; what the disk refuses is lost, counted and said. */
 import t from 'tap';
-import type { Held } from '../../src/pipeline/index.ts';
 import { TickCommits } from '../../src/metering/tick-commits.ts';
+import type { Held } from '../../src/pipeline/index.ts';
 import { recordOf, type SpoolWorld, spoolWorld } from './world.ts';
 
 function commitsWorld(isStrict = false) {
@@ -17,7 +17,9 @@ function commitsWorld(isStrict = false) {
     onCommitted: () => said.push('committed'),
     onSyncFailed: (cause) => said.push(`not synced: ${(cause as NodeJS.ErrnoException).code}`),
   });
-  const held = (name: string): Held => ({ release: () => said.push(`${name} ${spool.pending === 0 ? 'recorded' : 'too early'}`) });
+  const held = (name: string): Held => ({
+    release: () => said.push(`${name} ${spool.pending === 0 ? 'recorded' : 'too early'}`),
+  });
   const refuse = (call: string | undefined): void => {
     world.disk.refuse =
       call === undefined
