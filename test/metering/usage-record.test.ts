@@ -132,9 +132,10 @@ t.test('bytes that nobody wrote break the reader, never more', async (t) => {
 
 t.test('each form that nobody writes is refused', async (t) => {
   const sound = write([recordOf({ units: [{ meter: 'm', units: 1 }] })]);
-  const broken = (change: (bytes: Buffer) => Buffer | void): void => {
+  const broken = (change: (bytes: Buffer) => unknown): void => {
     const bytes = Buffer.from(sound);
-    t.match(readAll(change(bytes) ?? bytes), { records: [], isBroken: true });
+    const changed = change(bytes);
+    t.match(readAll(changed instanceof Buffer ? changed : bytes), { records: [], isBroken: true });
   };
   const unitsAt = sound.length - 10;
   t.match(readAll(sound), { isBroken: false });
