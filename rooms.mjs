@@ -15,6 +15,12 @@ export const rooms = {
     imports: ['core'],
     packages: [],
   },
+  wal: {
+    rank: 2,
+    holds: 'a durable log of records in segments: append, sync, recover, inspect',
+    imports: ['core'],
+    packages: [],
+  },
   tenants: {
     rank: 3,
     holds: 'model, snapshot, YAML loading, watching, last known good',
@@ -46,6 +52,12 @@ export const rooms = {
     imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline'],
     packages: [],
   },
+  metering: {
+    rank: 5,
+    holds: 'what each request used: records, the spool that keeps them, who tells a collector',
+    imports: ['core', 'telemetry', 'tenants', 'pipeline', 'wal'],
+    packages: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+  },
   proxy: {
     rank: 6,
     holds: 'listeners, the one list of stages, the engine that moves bytes, rescue',
@@ -61,7 +73,20 @@ export const rooms = {
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: [
+      'core',
+      'telemetry',
+      'wire',
+      'wal',
+      'tenants',
+      'gossip',
+      'pipeline',
+      'identity',
+      'limits',
+      'metering',
+      'proxy',
+      'admin',
+    ],
     packages: ['commander'],
   },
 };
