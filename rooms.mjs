@@ -9,6 +9,12 @@
 export const rooms = {
   core: { rank: 0, holds: 'clock, timers, random, units, ids, errors, closer, bounded map', imports: [], packages: [] },
   telemetry: { rank: 1, holds: 'metrics registry, log, trace context', imports: ['core'], packages: ['prom-client'] },
+  wal: {
+    rank: 2,
+    holds: 'an append-only log in segments: frames with sums, recovery, the disk as a port',
+    imports: ['core'],
+    packages: [],
+  },
   wire: {
     rank: 2,
     holds: 'HTTP heads and framing rules on strings and bytes: header list, strict gate, hop-by-hop',
@@ -46,6 +52,12 @@ export const rooms = {
     imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline'],
     packages: [],
   },
+  metering: {
+    rank: 5,
+    holds: 'what each request used: records, the spool that keeps them, who tells a collector',
+    imports: ['core', 'telemetry', 'tenants', 'pipeline', 'wal'],
+    packages: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+  },
   proxy: {
     rank: 6,
     holds: 'listeners, the one list of stages, the engine that moves bytes, rescue',
@@ -61,7 +73,19 @@ export const rooms = {
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: [
+      'core',
+      'telemetry',
+      'wire',
+      'tenants',
+      'gossip',
+      'pipeline',
+      'identity',
+      'limits',
+      'metering',
+      'proxy',
+      'admin',
+    ],
     packages: ['commander'],
   },
 };

@@ -111,7 +111,7 @@ export class Reader {
     const length = this.varint();
     if (length > lengthMax) this.isBroken = true;
     const at = this.#take(length);
-    return this.isBroken ? '' : this.bytes.latin1Slice(at, at + length);
+    return this.isBroken ? '' : this.bytes.toString('latin1', at, at + length);
   }
 
   f64(): number {
@@ -121,7 +121,7 @@ export class Reader {
 
   hex(bytes: number): string {
     const at = this.#take(bytes);
-    return this.isBroken ? '' : this.bytes.hexSlice(at, at + bytes);
+    return this.isBroken ? '' : this.bytes.toString('hex', at, at + bytes);
   }
 
   raw(length: number): Buffer {

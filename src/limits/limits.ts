@@ -37,7 +37,7 @@ export interface LimitsOptions {
 
 /** What became of what an application posted. */
 export type UsageReported =
-  | ({ readonly kind: 'counted' } & Reported)
+  | ({ readonly kind: 'counted'; readonly tenant: string } & Reported)
   | { readonly kind: 'malformed'; readonly detail: string }
   | { readonly kind: 'unknown_tenant'; readonly tenant: string };
 
@@ -80,7 +80,7 @@ export function createLimits(options: LimitsOptions): Limits {
         kept.counts.report('unknown_tenant');
         return { kind: 'unknown_tenant', tenant: read.tenant };
       }
-      return { kind: 'counted', ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
+      return { kind: 'counted', tenant: tenant.id, ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
     },
     use(next, previous) {
       const now = clock.now();

@@ -14,6 +14,8 @@ export class SeriesTable {
   #slots = new Int32Array(INITIAL_SLOTS).fill(-1);
   #hashes = new Uint32Array(INITIAL_SLOTS / 2);
   readonly #series: Buffer[] = [];
+  /** Of all series. */
+  bytesTotal = 0;
 
   constructor(capacity: number) {
     this.#capacity = capacity;
@@ -44,6 +46,7 @@ export class SeriesTable {
   clear(): void {
     this.#slots.fill(-1);
     this.#series.length = 0;
+    this.bytesTotal = 0;
   }
 
   #find(bytes: Uint8Array, from: number, to: number, meter: string): number {
@@ -65,10 +68,11 @@ export class SeriesTable {
     const series = Buffer.allocUnsafe(to - from + 1 + meter.length);
     series.set(bytes.subarray(from, to));
     series[to - from] = meter.length;
-    series.latin1Write(meter, to - from + 1);
+    series.write(meter, to - from + 1, 'latin1');
     this.#slots[slot] = number;
     this.#hashes[number] = hash;
     this.#series.push(series);
+    this.bytesTotal += series.length;
     if (this.#series.length * 2 >= this.#slots.length) this.#grow();
     return number;
   }

@@ -11,7 +11,7 @@
 import { VARINT_BYTES_MAX } from '../core/index.ts';
 
 /**
- * - `ok`: served. - `shaped`: after a delay. - `degraded`: cheaper than asked for. - `denied`: refused by the limits or the tenant's state.
+ * - `ok`: served. - `shaped`: after a delay. - `degraded`: cheaper than asked for. - `denied`: refused by limits, or for its form.
  * - `failed`: nobody could serve it. - `aborted`: a side broke off. - `reported`: no request: the application said what was used.
  */
 export type UsageOutcome = 'ok' | 'shaped' | 'degraded' | 'denied' | 'failed' | 'aborted' | 'reported';
@@ -57,6 +57,10 @@ export interface UsageRecord {
 export const UNITS_MAX = 16;
 /** Letters of a name. */
 export const NAME_MAX = 63;
+/** The latest wall clock that a record may have; later is nobody's: the year 10,889. */
+export const WALL_MS_MAX: number = 2 ** 48 - 1;
+/** Units of one use: as much as a quota can have. */
+const UNITS_EACH_MAX = 1e15;
 /** What the largest record takes. */
 export const RECORD_BYTES_MAX: number =
   1 + (2 + 3 * (1 + NAME_MAX)) + 5 * VARINT_BYTES_MAX + 1 + UNITS_MAX * (1 + NAME_MAX + 8) + 16;
@@ -77,7 +81,7 @@ export function writeRecord(bytes: Buffer, offset: number, record: UsageRecord, 
   at = writeVarint(bytes, at, record.durationUs);
   at = writeVarint(bytes, at, record.upstreamUs);
   if (units.length > 0) at = writeUnits(bytes, at, units);
-  return traceId === '' ? at : at + bytes.hexWrite(traceId, at, 16);
+  return traceId === '' ? at : at + bytes.write(traceId, at, 16, 'hex');
 }
 
 function writeKey(bytes: Buffer, offset: number, record: UsageRecord): number {
@@ -181,6 +185,7 @@ export class RecordReader {
       byte = bytes[this.at++] as number;
       value += (byte & 0x7f) * scale;
     }
+    if (value > Number.MAX_SAFE_INTEGER) this.isBroken = true;
     return value;
   }
 
@@ -190,11 +195,13 @@ export class RecordReader {
     const units: Units[] = [];
     for (let i = 0; i < count && !this.isBroken; i++) {
       const to = textEnd(this.bytes, this.at, this.end);
-      if (to === -1 || to + 8 > this.end) this.isBroken = true;
+      // Without a name it would be a use of the request's own.
+      if (to <= this.at + 1 || to + 8 > this.end) this.isBroken = true;
       else {
         const amount = this.bytes.readDoubleBE(to);
-        if (!Number.isFinite(amount)) this.isBroken = true;
-        units.push({ meter: this.bytes.latin1Slice(this.at + 1, to), units: amount });
+        // Neither NaN is.
+        if (!(Math.abs(amount) <= UNITS_EACH_MAX)) this.isBroken = true;
+        units.push({ meter: this.bytes.toString('latin1', this.at + 1, to), units: amount });
         this.at = to + 8;
       }
     }
@@ -243,7 +250,7 @@ export function readKey(bytes: Buffer, from: number): UsageKey {
   let at = from + 2;
   const text = (): string => {
     const to = at + 1 + (bytes[at] as number);
-    const read = bytes.latin1Slice(at + 1, to);
+    const read = bytes.toString('latin1', at + 1, to);
     at = to;
     return read;
   };

@@ -14,7 +14,7 @@
  */
 import { Reader, VARINT_BYTES_MAX, Writer } from '../core/index.ts';
 import { SeriesTable } from './series-table.ts';
-import { KEY_BYTES_MAX, keyEnd, NAME_MAX, type RecordReader, readKey, type UsageKey } from './usage-record.ts';
+import { KEY_BYTES_MAX, keyEnd, NAME_MAX, type RecordReader, readKey, type UsageKey, WALL_MS_MAX } from './usage-record.ts';
 
 /** What is summed up in a row. Times in µs. */
 export interface Sums {
@@ -102,12 +102,18 @@ export class Windows {
     const row = this.#row(windowMs, this.#seriesTable.numberOf(bytes, keyFrom, keyTo));
     const at = row * COLUMNS;
     const sums = this.#sums;
+    const bytesIn = (sums[at + BYTES_IN] as number) + reader.bytesIn;
+    const bytesOut = (sums[at + BYTES_OUT] as number) + reader.bytesOut;
+    const durationUs = (sums[at + DURATION] as number) + reader.durationUs;
+    const upstreamUs = (sums[at + UPSTREAM] as number) + reader.upstreamUs;
+    // A row that was begun now has room for anything, so none is left empty here.
+    if (Math.max(bytesIn, bytesOut, durationUs, upstreamUs) > Number.MAX_SAFE_INTEGER) return false;
     (sums[at + COUNT] as number) += 1;
-    (sums[at + BYTES_IN] as number) += reader.bytesIn;
-    (sums[at + BYTES_OUT] as number) += reader.bytesOut;
-    (sums[at + DURATION] as number) += reader.durationUs;
+    sums[at + BYTES_IN] = bytesIn;
+    sums[at + BYTES_OUT] = bytesOut;
+    sums[at + DURATION] = durationUs;
     if (reader.durationUs > (sums[at + LONGEST] as number)) sums[at + LONGEST] = reader.durationUs;
-    (sums[at + UPSTREAM] as number) += reader.upstreamUs;
+    sums[at + UPSTREAM] = upstreamUs;
     for (const { meter, units: amount } of units) {
       const series = this.#seriesTable.numberOfMeter(bytes, keyFrom, keyTo, meter);
       this.#addUnits(this.#row(windowMs, series), amount);
@@ -123,13 +129,21 @@ export class Windows {
     const number = this.#seriesTable.numberOfMeter(series, 0, meterAt, meter);
     const at = this.#row(this.#windowOf(windowMs), number) * COLUMNS;
     const own = this.#sums;
-    (own[at + COUNT] as number) += sums.count;
-    (own[at + BYTES_IN] as number) += sums.bytesIn;
-    (own[at + BYTES_OUT] as number) += sums.bytesOut;
-    (own[at + DURATION] as number) += sums.durationUs;
+    const count = (own[at + COUNT] as number) + sums.count;
+    const bytesIn = (own[at + BYTES_IN] as number) + sums.bytesIn;
+    const bytesOut = (own[at + BYTES_OUT] as number) + sums.bytesOut;
+    const durationUs = (own[at + DURATION] as number) + sums.durationUs;
+    const upstreamUs = (own[at + UPSTREAM] as number) + sums.upstreamUs;
+    const units = (own[at + UNITS] as number) + sums.units;
+    if (Math.max(count, bytesIn, bytesOut, durationUs, upstreamUs) > Number.MAX_SAFE_INTEGER) return false;
+    if (!Number.isFinite(units)) return false;
+    own[at + COUNT] = count;
+    own[at + BYTES_IN] = bytesIn;
+    own[at + BYTES_OUT] = bytesOut;
+    own[at + DURATION] = durationUs;
     own[at + LONGEST] = Math.max(own[at + LONGEST] as number, sums.durationUsMax);
-    (own[at + UPSTREAM] as number) += sums.upstreamUs;
-    (own[at + UNITS] as number) += sums.units;
+    own[at + UPSTREAM] = upstreamUs;
+    own[at + UNITS] = units;
     return true;
   }
 
@@ -146,7 +160,8 @@ export class Windows {
     order.sort(
       (a, b) => (series[a] as number) - (series[b] as number) || (windows[a] as number) - (windows[b] as number),
     );
-    const writer = new Writer(16 + this.#size * (ROW_BYTES_MAX + SERIES_BYTES_MAX + VARINT_BYTES_MAX));
+    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
+    const writer = new Writer(VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries);
     writer.varint(this.spanMs);
     for (let from = 0; from < order.length; ) {
       const number = series[order[from] as number] as number;
@@ -235,7 +250,7 @@ function hashOf(windowMs: number, series: number): number {
 
 function readSeries(bytes: Buffer): Series {
   const meterAt = keyEnd(bytes, 0, bytes.length);
-  return { ...readKey(bytes, 0), meter: bytes.latin1Slice(meterAt + 1) };
+  return { ...readKey(bytes, 0), meter: bytes.toString('latin1', meterAt + 1) };
 }
 
 /** Takes one row of a payload. False: it has no room, and reading stops. */
@@ -245,6 +260,7 @@ export type TakeRow = (windowMs: number, series: Buffer, sums: Readonly<Sums>, s
 export function readWindows(payload: Buffer, take: TakeRow): boolean {
   const reader = new Reader(payload);
   const spanMs = reader.varint();
+  if (spanMs === 0) return false;
   while (reader.hasMore) {
     const series = reader.raw(Math.min(reader.varint(), SERIES_BYTES_MAX + 1));
     if (!isSeries(series)) return false;
@@ -260,7 +276,8 @@ export function readWindows(payload: Buffer, take: TakeRow): boolean {
         upstreamUs: reader.varint(),
         units: reader.f64(),
       };
-      if (reader.isBroken || !take(number * spanMs, series, sums, spanMs)) return false;
+      if (reader.isBroken || number * spanMs > WALL_MS_MAX || !Number.isFinite(sums.units)) return false;
+      if (!take(number * spanMs, series, sums, spanMs)) return false;
     }
   }
   return !reader.isBroken;

@@ -1,3 +1,4 @@
+export type { Commits, Held } from './commits.ts';
 export type { Chain, OnStageThrow, Pipeline } from './chain.ts';
 export { chain } from './chain.ts';
 export type {
@@ -12,6 +13,7 @@ export type {
   Routed,
   Sanitised,
   TrustClass,
+  UsedUnits,
 } from './exchange.ts';
 export { Exchange } from './exchange.ts';
 export type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';

@@ -47,8 +47,8 @@ export interface SegmentLogOptions {
   readonly disk: Disk;
   /** Four letters: what these segments are of. Another's are refused. */
   readonly kind: string;
-  /** What the owner writes at the head of a segment that begins now. */
-  readonly head: () => Uint8Array;
+  /** What the owner writes at the head of a segment that begins now; it is told its number, and what is there before it. */
+  readonly head: (number: number, before: readonly Segment[]) => Uint8Array;
   readonly segmentBytes?: number;
 }
 
@@ -181,7 +181,7 @@ export class SegmentLog {
   *frames(from: Place, onDamage: (damage: Damage) => void): Generator<Frame> {
     const until = this.end;
     for (const segment of this.#segments.filter(({ number }) => number >= from.segment && number <= until.segment)) {
-      const begin = segment.number === from.segment ? from.offset : headBytes(segment);
+      const begin = segment.number === from.segment ? Math.max(from.offset, headBytes(segment)) : headBytes(segment);
       const end = segment.number === until.segment ? until.offset : segment.bytes;
       yield* this.#framesOf(segment, begin, end, onDamage);
     }
@@ -252,7 +252,7 @@ export class SegmentLog {
   #begin(number: number): void {
     const { disk, dir, kind, head } = this.#o;
     const path = join(dir, segmentName(number));
-    const owner = Buffer.from(head());
+    const owner = Buffer.from(head(number, this.#segments));
     const bytes = segmentHead(kind, owner);
     const file = disk.open(path, 'create');
     try {

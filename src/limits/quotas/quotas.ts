@@ -12,7 +12,7 @@
  * Bounds: an account a tenant with quotas that asked; of the rest see the stores.
  */
 import type { Clock, Timer, Timers } from '../../core/index.ts';
-import type { Identified, Reply } from '../../pipeline/index.ts';
+import type { Identified, Reply, UsedUnits } from '../../pipeline/index.ts';
 import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
@@ -80,6 +80,8 @@ export interface Reported {
   readonly counted: readonly string[];
   /** The tenant has no quota of these. */
   readonly ignored: readonly string[];
+  /** What was used of each meter, quota or none; of a gauge, by how much it changed. */
+  readonly units: readonly UsedUnits[];
 }
 
 export class Quotas {
@@ -178,19 +180,26 @@ export class Quotas {
     }
   }
 
-  /** What an application's answer says was used, for the tenant of that exchange and nobody else. */
-  reportHeader(account: Account | undefined, tenant: Tenant, values: readonly string[]): void {
+  /** What an application's answer says was used, for the tenant of that exchange and nobody else; undefined when it is malformed. */
+  reportHeader(
+    account: Account | undefined,
+    tenant: Tenant,
+    values: readonly string[],
+  ): readonly UsedUnits[] | undefined {
     const text = values.join(',');
     const usages = usageOfHeader(text);
-    if (usages === undefined) this.#o.counts.malformed(tenant.id, text);
-    else this.report(account, usages);
+    if (usages !== undefined) return this.report(account, usages).units;
+    this.#o.counts.malformed(tenant.id, text);
+    return undefined;
   }
 
   report(account: Account | undefined, usages: readonly Usage[]): Reported {
     const counted: string[] = [];
     const ignored: string[] = [];
+    const units: UsedUnits[] = [];
     for (const usage of usages) {
       const line = account?.lineOf(usage.meter);
+      units.push({ meter: usage.meter, units: changeOf(line, usage) });
       if (account === undefined || line === undefined || line.quota.source !== 'reported') {
         ignored.push(usage.meter);
         this.#o.counts.report('unknown_meter');
@@ -200,7 +209,7 @@ export class Quotas {
         this.#take(account, line, usage);
       }
     }
-    return { counted, ignored };
+    return { counted, ignored, units };
   }
 
   /** On a swap: who is gone has no account any more; whose quotas changed keeps what was used. */
@@ -446,6 +455,12 @@ export class Quotas {
 function stale(account: Account): void {
   account.until = 0;
   account.lookAt = 0;
+}
+
+/** A number without a sign is the new level of a gauge; whatever has no quota is a counter. */
+function changeOf(line: Line | undefined, { sign, units }: Usage): number {
+  if (sign === '' && line?.quota.per === 'none') return units - line.used;
+  return sign === '-' ? -units : units;
 }
 
 /** To the thousandth of a ms. */

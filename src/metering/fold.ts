@@ -1,0 +1,101 @@
+/**
+ * Folds what a segment of the spool holds into windows, in its place: sums stay exact, single requests are no more.
+ *
+ *   [block][block][mark][block] ▒▒ [block]   ──▶   [windows][windows][mark]
+ *    └───────────────────────┘     └────┘           a hole in the numbers stays one, and marks are kept
+ */
+import { crc32, zstdDecompressSync } from 'node:zlib';
+import type { Timers } from '../core/index.ts';
+import { markBody, type Run, readFrame, windowsBody } from './block.ts';
+import { readRecords } from './runs.ts';
+import type { Part, Spool } from './spool.ts';
+import { readWindows, Windows } from './windows.ts';
+
+/** The loop is held no longer than that, ms, between two looks at what else is there. */
+const SLICE_MS = 2;
+/** Rows of one frame, about: they are 2 MiB at most before they are compressed. */
+const FRAME_ROWS = 4096;
+/** No block has more. */
+const ROWS_MAX = 2 ** 18;
+/** What one frame of windows may be uncompressed, bytes. */
+export const WINDOWS_BYTES_MAX: number = 16 * 2 ** 20;
+
+export type Pack = (payload: Buffer) => Promise<Buffer>;
+
+export interface FoldWorld {
+  readonly spool: Spool;
+  readonly timers: Timers;
+  readonly now: () => number;
+  readonly pack: Pack;
+}
+
+/** Bodies of frames that stand for those of the part; undefined: it cannot be folded, or something of it was told meanwhile. */
+export async function foldPart(world: FoldWorld, part: Part, spanMs: number): Promise<Buffer[] | undefined> {
+  const { spool, timers, now } = world;
+  const folding = new Folding(world.pack, spanMs);
+  let mark = 0;
+  let sliceEnd = now() + SLICE_MS;
+  for (const { segment, body, sum } of spool.frames({ segment: part.number, offset: 0 })) {
+    if (segment !== part.number) break;
+    const run = readFrame(body, sum);
+    if (typeof run === 'number') mark = Math.max(mark, run);
+    else if (run !== undefined && !(await folding.add(run))) return undefined;
+    if (now() < sliceEnd) continue;
+    await timers.yieldLoop();
+    sliceEnd = now() + SLICE_MS;
+    if (part.isMarked) return undefined;
+  }
+  await folding.flush();
+  if (part.isMarked || spool.part(part.number) === undefined) return undefined;
+  return mark === 0 ? folding.bodies : [...folding.bodies, markBody(mark)];
+}
+
+class Folding {
+  readonly bodies: Buffer[] = [];
+  readonly #pack: Pack;
+  readonly #windows: Windows;
+  /** What the windows hold. */
+  #run: Omit<Run, 'records' | 'windows'> | undefined;
+
+  constructor(pack: Pack, spanMs: number) {
+    this.#pack = pack;
+    this.#windows = new Windows({ spanMs, rowsMax: ROWS_MAX, seriesMax: ROWS_MAX });
+  }
+
+  /** False: its sums cannot be exact, or it is damaged. */
+  async add(run: Run): Promise<boolean> {
+    const held = this.#run;
+    const follows = held !== undefined && run.firstSeq === held.lastSeq + 1 && run.chainBefore === held.chainAfter;
+    const { records, windows, ...range } = run;
+    // Before it is waited: the frame's bytes are good until then.
+    const copy = records === undefined ? undefined : Buffer.from(records);
+    const zstd = windows === undefined ? undefined : Buffer.from(windows.zstd);
+    if (held !== undefined && (!follows || this.#windows.size > FRAME_ROWS)) await this.flush();
+    const before = this.#run;
+    this.#run = before === undefined ? range : { ...range, ...startOf(before) };
+    return copy === undefined ? this.#addWindows(zstd as Buffer) : this.#addRecords(copy, run.baseMs);
+  }
+
+  #addRecords(records: Buffer, baseMs: number): boolean {
+    return readRecords(records, baseMs, (reader, base) => this.#windows.addRecord(reader, base)) !== -1;
+  }
+
+  #addWindows(zstd: Buffer): boolean {
+    const payload = zstdDecompressSync(zstd, { maxOutputLength: WINDOWS_BYTES_MAX });
+    return readWindows(payload, (windowMs, series, sums) => this.#windows.addRow(windowMs, series, sums));
+  }
+
+  async flush(): Promise<void> {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    const payload = this.#windows.encode();
+    this.#windows.clear();
+    const zstd = await this.#pack(payload);
+    this.bodies.push(windowsBody(run, { zstd, crc: crc32(payload), bytes: payload.length }));
+  }
+}
+
+function startOf({ firstSeq, baseMs, chainBefore }: Omit<Run, 'records' | 'windows'>): Partial<Run> {
+  return { firstSeq, baseMs, chainBefore };
+}
