@@ -11,7 +11,7 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { ReeveError } from '../core/index.ts';
+import { ReeveError, type Timers } from '../core/index.ts';
 import { type FromCollector, type FromSidecar, fromCollector, REPORT } from '../metering/index.ts';
 import type { Line, Session } from './session.ts';
 
@@ -30,6 +30,7 @@ export interface TlsFiles {
 }
 
 export interface GrpcServerOptions {
+  readonly timers: Timers;
   readonly host: string;
   readonly port: number;
   readonly tls: TlsFiles | undefined;
@@ -71,7 +72,7 @@ export async function openGrpcServer(o: GrpcServerOptions): Promise<RunningGrpcS
     get streams() {
       return calls.size;
     },
-    close: () => closeServer(server, calls),
+    close: () => closeServer(server, calls, o.timers),
   };
 }
 
@@ -145,12 +146,12 @@ function bind(server: GrpcServer, { host, port, tls }: GrpcServerOptions): Promi
 /** Streams were ended by their sessions; what does not go by itself is cut. */
 const CLOSE_MS = 1000;
 
-function closeServer(server: GrpcServer, calls: ReadonlySet<Call>): Promise<void> {
+function closeServer(server: GrpcServer, calls: ReadonlySet<Call>, timers: Timers): Promise<void> {
   for (const call of calls) call.end();
   return new Promise((resolve) => {
-    const cut = setTimeout(() => server.forceShutdown(), CLOSE_MS);
+    const cut = timers.after(CLOSE_MS, () => server.forceShutdown());
     server.tryShutdown(() => {
-      clearTimeout(cut);
+      cut.cancel();
       resolve();
     });
   });

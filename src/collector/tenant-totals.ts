@@ -3,7 +3,7 @@
  *
  * Bounds: `TENANTS_MAX` tenants and `METERS_MAX` meters of applications; what is beyond counts as `__other__`.
  */
-import { keyEnd, OUTCOMES, readWindows } from '../metering/index.ts';
+import { readSeries, readWindows } from '../metering/index.ts';
 import { BUILT_IN_METERS } from './rollups.ts';
 
 const TENANTS_MAX = 50_000;
@@ -13,7 +13,6 @@ const OTHER = '__other__';
 const SLICE_LINES = 200;
 const FAMILY = 'reeve_tenant_usage';
 const HELP = 'What a tenant used by meter since the collector started; times in ms.';
-const REPORTED = OUTCOMES.indexOf('reported');
 
 export class TenantTotals {
   /** By tenant: the built-in meters in their order, then those of applications as they came. */
@@ -23,11 +22,11 @@ export class TenantTotals {
   /** Windows of a service. */
   add(payload: Buffer): void {
     readWindows(payload, (_windowMs, series, sums) => {
-      const totals = this.#of(series.toString('latin1', 3, 3 + (series[2] as number)));
-      const meterAt = keyEnd(series, 0, series.length) + 1;
-      if (meterAt < series.length) add(totals, this.#meter(series.toString('latin1', meterAt)), sums.units);
+      const { tenant, outcome, meter } = readSeries(series);
+      const totals = this.#of(tenant);
+      if (meter !== '') add(totals, this.#meter(meter), sums.units);
       else {
-        add(totals, 0, series[0] === REPORTED ? 0 : sums.count);
+        add(totals, 0, outcome === 'reported' ? 0 : sums.count);
         add(totals, 1, sums.bytesIn);
         add(totals, 2, sums.bytesOut);
         add(totals, 3, sums.durationUs / 1000);

@@ -9,7 +9,7 @@
 import { join } from 'node:path';
 import type { Disk } from './disk.ts';
 import { FRAME_HEAD, frameBytes, nextFrame } from './frame.ts';
-import { readSegmentHead, type SegmentHead } from './segment.ts';
+import { FILE_HEAD_MAX, readSegmentHead, type SegmentHead } from './segment.ts';
 
 /** What was wrong with a file, for the log and the operator. */
 export interface Damage {
@@ -39,6 +39,18 @@ export function readWhole(disk: Disk, path: string): Buffer {
       at += read;
     }
     return bytes.subarray(0, at);
+  } finally {
+    disk.close(file);
+  }
+}
+
+/** The head of a segment whose frames are known, and how large its file is; undefined: it must be looked at whole. */
+export function glanceAt(disk: Disk, path: string, kind: string): { readonly owner: Buffer; readonly size: number } | undefined {
+  const file = disk.open(path, 'read');
+  try {
+    const bytes = Buffer.allocUnsafe(FILE_HEAD_MAX);
+    const head = readSegmentHead(kind, bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0)));
+    return typeof head === 'string' ? undefined : { owner: head.owner, size: disk.size(file) };
   } finally {
     disk.close(file);
   }

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { ReeveError } from '../core/index.ts';
 import type { Disk, FileHandle } from './disk.ts';
 import { BODY_BYTES_MAX, FRAME_HEAD, frameBytes, sealFrame } from './frame.ts';
-import { type Damage, finishReplacing, framesOf, recoverSegment, writeAll, writeFile } from './recover.ts';
+import { type Damage, finishReplacing, framesOf, glanceAt, recoverSegment, writeAll, writeFile } from './recover.ts';
 import { segmentHead, segmentName, segmentNumber } from './segment.ts';
 
 /** Read at once when frames are read back, at least. */
@@ -50,6 +50,8 @@ export interface SegmentLogOptions {
   /** What the owner writes at the head of a segment that begins now; it is told its number, and what is there before it. */
   readonly head: (number: number, before: readonly Segment[]) => Uint8Array;
   readonly segmentBytes?: number;
+  /** Segments before it were read in an earlier life: of them only the heads are looked at, and no frame is told. */
+  readonly readFrom?: number;
 }
 
 interface OpenSegment {
@@ -225,7 +227,7 @@ export class SegmentLog {
   }
 
   #recover(onFrame: (frame: Frame, head: Buffer) => void, onDamage: (damage: Damage) => void): void {
-    const { disk, dir, kind } = this.#o;
+    const { disk, dir, kind, readFrom = 0 } = this.#o;
     disk.makeDir(dir);
     finishReplacing(disk, dir);
     const numbers = disk
@@ -235,6 +237,11 @@ export class SegmentLog {
       .sort((a, b) => a - b);
     for (const number of numbers) {
       const path = join(dir, segmentName(number));
+      const known = number < readFrom ? glanceAt(disk, path, kind) : undefined;
+      if (known !== undefined) {
+        this.#segments.push({ number, path, head: known.owner, file: undefined, bytes: known.size });
+        continue;
+      }
       const found = recoverSegment(disk, path, kind, number === numbers.at(-1), onDamage);
       if (found === undefined) continue;
       const { head, spans, end } = found.sound;

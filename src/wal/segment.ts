@@ -12,6 +12,8 @@ export const VERSION = 1;
 const FIXED = MAGIC.length + 4 + 2 + 2;
 /** Of the owner's. */
 export const HEAD_BYTES_MAX = 4096;
+/** What stands before the first frame, at most. */
+export const FILE_HEAD_MAX: number = FIXED + HEAD_BYTES_MAX + 4;
 const NAME = /^(\d{12})\.wal$/;
 
 export function segmentName(number: number): string {

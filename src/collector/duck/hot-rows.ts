@@ -4,7 +4,7 @@
  * A series may have two numbers, one of an earlier life; whoever reads goes by what it is.
  */
 import { type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk, DOUBLE, INTEGER, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
-import { keyEnd, readKey, readWindows, type Sums } from '../../metering/index.ts';
+import { readSeries, readWindows, type Sums } from '../../metering/index.ts';
 import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
 
 /** Of DuckDB's vectors. */
@@ -101,8 +101,7 @@ export class HotRows {
     if (known !== undefined) return known;
     const number = this.#nextNumber++;
     this.#numbers.set(name, number);
-    const { tenant, route, upstream, outcome, methodClass, statusClass } = readKey(bytes, 0);
-    const meter = bytes.toString('latin1', keyEnd(bytes, 0, bytes.length) + 1);
+    const { tenant, route, upstream, outcome, methodClass, statusClass, meter } = readSeries(bytes);
     push(series, [number, service, tenant, route, upstream, outcome, methodClass, statusClass, meter]);
     return number;
   }
