@@ -9,7 +9,7 @@
  */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, type DuckDBType, UINTEGER, VARCHAR } from '@duckdb/node-api';
 import type {
   Difference,
   Exporter,
@@ -270,12 +270,19 @@ export class DuckRollups implements RollupStore, Exporter {
   async #ask({ sql, values }: Statement): Promise<readonly (readonly unknown[])[]> {
     const connection = await this.#instance.connect();
     try {
-      const reader = await connection.runAndReadAll(sql, values as Record<string, string | number>);
+      const reader = await connection.runAndReadAll(sql, { ...values }, typesOf(values));
       return reader.getRowsJS() as readonly (readonly unknown[])[];
     } finally {
       connection.closeSync();
     }
   }
+}
+
+/** Numbers are those of the columns that they are held against: a comparison with another type would read every row. */
+function typesOf(values: Statement['values']): Record<string, DuckDBType> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? VARCHAR : UINTEGER]),
+  );
 }
 
 /** Hours in a row that share a file: each has its own, but those that come late. */

@@ -3,7 +3,7 @@
  *
  * A series may have two numbers, one of an earlier life; whoever reads goes by what it is.
  */
-import { type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk, DOUBLE, INTEGER, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
+import { type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk, type DuckDBType, DOUBLE, INTEGER, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
 import { readSeries, readWindows, type Sums } from '../../metering/index.ts';
 import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
 
@@ -11,8 +11,8 @@ import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
 const CHUNK_ROWS = 2048;
 /** Beyond it those without a row are forgotten. Some 200 bytes each, here and in DuckDB. */
 const SERIES_MAX = 500_000;
-const ROW_TYPES = [UINTEGER, INTEGER, ...SUMS.map(() => DOUBLE), DOUBLE];
-const SERIES_TYPES = [INTEGER, ...KEYS.map((key) => (key === 'status' ? UTINYINT : VARCHAR))];
+const ROW_TYPES: readonly DuckDBType[] = [UINTEGER, INTEGER, ...SUMS.map(() => DOUBLE), DOUBLE];
+const SERIES_TYPES: readonly DuckDBType[] = [INTEGER, ...KEYS.map((key) => (key === 'status' ? UTINYINT : VARCHAR))];
 
 /** Columns of rows that are added together. */
 type Columns = (string | number)[][];
@@ -111,7 +111,7 @@ export class HotRows {
     this.#numbers = new Map();
   }
 
-  async #append(table: string, types: typeof ROW_TYPES, columns: Columns): Promise<void> {
+  async #append(table: string, types: readonly DuckDBType[], columns: Columns): Promise<void> {
     const rows = (columns[0] as unknown[]).length;
     if (rows === 0) return;
     const appender: DuckDBAppender = await this.#connection.createAppender(table);

@@ -3,8 +3,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ReeveError } from '../../core/index.ts';
 import { DuckRollups, type DuckRollupsOptions } from './duck-rollups.ts';
 
-export const METHODS = ['apply', 'query', 'reconcile', 'export', 'save', 'tidy', 'figures', 'close'] as const;
-export type Method = (typeof METHODS)[number];
+export type Method = 'apply' | 'query' | 'reconcile' | 'export' | 'save' | 'tidy' | 'figures' | 'close';
 
 /** `id` 0: the opening, whose value is the store's word. */
 export interface Call {
@@ -32,8 +31,8 @@ async function serve(): Promise<void> {
   const store = await DuckRollups.open(workerData as DuckRollupsOptions);
   answer({ id: 0, value: store.word });
   port.on('message', ({ id, method, args }: Call) => {
-    const run = store[method] as (...args: readonly unknown[]) => Promise<unknown>;
-    run.apply(store, args).then(
+    const run = store[method] as (...args: unknown[]) => Promise<unknown>;
+    run.apply(store, [...args]).then(
       (value) => {
         answer({ id, value });
         if (method === 'close') port.close();

@@ -111,11 +111,10 @@ sent AS (SELECT upstream AS service, tenant, t - t % 3600 AS hour,
   FROM rows WHERE upstream <> '' AND upstream <> service AND outcome <> 'denied' GROUP BY ALL),
 known AS (SELECT DISTINCT service FROM sent INTERSECT SELECT DISTINCT service FROM arrived),
 both_sides AS (SELECT service, tenant, hour, coalesce(sent, 0) AS sent, coalesce(unsure, 0) AS unsure, coalesce(arrived, 0) AS arrived
-  FROM arrived FULL JOIN sent USING (service, tenant, hour) WHERE service IN (FROM known))
-SELECT service, tenant, hour, sent, unsure, arrived,
-  (SELECT count(*) FROM known) AS services, (SELECT count(*) FROM both_sides) AS compared
-FROM both_sides WHERE arrived < sent OR arrived > sent + unsure
-UNION ALL SELECT '', '', 0, 0, 0, 0, (SELECT count(*) FROM known), (SELECT count(*) FROM both_sides)
+  FROM arrived FULL JOIN sent USING (service, tenant, hour) WHERE service IN (FROM known)),
+found AS (SELECT service, tenant, hour, sent, unsure, arrived FROM both_sides WHERE arrived < sent OR arrived > sent + unsure
+  UNION ALL SELECT '', '', 0, 0, 0, 0)
+SELECT *, (SELECT count(*) FROM known) AS services, (SELECT count(*) FROM both_sides) AS compared FROM found
 ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, service, tenant, hour LIMIT ${Math.trunc(rowsMax) + 1}`,
     values: { from_s: fromS, to_s: toS },
   };

@@ -11,7 +11,7 @@ export class Turns {
 
   shared<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#alone.then(work);
-    const settled = done.then(
+    const settled: Promise<unknown> = done.then(
       () => this.#shared.delete(settled),
       () => this.#shared.delete(settled),
     );
