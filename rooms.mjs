@@ -9,15 +9,15 @@
 export const rooms = {
   core: { rank: 0, holds: 'clock, timers, random, units, ids, errors, closer, bounded map', imports: [], packages: [] },
   telemetry: { rank: 1, holds: 'metrics registry, log, trace context', imports: ['core'], packages: ['prom-client'] },
-  wal: {
-    rank: 2,
-    holds: 'an append-only log in segments: frames with sums, recovery, the disk as a port',
-    imports: ['core'],
-    packages: [],
-  },
   wire: {
     rank: 2,
     holds: 'HTTP heads and framing rules on strings and bytes: header list, strict gate, hop-by-hop',
+    imports: ['core'],
+    packages: [],
+  },
+  wal: {
+    rank: 2,
+    holds: 'a durable log of records in segments: append, sync, recover, inspect',
     imports: ['core'],
     packages: [],
   },
@@ -77,6 +77,7 @@ export const rooms = {
       'core',
       'telemetry',
       'wire',
+      'wal',
       'tenants',
       'gossip',
       'pipeline',

@@ -41,6 +41,7 @@ const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   'proxy/fast': [98, 92],
   telemetry: [100, 100],
   tenants: [100, 100],
+  wal: [100, 100],
   wire: [100, 99],
 };
 /** Each of these holds a figure in milliseconds to a bound, so nothing else runs beside it. */

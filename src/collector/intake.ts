@@ -3,7 +3,8 @@
  *
  *   take ─▶ appended ─▶ [ one sync for all that came meanwhile ] ─▶ acked ─▶ summed up ─▶ credit given back
  *
- * When the ledger refuses, nothing is taken and every stream is ended: the sidecars keep what they have. It is asked again each second.
+ * When the ledger refuses, nothing is taken and every stream is ended: the sidecars keep what they have. It is asked again each second, and
+ * what was in doubt stands, or does not, before anybody is welcomed again.
  *
  * Bound: what is between `take` and summing up is covered by credit.
  */
@@ -12,7 +13,7 @@ import type { Place } from '../wal/index.ts';
 import type { Entry } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import type { Session, Taking } from './session.ts';
-import { forfeit, type Spool, settle, take } from './spools.ts';
+import { type Spool, settle, take } from './spools.ts';
 
 /** How often a ledger that refused is asked again, ms. */
 const MEND_MS = 1000;
@@ -105,24 +106,30 @@ export class Intake implements Taking {
   }
 
   async #commit(): Promise<void> {
-    const { ledger, timers } = this.#o;
     while (this.#pending.length > 0) {
       // What is read in this turn of the loop goes with it.
-      await new Promise<void>((resolve) => timers.afterPoll(resolve));
-      const group = this.#pending;
-      this.#pending = [];
+      await new Promise<void>((resolve) => this.#o.timers.afterPoll(resolve));
       try {
-        await ledger.commit();
+        await this.#commitOnce();
       } catch (cause) {
-        this.counts.commitFailures++;
-        this.#forfeit([...group, ...this.#pending.splice(0)]);
         this.#fail(cause);
         break;
       }
-      this.counts.commits++;
-      this.#settle(group, ledger.highWater);
     }
     this.#committing = undefined;
+  }
+
+  async #commitOnce(): Promise<void> {
+    const { ledger } = this.#o;
+    const count = this.#pending.length;
+    try {
+      await ledger.commit();
+    } catch (cause) {
+      this.counts.commitFailures++;
+      throw cause;
+    }
+    this.counts.commits++;
+    this.#settle(this.#pending.splice(0, count), ledger.highWater);
   }
 
   #settle(group: readonly Pending[], upTo: Place): void {
@@ -160,14 +167,6 @@ export class Intake implements Taking {
     for (const run of this.#cuts.splice(0)) run();
   }
 
-  #forfeit(group: readonly Pending[]): void {
-    for (const { spool, entry, session } of group) {
-      forfeit(spool);
-      if (entry.batch !== undefined) session?.release(entry.batch.zstd.length);
-      this.#wake(spool);
-    }
-  }
-
   #wake(spool: Spool): void {
     if (spool.pending > 0) return;
     const waiting = this.#waiting.get(spool) ?? [];
@@ -186,17 +185,22 @@ export class Intake implements Taking {
 
   #mendLater(): void {
     this.#o.timers.after(MEND_MS, () => {
-      if (this.#isClosed) return;
       // What was appended before an append was refused may still be on its way.
-      void (this.#committing ?? Promise.resolve())
-        .then(() => this.#o.ledger.mend())
-        .then(
-          () => {
-            this.#trouble = undefined;
-            this.#o.onTrouble(undefined);
-          },
-          () => this.#mendLater(),
-        );
+      void (this.#committing ?? Promise.resolve()).then(() => {
+        if (!this.#isClosed) this.#committing = this.#mend();
+      });
     });
+  }
+
+  async #mend(): Promise<void> {
+    try {
+      this.#o.ledger.probe();
+      await this.#commitOnce();
+      this.#trouble = undefined;
+      this.#o.onTrouble(undefined);
+    } catch {
+      this.#mendLater();
+    }
+    this.#committing = undefined;
   }
 }

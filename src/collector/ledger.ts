@@ -21,13 +21,13 @@ export interface Ledger {
   /** Throws when it takes nothing; then nothing of the entry stands. */
   append(entry: Entry): void;
   /**
-   * Resolves when all that was appended before is on the medium. Rejects when that is not known: then what was appended since the last
-   * commit does not count, neither now nor for a later `scan`, and nothing is taken until it was mended.
+   * Resolves when all that was appended before is on the medium. Rejects when that is not known: whether what was appended since the last one
+   * stands, is in doubt until a later commit resolves, or a next opening has read it.
    */
   commit(): Promise<void>;
-  /** After a refusal: resolves when entries can be taken again, rejects when not yet. */
-  mend(): Promise<void>;
-  /** Committed entries from a place on; from the first that is kept when it is undefined. */
+  /** Throws while there is no room for a batch. */
+  probe(): void;
+  /** Entries that stand, from a place on; from the first that is kept when it is undefined. */
   scan(from: Place | undefined): Iterable<Committed>;
   /** Drops what stands before `place` and is older than `beforeMs`, as far as it can: whole segments. */
   drop(place: Place, beforeMs: number): void;

@@ -182,13 +182,6 @@ export function settle(row: Spool, entry: Entry): void {
   if (entry.epoch >= row.newest.epoch) row.newest = { epoch: entry.epoch, life: entry.life };
 }
 
-/** Nothing of what was taken since the last commit counts. */
-export function forfeit(row: Spool): void {
-  row.pending = 0;
-  row.taken = row.synced;
-  row.watermarkTakenMs = row.watermarkMs;
-}
-
 function markOf({ epoch, seqTo, chainAfter, life }: Entry): Mark {
   return { epoch, seq: seqTo, chain: chainAfter, life };
 }

@@ -65,8 +65,6 @@ export class Spool {
   #acked: Position = NOWHERE;
   /** No record is of a time before; see STEP_MS. */
   #floorMs = 0;
-  #syncing: Promise<void> | undefined;
-  #syncingNext: Promise<void> | undefined;
 
   /** Throws a ReeveError when the directory cannot be used. */
   constructor(options: SpoolOptions) {
@@ -75,10 +73,11 @@ export class Spool {
     const found = new Map<number, Part>();
     const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, Math.floor(maxBytes / 16)));
     this.#log = SegmentLog.open(
-      { dir, disk, kind: SPOOL_KIND, segmentBytes, head: (number, before) => this.#beginSegment(number, before) },
+      { dir, disk, kind: SPOOL_KIND, segmentBytes, head: (previous, number) => this.#beginSegment(previous, number) },
       (frame, head) => this.#recover(frame, head, found),
       onDamage,
     );
+    this.#refuseMixed();
     for (const segment of this.#log.segments) this.#parts.push(found.get(segment.number) ?? this.#partOf(segment));
     this.#bytes = this.#log.bytes;
     this.#chain = chainStart(this.head);
@@ -190,15 +189,7 @@ export class Spool {
 
   /** Resolves when all that was committed before is on the medium. */
   sync(): Promise<void> {
-    if (this.#syncing === undefined) return this.#sync();
-    // One that begins now would end with what the one before it left out.
-    this.#syncingNext ??= this.#syncing
-      .catch(() => {})
-      .then(() => {
-        this.#syncingNext = undefined;
-        return this.#sync();
-      });
-    return this.#syncingNext;
+    return this.#log.sync();
   }
 
   /** The same before it returns. */
@@ -283,18 +274,10 @@ export class Spool {
     this.#append(this.#mark, this.#mark.length);
   }
 
-  async #sync(): Promise<void> {
-    this.#syncing = this.#log.sync();
-    try {
-      await this.#syncing;
-    } finally {
-      this.#syncing = undefined;
-    }
-  }
-
-  #beginSegment(number: number, before: readonly Segment[]): Uint8Array {
+  #beginSegment(previous: Buffer | undefined, number: number): Uint8Array {
+    const before = previous && readSpoolHead(previous);
     this.#head ??= {
-      spoolId: this.#idOf(before) ?? this.#o.random.hex(16),
+      spoolId: before?.spoolId ?? this.#o.random.hex(16),
       epoch: number,
       life: this.#o.random.hex(8),
     };
@@ -302,14 +285,14 @@ export class Spool {
   }
 
   /** All files are of one spool, or some were copied here. */
-  #idOf(segments: readonly Segment[]): string | undefined {
-    const ids = new Set(segments.map(({ head }) => readSpoolHead(head)?.spoolId));
-    if (ids.size > 1)
-      throw new ReeveError('spool-mixed', 'the directory holds files of more than one spool', {
-        place: this.#o.dir,
-        remedy: 'move those that do not belong here away; `reeve wal inspect` names them',
-      });
-    return [...ids][0];
+  #refuseMixed(): void {
+    const ids = new Set(this.#log.segments.map(({ head }) => readSpoolHead(head)?.spoolId));
+    if (ids.size === 1) return;
+    this.#log.close();
+    throw new ReeveError('spool-mixed', 'the directory holds files of more than one spool', {
+      place: this.#o.dir,
+      remedy: 'move those that do not belong here away; `reeve wal inspect` names them',
+    });
   }
 
   #partOf({ number, head }: Pick<Segment, 'number' | 'head'>): Part {

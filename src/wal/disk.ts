@@ -18,41 +18,51 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { isLocked, lock } from './lock.ts';
 
 /** A number by which the disk knows an open file. */
 export type FileHandle = number;
 
 export interface Disk {
-  /** With all above it. */
+  /** With all above it; it outlives the machine. */
   makeDir(dir: string): void;
-  /** Names in the directory. */
+  /** Names in the directory, in any order. */
   list(dir: string): string[];
-  /** `read`: it is there. `create`: it is not, or EEXIST; for writing. `change`: it is there, for writing. */
-  open(path: string, how: 'read' | 'create' | 'change'): FileHandle;
+  /** `read`: it is there. `create`: it is not, or EEXIST. `replace`: it is empty then. `change`: it is there. All but `read` are for writing, `change` for both. */
+  open(path: string, how: 'read' | 'create' | 'replace' | 'change'): FileHandle;
   close(file: FileHandle): void;
   /** Bytes. */
   size(file: FileHandle): number;
   /** Bytes read; fewer at the end of the file. */
   read(file: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number): number;
-  /** Bytes written, at least one: a full disk may take a part. */
+  /** Bytes written: a full disk may take a part. */
   write(file: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number): number;
   truncate(file: FileHandle, length: number): void;
-  /** The file's bytes are on the medium when it resolves, and its name in the directory with `syncDir`. */
+  /** The file's bytes are on the medium when it resolves; its name is in the directory with `syncDir`. */
   sync(file: FileHandle): Promise<void>;
   syncNow(file: FileHandle): void;
   syncDir(dir: string): Promise<void>;
   syncDirNow(dir: string): void;
   rename(from: string, to: string): void;
   remove(path: string): void;
+  /** Takes the lock that this file stands for until the process ends or what is returned is called; undefined: another one has it. */
+  lock(path: string): (() => void) | undefined;
+  isLocked(path: string): boolean;
 }
 
-const FLAGS = { read: 'r', create: 'wx', change: 'r+' } as const;
+const FLAGS = { read: 'r', create: 'wx', replace: 'w', change: 'r+' } as const;
 const fdatasyncSoon = promisify(fdatasync);
 const fsyncSoon = promisify(fsync);
 
 export const systemDisk: Disk = {
-  makeDir: (dir) => void mkdirSync(dir, { recursive: true, mode: 0o700 }),
+  makeDir(dir) {
+    const first = mkdirSync(dir, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    // Each name that was made stands in the directory above it.
+    for (let made = dir; made.length >= first.length; made = dirname(made)) this.syncDirNow(dirname(made));
+  },
   list: (dir) => readdirSync(dir),
   open: (path, how) => openSync(path, FLAGS[how], 0o600),
   close: (file) => closeSync(file),
@@ -76,4 +86,6 @@ export const systemDisk: Disk = {
   },
   rename: (from, to) => renameSync(from, to),
   remove: (path) => rmSync(path),
+  lock,
+  isLocked,
 };

@@ -1,174 +1,191 @@
 /**
- * Reads what an earlier life left in a segment, and makes it whole again.
+ * Reads what an earlier life left in a directory, in order, and mends it in place: no frame ever moves.
  *
- *   [frame][frame][frame][torn …]          the end of the newest: cut off, nobody was told that it stands
- *   [frame][▒▒▒▒▒▒][frame][frame]          anything else: the sound frames are written anew, the old file is kept beside as `.corrupt`
+ *   [heads][frame][frame][torn …           the end never became whole: cut off
+ *   [heads][frame][▒▒▒▒▒▒][frame][seal]    damage: a gap's head is written over it, the rest of it stays as it is
+ *   [▒▒▒▒▒][frame][frame][frame][seal]     no copy of the head is sound: nobody can say what the frames are of, the file is put aside as `.corrupt`
+ *   7.wal  8.wal  10.wal                   one is missing: the next one's head is told that it follows the one before
  *
- * A crash between any two steps leaves what the next opening finishes.
+ * Every segment that was not sealed is sealed. A crash between any two steps leaves what the next opening finds.
  */
-import { join } from 'node:path';
-import type { Disk } from './disk.ts';
-import { FRAME_HEAD, frameBytes, nextFrame } from './frame.ts';
-import { FILE_HEAD_MAX, readSegmentHead, type SegmentHead } from './segment.ts';
+import { ReeveError } from '../core/index.ts';
+import { type Damage, NOT_WRITTEN } from './damage.ts';
+import { type Directory, writeAll } from './directory.ts';
+import type { FileHandle } from './disk.ts';
+import { FRAME_HEAD, gapOf, sealOf } from './frame.ts';
+import { type Frame, readAt, scanFrames } from './scan.ts';
+import { type FoundHead, HEADS_BYTES_MAX, readSegmentHead, segmentHead, segmentName, segmentNumber } from './segment.ts';
+import { SegmentFile } from './segment-file.ts';
 
-/** What was wrong with a file, for the log and the operator. */
-export interface Damage {
-  readonly path: string;
-  /** `torn tail`: cut short by a crash. `corrupt`: bytes in it are not those that were written. `unreadable`: all of it; it was put aside. */
-  readonly what: 'torn tail' | 'corrupt' | 'unreadable';
-  /** Bytes that are lost. */
-  readonly bytes: number;
-  readonly detail: string;
+/** Files put aside that are kept; older ones are removed. */
+const ASIDE_MAX = 4;
+const ASIDE = '.corrupt';
+
+export interface Recovery {
+  readonly directory: Directory;
+  readonly kind: string;
+  /** Frames of segments before it are not asked for. */
+  readonly from: number;
+  onFrame(frame: Frame, head: Buffer): void;
+  onDamage(damage: Damage): void;
 }
 
-/** Where sound frames stand in a file: pairs of from and to. */
-interface Sound {
-  readonly head: SegmentHead;
-  readonly spans: readonly (readonly [number, number])[];
-  readonly end: number;
+interface Found {
+  /** In order. */
+  readonly segments: SegmentFile[];
+  /** That no segment has or had. */
+  readonly nextNumber: number;
 }
 
-export function readWhole(disk: Disk, path: string): Buffer {
-  const file = disk.open(path, 'read');
-  try {
-    const bytes = Buffer.allocUnsafe(disk.size(file));
-    let at = 0;
-    while (at < bytes.length) {
-      const read = disk.read(file, bytes, at, bytes.length - at, at);
-      if (read === 0) break;
-      at += read;
+/** Throws the disk's errors, and a ReeveError when the files are another's. */
+export function recover(recovery: Recovery): Found {
+  const { directory } = recovery;
+  const names = directory.list();
+  const numbers = names.map(segmentNumber).filter((number) => number !== undefined);
+  numbers.sort((a, b) => a - b);
+  const found = new Finder(recovery);
+  for (const number of numbers) found.look(number, number === numbers.at(-1));
+  const aside = names.filter((name) => name.endsWith(`.wal${ASIDE}`));
+  const all = [...new Set([...aside, ...found.aside])].sort();
+  for (const name of all.slice(0, -ASIDE_MAX)) directory.remove(name);
+  const last = Math.max(0, ...numbers.slice(-1), ...all.slice(-1).map((name) => Number.parseInt(name, 10)));
+  return { segments: found.segments, nextNumber: last + 1 };
+}
+
+class Finder {
+  readonly #r: Recovery;
+  readonly segments: SegmentFile[] = [];
+  /** Names of what was put aside. */
+  readonly aside: string[] = [];
+  /** The number looked at before. */
+  #last = 0;
+  /** Segments whose end is missing: damage only if a frame stands behind them. */
+  readonly #endless: Damage[] = [];
+
+  constructor(recovery: Recovery) {
+    this.#r = recovery;
+  }
+
+  look(number: number, isNewest: boolean): void {
+    const { disk } = this.#r.directory;
+    const path = this.#r.directory.path(segmentName(number));
+    const file = disk.open(path, 'change');
+    try {
+      const size = disk.size(file);
+      const bytes = Buffer.alloc(Math.min(size, HEADS_BYTES_MAX));
+      const found = readSegmentHead(bytes.subarray(0, readAt(disk, file, bytes, 0, bytes.length, 0)));
+      if (typeof found === 'string') this.#refuseNewer(found, path);
+      if (typeof found === 'string') this.#putAside(number, size, `its head is ${found}`, found === 'torn' && isNewest);
+      else if (found.head.number !== number)
+        this.#putAside(number, size, `its head says that it is segment ${found.head.number}`, false);
+      else this.#keep(file, path, found, size, isNewest);
+    } finally {
+      disk.close(file);
     }
-    return bytes.subarray(0, at);
-  } finally {
-    disk.close(file);
+    this.#last = number;
   }
-}
 
-/** The head of a segment whose frames are known, and how large its file is; undefined: it must be looked at whole. */
-export function glanceAt(disk: Disk, path: string, kind: string): { readonly owner: Buffer; readonly size: number } | undefined {
-  const file = disk.open(path, 'read');
-  try {
-    const bytes = Buffer.allocUnsafe(FILE_HEAD_MAX);
-    const head = readSegmentHead(kind, bytes.subarray(0, disk.read(file, bytes, 0, bytes.length, 0)));
-    return typeof head === 'string' ? undefined : { owner: head.owner, size: disk.size(file) };
-  } finally {
-    disk.close(file);
+  #refuseNewer(found: string, path: string): void {
+    if (found !== 'newer') return;
+    throw new ReeveError('log-unusable', 'was written by a newer version', {
+      place: path,
+      remedy: 'run that version, or give this one a directory of its own',
+    });
   }
-}
 
-/** Bytes of the file in `bytes`: spans of sound frames. */
-export function soundSpans(bytes: Buffer, from: number): [number, number][] {
-  const spans: [number, number][] = [];
-  let at = from;
-  while (at !== -1 && at < bytes.length) {
-    const begin = at;
-    for (let length = frameBytes(bytes, at, bytes.length); length > 0; ) {
-      at += length;
-      length = frameBytes(bytes, at, bytes.length);
+  #putAside(number: number, bytes: number, detail: string, isJustBegun: boolean): void {
+    const { directory, onDamage } = this.#r;
+    const name = segmentName(number);
+    // A segment that was begun when the machine stopped: nothing of it was synced.
+    if (isJustBegun) directory.remove(name);
+    else {
+      directory.rename(name, name + ASIDE);
+      this.aside.push(name + ASIDE);
     }
-    if (at > begin) spans.push([begin, at]);
-    if (at < bytes.length) at = nextFrame(bytes, at + 1, bytes.length);
+    onDamage({
+      what: isJustBegun ? 'torn tail' : 'unreadable',
+      path: directory.path(name),
+      segment: number,
+      offset: 0,
+      bytes,
+      detail: isJustBegun ? `${detail}; it is removed` : `${detail}; it is kept as ${name}${ASIDE}`,
+    });
   }
-  return spans;
-}
 
-/** The segment's bytes as they are good now; undefined when nothing of it is, and it was put aside. */
-export function recoverSegment(
-  disk: Disk,
-  path: string,
-  kind: string,
-  isNewest: boolean,
-  onDamage: (damage: Damage) => void,
-): { readonly bytes: Buffer; readonly sound: Sound } | undefined {
-  const bytes = readWhole(disk, path);
-  const head = readSegmentHead(kind, bytes);
-  if (typeof head === 'string') {
-    // A segment that was just begun when the machine stopped.
-    if (head === 'torn' && isNewest) disk.remove(path);
-    else disk.rename(path, `${path}.corrupt`);
-    const what = head === 'torn' && isNewest ? 'torn tail' : 'unreadable';
-    onDamage({ path, what, bytes: bytes.length, detail: `its head is ${head}` });
-    return undefined;
+  #keep(file: FileHandle, path: string, found: FoundHead, size: number, isNewest: boolean): void {
+    const { directory, kind, from } = this.#r;
+    const { disk } = directory;
+    if (found.head.kind !== kind)
+      throw new ReeveError('log-unusable', `is a segment of ${found.head.kind}, not of ${kind}`, {
+        place: path,
+        remedy: 'give each log a directory of its own',
+      });
+    const head = this.#mendHead(file, path, found);
+    const isRead = isNewest || found.head.number >= from || size < found.begin;
+    const bytes = isRead ? this.#read(file, path, head, found.begin, size) : size;
+    // What a killed process had not synced must not be told to anybody and then be lost.
+    if (isRead) disk.syncNow(file);
+    this.segments.push(new SegmentFile(directory, head, found.begin, bytes));
   }
-  const spans = soundSpans(bytes, head.bytes);
-  const end = spans.at(-1)?.[1] ?? head.bytes;
-  const isTail = spans.length === 0 || (spans.length === 1 && spans[0]?.[0] === head.bytes);
-  if (isTail && end === bytes.length) return { bytes, sound: { head, spans, end } };
-  if (isTail && isNewest) {
-    onDamage({ path, what: 'torn tail', bytes: bytes.length - end, detail: `cut off at byte ${end}` });
-    cut(disk, path, end);
-    return { bytes: bytes.subarray(0, end), sound: { head, spans, end } };
-  }
-  const kept = Buffer.concat([bytes.subarray(0, head.bytes), ...spans.map(([from, to]) => bytes.subarray(from, to))]);
-  onDamage({
-    path,
-    what: 'corrupt',
-    bytes: bytes.length - kept.length,
-    detail: `the file as it was is kept as ${path}.corrupt`,
-  });
-  replaceFile(disk, path, kept);
-  const whole: (readonly [number, number])[] = kept.length === head.bytes ? [] : [[head.bytes, kept.length]];
-  return { bytes: kept, sound: { head, spans: whole, end: kept.length } };
-}
 
-function cut(disk: Disk, path: string, length: number): void {
-  const file = disk.open(path, 'change');
-  try {
-    disk.truncate(file, length);
+  #mendHead(file: FileHandle, path: string, found: FoundHead): FoundHead['head'] {
+    const { directory, onDamage } = this.#r;
+    const { disk } = directory;
+    const { number, follows } = found.head;
+    if (!found.isWhole) {
+      onDamage({ what: 'corrupt', path, segment: number, offset: 0, bytes: 0, detail: 'a copy of its head; no frame is lost' });
+      const bytes = segmentHead(found.head);
+      writeAll(disk, file, bytes, bytes.length, 0);
+      disk.syncNow(file);
+    }
+    const before = this.segments.at(-1)?.number ?? follows;
+    if (follows === before) return found.head;
+    if (follows > this.#last)
+      onDamage({ what: 'missing', path, segment: follows, offset: 0, bytes: 0, detail: `it follows segment ${follows}, which is not there` });
+    const head = { ...found.head, follows: before };
+    const bytes = segmentHead(head);
+    const half = bytes.length / 2;
+    // One after the other: one of them is sound at any time.
+    writeAll(disk, file, bytes.subarray(half), half, half);
     disk.syncNow(file);
-  } finally {
-    disk.close(file);
-  }
-}
-
-/** The old one stays as `.corrupt`. Until the new one has its name, the old one has its own, or `finishReplacing` gives it. */
-function replaceFile(disk: Disk, path: string, bytes: Buffer): void {
-  writeFile(disk, `${path}.new`, bytes);
-  disk.rename(path, `${path}.corrupt`);
-  disk.rename(`${path}.new`, path);
-}
-
-export function writeFile(disk: Disk, path: string, bytes: Buffer): void {
-  const file = disk.open(path, 'create');
-  try {
-    writeAll(disk, file, bytes, 0, bytes.length, 0);
+    writeAll(disk, file, bytes, half, 0);
     disk.syncNow(file);
-  } finally {
-    disk.close(file);
+    return head;
   }
-}
 
-export function writeAll(
-  disk: Disk,
-  file: number,
-  bytes: Buffer,
-  from: number,
-  to: number,
-  position: number,
-): void {
-  let at = from;
-  while (at < to) at += disk.write(file, bytes, at, to - at, position + at - from);
-}
-
-/** What a crash left of replacing: whole again, or as if it had not begun. */
-export function finishReplacing(disk: Disk, dir: string): void {
-  const names = new Set(disk.list(dir));
-  for (const name of names) {
-    if (!name.endsWith('.wal.new')) continue;
-    const path = join(dir, name.slice(0, -'.new'.length));
-    const isHalfway = !names.has(name.slice(0, -'.new'.length)) && names.has(`${name.slice(0, -'.new'.length)}.corrupt`);
-    if (isHalfway) disk.rename(join(dir, name), path);
-    else disk.remove(join(dir, name));
-  }
-}
-
-/** Each sound frame: where it begins in the file, and its body. */
-export function* framesOf(bytes: Buffer, spans: readonly (readonly [number, number])[]): Generator<[number, Buffer]> {
-  for (const [from, to] of spans) {
-    for (let at = from; at < to; ) {
-      const length = bytes.readUInt32BE(at);
-      yield [at, bytes.subarray(at + FRAME_HEAD, at + FRAME_HEAD + length)];
-      at += FRAME_HEAD + length;
+  /** Tells the frames. Returns how long the file is when it is mended. */
+  #read(file: FileHandle, path: string, head: FoundHead['head'], begin: number, size: number): number {
+    const { directory, onFrame, onDamage } = this.#r;
+    const { disk } = directory;
+    const { number: segment, mark } = head;
+    let [sealEnd, tail] = [-1, -1];
+    const hole = (offset: number, to: number): void => {
+      if (to >= size) {
+        tail = offset;
+        return;
+      }
+      const bytes = to - offset;
+      onDamage({ what: 'corrupt', path, segment, offset, bytes, detail: NOT_WRITTEN });
+      if (bytes >= FRAME_HEAD) writeAll(disk, file, gapOf(mark, bytes), FRAME_HEAD, offset);
+    };
+    const seal = (end: number): void => void (sealEnd = end);
+    for (const frame of scanFrames(disk, file, head, begin, size, { hole, seal })) {
+      this.#tellEndless();
+      onFrame(frame, head.owner);
     }
+    const end = tail === -1 ? Math.max(begin, size) : tail;
+    if (end < size) {
+      onDamage({ what: 'torn tail', path, segment, offset: end, bytes: size - end, detail: 'it is cut off' });
+      disk.truncate(file, end);
+    }
+    if (sealEnd === end) return end;
+    if (end === size) this.#endless.push({ what: 'torn tail', path, segment, offset: end, bytes: 0, detail: 'its end is missing, and frames stand behind it' });
+    writeAll(disk, file, sealOf(mark), FRAME_HEAD, end);
+    return end + FRAME_HEAD;
+  }
+
+  #tellEndless(): void {
+    for (const damage of this.#endless) this.#r.onDamage(damage);
+    this.#endless.length = 0;
   }
 }

@@ -1,43 +1,33 @@
 /**
  * An append-only log of records in a directory of segments. It knows nothing of what the records say.
  *
- *   dir/  000000000007.wal  000000000008.wal  000000000009.wal ◀─ append
- *         └─ dropped when its owner needs it no more            └─ begun by each opening, and when the one before is full
+ *   dir/  lock  000000000007.wal  000000000008.wal  000000000009.wal ◀─ append
+ *               └─ dropped when its owner needs it no more            └─ begun by each opening, and when the one before is full
  *
- * What was appended is with the kernel when `append` returns: it outlives the process. It outlives the machine once a `sync` that began
- * afterwards has resolved. One process writes a directory: a second one meets the segment that the first began, and is refused.
+ * What was appended is with the kernel when `append` returns: it outlives the process. It outlives the machine once a `sync` that was asked for
+ * afterwards has resolved. One process writes a directory; another that opens it is refused.
  *
- * Bounds: a segment is at most `segmentBytes` and one frame; a frame's body 2 MiB. How many segments there may be is the owner's to say.
+ * Bounds: a segment is `segmentBytes` and one frame at most, a frame's body 2 MiB. How many segments there are is the owner's to say. A segment that is
+ * full and not synced keeps its file open.
  */
-import { join } from 'node:path';
-import { ReeveError } from '../core/index.ts';
-import type { Disk, FileHandle } from './disk.ts';
-import { BODY_BYTES_MAX, FRAME_HEAD, frameBytes, sealFrame } from './frame.ts';
-import { type Damage, finishReplacing, framesOf, glanceAt, recoverSegment, writeAll, writeFile } from './recover.ts';
-import { segmentHead, segmentName, segmentNumber } from './segment.ts';
+import { ReeveError, type Random, systemRandom } from '../core/index.ts';
+import { type Damage, explained } from './damage.ts';
+import { Directory } from './directory.ts';
+import type { Disk } from './disk.ts';
+import { BODY_BYTES_MAX, FRAME_HEAD, finishFrame, frameOf, sealOf } from './frame.ts';
+import { recover } from './recover.ts';
+import type { Frame, Place } from './scan.ts';
+import { SegmentFile } from './segment-file.ts';
 
-/** Read at once when frames are read back, at least. */
-const READ_BYTES = 256 * 1024;
 export const SEGMENT_BYTES: number = 16 * 2 ** 20;
-
-/** Where a frame stands. */
-export interface Place {
-  readonly segment: number;
-  readonly offset: number;
-}
-
-export interface Frame extends Place {
-  /** Good until the next frame is asked for. */
-  readonly body: Buffer;
-  /** CRC-32 of the body. */
-  readonly sum: number;
-  /** Where the next one begins. */
-  readonly next: number;
-}
+const LOCK = 'lock';
 
 export interface Segment {
   readonly number: number;
+  /** The owner's part of its head. */
   readonly head: Buffer;
+  /** Where its frames begin; with `bytes` the same there are none. */
+  readonly begin: number;
   /** Of the file. */
   readonly bytes: number;
 }
@@ -47,41 +37,39 @@ export interface SegmentLogOptions {
   readonly disk: Disk;
   /** Four letters: what these segments are of. Another's are refused. */
   readonly kind: string;
-  /** What the owner writes at the head of a segment that begins now; it is told its number, and what is there before it. */
-  readonly head: (number: number, before: readonly Segment[]) => Uint8Array;
+  /** What the owner writes at the head of a segment that begins now, at most 4 KiB; `previous`: what it wrote at the head of the one before. */
+  readonly head: (previous: Buffer | undefined, number: number) => Uint8Array;
   readonly segmentBytes?: number;
-  /** Segments before it were read in an earlier life: of them only the heads are looked at, and no frame is told. */
-  readonly readFrom?: number;
-}
-
-interface OpenSegment {
-  readonly number: number;
-  readonly path: string;
-  readonly head: Buffer;
-  readonly file: FileHandle | undefined;
-  bytes: number;
+  /** Number of a segment: at opening, frames of those before it are neither read nor told. For owners who remember what they read. */
+  readonly from?: number;
+  /** Of the marks. */
+  readonly random?: Random;
 }
 
 export class SegmentLog {
   readonly #o: SegmentLogOptions;
+  readonly #directory: Directory;
   readonly #segmentBytes: number;
   /** In order; the last one is written to. */
-  readonly #segments: OpenSegment[] = [];
-  /** Written to and not synced since, the open one among them. */
-  readonly #unsynced = new Set<OpenSegment>();
-  #hasNewName = false;
+  #segments: SegmentFile[] = [];
+  /** Written to and not synced since, in order. */
+  readonly #unsynced = new Set<SegmentFile>();
+  #running: Promise<void> = Promise.resolve();
+  #waiting: Promise<void> | undefined;
+  #unlock: (() => void) | undefined;
   #isClosed = false;
-  /** Of the frame that was appended last; 0 before the first. */
-  sum = 0;
+  #sum = 0;
 
   private constructor(options: SegmentLogOptions) {
     this.#o = options;
+    this.#directory = new Directory(options.disk, options.dir);
     this.#segmentBytes = options.segmentBytes ?? SEGMENT_BYTES;
   }
 
   /**
-   * Reads all that is there, in order, and begins a segment behind it. Throws a ReeveError when the directory cannot be used. `onFrame` is
-   * told each frame with the head of its segment; `onDamage` what was wrong, which is mended by then.
+   * Reads what is there, in order, and begins a segment behind it; then all of it is on the medium. `onFrame` is told each frame with the
+   * owner's part of its segment's head; `onDamage` what was wrong, where it was met. Throws a ReeveError when the directory cannot be used:
+   * `log-in-use`, `log-unusable`.
    */
   static open(
     options: SegmentLogOptions,
@@ -90,19 +78,11 @@ export class SegmentLog {
   ): SegmentLog {
     const log = new SegmentLog(options);
     try {
-      log.#recover(onFrame, onDamage);
+      log.#open(onFrame, onDamage);
       return log;
     } catch (cause) {
-      const code = (cause as NodeJS.ErrnoException).code;
-      if (cause instanceof ReeveError || code === undefined) throw cause;
-      throw new ReeveError('log-unusable', `the log cannot be opened: ${code}`, {
-        place: options.dir,
-        remedy:
-          code === 'EEXIST'
-            ? 'another process writes this directory; give each its own'
-            : 'make the directory writable, with room for a segment',
-        cause,
-      });
+      log.#letGo();
+      throw explained(options.dir, cause);
     }
   }
 
@@ -115,6 +95,11 @@ export class SegmentLog {
     return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
+  /** Of the frame that was appended, or read by the opening, last; 0 before the first. */
+  get sum(): number {
+    return this.#sum;
+  }
+
   /** Where the next frame will stand, unless a segment begins first. */
   get end(): Place {
     const { number, bytes } = this.#active;
@@ -122,231 +107,191 @@ export class SegmentLog {
   }
 
   /**
-   * Appends one frame: `bytes` from 0 to `length`, of which the first FRAME_HEAD are the log's to fill. Throws when the disk refuses; then
-   * nothing of it stands, and the next may be tried.
+   * Appends one frame: `bytes` from 0 to `length`, of which the first FRAME_HEAD are the log's to fill. Throws the disk's error (`code`) when it
+   * refuses; then nothing of the frame stands, and the next may be tried.
    */
   append(bytes: Buffer, length: number): Place {
     if (length <= FRAME_HEAD || length - FRAME_HEAD > BODY_BYTES_MAX)
-      throw new RangeError(`a body has 1 to ${BODY_BYTES_MAX} bytes, given were ${length - FRAME_HEAD}`);
+      throw new RangeError(`a body has 1 to ${BODY_BYTES_MAX} bytes, not ${length - FRAME_HEAD}`);
+    this.#assertOpen();
     if (this.#active.bytes >= this.#segmentBytes) this.rotate();
-    const sum = sealFrame(bytes, 0, length);
     const active = this.#active;
     const place = { segment: active.number, offset: active.bytes };
-    try {
-      writeAll(this.#o.disk, active.file as FileHandle, bytes, 0, length, active.bytes);
-    } catch (cause) {
-      // A part may stand: it is written over by the next, or cut off by the next opening.
-      this.#cutBack(active);
-      throw cause;
-    }
-    active.bytes += length;
-    this.sum = sum;
+    const sum = finishFrame(bytes, length, active.mark);
+    active.append(bytes, length);
+    this.#sum = sum;
     this.#unsynced.add(active);
     return place;
   }
 
-  /** Begins a segment. */
+  /** Begins a segment. Throws when it cannot be; then the one before is still written to. */
   rotate(): void {
-    this.#begin((this.#segments.at(-1)?.number ?? 0) + 1);
+    this.#assertOpen();
+    const previous = this.#active;
+    try {
+      this.#begin(previous.number + 1);
+    } catch (cause) {
+      throw explained(this.#o.dir, cause, ['EEXIST', 'ENOENT']);
+    }
+    previous.seal();
+    // In order, also where the one before was synced and its seal was not.
+    this.#unsynced.delete(this.#active);
+    this.#unsynced.add(previous).add(this.#active);
   }
 
-  /** Resolves when all that was appended before is on the medium. */
-  async sync(): Promise<void> {
-    const { disk, dir } = this.#o;
-    const segments = [...this.#unsynced];
-    const hasNewName = this.#hasNewName;
-    this.#unsynced.clear();
-    this.#hasNewName = false;
-    try {
-      for (const segment of segments) await disk.sync(segment.file as FileHandle);
-      if (hasNewName) await disk.syncDir(dir);
-    } catch (cause) {
-      for (const segment of segments) this.#unsynced.add(segment);
-      this.#hasNewName ||= hasNewName;
-      throw cause;
-    }
-    for (const segment of segments) this.#release(segment);
+  /**
+   * Resolves when all that was appended before it was asked for is on the medium. One runs and one waits: who asks while one runs gets the next.
+   * Rejects with the disk's error; then nothing since the last good one is certain, and the next writes anew what is in doubt: up to a segment at
+   * once, so pause between them. `log-lost`: a part of it is gone.
+   */
+  sync(): Promise<void> {
+    this.#waiting ??= this.#running.then(() => {
+      this.#waiting = undefined;
+      const run = this.#syncAll();
+      this.#running = run.catch(() => {});
+      return run;
+    });
+    return this.#waiting;
   }
 
   /** The same, before it returns. */
   syncNow(): void {
-    const { disk, dir } = this.#o;
-    for (const segment of this.#unsynced) disk.syncNow(segment.file as FileHandle);
-    const segments = [...this.#unsynced];
-    this.#unsynced.clear();
-    if (this.#hasNewName) disk.syncDirNow(dir);
-    this.#hasNewName = false;
-    for (const segment of segments) this.#release(segment);
+    for (const segment of this.#unsynced) {
+      segment.syncNow();
+      this.#settle(segment);
+    }
+    this.#directory.syncNow();
   }
 
-  /** Frames from a place on, up to what is appended now. A frame that is damaged on the disk ends it: `onDamage` is told. */
-  *frames(from: Place, onDamage: (damage: Damage) => void): Generator<Frame> {
+  /**
+   * Frames from a place on, up to what is appended when the first is asked for; offset 0: from a segment's beginning. Damage is told and skipped. Segments
+   * that are dropped meanwhile are left out; one that is written anew while it is read is read as it was.
+   */
+  *frames(from: Place, onDamage: (damage: Damage) => void): Generator<Frame, void, void> {
     const until = this.end;
-    for (const segment of this.#segments.filter(({ number }) => number >= from.segment && number <= until.segment)) {
-      const begin = segment.number === from.segment ? Math.max(from.offset, headBytes(segment)) : headBytes(segment);
-      const end = segment.number === until.segment ? until.offset : segment.bytes;
-      yield* this.#framesOf(segment, begin, end, onDamage);
+    for (const segment of [...this.#segments]) {
+      if (segment.number < from.segment || segment.number > until.segment || !this.#segments.includes(segment)) continue;
+      const begin = segment.number === from.segment ? Math.max(segment.begin, from.offset) : segment.begin;
+      yield* segment.frames(begin, segment.number === until.segment ? until.offset : segment.bytes, onDamage);
     }
   }
 
-  /** Drops all segments before this one. */
+  /**
+   * Drops all segments before this one, but never the last. Behind a crash of the machine the last one that was dropped may be there again, until a
+   * sync. Throws when the disk refuses; then some are dropped.
+   */
   dropBefore(number: number): void {
-    while (this.#segments.length > 1 && (this.#segments[0] as OpenSegment).number < number) this.#drop();
+    this.#assertOpen();
+    for (const segment of this.#segments.slice(0, -1)) {
+      if (segment.number >= number) break;
+      this.#directory.remove(segment.name);
+      this.#segments.shift();
+      this.#unsynced.delete(segment);
+      segment.letGo();
+    }
   }
 
-  /** Puts frames in the place of those of a segment that is full: bodies in order. The segment's head stays. */
+  /**
+   * Puts frames in the place of those of a segment that is full: bodies in order, each of 1 byte to 2 MiB. Its head stays; places in it are other
+   * ones. Behind a crash of the machine it is as before or as it is now, whole, and as it is now after a sync. Throws when the disk refuses; then it
+   * is as before.
+   */
   rewrite(number: number, bodies: Iterable<Uint8Array>): void {
+    this.#assertOpen();
     const at = this.#segments.findIndex((segment) => segment.number === number);
     const old = this.#segments[at];
-    if (old === undefined || old === this.#active) throw new RangeError(`segment ${number} cannot be written anew`);
-    const parts: Buffer[] = [segmentHead(this.#o.kind, old.head)];
-    for (const body of bodies) {
-      const frame = Buffer.concat([Buffer.alloc(FRAME_HEAD), body]);
-      sealFrame(frame, 0, frame.length);
-      parts.push(frame);
-    }
-    const bytes = Buffer.concat(parts);
-    const { disk, dir } = this.#o;
-    writeFile(disk, `${old.path}.new`, bytes);
-    disk.rename(`${old.path}.new`, old.path);
-    disk.syncDirNow(dir);
+    if (old === undefined || old === this.#active) throw new RangeError(`there is no full segment ${number}`);
+    let bytes = 0;
+    const counted = (piece: Buffer): Buffer => {
+      bytes += piece.length;
+      return piece;
+    };
+    const pieces = function* (): Generator<Buffer> {
+      yield counted(old.headBytes);
+      for (const body of bodies) yield counted(frameOf(body, old.mark));
+      yield counted(sealOf(old.mark));
+    };
+    this.#o.disk.close(this.#directory.replace(old.name, pieces()));
+    this.#segments[at] = old.rewritten(bytes);
     this.#unsynced.delete(old);
-    this.#closeFile(old);
-    this.#segments[at] = { ...old, file: undefined, bytes: bytes.length };
+    old.letGo();
   }
 
+  /** Syncs and ends. Throws when that failed; it is closed then too. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.syncNow();
-    this.#closeFile(this.#active);
-  }
-
-  get #active(): OpenSegment {
-    return this.#segments.at(-1) as OpenSegment;
-  }
-
-  #recover(onFrame: (frame: Frame, head: Buffer) => void, onDamage: (damage: Damage) => void): void {
-    const { disk, dir, kind, readFrom = 0 } = this.#o;
-    disk.makeDir(dir);
-    finishReplacing(disk, dir);
-    const numbers = disk
-      .list(dir)
-      .map(segmentNumber)
-      .filter((number) => number !== undefined)
-      .sort((a, b) => a - b);
-    for (const number of numbers) {
-      const path = join(dir, segmentName(number));
-      const known = number < readFrom ? glanceAt(disk, path, kind) : undefined;
-      if (known !== undefined) {
-        this.#segments.push({ number, path, head: known.owner, file: undefined, bytes: known.size });
-        continue;
-      }
-      const found = recoverSegment(disk, path, kind, number === numbers.at(-1), onDamage);
-      if (found === undefined) continue;
-      const { head, spans, end } = found.sound;
-      this.#segments.push({ number, path, head: head.owner, file: undefined, bytes: end });
-      for (const [offset, body] of framesOf(found.bytes, spans)) {
-        this.sum = found.bytes.readUInt32BE(offset + 4);
-        const next = offset + FRAME_HEAD + body.length;
-        onFrame({ segment: number, offset, body, sum: this.sum, next }, head.owner);
-      }
+    try {
+      this.syncNow();
+    } finally {
+      this.#letGo();
     }
-    this.#begin((numbers.at(-1) ?? 0) + 1);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  get #active(): SegmentFile {
+    return this.#segments.at(-1) as SegmentFile;
+  }
+
+  #open(onFrame: (frame: Frame, head: Buffer) => void, onDamage: (damage: Damage) => void): void {
+    const { disk, dir, kind, from = 0 } = this.#o;
+    disk.makeDir(dir);
+    this.#unlock = disk.lock(this.#directory.path(LOCK));
+    if (this.#unlock === undefined)
+      throw new ReeveError('log-in-use', 'another process writes this log', {
+        place: dir,
+        remedy: 'give each a directory of its own',
+      });
+    const found = recover({
+      directory: this.#directory,
+      kind,
+      from,
+      onFrame: (frame, head) => {
+        this.#sum = frame.sum;
+        onFrame(frame, head);
+      },
+      onDamage,
+    });
+    this.#segments = found.segments;
+    this.#begin(found.nextNumber);
     this.syncNow();
   }
 
   #begin(number: number): void {
-    const { disk, dir, kind, head } = this.#o;
-    const path = join(dir, segmentName(number));
-    const owner = Buffer.from(head(number, this.#segments));
-    const bytes = segmentHead(kind, owner);
-    const file = disk.open(path, 'create');
-    try {
-      writeAll(disk, file, bytes, 0, bytes.length, 0);
-    } catch (cause) {
-      disk.close(file);
-      disk.remove(path);
-      throw cause;
-    }
+    const { kind, head, random = systemRandom } = this.#o;
     const previous = this.#segments.at(-1);
-    const segment = { number, path, head: owner, file, bytes: bytes.length };
+    // Zeros are no mark: a file that was made longer and not written is full of them.
+    const mark = Number.parseInt(random.hex(4), 16) || 1;
+    const owner = Buffer.from(head(previous?.head, number));
+    const follows = previous?.number ?? 0;
+    const segment = SegmentFile.create(this.#directory, { kind, number, follows, mark, owner });
     this.#segments.push(segment);
     this.#unsynced.add(segment);
-    this.#hasNewName = true;
-    if (previous !== undefined && !this.#unsynced.has(previous)) this.#closeFile(previous);
   }
 
-  *#framesOf(
-    segment: OpenSegment,
-    from: number,
-    end: number,
-    onDamage: (damage: Damage) => void,
-  ): Generator<Frame> {
-    const { disk } = this.#o;
-    const file = disk.open(segment.path, 'read');
-    try {
-      let bytes: Buffer = Buffer.allocUnsafe(READ_BYTES);
-      let position = from;
-      while (position < end) {
-        let length = disk.read(file, bytes, 0, Math.min(bytes.length, end - position), position);
-        let at = 0;
-        for (let whole = frameBytes(bytes, at, length); whole > 0; whole = frameBytes(bytes, at, length)) {
-          const body = bytes.subarray(at + FRAME_HEAD, at + whole);
-          const offset = position + at;
-          yield { segment: segment.number, offset, body, sum: bytes.readUInt32BE(at + 4), next: offset + whole };
-          at += whole;
-        }
-        if (at === 0 && length < Math.min(FRAME_HEAD + BODY_BYTES_MAX, end - position) && bytes.length < FRAME_HEAD + BODY_BYTES_MAX) {
-          bytes = Buffer.allocUnsafe(FRAME_HEAD + BODY_BYTES_MAX);
-          length = 0;
-          continue;
-        }
-        if (at === 0) {
-          onDamage({
-            path: segment.path,
-            what: 'corrupt',
-            bytes: end - position,
-            detail: `what stands at byte ${position} is not what was written`,
-          });
-          return;
-        }
-        position += at;
-      }
-    } finally {
-      disk.close(file);
+  async #syncAll(): Promise<void> {
+    for (const segment of [...this.#unsynced]) {
+      if (this.#unsynced.has(segment)) await segment.sync();
+      this.#settle(segment);
     }
+    await this.#directory.sync();
   }
 
-  #drop(): void {
-    const segment = this.#segments.shift() as OpenSegment;
-    this.#unsynced.delete(segment);
-    this.#closeFile(segment);
-    this.#o.disk.remove(segment.path);
+  /** What was synced needs no more of it, and a full segment no file. */
+  #settle(segment: SegmentFile): void {
+    if (!segment.isSynced || !this.#unsynced.delete(segment)) return;
+    if (segment !== this.#active) segment.letGo();
   }
 
-  /** A full segment is closed once it is synced. */
-  #release(segment: OpenSegment): void {
-    if (segment !== this.#active && !this.#unsynced.has(segment)) this.#closeFile(segment);
+  #letGo(): void {
+    for (const segment of this.#segments) segment.letGo();
+    this.#unlock?.();
   }
 
-  readonly #closed = new WeakSet<OpenSegment>();
-
-  #closeFile(segment: OpenSegment): void {
-    if (segment.file === undefined || this.#closed.has(segment)) return;
-    this.#closed.add(segment);
-    this.#o.disk.close(segment.file);
+  #assertOpen(): void {
+    if (this.#isClosed) throw new Error('the log is closed');
   }
-
-  #cutBack({ file, bytes }: OpenSegment): void {
-    try {
-      this.#o.disk.truncate(file as FileHandle, bytes);
-    } catch {
-      // The next frame is written over it, from the same place on.
-    }
-  }
-}
-
-function headBytes(segment: OpenSegment): number {
-  return segmentHead('....', segment.head).length;
 }
