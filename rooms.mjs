@@ -67,7 +67,19 @@ export const rooms = {
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'wal', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: [
+      'core',
+      'telemetry',
+      'wire',
+      'wal',
+      'tenants',
+      'gossip',
+      'pipeline',
+      'identity',
+      'limits',
+      'proxy',
+      'admin',
+    ],
     packages: ['commander'],
   },
 };

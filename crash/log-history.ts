@@ -27,7 +27,10 @@ export const logHistory: HistoryKind = {
       await history.run();
       return { violation: undefined, counts: history.counts };
     } catch (cause) {
-      return { violation: cause instanceof Broken ? cause.message : String((cause as Error).stack), counts: history.counts };
+      return {
+        violation: cause instanceof Broken ? cause.message : String((cause as Error).stack),
+        counts: history.counts,
+      };
     }
   },
 };
@@ -73,7 +76,6 @@ class LogHistory {
       const isStopped = await this.#live();
       this.#isFaulty = false;
       if (isStopped) this.#isQuiet = false;
-      else if (this.#chance(0.3)) this.#close();
       this.#open(this.#end(), true);
       if (this.#chance(0.3)) this.#openAgain();
     }
@@ -83,6 +85,7 @@ class LogHistory {
   async #live(): Promise<boolean> {
     try {
       for (let steps = this.#below(STEPS_MAX); steps > 0; steps--) await this.#step();
+      if (this.#chance(0.2)) this.#close();
       return false;
     } catch (cause) {
       if (cause instanceof Stopped) return true;
@@ -126,7 +129,10 @@ class LogHistory {
   async #sync(): Promise<void> {
     const entries = this.#model.entries.filter(({ isSynced }) => !isSynced);
     const gone = [...this.#model.gone];
-    const old = [...this.#model.segments.values()].map((segment) => ({ segment, versions: segment.versions.slice(0, -1) }));
+    const old = [...this.#model.segments.values()].map((segment) => ({
+      segment,
+      versions: segment.versions.slice(0, -1),
+    }));
     const isNow = this.#chance(0.2);
     try {
       if (isNow) this.#log.syncNow();
@@ -145,10 +151,14 @@ class LogHistory {
       entry.isSynced = true;
       if (entry.fate === 'doubt') entry.fate = 'good';
     }
-    for (const { segment, versions } of old) segment.versions = segment.versions.filter((each) => !versions.includes(each));
+    for (const { segment, versions } of old)
+      segment.versions = segment.versions.filter((each) => !versions.includes(each));
     this.#model.gone = this.#model.gone.filter((each) => !gone.includes(each));
     const { mayBeBack, gone: left } = this.#model;
-    this.#model.mayBeBack = { kill: Math.min(mayBeBack.kill, left.length), crash: Math.min(mayBeBack.crash, left.length) };
+    this.#model.mayBeBack = {
+      kill: Math.min(mayBeBack.kill, left.length),
+      crash: Math.min(mayBeBack.crash, left.length),
+    };
   }
 
   #syncFailed(cause: unknown): void {
@@ -182,15 +192,20 @@ class LogHistory {
     const { segments } = this.#log;
     const number = (segments[this.#below(segments.length)] as { number: number }).number + this.#below(2);
     const isMany = segments.filter((each, i) => i < segments.length - 1 && each.number < number);
-    let isWhole = false;
+    let failed: unknown;
     try {
       this.#log.dropBefore(number);
-      isWhole = true;
     } catch (cause) {
-      this.#expect(cause);
+      failed = cause;
     }
+    const isWhole = failed === undefined;
+    this.#isDown = failed instanceof Stopped;
+    if (isMany.length > 0) this.#dropped(isMany, isWhole);
+    if (!isWhole) this.#expect(failed);
+  }
+
+  #dropped(isMany: readonly { readonly number: number }[], isWhole: boolean): void {
     const { gone, mayBeBack } = this.#model;
-    if (isMany.length === 0) return;
     const present = isWhole ? new Set<number>() : new Set(this.#log.segments.map((each) => each.number));
     for (const { number: dropped } of isMany) {
       // Who is stopped in a removal may or may not have removed it.
@@ -239,11 +254,21 @@ class LogHistory {
     const from = (segments[this.#below(segments.length)] as { number: number }).number;
     const damage: Damage[] = [];
     const read: Read[] = [];
-    for (const frame of this.#log.frames({ segment: from, offset: 0 }, (each) => damage.push(each))) read.push(readOf(frame));
+    for (const frame of this.#log.frames({ segment: from, offset: 0 }, (each) => damage.push(each)))
+      read.push(readOf(frame));
     const part = new LogModel();
     for (const [number, segment] of this.#model.segments) if (number >= from) part.segments.set(number, segment);
-    this.#hold(part.judge(read, segments.map(({ number }) => number), damage, 'kill'), 'while it is open');
-    if (this.#isQuiet) this.#hold(damage[0] && `damage was told where none is: ${describe(damage[0])}`, 'while it is open');
+    this.#hold(
+      part.judge(
+        read,
+        segments.map(({ number }) => number),
+        damage,
+        'kill',
+      ),
+      'while it is open',
+    );
+    if (this.#isQuiet)
+      this.#hold(damage[0] && `damage was told where none is: ${describe(damage[0])}`, 'while it is open');
   }
 
   #flip(): void {
@@ -262,7 +287,8 @@ class LogHistory {
     this.#disk.flip(path, bit);
     this.counts.flips++;
     this.#isQuiet = false;
-    for (const entry of this.#model.at(number).versions.flat()) if (entry.offset <= at && at < entry.next) entry.isHit = true;
+    for (const entry of this.#model.at(number).versions.flat())
+      if (entry.offset <= at && at < entry.next) entry.isHit = true;
   }
 
   #close(): void {
@@ -325,6 +351,7 @@ class LogHistory {
   /** What was opened is certain: it opens as it is, behind anything. */
   #openAgain(): void {
     const isCertain = this.#isQuiet;
+    this.#disk.room = Number.POSITIVE_INFINITY;
     const ending = this.#end();
     const damage: Damage[] = [];
     const read: Read[] = [];
@@ -354,10 +381,7 @@ class LogHistory {
 
   /** An error that the disk was told to make, or the end. */
   #expect(cause: unknown): void {
-    if (cause instanceof Stopped) {
-      this.#isDown = true;
-      throw cause;
-    }
+    if (cause instanceof Stopped) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const inner = (cause as Error).cause as NodeJS.ErrnoException | undefined;
     if (!['ENOSPC', 'EIO'].includes(code ?? '') && !['ENOSPC', 'EIO'].includes(inner?.code ?? '')) throw cause;
@@ -409,7 +433,8 @@ function bodyOf(id: number, more: number): Buffer {
 
 function readOf({ segment, offset, next, body }: Frame): Read {
   const id = body.readUInt32BE(0);
-  if (!bodyOf(id, body.length - 4).equals(body)) throw new Broken(`the frame at ${segment}:${offset} is not what was appended`);
+  if (!bodyOf(id, body.length - 4).equals(body))
+    throw new Broken(`the frame at ${segment}:${offset} is not what was appended`);
   return { segment, offset, next, id };
 }
 

@@ -54,11 +54,17 @@ export class LogModel {
   }
 
   /** What is wrong with what was read. */
-  judge(read: readonly Read[], present: readonly number[], damage: readonly Damage[], ending: Ending): string | undefined {
+  judge(
+    read: readonly Read[],
+    present: readonly number[],
+    damage: readonly Damage[],
+    ending: Ending,
+  ): string | undefined {
     const bySegment = Map.groupBy(read, ({ segment }) => segment);
     const known = new Map(this.segments);
     const back = this.gone.filter(([number]) => present.includes(number));
-    if (back.length > this.mayBeBack[ending]) return `segments ${back.map(([number]) => number)} were dropped and are back`;
+    if (back.length > this.mayBeBack[ending])
+      return `segments ${back.map(([number]) => number)} were dropped and are back`;
     if (back.length > 0 && back[0] !== this.gone.at(-back.length)) return `of what was dropped an earlier part is back`;
     for (const [number, segment] of back) known.set(number, segment);
     const seen = new Set<number>();
@@ -66,7 +72,10 @@ export class LogModel {
     for (const frame of read) {
       if (seen.has(frame.id)) return `frame ${frame.id} was read twice`;
       seen.add(frame.id);
-      if (last !== undefined && (frame.segment < last.segment || (frame.segment === last.segment && frame.offset < last.next)))
+      if (
+        last !== undefined &&
+        (frame.segment < last.segment || (frame.segment === last.segment && frame.offset < last.next))
+      )
         return `frame ${frame.id} stands before ${last.id}`;
       if (!known.has(frame.segment)) return `frame ${frame.id} stands in segment ${frame.segment}, which nobody wrote`;
       last = frame;
@@ -86,7 +95,9 @@ export class LogModel {
 
   /** From here on what was read is what there is. */
   adopt(read: readonly Read[], present: readonly number[], ending: Ending): void {
-    const entries = new Map([...this.entries, ...this.gone.flatMap(([, { versions }]) => versions.flat())].map((each) => [each.id, each]));
+    const entries = new Map(
+      [...this.entries, ...this.gone.flatMap(([, { versions }]) => versions.flat())].map((each) => [each.id, each]),
+    );
     this.segments.clear();
     this.gone = [];
     this.mayBeBack = { kill: 0, crash: 0 };
@@ -95,7 +106,12 @@ export class LogModel {
       const { fate = 'good', isHit = false } = entries.get(id) ?? {};
       // The kernel may hold for written what it has not: who was killed meanwhile told nobody.
       this.now(segment).push({
-        id, offset, next, isHit, isSynced: true, isHalf: false,
+        id,
+        offset,
+        next,
+        isHit,
+        isSynced: true,
+        isHalf: false,
         fate: ending === 'crash' || fate === 'good' ? 'good' : 'lost',
       });
     }

@@ -34,7 +34,11 @@ function text(seed: number, results: Readonly<Record<string, Tally & { readonly 
   const lines: string[] = [];
   for (const [name, { histories, violations, firstViolation, counts, seconds }] of Object.entries(results)) {
     lines.push(`${name}: ${histories} histories from seed ${seed}, ${violations} violations, ${seconds} s`);
-    lines.push(`  ${Object.entries(counts).map(([what, times]) => `${times} ${what}`).join(' · ')}`);
+    lines.push(
+      `  ${Object.entries(counts)
+        .map(([what, times]) => `${times} ${what}`)
+        .join(' · ')}`,
+    );
     if (firstViolation === undefined) continue;
     lines.push(`  the first, with seed ${firstViolation.seed}: ${firstViolation.violation}`);
     lines.push(`  again: npm run crash -- --simulated 1 --seed ${firstViolation.seed} --history ${name}`);

@@ -94,7 +94,9 @@ export class SimDisk implements Disk {
 
   list(dir: string): string[] {
     this.#enter('list', dir);
-    return [...this.#names.keys()].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1));
+    return [...this.#names.keys()]
+      .filter((path) => path.startsWith(`${dir}/`))
+      .map((path) => path.slice(dir.length + 1));
   }
 
   open(path: string, how: 'read' | 'create' | 'replace' | 'change'): FileHandle {

@@ -269,5 +269,10 @@ export function readWindows(payload: Buffer, take: TakeRow): boolean {
 /** A key, and a meter behind it that ends with the bytes. */
 export function isSeries(bytes: Buffer): boolean {
   const at = keyEnd(bytes, 0, bytes.length);
-  return at !== -1 && at < bytes.length && (bytes[at] as number) <= NAME_MAX && at + 1 + (bytes[at] as number) === bytes.length;
+  return (
+    at !== -1 &&
+    at < bytes.length &&
+    (bytes[at] as number) <= NAME_MAX &&
+    at + 1 + (bytes[at] as number) === bytes.length
+  );
 }

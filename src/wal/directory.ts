@@ -12,6 +12,8 @@ export class Directory {
   #changes = 0;
   #synced = 0;
   #lastRemoval = 0;
+  /** Of files that could not be made whole, nor removed. */
+  readonly #leftovers = new Set<string>();
 
   constructor(disk: Disk, dir: string) {
     this.disk = disk;
@@ -30,7 +32,8 @@ export class Directory {
   }
 
   create(name: string, bytes: Buffer): FileHandle {
-    const file = this.#write(this.path(name), 'create', [bytes]);
+    const path = this.path(name);
+    const file = this.#write(path, this.#leftovers.delete(path) ? 'replace' : 'create', [bytes]);
     this.#changes++;
     return file;
   }
@@ -98,7 +101,8 @@ export class Directory {
     try {
       this.disk.remove(path);
     } catch {
-      // A disk that takes nothing more. The next opening removes it, or finds it without a head.
+      // A disk that takes nothing. The next one of that name is written over it.
+      this.#leftovers.add(path);
     }
   }
 }
