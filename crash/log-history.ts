@@ -86,7 +86,7 @@ class LogHistory {
     try {
       for (let steps = this.#below(STEPS_MAX); steps > 0; steps--) await this.#step();
       if (this.#chance(0.2)) this.#close();
-      return false;
+      return this.#disk.isStopped;
     } catch (cause) {
       if (cause instanceof Stopped) return true;
       throw cause;
@@ -315,6 +315,7 @@ class LogHistory {
   /** Opens until it can be: with failures and stops within it at first. */
   #open(ending: Ending, isHard: boolean): void {
     const damage: Damage[] = [];
+    const { faults } = this.counts;
     let worst = ending;
     for (let tries = 0; ; tries++) {
       const read: Read[] = [];
@@ -330,7 +331,8 @@ class LogHistory {
           this.#hold(damage[0] && `damage was told where none is: ${describe(damage[0])}`, `behind a ${worst}`);
         if (damage.length > 0) this.counts.damaged++;
         this.#model.adopt(read, present, worst);
-        this.#isQuiet = !this.#model.entries.some(({ fate }) => fate === 'lost');
+        // Who failed to open between a failed sync and a good one leaves it to the kernel, as who is killed there does.
+        this.#isQuiet = faults === this.counts.faults && !this.#model.entries.some(({ fate }) => fate === 'lost');
         this.#hasHitHead = false;
         this.#isDown = false;
         return;

@@ -65,7 +65,11 @@ export class LogModel {
     const back = this.gone.filter(([number]) => present.includes(number));
     if (back.length > this.mayBeBack[ending])
       return `segments ${back.map(([number]) => number)} were dropped and are back`;
-    if (back.length > 0 && back[0] !== this.gone.at(-back.length)) return `of what was dropped an earlier part is back`;
+    // What is back is what was dropped last; of it a crash may have taken what was never synced.
+    const first = this.gone.findIndex(([number]) => number === back[0]?.[0]);
+    for (const [number, { versions }] of first === -1 ? [] : this.gone.slice(first))
+      if (!present.includes(number) && versions.flat().some(({ isSynced, fate }) => isSynced && fate === 'good'))
+        return `segment ${back[0]?.[0]} was dropped and is back, and ${number} behind it is not`;
     for (const [number, segment] of back) known.set(number, segment);
     const seen = new Set<number>();
     let last: Read | undefined;

@@ -50,7 +50,8 @@ export async function runHistories(
       while (next < end) {
         const from = next;
         next = Math.min(end, from + RANGE);
-        tally = sum(tally, await ask(worker, { kind, first: from, end: next }));
+        const part = await ask(worker, { kind, first: from, end: next });
+        tally = sum(tally, part);
         onDone(tally);
       }
     } finally {

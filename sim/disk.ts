@@ -75,7 +75,8 @@ export class SimDisk implements Disk {
   #life = 0;
   /** What was removed, for stale sectors. */
   #old: Buffer = Buffer.alloc(0);
-  #isStopped = false;
+  /** Since `stopAfter` was reached, until the kill or crash. */
+  isStopped = false;
   /** Calls until the process ends; Infinity: it does not. */
   stopAfter: number = Number.POSITIVE_INFINITY;
   /** Bytes of all files; more is ENOSPC, behind as much as fits. */
@@ -115,7 +116,7 @@ export class SimDisk implements Disk {
   }
 
   close(file: FileHandle): void {
-    if (this.#isStopped) return;
+    if (this.isStopped) return;
     if (!this.#files.delete(file)) throw failure('EBADF', String(file));
   }
 
@@ -134,7 +135,7 @@ export class SimDisk implements Disk {
 
   write(file: FileHandle, bytes: Uint8Array, offset: number, length: number, position: number): number {
     const inode = this.#files.get(file);
-    const isLast = this.stopAfter === 0 && !this.#isStopped;
+    const isLast = this.stopAfter === 0 && !this.isStopped;
     // Who is stopped in a write has written a part of it, or nothing.
     if (isLast && inode !== undefined) this.#write(inode, bytes, offset, this.#below(length + 1), position);
     this.#of(file, 'write');
@@ -207,7 +208,7 @@ export class SimDisk implements Disk {
     this.#life++;
     this.#files.clear();
     this.#locks.clear();
-    this.#isStopped = false;
+    this.isStopped = false;
     this.stopAfter = Number.POSITIVE_INFINITY;
   }
 
@@ -241,8 +242,8 @@ export class SimDisk implements Disk {
   }
 
   #enter(call: Call, path: string): void {
-    if (this.#isStopped || this.stopAfter-- <= 0) {
-      this.#isStopped = true;
+    if (this.isStopped || this.stopAfter-- <= 0) {
+      this.isStopped = true;
       throw new Stopped(`stopped at ${call}`);
     }
     if (this.#random.float() < this.#o.writeBack) this.#writeBackSome();

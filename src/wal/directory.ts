@@ -11,7 +11,6 @@ export class Directory {
   /** Counted: names made, changed and removed, and how many of these are on the medium. */
   #changes = 0;
   #synced = 0;
-  #lastRemoval = 0;
   /** Of files that could not be made whole, nor removed. */
   readonly #leftovers = new Set<string>();
 
@@ -61,11 +60,14 @@ export class Directory {
     this.#changes++;
   }
 
-  /** Removals reach the medium one by one, so that a crash brings back the last one at most, and no hole in the row of segments. */
+  /**
+   * Whatever came before is on the medium first: so a crash takes nothing that was to stand in its place, and brings back the last that was removed
+   * at most, no hole in the row of segments.
+   */
   remove(name: string): void {
-    if (this.#lastRemoval > this.#synced) this.syncNow();
+    this.syncNow();
     this.disk.remove(this.path(name));
-    this.#lastRemoval = ++this.#changes;
+    this.#changes++;
   }
 
   async sync(): Promise<void> {

@@ -112,6 +112,15 @@ class Finder {
   #putAside(number: number, bytes: number, detail: string, isJustBegun: boolean): void {
     const { directory, onDamage } = this.#r;
     const name = segmentName(number);
+    if (this.#last > 0 && number > this.#last + 1)
+      onDamage({
+        what: 'missing',
+        path: directory.path(name),
+        segment: number - 1,
+        offset: 0,
+        bytes: 0,
+        detail: `nobody can say whether there was a segment between ${this.#last} and it`,
+      });
     onDamage({
       what: isJustBegun ? 'torn tail' : 'unreadable',
       path: directory.path(name),

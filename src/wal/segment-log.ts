@@ -185,6 +185,8 @@ export class SegmentLog {
     this.#assertOpen();
     for (const segment of this.#segments.slice(0, -1)) {
       if (segment.number >= number) break;
+      // Or a crash could leave no segment at all, and nobody would know where the numbers were.
+      if (!this.#active.isBegun) this.#active.syncNow();
       this.#directory.remove(segment.name);
       this.#segments.shift();
       this.#unsynced.delete(segment);
