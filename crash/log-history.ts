@@ -201,7 +201,8 @@ class LogHistory {
     const isWhole = failed === undefined;
     this.#isDown = failed instanceof Stopped;
     if (isMany.length > 0) this.#dropped(isMany, isWhole);
-    if (!isWhole) this.#expect(failed);
+    // It may have been the sync that comes before.
+    if (!isWhole) this.#syncFailed(failed);
   }
 
   #dropped(isMany: readonly { readonly number: number }[], isWhole: boolean): void {
