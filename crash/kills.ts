@@ -189,10 +189,9 @@ function isFree(port: number): Promise<boolean> {
 function sidecarRole(dir: string, at: number, port: number, upstream: number, collector: number): Role {
   return {
     name: `sidecar ${at}`,
-    args: ['sidecar'],
+    args: ['sidecar', '--config', join(dir, `sidecar-${at}.yaml`)],
     started: '"sidecar.started"',
     env: {
-      REEVE_NAME: at === 0 ? 'orders' : 'payments',
       REEVE_UPSTREAM: `http://127.0.0.1:${upstream}`,
       REEVE_TENANCY_DIR: join(dir, 'tenancy'),
       REEVE_STATE_DIR: join(dir, `state-${at}`),
@@ -237,6 +236,8 @@ function writeTenancy(dir: string): void {
     ...tenants.map((name) => document('Tenant', name, { plan: 'any', identity: { claims: [name] } })),
   ];
   writeFileSync(join(dir, 'tenancy/all.yaml'), `${documents.join('\n---\n')}\n`);
+  for (const [at, name] of ['orders', 'payments'].entries())
+    writeFileSync(join(dir, `sidecar-${at}.yaml`), document('Sidecar', name, {}));
 }
 
 /** The same order of fates in every run; what comes of them is for the machine to say. */
