@@ -42,7 +42,7 @@ const PATHS = ['/length', '/chunked', '/empty', '/large'];
 
 function isWhole(agent: Agent, port: number, path: string, tenant: string, id: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const headers = { 'x-tenant-id': tenant, traceparent: `00-${id}-00f067aa0ba902b7-01` };
+    const headers = { 'x-org': tenant, traceparent: `00-${id}-00f067aa0ba902b7-01` };
     const req = request({ host: '127.0.0.1', port, agent, path, headers, timeout: 10_000 }, (res) => {
       res.on('error', () => resolve(false));
       // Of a cut answer node says `aborted`, and no end.
