@@ -1,6 +1,6 @@
 /** A look at a log of any kind, touching nothing, also while its owner writes it. */
 import { join } from 'node:path';
-import { type Damage, NOT_WRITTEN } from './damage.ts';
+import { type Damage, ENDLESS, NOT_WRITTEN } from './damage.ts';
 import type { Disk, FileHandle } from './disk.ts';
 import { type Frame, readAt, scanFrames } from './scan.ts';
 import { type FoundHead, HEADS_BYTES_MAX, readSegmentHead, segmentName, segmentNumber } from './segment.ts';
@@ -93,9 +93,25 @@ class Look {
           ? undefined
           : `its head says that it is segment ${found.head.number}`;
     if (typeof found === 'string' || wrong !== undefined) {
-      this.segments.push({ number, path, kind: undefined, bytes: size, frames: 0, isSealed: false, gaps: 0, gapBytes: 0 });
+      this.segments.push({
+        number,
+        path,
+        kind: undefined,
+        bytes: size,
+        frames: 0,
+        isSealed: false,
+        gaps: 0,
+        gapBytes: 0,
+      });
       if (number !== this.#live)
-        this.damage.push({ what: 'unreadable', path, segment: number, offset: 0, bytes: size, detail: wrong as string });
+        this.damage.push({
+          what: 'unreadable',
+          path,
+          segment: number,
+          offset: 0,
+          bytes: size,
+          detail: wrong as string,
+        });
     } else this.#frames(file, path, found, size);
     this.#last = number;
   }
@@ -125,8 +141,7 @@ class Look {
       if (frames++ === 0) this.damage.push(...this.#endless.splice(0));
       this.#onFrame(frame, { kind, head: owner });
     }
-    if (!isSealed)
-      this.#endless.push({ what: 'torn tail', path, segment, offset: size, bytes: 0, detail: 'its end is missing, and frames stand behind it' });
+    if (!isSealed) this.#endless.push({ what: 'torn tail', path, segment, offset: size, bytes: 0, detail: ENDLESS });
     this.segments.push({ number: segment, path, kind, bytes: size, frames, isSealed, gaps, gapBytes });
   }
 }

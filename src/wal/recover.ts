@@ -9,12 +9,19 @@
  * Every segment that was not sealed is sealed. A crash between any two steps leaves what the next opening finds.
  */
 import { ReeveError } from '../core/index.ts';
-import { type Damage, NOT_WRITTEN } from './damage.ts';
+import { type Damage, ENDLESS, NOT_WRITTEN } from './damage.ts';
 import { type Directory, writeAll } from './directory.ts';
 import type { FileHandle } from './disk.ts';
 import { FRAME_HEAD, gapOf, sealOf } from './frame.ts';
 import { type Frame, readAt, scanFrames } from './scan.ts';
-import { type FoundHead, HEADS_BYTES_MAX, readSegmentHead, segmentHead, segmentName, segmentNumber } from './segment.ts';
+import {
+  type FoundHead,
+  HEADS_BYTES_MAX,
+  readSegmentHead,
+  segmentHead,
+  segmentName,
+  segmentNumber,
+} from './segment.ts';
 import { SegmentFile } from './segment-file.ts';
 
 /** Files put aside that are kept; older ones are removed. */
@@ -45,11 +52,20 @@ export function recover(recovery: Recovery): Found {
   numbers.sort((a, b) => a - b);
   const found = new Finder(recovery);
   for (const number of numbers) found.look(number, number === numbers.at(-1));
+  found.finish();
   const aside = names.filter((name) => name.endsWith(`.wal${ASIDE}`));
   const all = [...new Set([...aside, ...found.aside])].sort();
   for (const name of all.slice(0, -ASIDE_MAX)) directory.remove(name);
   const last = Math.max(0, ...numbers.slice(-1), ...all.slice(-1).map((name) => Number.parseInt(name, 10)));
   return { segments: found.segments, nextNumber: last + 1 };
+}
+
+interface Endless {
+  readonly path: string;
+  readonly end: number;
+  readonly seal: Buffer;
+  /** Undefined: told already. */
+  readonly damage: Damage | undefined;
 }
 
 class Finder {
@@ -59,8 +75,8 @@ class Finder {
   readonly aside: string[] = [];
   /** The number looked at before. */
   #last = 0;
-  /** Segments whose end is missing: damage only if a frame stands behind them. */
-  readonly #endless: Damage[] = [];
+  /** Segments that were not sealed: if a frame stands behind one, its end is missing. */
+  readonly #endless: Endless[] = [];
 
   constructor(recovery: Recovery) {
     this.#r = recovery;
@@ -96,12 +112,15 @@ class Finder {
   #putAside(number: number, bytes: number, detail: string, isJustBegun: boolean): void {
     const { directory, onDamage } = this.#r;
     const name = segmentName(number);
-    // A segment that was begun when the machine stopped: nothing of it was synced.
-    if (isJustBegun) directory.remove(name);
-    else {
-      directory.rename(name, name + ASIDE);
-      this.aside.push(name + ASIDE);
-    }
+    if (this.#last > 0 && number > this.#last + 1)
+      onDamage({
+        what: 'missing',
+        path: directory.path(name),
+        segment: number - 1,
+        offset: 0,
+        bytes: 0,
+        detail: `nobody can say whether there was a segment between ${this.#last} and it`,
+      });
     onDamage({
       what: isJustBegun ? 'torn tail' : 'unreadable',
       path: directory.path(name),
@@ -110,6 +129,12 @@ class Finder {
       bytes,
       detail: isJustBegun ? `${detail}; it is removed` : `${detail}; it is kept as ${name}${ASIDE}`,
     });
+    // A segment that was begun when the machine stopped: nothing of it was synced.
+    if (isJustBegun) directory.remove(name);
+    else {
+      directory.rename(name, name + ASIDE);
+      this.aside.push(name + ASIDE);
+    }
   }
 
   #keep(file: FileHandle, path: string, found: FoundHead, size: number, isNewest: boolean): void {
@@ -133,7 +158,14 @@ class Finder {
     const { disk } = directory;
     const { number, follows } = found.head;
     if (!found.isWhole) {
-      onDamage({ what: 'corrupt', path, segment: number, offset: 0, bytes: 0, detail: 'a copy of its head; no frame is lost' });
+      onDamage({
+        what: 'corrupt',
+        path,
+        segment: number,
+        offset: 0,
+        bytes: 0,
+        detail: 'a copy of its head; no frame is lost',
+      });
       const bytes = segmentHead(found.head);
       writeAll(disk, file, bytes, bytes.length, 0);
       disk.syncNow(file);
@@ -141,7 +173,14 @@ class Finder {
     const before = this.segments.at(-1)?.number ?? follows;
     if (follows === before) return found.head;
     if (follows > this.#last)
-      onDamage({ what: 'missing', path, segment: follows, offset: 0, bytes: 0, detail: `it follows segment ${follows}, which is not there` });
+      onDamage({
+        what: 'missing',
+        path,
+        segment: follows,
+        offset: 0,
+        bytes: 0,
+        detail: `it follows segment ${follows}, which is not there`,
+      });
     const head = { ...found.head, follows: before };
     const bytes = segmentHead(head);
     const half = bytes.length / 2;
@@ -170,7 +209,7 @@ class Finder {
     };
     const seal = (end: number): void => void (sealEnd = end);
     for (const frame of scanFrames(disk, file, head, begin, size, { hole, seal })) {
-      this.#tellEndless();
+      if (this.#endless.length > 0) this.#sealAll(true);
       onFrame(frame, head.owner);
     }
     const end = tail === -1 ? Math.max(begin, size) : tail;
@@ -179,13 +218,29 @@ class Finder {
       disk.truncate(file, end);
     }
     if (sealEnd === end) return end;
-    if (end === size) this.#endless.push({ what: 'torn tail', path, segment, offset: end, bytes: 0, detail: 'its end is missing, and frames stand behind it' });
-    writeAll(disk, file, sealOf(mark), FRAME_HEAD, end);
+    const isTold = end < size;
+    const damage = { what: 'torn tail', path, segment, offset: end, bytes: 0, detail: ENDLESS } as const;
+    this.#endless.push({ path, end, seal: sealOf(mark), damage: isTold ? undefined : damage });
     return end + FRAME_HEAD;
   }
 
-  #tellEndless(): void {
-    for (const damage of this.#endless) this.#r.onDamage(damage);
-    this.#endless.length = 0;
+  /** Seals what was left open: told first, so that nobody is told of nothing when this is cut short. */
+  #sealAll(isFollowed: boolean): void {
+    const { directory, onDamage } = this.#r;
+    for (const { path, end, seal, damage } of this.#endless.splice(0)) {
+      if (isFollowed && damage !== undefined) onDamage(damage);
+      const file = directory.disk.open(path, 'change');
+      try {
+        writeAll(directory.disk, file, seal, seal.length, end);
+        directory.disk.syncNow(file);
+      } finally {
+        directory.disk.close(file);
+      }
+    }
+  }
+
+  /** Nothing stands behind the last. */
+  finish(): void {
+    this.#sealAll(false);
   }
 }

@@ -78,6 +78,11 @@ export class SegmentFile {
     return this.#synced === this.bytes;
   }
 
+  /** Its head outlives the machine, once its name does. */
+  get isBegun(): boolean {
+    return this.#synced >= this.begin;
+  }
+
   /** Throws when the disk refuses; then nothing of it stands. */
   append(frame: Buffer, length: number): void {
     const { disk } = this.#directory;

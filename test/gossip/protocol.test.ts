@@ -1,8 +1,8 @@
 /** Corners of the protocol, against a peer that is moved by hand. */
 import t from 'tap';
 import { SeededRandom, SimProcess } from '../../sim/time.ts';
-import { systemTimers } from '../../src/core/index.ts';
 import { Writer } from '../../src/core/bytes.ts';
+import { systemTimers } from '../../src/core/index.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { type Delegate, Gossip, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';

@@ -1,7 +1,9 @@
 /** Metering as a whole, on a real disk and over real gRPC: what a stage recorded is in the collector's ledger, once, whatever happens between. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ServerCredentials } from '@grpc/grpc-js';
 import t from 'tap';
 import { systemClock, systemRandom, systemTimers } from '../../src/core/index.ts';
 import { inspectSpool, type Metering, type MeteringOptions, openMetering } from '../../src/metering/index.ts';
@@ -190,6 +192,56 @@ t.test('a token is sent and read again by each connection; a file that is not th
   await reaches(() => collector.authorizations[1], 'Bearer second');
 });
 
+/** A certificate of 127.0.0.1 that vouches for itself. */
+function certificate(dir: string): { readonly caFile: string; readonly keyFile: string } {
+  const [caFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'];
+  const name = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  spawnSync('openssl', ['req', ...kind, ...name, '-keyout', keyFile, '-out', caFile]);
+  return { caFile, keyFile };
+}
+
+t.test('over TLS: who does not prove its name is told nothing, and a sidecar can prove its own', async (t) => {
+  const dir = tempDir(t);
+  const { caFile, keyFile } = certificate(dir);
+  const pair = { private_key: readFileSync(keyFile), cert_chain: readFileSync(caFile) };
+  const credentials = ServerCredentials.createSsl(readFileSync(caFile), [pair], true);
+  const collector = await grpcCollector(t, { credentials });
+  const { address } = collector;
+  const open = (tls: NonNullable<MeteringConfig['collector']>['tls'], name: string) =>
+    metered(t, { dir: join(dir, name), collector: { address, tls, tokenFile: undefined } });
+  const stranger = await open({ caFile: undefined, certFile: caFile, keyFile }, 'a');
+  const nameless = await open({ caFile, certFile: undefined, keyFile: undefined }, 'b');
+  for (const { said, end } of [stranger, nameless]) {
+    end('globex');
+    await reaches(() => said.some(({ event }) => event === 'metering.collector_away'), true);
+  }
+  const good = await open({ caFile, certFile: caFile, keyFile }, 'c');
+  good.end('acme');
+  await isTold(collector, 1);
+  t.strictSame(
+    collector.records().map(({ tenant }) => tenant),
+    ['acme'],
+  );
+});
+
+t.test('a message that this version does not know is passed over', async (t) => {
+  const collector = await grpcCollector(t);
+  const { end } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });
+  await reaches(() => collector.heard.length, 1);
+  collector.sayNothing();
+  end('acme');
+  await isTold(collector, 1);
+});
+
+t.test('a refusal is heard and said', async (t) => {
+  const collector = await grpcCollector(t);
+  const { said } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });
+  await reaches(() => collector.heard.length, 1);
+  collector.say({ kind: 'nack', reason: 'the ledger is full' });
+  await reaches(() => said.some(({ why }) => why === 'refused: the ledger is full'), true);
+});
+
 t.test('fenced: the files are put aside, and a new spool is told', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const collector = await grpcCollector(t);
@@ -280,8 +332,8 @@ t.test(
     alone.end('acme', 3);
     await alone.metering.drain(1000);
     const metrics = await alone.text();
-  t.match(metrics, /reeve_meter_unacked_records 3\n/);
-  t.match(metrics, /reeve_meter_connected 0\n/);
+    t.match(metrics, /reeve_meter_unacked_records 3\n/);
+    t.match(metrics, /reeve_meter_connected 0\n/);
     await alone.metering.close();
     const collector = await grpcCollector(t);
     disk.refuse = (call) => {
