@@ -1,6 +1,6 @@
 /** Metering as a whole, on a real disk and over real gRPC: what a stage recorded is in the collector's ledger, once, whatever happens between. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -393,6 +393,85 @@ t.test('a spool that fills is folded, and what is told of it then is told folded
   await reaches(() => collector.collector.mark.seq, 60_000);
   t.ok(collector.collector.ledger.some((each) => each.kind === 'batch' && each.isFolded));
   t.ok(recordsOf(collector.collector).length < 60_000);
+});
+
+t.test('a spool that is copied, and both are used: the second one is fenced, and begins one of its own', async (t) => {
+  const dir = tempDir(t);
+  const collector = await grpcCollector(t);
+  const original = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
+  original.end('acme', 3);
+  await isTold(collector, 3);
+  await original.metering.close();
+  cpSync(join(dir, 'a'), join(dir, 'b'), { recursive: true });
+  const first = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
+  first.end('acme', 1);
+  await isTold(collector, 4);
+  const copy = await metered(t, { dir: join(dir, 'b'), ...collectorOf(collector) });
+  await reaches(() => copy.said.some(({ event }) => event === 'metering.fenced'), true);
+  t.equal(inspectSpool(join(dir, 'b')).fenced.length, 1);
+  copy.end('globex', 1);
+  await reaches(() => collector.records().at(-1)?.tenant, 'globex');
+  t.strictSame(
+    collector.records().map(({ tenant }) => tenant),
+    ['globex'],
+    'and what the copy had is not told again',
+  );
+});
+
+t.test('a spool that was cut short: what is whole is told, and what was cut off is said', async (t) => {
+  const dir = join(tempDir(t), 'spool');
+  const first = await metered(t, { dir });
+  for (let i = 0; i < 3; i++) {
+    first.end('acme', 2);
+    await new Promise(setImmediate);
+  }
+  await first.metering.close();
+  const path = join(dir, '000000000001.wal');
+  truncateSync(path, statSync(path).size - 5);
+  const collector = await grpcCollector(t);
+  const second = await metered(t, { dir, ...collectorOf(collector) });
+  second.end('globex', 1);
+  await reaches(() => collector.records().at(-1)?.tenant, 'globex');
+  t.equal(collector.records().length, 5);
+  t.match(
+    second.said.find(({ event }) => event === 'metering.spool_damaged'),
+    { what: 'torn tail' },
+  );
+  t.match(await second.text(), /reeve_meter_damages_total [1-9]/);
+});
+
+t.test('a spool that is removed while it is used: it is said, and a new one is begun and told', async (t) => {
+  const dir = join(tempDir(t), 'spool');
+  const collector = await grpcCollector(t);
+  const { end, said } = await metered(t, { dir, ...collectorOf(collector) });
+  end('acme', 2);
+  await isTold(collector, 2);
+  rmSync(dir, { recursive: true });
+  await reaches(() => said.some(({ event }) => event === 'metering.spool_missing'), true);
+  end('globex', 1);
+  await reaches(() => collector.records().at(-1)?.tenant, 'globex');
+});
+
+t.test('a disk that became read-only: records are lost into a gap, what stands is told', async (t) => {
+  const disk = new MemoryDisk();
+  const first = await metered(t, { dir: '/spool' }, { disk });
+  first.end('acme', 3);
+  await first.metering.close();
+  disk.refuse = (call) => {
+    if (call !== 'read') throw Object.assign(new Error('EROFS'), { code: 'EROFS' });
+  };
+  await t.rejects(metered(t, { dir: '/spool' }, { disk }), { code: 'log-unusable' }, 'at the start it is refused');
+  disk.refuse = undefined;
+  const collector = await grpcCollector(t);
+  const second = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk });
+  disk.refuse = (call) => {
+    if (call === 'write' || call === 'sync' || call === 'remove')
+      throw Object.assign(new Error('EROFS'), { code: 'EROFS' });
+  };
+  second.end('acme', 2);
+  await isTold(collector, 3);
+  t.match(await second.text(), /reeve_meter_lost_records_total 2\n/);
+  disk.refuse = undefined;
 });
 
 t.test('a directory that cannot be used is said at the start', async (t) => {
