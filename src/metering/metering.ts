@@ -9,8 +9,9 @@ import type { Clock, Random, Timers } from '../core/index.ts';
 import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
-import { type Damage, type Disk, systemDisk } from '../wal/index.ts';
+import { type Disk, systemDisk } from '../wal/index.ts';
 import { meteringFilter, reportedRecord } from './filter.ts';
+import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
@@ -23,7 +24,7 @@ import {
   Sender,
   type SenderCounts,
 } from './sender.ts';
-import { Spool, SpoolFull } from './spool.ts';
+import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
 
@@ -99,13 +100,9 @@ class Meter {
   readonly #records = new Float64Array(OUTCOMES.length);
   /** Of all senders: one a spool. */
   readonly #sent: SenderCounts = noCounts();
+  readonly #incidents: Incidents;
   #commits = 0;
-  #lost = 0;
-  #syncFailures = 0;
-  #damages = 0;
   #folded = 0;
-  #isSyncSound = true;
-  #isAway = false;
   #fencedUntil = 0;
   #isClosed = false;
 
@@ -113,20 +110,21 @@ class Meter {
     this.#o = options;
     this.#connect = connect;
     this.#disk = options.disk ?? systemDisk;
-    const { clock, timers, config, metrics } = options;
+    const { clock, timers, config, metrics, log } = options;
+    this.#incidents = new Incidents(log, config);
     this.#spool = this.#openSpool();
     this.#ladder = this.#ladderOf(this.#spool);
     this.commits = new TickCommits({
       spool: this.#spool,
       timers,
       isStrict: config.durability === 'strict',
-      onLost: (records, cause) => this.#onLost(records, cause),
-      onBack: () => options.log.warn('metering.recorded_again', { lost: this.#lost }),
+      onLost: (records, cause) => this.#incidents.lose(records, cause),
+      onBack: () => this.#incidents.back(),
       onCommitted: () => {
         this.#commits++;
         this.#sender?.nudge();
       },
-      onSyncFailed: (cause) => this.#onSyncFailed(cause),
+      onSyncFailed: (cause) => this.#incidents.notSynced(cause),
     });
     this.filter = meteringFilter({
       clock,
@@ -143,10 +141,7 @@ class Meter {
       const syncing = timers.every(SYNC_MS, () => this.#sync());
       this.#stops.push(() => syncing.cancel());
     }
-    const looking = timers.every(LOOK_MS, () => {
-      this.commits.probe();
-      void this.#ladder.run();
-    });
+    const looking = timers.every(LOOK_MS, () => this.#look());
     this.#stops.push(() => looking.cancel());
     this.#tell();
   }
@@ -160,13 +155,7 @@ class Meter {
     this.commits.commitNow();
     if (this.#sender === undefined) return;
     const isTold = await this.#sender.part(graceMs);
-    const { unacked } = this.#spool;
-    if (isTold) this.#o.log.info('metering.told', { spool: this.#spool.head.spoolId });
-    else
-      this.#o.log.warn('metering.not_all_told', {
-        records: unacked,
-        remedy: 'keep the spool: its next opening tells them',
-      });
+    this.#incidents.told(this.#spool, isTold);
   }
 
   close(): void {
@@ -192,7 +181,7 @@ class Meter {
       clock,
       random,
       maxBytes: config.maxBytes,
-      onDamage: (damage) => this.#onDamage(damage),
+      onDamage: (damage) => this.#incidents.damaged(damage),
     });
   }
 
@@ -250,8 +239,8 @@ class Meter {
       },
       pack: (payload, done) => zstdCompress(payload, (_error, packed) => done(packed)),
       onFence: (reason) => this.#onFence(reason),
-      onFailure: (why) => this.#onFailure(why),
-      onWelcome: () => this.#onWelcome(),
+      onFailure: (why) => this.#incidents.away(why),
+      onWelcome: () => this.#incidents.found(spool),
     });
     this.#reader = reader;
     this.#sender = sender;
@@ -262,92 +251,56 @@ class Meter {
     try {
       spool.acked(position);
     } catch (cause) {
-      this.#o.log.warn('metering.not_removed', { cause, remedy: 'the files are found again by the next start' });
+      this.#incidents.notRemoved(cause);
     }
   }
 
   #sync(): void {
     this.#spool.sync().then(
-      () => (this.#isSyncSound = true),
-      (cause: unknown) => this.#onSyncFailed(cause),
+      () => this.#incidents.synced(),
+      (cause: unknown) => this.#incidents.notSynced(cause),
     );
   }
 
-  #onSyncFailed(cause: unknown): void {
-    this.#syncFailures++;
-    if (this.#isSyncSound)
-      this.#o.log.error('metering.not_synced', {
-        cause,
-        remedy: 'look at the disk: a crash of the machine may now cost records',
-      });
-    this.#isSyncSound = false;
-  }
-
-  #onLost(records: number, cause: unknown): void {
-    const { log, config } = this.#o;
-    if (this.#lost === 0 || !this.commits.isRefused) {
-      const remedy =
-        cause instanceof SpoolFull
-          ? 'raise metering.maxBytes, or let the collector be reached'
-          : 'make room on the disk';
-      log.error('metering.records_lost', { cause, policy: config.onFull, remedy });
+  /** Each second. */
+  #look(): void {
+    if (!this.#spool.isThere) {
+      this.#incidents.missing(this.#spool);
+      this.#sender?.close();
+      this.#renew(undefined);
     }
-    this.#lost += records;
+    this.commits.probe();
+    void this.#ladder.run();
   }
 
-  #onDamage({ path, what, bytes, detail }: Damage): void {
-    this.#damages++;
-    this.#o.log.warn('metering.spool_damaged', { path, what, bytes, detail });
-  }
-
-  #onWelcome(): void {
-    this.#isAway = false;
-    this.#o.log.info('metering.collector_found', {
-      address: this.#o.config.collector?.address,
-      unacked: this.#spool.unacked,
-    });
-  }
-
-  #onFailure(why: string): void {
-    if (!this.#isAway) this.#o.log.warn('metering.collector_away', { address: this.#o.config.collector?.address, why });
-    this.#isAway = true;
-  }
-
-  /** The files are put aside for the operator, and a new spool is begun. */
   #onFence(reason: string): void {
-    const { config, log, clock, timers } = this.#o;
-    const old = this.#spool;
+    const { config, clock, timers } = this.#o;
     this.#reader = undefined;
     this.#sender = undefined;
     const now = clock.now();
     if (now < this.#fencedUntil) {
       // Whoever fences one spool after the other is wrong himself; they would fill the disk.
-      log.error('metering.fenced_again', {
-        spool: old.head.spoolId,
-        reason,
-        remedy: 'look at the collector; it is asked again in 10 min',
-      });
+      this.#incidents.fencedAgain(this.#spool, reason);
       const again = timers.after(FENCE_MS, () => this.#tell());
       this.#stops.push(() => again.cancel());
       return;
     }
     this.#fencedUntil = now + FENCE_MS;
-    const aside = `${config.dir}.fenced-${old.head.spoolId.slice(0, 8)}`;
-    log.error('metering.fenced', {
-      spool: old.head.spoolId,
-      reason,
-      aside,
-      untold: old.unacked,
-      remedy:
-        'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there',
-    });
+    const aside = `${config.dir}.fenced-${this.#spool.head.spoolId.slice(0, 8)}`;
+    this.#incidents.fenced(this.#spool, reason, aside);
+    this.#renew(aside);
+  }
+
+  /** A new spool is begun. `aside`: where the files of the old one go, for the operator. */
+  #renew(aside: string | undefined): void {
+    const old = this.#spool;
     this.#ladder.stop();
     try {
       old.close();
-      this.#disk.rename(config.dir, aside);
+      if (aside !== undefined) this.#disk.rename(this.#o.config.dir, aside);
       this.#spool = this.#openSpool();
     } catch (cause) {
-      log.error('metering.no_spool', { cause, remedy: 'restart the sidecar once the directory can be written' });
+      this.#incidents.noSpool(cause);
       return;
     }
     this.#spool.adopt(old);
@@ -365,9 +318,9 @@ class Meter {
       spoolBytes: spool.bytes,
       unacked: spool.unacked,
       oldestAgeSec: this.#oldestAgeSec(),
-      lost: this.#lost,
-      syncFailures: this.#syncFailures,
-      damages: this.#damages,
+      lost: this.#incidents.lost,
+      syncFailures: this.#incidents.syncFailures,
+      damages: this.#incidents.damages,
       step: this.commits.isRefused ? 'full' : this.#ladder.step,
       folded: this.#folded,
       sent: this.#sent,

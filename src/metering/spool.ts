@@ -72,6 +72,7 @@ export class Spool {
   #chain = 0;
   #bytes = 0;
   #acked: Position = NOWHERE;
+  #isClosed = false;
   /** No record is of a time before; see STEP_MS. */
   #floorMs = 0;
 
@@ -110,6 +111,16 @@ export class Spool {
   /** The last number that was given. */
   get lastSeq(): number {
     return this.#nextSeq - 1;
+  }
+
+  /** False: its files were removed, by whomever. */
+  get isThere(): boolean {
+    const { dir, disk } = this.#o;
+    try {
+      return this.#isClosed || disk.list(dir).length > 0;
+    } catch (cause) {
+      return (cause as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
   }
 
   /** Records of this turn that are not appended yet. */
@@ -262,6 +273,7 @@ export class Spool {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#log.close();
   }
 

@@ -24,6 +24,8 @@ export interface GrpcCollector {
   readonly heard: FromSidecar[];
   /** Says it on the stream that is there. */
   say(message: FromCollector): void;
+  /** Says a message of no kind. */
+  sayNothing(): void;
   /** Ends the stream that is there. */
   end(): void;
   /** Records in the ledger, in order. */
@@ -83,6 +85,7 @@ export async function grpcCollector(
     authorizations,
     heard,
     say,
+    sayNothing: () => void stream?.write(fromCollector({ case: undefined } as unknown as CollectorSays)),
     end: () => stream?.end(),
     records: () => recordsOf(collector),
     close,

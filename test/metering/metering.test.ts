@@ -1,95 +1,13 @@
 /** Metering as a whole, on a real disk and over real gRPC: what a stage recorded is in the collector's ledger, once, whatever happens between. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ServerCredentials } from '@grpc/grpc-js';
 import t from 'tap';
-import { systemClock, systemRandom, systemTimers } from '../../src/core/index.ts';
-import { inspectSpool, type Metering, type MeteringOptions, openMetering } from '../../src/metering/index.ts';
-import type { Identified } from '../../src/pipeline/index.ts';
-import { createLog, createMetrics, type Metrics } from '../../src/telemetry/index.ts';
-import type { MeteringConfig, Tenant } from '../../src/tenants/index.ts';
-import { becomes } from '../helpers/processes.ts';
-import type { Ending } from '../helpers/sidecar.ts';
-import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
-import { type GrpcCollector, grpcCollector, recordsOf } from './grpc-collector.ts';
+import type { MeteringConfig } from '../../src/tenants/index.ts';
+import { grpcCollector } from './grpc-collector.ts';
 import { MemoryDisk } from './memory-disk.ts';
-
-interface Metered {
-  readonly metering: Metering;
-  readonly metrics: Metrics;
-  /** Events of the log. */
-  readonly said: Record<string, unknown>[];
-  /** Requests that end now. */
-  end(tenant: string, requests?: number): void;
-  text(): Promise<string>;
-}
-
-/** Whether it is that within 5 s. */
-const reaches = <T>(read: () => T, value: T): Promise<boolean> => becomes(() => read() === value);
-
-function tempDir(t: Ending): string {
-  const dir = mkdtempSync(join(tmpdir(), 'reeve-spool-'));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
-async function metered(
-  t: Ending,
-  config: Partial<MeteringConfig>,
-  more: Partial<MeteringOptions> = {},
-): Promise<Metered> {
-  const said: Record<string, unknown>[] = [];
-  const log = createLog({ clock: systemClock, level: 'info', write: (line) => said.push(JSON.parse(line)) });
-  const metrics = createMetrics({ timers: systemTimers });
-  const metering = await openMetering({
-    ...{
-      clock: systemClock,
-      timers: systemTimers,
-      random: systemRandom,
-      log,
-      metrics,
-      service: 'orders',
-      instance: 'pod 1',
-    },
-    config: {
-      ...{
-        dir: '',
-        collector: undefined,
-        durability: 'interval',
-        granularity: 'raw',
-        maxBytes: 2 ** 30,
-        onFull: 'failOpen',
-      },
-      traceIds: false,
-      ...config,
-    },
-    ...more,
-  });
-  t.teardown(() => metering.close());
-  return {
-    metering,
-    metrics,
-    said,
-    end(tenant, requests = 1) {
-      for (let i = 0; i < requests; i++) {
-        const x = exchangeForTest({ acceptedAt: systemClock.now() });
-        x.tenant = { id: tenant } as Tenant;
-        metering.filter.onDone?.(x as Identified, { kind: 'forwarded', status: 200 });
-      }
-    },
-    async text() {
-      let text = '';
-      for await (const chunk of metrics.exposition()) text += chunk;
-      return text;
-    },
-  };
-}
-
-const collectorOf = ({ address }: { readonly address: string }): Partial<MeteringConfig> => ({
-  collector: { address, tls: undefined, tokenFile: undefined },
-});
-
-const isTold = (collector: GrpcCollector, records: number) => reaches(() => collector.records().length, records);
+import { collectorOf, isTold, metered, reaches, tempDir } from './metered.ts';
 
 t.test('each request that ended is in the ledger, with what it used', async (t) => {
   const collector = await grpcCollector(t);
@@ -190,86 +108,54 @@ t.test('a token is sent and read again by each connection; a file that is not th
   await reaches(() => collector.authorizations[1], 'Bearer second');
 });
 
-t.test('fenced: the files are put aside, and a new spool is told', async (t) => {
-  const dir = join(tempDir(t), 'spool');
-  const collector = await grpcCollector(t);
-  const { end, said, metering, text } = await metered(t, { dir, ...collectorOf(collector) });
-  end('acme', 2);
-  await isTold(collector, 2);
-  const [hello] = collector.heard;
-  end('acme', 3);
-  collector.say({ kind: 'fence', reason: 'it was copied' });
-  await reaches(() => said.some(({ event }) => event === 'metering.fenced'), true);
-  const id = (hello as { spoolId: string }).spoolId;
-  t.ok(existsSync(`${dir}.fenced-${id.slice(0, 8)}`));
-  end('globex', 1);
-  // Those of the turn in which it was fenced came along.
-  await reaches(() => collector.records().at(-1)?.tenant, 'globex');
-  t.strictSame(inspectSpool(dir).fenced, [`${dir}.fenced-${id.slice(0, 8)}`]);
-  t.match(await text(), /reeve_meter_fences_total 1\n/);
-  collector.say({ kind: 'fence', reason: 'once more' });
-  await reaches(() => said.some(({ event }) => event === 'metering.fenced_again'), true);
-  t.equal(inspectSpool(dir).fenced.length, 1, 'not a spool after the other');
-  end('globex', 1);
-  await metering.close();
-});
+/** A certificate of 127.0.0.1 that vouches for itself. */
+function certificate(dir: string): { readonly caFile: string; readonly keyFile: string } {
+  const [caFile, keyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1'];
+  const name = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  spawnSync('openssl', ['req', ...kind, ...name, '-keyout', keyFile, '-out', caFile]);
+  return { caFile, keyFile };
+}
 
-t.test('fenced where the files cannot be put aside: it is said, and records are counted as lost', async (t) => {
-  const disk = new MemoryDisk();
-  const collector = await grpcCollector(t);
-  const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk });
-  end('acme', 2);
-  await isTold(collector, 2);
-  disk.refuse = (call) => {
-    if (call === 'rename') throw Object.assign(new Error('EROFS'), { code: 'EROFS' });
-  };
-  collector.say({ kind: 'fence', reason: 'it was copied' });
-  await reaches(() => said.some(({ event }) => event === 'metering.no_spool'), true);
-  end('acme', 4);
-  await reaches(() => said.some(({ event }) => event === 'metering.records_lost'), true);
-  t.match(await text(), /reeve_meter_lost_records_total 4\n/);
-});
-
-t.test('a full disk: by policy records become a gap, or requests are refused, until there is room', async (t) => {
-  for (const onFull of ['failOpen', 'failClosed'] as const) {
-    const disk = new MemoryDisk();
-    const collector = await grpcCollector(t);
-    const { end, said, text, metering } = await metered(
-      t,
-      { dir: '/spool', onFull, ...collectorOf(collector) },
-      { disk },
-    );
-    const ask = () => {
-      const x = exchangeForTest();
-      x.tenant = { id: 'acme' } as Tenant;
-      return metering.filter.onRequest?.(x as Identified);
-    };
-    end('acme', 1);
-    await isTold(collector, 1);
-    t.equal(ask(), undefined);
-    disk.refuse = (call) => {
-      if (call === 'write') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
-    };
-    end('acme', 2);
-    await reaches(() => said.filter(({ event }) => event === 'metering.records_lost').length, 1);
-    end('acme', 1);
-    if (onFull === 'failOpen') t.equal(ask(), undefined);
-    else t.match(ask(), { code: 'temporary-reduced-capacity' });
-    t.match(await text(), /reeve_meter_ladder\{step="full"\} 1/);
-    disk.refuse = undefined;
-    // With a record it is seen at once, without one within a second.
-    if (onFull === 'failOpen') end('acme', 1);
-    await reaches(() => said.some(({ event }) => event === 'metering.recorded_again'), true);
-    t.equal(ask(), undefined);
-    if (onFull === 'failClosed') end('acme', 1);
-    await reaches(
-      () => collector.collector.ledger.map(({ kind, seqTo }) => `${kind} ${seqTo}`).join(),
-      'batch 1,gap 4,batch 5',
-    );
-    t.match(collector.collector.ledger[1], { reason: 'full' });
-    t.equal(said.filter(({ event }) => event === 'metering.records_lost').length, 1, 'said once');
-    await metering.close();
+t.test('over TLS: who does not prove its name is told nothing, and a sidecar can prove its own', async (t) => {
+  const dir = tempDir(t);
+  const { caFile, keyFile } = certificate(dir);
+  const pair = { private_key: readFileSync(keyFile), cert_chain: readFileSync(caFile) };
+  const credentials = ServerCredentials.createSsl(readFileSync(caFile), [pair], true);
+  const collector = await grpcCollector(t, { credentials });
+  const { address } = collector;
+  const open = (tls: NonNullable<MeteringConfig['collector']>['tls'], name: string) =>
+    metered(t, { dir: join(dir, name), collector: { address, tls, tokenFile: undefined } });
+  const stranger = await open({ caFile: undefined, certFile: caFile, keyFile }, 'a');
+  const nameless = await open({ caFile, certFile: undefined, keyFile: undefined }, 'b');
+  for (const { said, end } of [stranger, nameless]) {
+    end('globex');
+    await reaches(() => said.some(({ event }) => event === 'metering.collector_away'), true);
   }
+  const good = await open({ caFile, certFile: caFile, keyFile }, 'c');
+  good.end('acme');
+  await isTold(collector, 1);
+  t.strictSame(
+    collector.records().map(({ tenant }) => tenant),
+    ['acme'],
+  );
+});
+
+t.test('a message that this version does not know is passed over', async (t) => {
+  const collector = await grpcCollector(t);
+  const { end } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });
+  await reaches(() => collector.heard.length, 1);
+  collector.sayNothing();
+  end('acme');
+  await isTold(collector, 1);
+});
+
+t.test('a refusal is heard and said', async (t) => {
+  const collector = await grpcCollector(t);
+  const { said } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });
+  await reaches(() => collector.heard.length, 1);
+  collector.say({ kind: 'nack', reason: 'the ledger is full' });
+  await reaches(() => said.some(({ why }) => why === 'refused: the ledger is full'), true);
 });
 
 t.test(
@@ -280,8 +166,8 @@ t.test(
     alone.end('acme', 3);
     await alone.metering.drain(1000);
     const metrics = await alone.text();
-  t.match(metrics, /reeve_meter_unacked_records 3\n/);
-  t.match(metrics, /reeve_meter_connected 0\n/);
+    t.match(metrics, /reeve_meter_unacked_records 3\n/);
+    t.match(metrics, /reeve_meter_connected 0\n/);
     await alone.metering.close();
     const collector = await grpcCollector(t);
     disk.refuse = (call) => {
@@ -324,27 +210,4 @@ t.test('granularity window: exact sums of each second', async (t) => {
   end('acme', 500);
   await reaches(() => collector.collector.mark.seq, 500);
   t.match(collector.collector.ledger, [{ isFolded: true }]);
-});
-
-t.test('a spool that fills is folded, and what is told of it then is told folded', async (t) => {
-  const dir = join(tempDir(t), 'spool');
-  const first = await metered(t, { dir, maxBytes: 2 ** 20 });
-  for (let i = 0; i < 200; i++) {
-    first.end(`t${i % 7}`, 300);
-    await new Promise(setImmediate);
-  }
-  await reaches(() => first.said.some(({ event }) => event === 'metering.folded'), true);
-  t.match(await first.text(), /reeve_meter_folded_segments_total [1-9]/);
-  await first.metering.close();
-  const collector = await grpcCollector(t);
-  await metered(t, { dir, maxBytes: 2 ** 20, ...collectorOf(collector) });
-  await reaches(() => collector.collector.mark.seq, 60_000);
-  t.ok(collector.collector.ledger.some((each) => each.kind === 'batch' && each.isFolded));
-  t.ok(recordsOf(collector.collector).length < 60_000);
-});
-
-t.test('a directory that cannot be used is said at the start', async (t) => {
-  const dir = tempDir(t);
-  writeFileSync(join(dir, 'file'), '');
-  await t.rejects(metered(t, { dir: join(dir, 'file') }), { code: 'log-unusable', place: join(dir, 'file') });
 });

@@ -32,7 +32,7 @@ async function serve(): Promise<void> {
   answer({ id: 0, value: store.word });
   port.on('message', ({ id, method, args }: Call) => {
     const run = store[method] as (...args: unknown[]) => Promise<unknown>;
-    run.apply(store, [...args]).then(
+    run.apply(store, args.map(bufferOf)).then(
       (value) => {
         answer({ id, value });
         if (method === 'close') port.close();
@@ -40,6 +40,11 @@ async function serve(): Promise<void> {
       (cause: unknown) => answer({ id, failure: failureOf(cause) }),
     );
   });
+}
+
+/** Between threads a Buffer becomes what it is made of. */
+function bufferOf(arg: unknown): unknown {
+  return arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg;
 }
 
 function failureOf(cause: unknown): Failure {
