@@ -37,9 +37,12 @@ export interface KillsResult {
 }
 
 const CLIENTS_EACH = 4;
-/** A life that is not ended at a point is at most so long, ms. */
-const LIFE_MS_MAX = 400;
-const PATIENCE_MS = 1500;
+/** How long a life is that is not ended at a point, ms, at most. */
+const LIFE_MS_MAX = 600;
+/** How long a point is waited for, ms, at most. */
+const PATIENCE_MS = 2500;
+/** Of so many lives one ends at a moment, from outside. */
+const MOMENTS = 3;
 
 /** Where a process can be killed in its work with the disk; docs/fault-model.md names them. */
 const CALLS = ['create', 'append', 'sync', 'sync-dir', 'rename', 'remove', 'truncate'];
@@ -48,6 +51,9 @@ export const pointsOf = (dir: string): string[] => [
   ...CALLS.flatMap((call) => WHEN.map((when) => `${dir}.${call}.${when}`)),
   `${dir}.append.torn`,
 ];
+
+/** How often a process comes to these in a second or two; to the others once or twice. */
+const OFTEN: Readonly<Record<string, number>> = { append: 100, sync: 10 };
 
 export async function runKills({ kills, seed, isJson }: KillsOptions): Promise<number> {
   const began = performance.now();
@@ -105,11 +111,16 @@ async function killAll(
 }
 
 function fateOf({ role }: Actor, random: () => number): Fate {
-  if (random() < 0.5) return { kind: 'moment', afterMs: Math.floor(random() * LIFE_MS_MAX) };
+  if (random() * MOMENTS < 1) return { kind: 'moment', afterMs: Math.floor(random() * LIFE_MS_MAX) };
   const names = pointsOf(role.name === 'collector' ? 'ledger' : 'spool');
   const point = names[Math.floor(random() * names.length)] as string;
-  const count = point.includes('.append.') || point.includes('.sync.') ? 1 + Math.floor(random() * 60) : 1 + Math.floor(random() * 3);
-  return { kind: 'point', point, count, patienceMs: Math.floor(random() * PATIENCE_MS) };
+  const [, call = ''] = point.split('.');
+  return {
+    kind: 'point',
+    point,
+    count: 1 + Math.floor(random() * (OFTEN[call] ?? 2)),
+    patienceMs: random() * PATIENCE_MS,
+  };
 }
 
 function judge(
@@ -144,9 +155,11 @@ function judge(
 function print(result: KillsResult, isJson: boolean): void {
   if (isJson) return void process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   const { points, ...figures } = result;
-  for (const [name, value] of Object.entries(figures)) process.stdout.write(`${name.padEnd(10)} ${String(value).padStart(9)}\n`);
+  for (const [name, value] of Object.entries(figures))
+    process.stdout.write(`${name.padEnd(10)} ${String(value).padStart(9)}\n`);
   process.stdout.write('\nkilled at\n');
-  for (const [name, value] of Object.entries(points).sort()) process.stdout.write(`  ${name.padEnd(36)} ${String(value).padStart(5)}\n`);
+  for (const [name, value] of Object.entries(points).sort())
+    process.stdout.write(`  ${name.padEnd(36)} ${String(value).padStart(5)}\n`);
 }
 
 /** All requests that were ever recorded, as the collector says. */

@@ -32,7 +32,8 @@ export function readLedger(dir: string): Ledgered {
         }
         return true;
       });
-      if (count !== entry.seqTo - entry.seqFrom + 1) throw new Error(`${count} records in a batch of ${entry.seqTo - entry.seqFrom + 1}`);
+      if (count !== entry.seqTo - entry.seqFrom + 1)
+        throw new Error(`${count} records in a batch of ${entry.seqTo - entry.seqFrom + 1}`);
       records += count;
     },
     ({ path, what }) => {

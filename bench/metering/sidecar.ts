@@ -50,7 +50,9 @@ export async function measureSidecar({ quick, progress }: SuiteRun): Promise<Fig
   const cpu: number[] = [];
   const p99: number[] = [];
   for (let round = -1; round < rounds; round++) {
-    progress(round < 0 ? 'metering in the sidecar: warming up' : `metering in the sidecar: round ${round + 1} of ${rounds}`);
+    progress(
+      round < 0 ? 'metering in the sidecar: warming up' : `metering in the sidecar: round ${round + 1} of ${rounds}`,
+    );
     const pair = round % 2 === 0 ? [plain, raw] : [raw, plain];
     const costs = new Map<Running, { us: number; p99: number }>();
     for (const each of pair) costs.set(each, await measure(each, ground, traffic, seconds));
@@ -101,7 +103,8 @@ async function bytesAnEvent({ place }: Running, ground: Ground, traffic: Traffic
 
 async function told(statusPort: number): Promise<{ bytes: number; records: number }> {
   const text = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
-  const sum = (pattern: RegExp): number => [...text.matchAll(pattern)].reduce((total, [, value]) => total + Number(value), 0);
+  const sum = (pattern: RegExp): number =>
+    [...text.matchAll(pattern)].reduce((total, [, value]) => total + Number(value), 0);
   return {
     bytes: sum(/^reeve_meter_sent_bytes_total\{form="compressed"\} (\S+)$/gm),
     records: sum(/^reeve_meter_records_total\{[^}]*\} (\S+)$/gm),
@@ -117,7 +120,12 @@ function oneTenant(traffic: Traffic): Traffic {
 
 async function startCollector(stack: AsyncDisposableStack, dir: string, core: number): Promise<number> {
   const [grpc, http, status] = (await freePorts(3)) as [number, number, number];
-  const flags = [`--dir=${join(dir, 'collector')}`, `--grpc-port=${grpc}`, `--http-port=${http}`, `--status-port=${status}`];
+  const flags = [
+    `--dir=${join(dir, 'collector')}`,
+    `--grpc-port=${grpc}`,
+    `--http-port=${http}`,
+    `--status-port=${status}`,
+  ];
   const command = [process.execPath, join(import.meta.dirname, '../../src/cli/reeve.mjs'), 'collector', ...flags];
   const tree = stack.use(ProcessTree.start({ core, command, logFile: join(dir, 'collector.log') }));
   await opened(tree, grpc, 'the collector');
