@@ -70,7 +70,7 @@ export class Actor {
   /** In order, by SIGTERM. Rejects when it does not exit with 0. */
   async stop(): Promise<void> {
     this.#child?.kill('SIGTERM');
-    const code = await Promise.race([this.#ended, sleep(END_MS_MAX, 'late' as const)]);
+    const code = await Promise.race([this.#ended, sleep(END_MS_MAX, 'late' as const, { ref: false })]);
     if (code === 0) return;
     this.kill();
     throw this.#wrong(code === 'late' ? 'did not stop' : `stopped with ${code}`);

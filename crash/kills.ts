@@ -15,7 +15,6 @@ import { type Ledgered, readLedger } from './ledgered.ts';
 export interface KillsOptions {
   readonly kills: number;
   readonly seed: number;
-  readonly isJson: boolean;
 }
 
 export interface KillsResult {
@@ -55,11 +54,25 @@ export const pointsOf = (dir: string): string[] => [
 /** How often a process comes to these in a second or two; to the others once or twice. */
 const OFTEN: Readonly<Record<string, number>> = { append: 100, sync: 10 };
 
-export async function runKills({ kills, seed, isJson }: KillsOptions): Promise<number> {
+/** As a command: prints the result, and returns the exit code. */
+export async function runKills({ isJson, ...options }: KillsOptions & { readonly isJson: boolean }): Promise<number> {
+  const result = await killAndJudge(options, (text) => process.stderr.write(`${text}\n`));
+  print(result, isJson);
+  return isGood(result) ? 0 : 1;
+}
+
+export const isGood = ({ lost, doubled, invented, queried, recorded }: KillsResult): boolean =>
+  lost + doubled + invented === 0 && queried === recorded;
+
+/** Files are kept, and said where, when a promise was broken. Rejects when a process does not live as it should. */
+export async function killAndJudge(
+  { kills, seed }: KillsOptions,
+  progress: (text: string) => void,
+): Promise<KillsResult> {
   const began = performance.now();
   const random = seeded(seed);
   const dir = mkdtempSync(join(tmpdir(), 'reeve-crash-'));
-  process.stderr.write(`${kills} kills, seed ${seed}, in ${dir}\n`);
+  progress(`${kills} kills, seed ${seed}, in ${dir}`);
   const application = await openApplication();
   const ports = await freePorts(5);
   const [grpc, http] = [ports[3] as number, ports[4] as number];
@@ -70,18 +83,16 @@ export async function runKills({ kills, seed, isJson }: KillsOptions): Promise<n
   try {
     const points: Record<string, number> = {};
     const clients = new Clients(ports.slice(0, 2), CLIENTS_EACH);
-    await killAll(actors, kills, random, points);
+    await killAll(actors, { kills, random, points, progress });
     await Promise.all(actors.map((actor) => actor.start()));
     await clients.stop();
     for (const sidecar of sidecars) await sidecar.stop();
     const queried = await askRequests(http);
     await collector.stop();
     const result = judge(clients, readLedger(join(dir, 'collector/ledger')), queried, points, began);
-    print(result, isJson);
-    const isGood = result.lost + result.doubled + result.invented === 0 && result.queried === result.recorded;
-    if (isGood) rmSync(dir, { recursive: true, force: true });
-    else process.stderr.write(`the files are kept in ${dir}\n`);
-    return isGood ? 0 : 1;
+    if (isGood(result)) rmSync(dir, { recursive: true, force: true });
+    else progress(`the files are kept in ${dir}`);
+    return result;
   } finally {
     for (const actor of actors) actor.kill();
     application.closeAllConnections();
@@ -92,9 +103,17 @@ export async function runKills({ kills, seed, isJson }: KillsOptions): Promise<n
 /** Each lives one life after the other until all kills are done. */
 async function killAll(
   actors: readonly Actor[],
-  kills: number,
-  random: () => number,
-  points: Record<string, number>,
+  {
+    kills,
+    random,
+    points,
+    progress,
+  }: {
+    readonly kills: number;
+    readonly random: () => number;
+    readonly points: Record<string, number>;
+    readonly progress: (text: string) => void;
+  },
 ): Promise<void> {
   let left = kills;
   let told = 0;
@@ -104,7 +123,7 @@ async function killAll(
       points[at] = (points[at] ?? 0) + 1;
       // Now and then the one it talks to dies with it.
       if (random() < 0.1) for (const other of actors) if (other !== actor && random() < 0.5) other.kill();
-      if (++told % 50 === 0) process.stderr.write(`${told} of ${kills} kills\n`);
+      if (++told % 50 === 0) progress(`${told} of ${kills} kills`);
     }
   };
   await Promise.all(actors.map(run));
