@@ -7,7 +7,9 @@ import { type Kept, MemoryRollups } from '../collector/memory-rollups.ts';
 import { rollupStoreContract } from './rollup-store.ts';
 
 const dirs: string[] = [];
-t.teardown(() => {
+const opened: RollupThread[] = [];
+t.teardown(async () => {
+  await Promise.all(opened.map((store) => store.close()));
   for (const dir of dirs) rmSync(dir, { recursive: true });
 });
 
@@ -20,5 +22,9 @@ rollupStoreContract(t, 'DuckDB in its thread', () => {
   const dir = mkdtempSync(join(tmpdir(), "reeve-sums'-"));
   dirs.push(dir);
   const o = { dir, memoryBytes: 2 ** 28, threads: 2, keepMinutesS: 7 * 86_400, keepHoursS: 400 * 86_400 };
-  return () => RollupThread.open(o, (cause) => t.fail(cause.message));
+  return async () => {
+    const store = await RollupThread.open(o, (cause) => t.fail(cause.message));
+    opened.push(store);
+    return store;
+  };
 });

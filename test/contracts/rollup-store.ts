@@ -23,7 +23,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
       const service = ['orders', 'billing'][i % 2] as string;
       await Promise.all([store.apply(service, payload), model.apply(service, payload)]);
     }
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < 25; i++) {
       const question = questionBy(random);
       t.same(await store.query(question), await model.query(question), JSON.stringify(question));
     }
@@ -47,7 +47,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
         store = await open();
       }
       t.equal(store.word, `word ${round}`);
-      for (let i = 0; i < 10; i++) {
+      for (let i = 0; i < 5; i++) {
         const question = { ...questionBy(random), ...(i % 2 === 0 ? {} : { source: 'minutes' as const, stepS: 60 }) };
         t.same(await store.query(question), await model.query(question), JSON.stringify(question));
       }

@@ -32,7 +32,7 @@ async function serve(): Promise<void> {
   answer({ id: 0, value: store.word });
   port.on('message', ({ id, method, args }: Call) => {
     const run = store[method] as (...args: unknown[]) => Promise<unknown>;
-    run.apply(store, [...args]).then(
+    run.apply(store, args.map(received)).then(
       (value) => {
         answer({ id, value });
         if (method === 'close') port.close();
@@ -40,6 +40,11 @@ async function serve(): Promise<void> {
       (cause: unknown) => answer({ id, failure: failureOf(cause) }),
     );
   });
+}
+
+/** Bytes come as plain ones. */
+function received(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;
 }
 
 function failureOf(cause: unknown): Failure {
