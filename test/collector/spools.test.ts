@@ -151,17 +151,17 @@ t.test('credit of 10,000 streams never exceeds the budget, and each of them goes
 t.test('a busy line grows, an idle one shrinks, and one too large for any promise comes alone', async (t) => {
   const pool = new CreditPool({ budget: 100_000, base: 1000, most: 8000 });
   const line = pool.join();
-  if (line === undefined) return t.fail('no line');
+  if (line === undefined) throw new Error('no line');
   for (const window of [2000, 4000, 8000, 8000]) {
     const all = line.promised;
     t.ok(line.spend(all));
     t.equal(line.release(all), window);
   }
-  for (const window of [4000, 2000, 1000, 1000]) {
-    while (line.promised > window) t.ok(line.spend(Math.min(100, line.promised)) && line.release(100) === 0);
-    line.spend(1);
-    line.release(1);
+  for (let i = 0; i < 90; i++) {
+    line.spend(100);
+    line.release(100);
   }
+  t.equal(line.promised, 1000, 'one that does little is back at the base');
   const rest = line.promised;
   t.ok(line.spend(50_000));
   t.notOk(line.spend(1), 'now something is on its way');

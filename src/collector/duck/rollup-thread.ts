@@ -59,7 +59,9 @@ export class RollupThread implements RollupStore, Exporter {
   }
 
   apply(service: string, payload: Buffer): Promise<void> {
-    return this.#call('apply', service, payload) as Promise<void>;
+    // Bytes that are given away: what is copied otherwise is all of the buffer that they are a part of.
+    const bytes = new Uint8Array(payload);
+    return this.#send('apply', [service, bytes], [bytes.buffer]) as Promise<void>;
   }
 
   query(question: Question): Promise<readonly UsageRow[] | TooMany> {
@@ -107,9 +109,13 @@ export class RollupThread implements RollupStore, Exporter {
   }
 
   #call(method: Method, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#send(method, args, []);
+  }
+
+  #send(method: Method, args: readonly unknown[], given: readonly ArrayBuffer[]): Promise<unknown> {
     const id = this.#nextId++;
     const answered = this.#wait(id);
-    this.#worker.postMessage({ id, method, args } satisfies Call);
+    this.#worker.postMessage({ id, method, args } satisfies Call, given);
     return answered;
   }
 

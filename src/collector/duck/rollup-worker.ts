@@ -32,7 +32,7 @@ async function serve(): Promise<void> {
   answer({ id: 0, value: store.word });
   port.on('message', ({ id, method, args }: Call) => {
     const run = store[method] as (...args: unknown[]) => Promise<unknown>;
-    run.apply(store, args.map(bufferOf)).then(
+    run.apply(store, args.map(received)).then(
       (value) => {
         answer({ id, value });
         if (method === 'close') port.close();
@@ -42,9 +42,9 @@ async function serve(): Promise<void> {
   });
 }
 
-/** Between threads a Buffer becomes what it is made of. */
-function bufferOf(arg: unknown): unknown {
-  return arg instanceof Uint8Array ? Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength) : arg;
+/** Bytes come as plain ones. */
+function received(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.length) : value;
 }
 
 function failureOf(cause: unknown): Failure {
