@@ -128,7 +128,7 @@ export class SegmentFile {
       return;
     }
     // The kernel tells a failure to one of those who ask at the same time.
-    this.#doubt ??= failure;
+    if (failure !== undefined) this.#fail(failure);
     if (this.#doubt !== undefined) throw this.#doubt;
     this.#synced = Math.max(this.#synced, bytes);
   }
@@ -139,7 +139,7 @@ export class SegmentFile {
     try {
       this.#directory.disk.syncNow(this.#file as FileHandle);
     } catch (cause) {
-      this.#doubt = cause;
+      this.#fail(cause);
       throw cause;
     }
     this.#synced = this.bytes;
@@ -151,6 +151,18 @@ export class SegmentFile {
     this.#file = undefined;
     // A sync that runs closes it at its end.
     if (file !== undefined && !this.#isSyncing) this.#directory.disk.close(file);
+  }
+
+  #fail(cause: unknown): void {
+    this.#doubt = cause;
+    if (this.isBegun) return;
+    // A head that the kernel dropped would cost whoever is killed now all that is appended behind it.
+    const head = this.headBytes;
+    try {
+      writeAll(this.#directory.disk, this.#file as FileHandle, head, head.length, 0);
+    } catch {
+      // It is in doubt as the rest is.
+    }
   }
 
   /** Frames in [from, to); damage is told and skipped. */
