@@ -15,15 +15,8 @@ import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
-import {
-  BATCH_MS,
-  FOLDED_BATCH_MS,
-  type Link,
-  type LinkEvents,
-  noCounts,
-  Sender,
-  type SenderCounts,
-} from './sender.ts';
+import { BATCH_MS, FOLDED_BATCH_MS, Sender } from './sender.ts';
+import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
 import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';

@@ -7,10 +7,10 @@
  *
  * On its way at once: one batch in the compressor, and as much payload as the collector gave credit for.
  */
-import type { Clock, Random, Timer, Timers } from '../core/index.ts';
-import type { Batch, Draft, FromCollector, FromSidecar, Gap, GapReason, Hello } from './messages.ts';
+import type { Timer } from '../core/index.ts';
+import type { Batch, Draft, FromCollector, FromSidecar, Gap } from './messages.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
-import type { Next } from './reader.ts';
+import type { Link, SenderOptions } from './sender-ports.ts';
 
 /** Less than that waits for more, bytes … */
 const BATCH_BYTES_MIN = 64 * 1024;
@@ -29,68 +29,7 @@ const STEADY_MS = 10_000;
 /** For the collector to close after a Bye, ms. */
 const PART_MS = 1000;
 
-/** A connection to a collector. */
-export interface Link {
-  /** False: no more before `onDrain`. */
-  send(message: FromSidecar): boolean;
-  /** What was sent goes out first. */
-  end(): void;
-  /** At once. */
-  cut(): void;
-}
-
-export interface LinkEvents {
-  onMessage(message: FromCollector): void;
-  onDrain(): void;
-  /** Once, for whatever reason; nothing comes after it. */
-  onClose(why: string): void;
-}
-
-/** Where what is told comes from. */
-export interface Source {
-  /** Goes on behind a position; false: other records stand here under those numbers. */
-  seek(position: Position, chain: number): boolean;
-  next(): Next;
-  readonly unreadBytes: number;
-  acked(position: Position): void;
-  watermarkMs(): number;
-  readonly spoolBytes: number;
-}
-
-export interface SenderOptions {
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly source: Source;
-  readonly hello: Hello;
-  readonly connect: (events: LinkEvents) => Link;
-  /** Compresses; calls back once. */
-  readonly pack: (payload: Buffer, done: (packed: Buffer) => void) => void;
-  readonly batchMs?: number;
-  /** Counted up. */
-  readonly counts: SenderCounts;
-  readonly onFence: (reason: string) => void;
-  /** A connection ended, or could not be made. */
-  readonly onFailure: (why: string) => void;
-  readonly onWelcome: () => void;
-}
-
 export type SenderState = 'waiting' | 'greeting' | 'telling' | 'parting' | 'over' | 'fenced';
-
-export interface SenderCounts {
-  batches: number;
-  bytesRaw: number;
-  bytesSent: number;
-  connects: number;
-  failures: number;
-  fences: number;
-  readonly gaps: Record<GapReason, number>;
-}
-
-export function noCounts(): SenderCounts {
-  const gaps = { full: 0, corrupt: 0, dropped: 0 };
-  return { batches: 0, bytesRaw: 0, bytesSent: 0, connects: 0, failures: 0, fences: 0, gaps };
-}
 
 /** What was told and is not acked. */
 interface Told extends Position {

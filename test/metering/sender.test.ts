@@ -3,7 +3,8 @@ import t from 'tap';
 import type { Draft, FromCollector, FromSidecar, Gap } from '../../src/metering/messages.ts';
 import type { Position } from '../../src/metering/position.ts';
 import type { Next } from '../../src/metering/reader.ts';
-import { type LinkEvents, noCounts, Sender, type SenderOptions } from '../../src/metering/sender.ts';
+import { Sender } from '../../src/metering/sender.ts';
+import { type LinkEvents, noCounts, type SenderOptions } from '../../src/metering/sender-ports.ts';
 import { countedRandom, VirtualTime } from './world.ts';
 
 interface Connection {
