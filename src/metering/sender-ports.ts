@@ -32,6 +32,12 @@ export interface Source {
   readonly spoolBytes: number;
 }
 
+/** When what there is becomes a batch. */
+export interface BatchSize {
+  readonly ms: number;
+  readonly bytes: number;
+}
+
 export interface SenderOptions {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -41,7 +47,7 @@ export interface SenderOptions {
   readonly connect: (events: LinkEvents) => Link;
   /** Compresses; calls back once. */
   readonly pack: (payload: Buffer, done: (packed: Buffer) => void) => void;
-  readonly batchMs?: number;
+  readonly batch?: BatchSize;
   /** Counted up. */
   readonly counts: SenderCounts;
   readonly onFence: (reason: string) => void;

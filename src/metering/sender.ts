@@ -10,14 +10,12 @@
 import type { Timer } from '../core/index.ts';
 import type { Batch, Draft, FromCollector, FromSidecar, Gap } from './messages.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
-import type { Link, SenderOptions } from './sender-ports.ts';
+import type { BatchSize, Link, SenderOptions } from './sender-ports.ts';
 
-/** Less than that waits for more, bytes … */
-const BATCH_BYTES_MIN = 64 * 1024;
-/** … for so long, ms. */
-export const BATCH_MS = 200;
-/** Where it is folded, a window's length: each row is told once. */
-export const FOLDED_BATCH_MS = 1000;
+/** Less than `bytes` waits for more, for `ms`. */
+const SINGLE_BATCH: BatchSize = { ms: 200, bytes: 64 * 1024 };
+/** Where it is folded, as long as a window is: each row is told once. */
+export const FOLDED_BATCH: BatchSize = { ms: 1000, bytes: 1024 * 1024 };
 const HEARTBEAT_MS = 1000;
 const GREET_MS = 10_000;
 /** Without a word of the collector while it owes one. It syncs within 10 ms; a slow disk takes seconds. */
@@ -46,6 +44,8 @@ export class Sender {
   #isPacking = false;
   /** Waits for credit. */
   #packed: Batch | undefined;
+  /** What is there is told, however little it is. */
+  #isDue = false;
   /** Nothing was there at the last look. */
   #isDry = false;
   #failuresInRow = 0;
@@ -68,19 +68,14 @@ export class Sender {
   }
 
   start(): void {
-    const { timers, batchMs = BATCH_MS } = this.#o;
-    this.#tick = timers.every(batchMs, () => this.#turn());
+    const { timers, batch = SINGLE_BATCH } = this.#o;
+    this.#tick = timers.every(batch.ms, () => this.#turn());
     this.#connect();
   }
 
-  /** Something was appended, or can be read now. */
+  /** Something was appended, or what was waited for is there. */
   nudge(): void {
     this.#pump();
-  }
-
-  /** What was waited for is there. */
-  resume(): void {
-    this.#tellAll();
   }
 
   /** Tells the rest and says so; whether all of it was acked within the time. A collector that is not there is tried once more. */
@@ -154,10 +149,11 @@ export class Sender {
     this.#told.length = 0;
     this.#credit = credit;
     this.#isDry = false;
+    this.#isDue = true;
     source.acked(position);
     this.#o.onWelcome();
     if (this.#onOver !== undefined) this.#beginParting();
-    else this.#tellAll();
+    else this.#pump();
   }
 
   #hearAck({ epoch, seq }: Position): void {
@@ -172,22 +168,24 @@ export class Sender {
     this.#pump();
   }
 
-  /** Tells what is there, if it is enough for a batch. */
-  #pump(): void {
-    if (this.state === 'parting' || this.#packed !== undefined || this.#o.source.unreadBytes >= BATCH_BYTES_MIN)
-      this.#tellAll();
-  }
-
-  /** Tells as much as it may. `isTurn`: what is more than any credit may go, once nothing else is on its way. */
-  #tellAll(isTurn = false): void {
+  /**
+   * Tells what is due, and then as long as there is enough for a batch. `isTurn`: what is more than any credit may go, once nothing else is
+   * on its way.
+   */
+  #pump(isTurn = false): void {
     while (this.#mayTell()) {
       const packed = this.#packed;
       if (packed === undefined) {
-        if (!this.#read()) break;
+        if (!this.#isEnough() || !this.#read()) break;
       } else if (packed.payload.length <= this.#credit || (isTurn && this.#told.length === 0)) this.#tell(packed);
       else return;
     }
     if (this.state === 'parting' && this.#isDry && this.#told.length === 0) this.#bye();
+  }
+
+  #isEnough(): boolean {
+    const { source, batch = SINGLE_BATCH } = this.#o;
+    return this.#isDue || this.state === 'parting' || source.unreadBytes >= batch.bytes;
   }
 
   #mayTell(): boolean {
@@ -200,7 +198,9 @@ export class Sender {
     if (read === undefined) return false;
     const next = read.value;
     this.#isDry = next === undefined;
-    if (next === undefined || next === 'wait') return false;
+    if (next === 'wait') return false;
+    if (next === undefined || (next !== 'forked' && next.kind === 'batch')) this.#isDue = false;
+    if (next === undefined) return false;
     if (next === 'forked') this.#fence('the records here do not follow those the collector has');
     else if (next.kind === 'gap') this.#tellGap(next);
     else if (next.isPacked) this.#packed = batchOf(next, next.payload);
@@ -255,7 +255,8 @@ export class Sender {
     if (this.state === 'greeting' && now - this.#greetedAt >= GREET_MS) return this.#fail('no welcome');
     if (this.#told.length > 0 && this.#link !== undefined && now - this.#heardAt >= SILENCE_MS)
       return this.#fail('no acknowledgement');
-    this.#tellAll(true);
+    this.#isDue = true;
+    this.#pump(true);
     const isIdle = this.#isDry && this.#told.length === 0 && this.#isWritable;
     if (this.state !== 'telling' || !isIdle || now - this.#spokeAt < HEARTBEAT_MS) return;
     const { source } = this.#o;
@@ -264,7 +265,7 @@ export class Sender {
 
   #beginParting(): void {
     this.state = 'parting';
-    this.#tellAll();
+    this.#pump();
   }
 
   #bye(): void {
