@@ -49,6 +49,8 @@ class LogHistory {
   /** Nothing but kills happened since the last opening: then no damage may be told. */
   #isQuiet = true;
   #hasHitHead = false;
+  /** A sync failed, and none was good since. */
+  #isInDoubt = false;
   /** The process was stopped. */
   #isDown = false;
 
@@ -147,6 +149,7 @@ class LogHistory {
       return;
     }
     this.counts.syncs++;
+    this.#isInDoubt = false;
     for (const entry of entries) {
       entry.isSynced = true;
       if (entry.fate === 'doubt') entry.fate = 'good';
@@ -168,6 +171,7 @@ class LogHistory {
         entry.fate = isLost && (entry.fate === 'doubt' || entry.isHit) ? 'lost' : 'doubt';
     if (!isLost) this.#expect(cause);
     this.#isQuiet = false;
+    this.#isInDoubt = true;
   }
 
   /** While a sync runs: it need not have it. */
@@ -333,7 +337,11 @@ class LogHistory {
         if (damage.length > 0) this.counts.damaged++;
         this.#model.adopt(read, present, worst);
         // Who failed to open between a failed sync and a good one leaves it to the kernel, as who is killed there does.
-        this.#isQuiet = faults === this.counts.faults && !this.#model.entries.some(({ fate }) => fate === 'lost');
+        if (worst === 'crash') this.#isInDoubt = false;
+        this.#isQuiet =
+          faults === this.counts.faults &&
+          !this.#isInDoubt &&
+          !this.#model.entries.some(({ fate }) => fate === 'lost');
         this.#hasHitHead = false;
         this.#isDown = false;
         return;

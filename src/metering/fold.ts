@@ -7,8 +7,9 @@
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import type { Timers } from '../core/index.ts';
 import { markBody, type Run, readFrame, windowsBody } from './block.ts';
+import type { Part } from './part.ts';
 import { readRecords } from './runs.ts';
-import type { Part, Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { readWindows, Windows } from './windows.ts';
 
 /** The loop is held no longer than that, ms, between two looks at what else is there. */

@@ -12,7 +12,7 @@ import type { CollectorConfig } from '../tenants/index.ts';
 import type { FromSidecar as ToCollector, FromCollector as ToSidecar } from './generated/metering_pb.js';
 import type { FromCollector, FromSidecar } from './messages.ts';
 import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './protocol.ts';
-import type { Link, LinkEvents } from './sender.ts';
+import type { Link, LinkEvents } from './sender-ports.ts';
 
 /** A connection that says nothing is asked whether it is there, ms; without an answer it is closed. */
 const KEEPALIVE_MS = 10_000;

@@ -2,7 +2,7 @@
 import type { Metrics } from '../telemetry/index.ts';
 import { LADDER_STEPS, type LadderStep } from './ladder.ts';
 import { GAP_REASONS } from './messages.ts';
-import type { SenderCounts } from './sender.ts';
+import type { SenderCounts } from './sender-ports.ts';
 import { OUTCOMES } from './usage-record.ts';
 
 /** What the room counts; read at scrape. */

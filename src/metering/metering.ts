@@ -15,15 +15,8 @@ import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
-import {
-  BATCH_MS,
-  FOLDED_BATCH_MS,
-  type Link,
-  type LinkEvents,
-  noCounts,
-  Sender,
-  type SenderCounts,
-} from './sender.ts';
+import { FOLDED_BATCH, Sender } from './sender.ts';
+import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
 import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
@@ -211,7 +204,7 @@ class Meter {
     if (connect === undefined) return;
     const spool = this.#spool;
     const isFolding = config.granularity === 'window';
-    const reader = new SpoolReader(spool, isFolding, () => sender.resume());
+    const reader = new SpoolReader(spool, isFolding, () => sender.nudge());
     const sender = new Sender({
       clock,
       timers,
@@ -224,7 +217,7 @@ class Meter {
         service,
         instance: instance.replaceAll(/[^\x21-\x7e]/g, '-').slice(0, INSTANCE_MAX),
       },
-      batchMs: isFolding ? FOLDED_BATCH_MS : BATCH_MS,
+      ...(isFolding ? { batch: FOLDED_BATCH } : {}),
       source: {
         seek: (position, chain) => reader.seek(position, chain),
         next: () => reader.next(),

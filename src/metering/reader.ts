@@ -11,9 +11,10 @@ import { crc32 } from 'node:zlib';
 import type { Place } from '../wal/index.ts';
 import { chainStart, type Run, readFrame } from './block.ts';
 import type { Draft, Gap, GapReason } from './messages.ts';
+import type { Part } from './part.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import { RunsWriter, readRecords } from './runs.ts';
-import type { Part, Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { Windows } from './windows.ts';
 
 /** Of the payload of a batch, before it is compressed. */

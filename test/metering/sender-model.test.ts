@@ -8,7 +8,8 @@ import t from 'tap';
 import type { FromCollector, FromSidecar } from '../../src/metering/messages.ts';
 import { comparePositions, NOWHERE, type Position } from '../../src/metering/position.ts';
 import type { Next } from '../../src/metering/reader.ts';
-import { type Link, type LinkEvents, noCounts, Sender, type Source } from '../../src/metering/sender.ts';
+import { Sender } from '../../src/metering/sender.ts';
+import { type Link, type LinkEvents, noCounts, type Source } from '../../src/metering/sender-ports.ts';
 import { ReferenceCollector } from './reference-collector.ts';
 import { countedRandom, VirtualTime } from './world.ts';
 

@@ -3,7 +3,8 @@ import t from 'tap';
 import type { Draft, FromCollector, FromSidecar, Gap } from '../../src/metering/messages.ts';
 import type { Position } from '../../src/metering/position.ts';
 import type { Next } from '../../src/metering/reader.ts';
-import { type LinkEvents, noCounts, Sender, type SenderOptions } from '../../src/metering/sender.ts';
+import { Sender } from '../../src/metering/sender.ts';
+import { type LinkEvents, noCounts, type SenderOptions } from '../../src/metering/sender-ports.ts';
 import { countedRandom, VirtualTime } from './world.ts';
 
 interface Connection {
@@ -155,8 +156,22 @@ t.test('little waits for more, at most for the time of a batch; much goes at onc
   t.strictSame(kinds(connection), ['hello', 'batch', 'batch']);
 });
 
+t.test('what comes while a batch is told waits for its own time, whatever is acked', async (t) => {
+  const w = senderWorld();
+  w.queue.push(draft(1), draft(2), draft(3));
+  const connection = w.greet();
+  t.equal(connection.sent.length, 2);
+  connection.hear({ kind: 'ack', epoch: 1, seq: 1 });
+  connection.hear({ kind: 'credit', bytes: 10 });
+  t.equal(connection.sent.length, 2);
+  w.time.advance(200);
+  t.equal(connection.sent.length, 3);
+  w.time.advance(200);
+  t.equal(connection.sent.length, 4);
+});
+
 t.test('the time of a batch can be longer', async (t) => {
-  const w = senderWorld({ batchMs: 1000 });
+  const w = senderWorld({ batch: { ms: 1000, bytes: 1000 } });
   const connection = w.greet();
   w.queue.push(draft(1));
   w.time.advance(999);
@@ -167,6 +182,7 @@ t.test('the time of a batch can be longer', async (t) => {
 
 t.test('what is acked may be dropped; an acknowledgement of what was not told ends the connection', async (t) => {
   const w = senderWorld();
+  w.unread = 100_000;
   w.queue.push(draft(1, 3), draft(4, 6));
   const connection = w.greet();
   t.equal(w.sender.oldestToldMs, 1003);
@@ -236,7 +252,7 @@ t.test('it waits for a mark, and goes on when it stands', async (t) => {
   const connection = w.greet();
   t.equal(connection.sent.length, 1);
   w.queue.splice(0, 1, draft(1));
-  w.sender.resume();
+  w.sender.nudge();
   t.equal(connection.sent.length, 2);
 });
 

@@ -117,13 +117,14 @@ t.test('a time before the base of its block is that of the block', async (t) => 
   t.equal(readAll(write([recordOf({ wallMs: BASE - 5 })])).records[0]?.wallMs, BASE);
 });
 
-t.test('bytes that nobody wrote break the reader, never more', async (t) => {
+t.test('bytes that nobody wrote break the reader, never more', async () => {
   const whole = write([recordOf({ units: [{ meter: 'tokens', units: 3 }], traceId: 'ab'.repeat(16) }), recordOf()]);
   fc.assert(
     fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {
       const bytes = Buffer.from(whole.subarray(0, length));
       if (at < length) bytes[at] = byte;
-      for (const each of readAll(bytes).records) t.ok(each.tenant.length <= NAME_MAX && each.units.length <= UNITS_MAX);
+      for (const { tenant, units } of readAll(bytes).records)
+        if (tenant.length > NAME_MAX || units.length > UNITS_MAX) throw new Error('hostile');
     }),
     { numRuns: 2000 },
   );
