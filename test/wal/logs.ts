@@ -1,7 +1,14 @@
 /** A log on a simulated disk, and what its opening told. */
 import { SimDisk } from '../../sim/disk.ts';
 import { SeededRandom } from '../../sim/time.ts';
-import { type Damage, type Disk, FRAME_HEAD, type Place, SegmentLog, type SegmentLogOptions } from '../../src/wal/index.ts';
+import {
+  type Damage,
+  type Disk,
+  FRAME_HEAD,
+  type Place,
+  SegmentLog,
+  type SegmentLogOptions,
+} from '../../src/wal/index.ts';
 
 export const DIR = '/log';
 
