@@ -40,6 +40,12 @@ t.test('segments, frames and their origin, while the owner writes', async (t) =>
   t.match(inspect(disk), { isInUse: false, damage: [{ what: 'unreadable', segment: 3 }] });
 });
 
+t.test('a directory without a segment, of an owner who is about to begin', async (t) => {
+  const disk = calmDisk();
+  disk.lock(`${DIR}/lock`);
+  t.same(inspect(disk), { isInUse: true, segments: [], damage: [], aside: [], bodies: [] });
+});
+
 t.test('a segment that is dropped or cannot be opened while one looks', async (t) => {
   const { disk } = threeSegments();
   disk.list = () => ['000000000000.wal', '000000000003.wal', '000000000002.wal', '000000000001.wal'];
@@ -63,6 +69,10 @@ t.test('what it tells is what the opening tells', async (t) => {
     (disk) => {
       disk.remove(pathOf(2));
       disk.rename(pathOf(1), pathOf(2));
+    },
+    (disk) => {
+      disk.remove(pathOf(2));
+      scribble(disk, pathOf(3), 0, Buffer.alloc(BEGIN, 1));
     },
     () => {},
   ];

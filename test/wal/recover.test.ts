@@ -83,6 +83,15 @@ t.test('a hole is a gap from then on: told once, its bytes kept, no frame moved'
   t.same(read(log), { bodies: without('bb'), damage: [] });
 });
 
+t.test('a gap may be longer than what is read at once', async (t) => {
+  const disk = calmDisk();
+  const { log } = open(disk);
+  append(log, 'a', 'x'.repeat(1_000_000), 'b');
+  log.close();
+  disk.flip(pathOf(1), 8 * 500_000);
+  t.same(openTwice(t, disk).bodies, ['a', 'b']);
+});
+
 t.test('damage that is met while the log is open is told and skipped', async (t) => {
   const disk = threeSegments();
   const { log, places } = open(disk);
@@ -91,6 +100,31 @@ t.test('damage that is met while the log is open is told and skipped', async (t)
   t.same(bodies, without('d'));
   t.match(damage, [{ what: 'corrupt', path: pathOf(2), segment: 2, offset: BEGIN, bytes: 13 }]);
   t.same(read(log, places[4]).damage, [], 'behind it nothing is wrong');
+});
+
+t.test('a file that somebody cuts short while the log is open ends with a hole', async (t) => {
+  const disk = threeSegments();
+  const { log } = open(disk);
+  const bytes = disk.bytes(pathOf(2));
+  for (const [cut, lost] of [
+    [12, []],
+    [13, ['fff']],
+    [27, ['fff']],
+  ] as const) {
+    truncate(disk, pathOf(2), bytes - cut);
+    const { bodies, damage } = read(log);
+    t.same(bodies, without(...lost));
+    t.match(damage, [{ what: 'corrupt', segment: 2, offset: bytes - (cut === 12 ? 12 : 27) }]);
+  }
+});
+
+t.test('zeros are no mark', async (t) => {
+  const disk = calmDisk();
+  const { log } = open(disk, { random: { hex: () => '00000000', float: () => 0 } });
+  append(log, 'a');
+  log.close();
+  truncate(disk, pathOf(1), disk.bytes(pathOf(1)) + 4000);
+  t.match(open(disk), { bodies: ['a'], damage: [{ what: 'torn tail', bytes: 4000 }] });
 });
 
 t.test('what only looks like a frame is none', async (t) => {

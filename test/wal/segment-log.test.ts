@@ -215,6 +215,27 @@ t.test('a segment in doubt that cannot be written anew stays in doubt', async (t
   t.same(disk.list(DIR).sort(), ['000000000001.wal', '000000000002.wal']);
 });
 
+t.test('nothing is appended behind a head that may be gone', async (t) => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const disk = calmDisk(seed);
+    const { log } = open(disk);
+    log.rotate();
+    append(log, 'a');
+    // The first segment's goes well.
+    let syncs = 0;
+    disk.fault = (call) => (call === 'sync' && ++syncs === 2 ? 'EIO' : call === 'write' ? 'ENOSPC' : undefined);
+    await t.rejects(log.sync(), { code: 'EIO' });
+    t.equal(
+      codeOf(() => append(log, 'b')),
+      'ENOSPC',
+    );
+    disk.fault = () => undefined;
+    append(log, 'c');
+    disk.kill();
+    t.equal(open(disk).bodies.at(-1), 'c');
+  }
+});
+
 t.test('the kernel tells a failure to one of two who ask: neither takes it for done', async (t) => {
   const disk = calmDisk();
   const { log } = open(disk);
