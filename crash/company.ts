@@ -45,7 +45,11 @@ export class Actor {
     const started = this.#spawn(fate);
     const signal = this.#ended.then(() => this.#child?.signalCode);
     if (fate.kind === 'point') {
-      const isDead = await Promise.race([signal, started.then(() => sleep(fate.patienceMs)), sleep(START_MS_MAX, undefined, { ref: false })]);
+      const isDead = await Promise.race([
+        signal,
+        started.then(() => sleep(fate.patienceMs)),
+        sleep(START_MS_MAX, undefined, { ref: false }),
+      ]);
       if (isDead === 'SIGKILL') return fate.point;
       if (isDead !== undefined) throw this.#wrong(`ended by ${isDead}`);
     } else {

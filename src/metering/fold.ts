@@ -6,6 +6,7 @@
  */
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import type { Timers } from '../core/index.ts';
+import { BODY_BYTES_MAX } from '../wal/index.ts';
 import { markBody, type Run, readFrame, windowsBody } from './block.ts';
 import type { Part } from './part.ts';
 import { readRecords } from './runs.ts';
@@ -14,8 +15,11 @@ import { readWindows, Windows } from './windows.ts';
 
 /** The loop is held no longer than that, ms, between two looks at what else is there. */
 const SLICE_MS = 2;
-/** Rows of one frame, about: they are 2 MiB at most before they are compressed. */
-const FRAME_ROWS = 4096;
+/**
+ * Of one frame before it is compressed, about, at most: some 50,000 rows. As large as a frame can carry: a row is worth the more, the more
+ * records it stands for, and with 10,000 tenants their second ones come late.
+ */
+const FRAME_PAYLOAD_BYTES = 5 * 2 ** 20;
 /** No block has more. */
 const ROWS_MAX = 2 ** 18;
 /** What one frame of windows may be uncompressed, bytes. */
@@ -47,6 +51,7 @@ export async function foldPart(world: FoldWorld, part: Part, spanMs: number): Pr
     if (part.isMarked) return undefined;
   }
   await folding.flush();
+  if (folding.bodies.some(({ length }) => length > BODY_BYTES_MAX)) return undefined;
   if (part.isMarked || spool.part(part.number) === undefined) return undefined;
   return mark === 0 ? folding.bodies : [...folding.bodies, markBody(mark)];
 }
@@ -71,7 +76,7 @@ class Folding {
     // Before it is waited: the frame's bytes are good until then.
     const copy = records === undefined ? undefined : Buffer.from(records);
     const zstd = windows === undefined ? undefined : Buffer.from(windows.zstd);
-    if (held !== undefined && (!follows || this.#windows.size > FRAME_ROWS)) await this.flush();
+    if (held !== undefined && (!follows || this.#windows.payloadBytesMax > FRAME_PAYLOAD_BYTES)) await this.flush();
     const before = this.#run;
     this.#run = before === undefined ? range : { ...range, ...startOf(before) };
     return copy === undefined ? this.#addWindows(zstd as Buffer) : this.#addRecords(copy, run.baseMs);

@@ -79,6 +79,12 @@ export class Windows {
     return this.#size;
   }
 
+  /** What `encode` gives is no longer; of most numbers, which are small, about half. */
+  get payloadBytesMax(): number {
+    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
+    return VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries;
+  }
+
   windowMs(row: number): number {
     return this.#windows[row] as number;
   }
@@ -168,8 +174,7 @@ export class Windows {
     order.sort(
       (a, b) => (series[a] as number) - (series[b] as number) || (windows[a] as number) - (windows[b] as number),
     );
-    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
-    const writer = new Writer(VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries);
+    const writer = new Writer(this.payloadBytesMax);
     writer.varint(this.spanMs);
     for (let from = 0; from < order.length; ) {
       const number = series[order[from] as number] as number;
