@@ -130,8 +130,10 @@ export class QuotaSidecar {
 
   leave(): void {
     this.fleet.leave();
-    this.#commit(this.fleet.isHeirless);
-    this.gossip.leave(() => void this.crash());
+    this.gossip.leave(() => {
+      this.#commit(this.fleet.isHeirless);
+      this.crash();
+    });
   }
 
   /** Returns what it admitted in the last second and a tick: what may be lost with it. */
@@ -173,7 +175,7 @@ export class QuotaSidecar {
       },
     });
     this.#commit(false);
-    if (life !== undefined) fleet.inherit(life, ended === life);
+    if (life !== undefined) fleet.inherit(life, ended === life ? 'heir' : 'next');
   }
 }
 

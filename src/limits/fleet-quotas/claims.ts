@@ -6,10 +6,13 @@
  *
  * Bound: `CLAIMS_MAX` rows, about 300 bytes each. What does not fit is not known here: who does not know of a right does not spend it.
  */
-import { type FleetRow, isSound, keyOf, type RowKey } from './row.ts';
+import { type FleetRow, isSound, keyOf, type RowKey, type RowKind } from './row.ts';
 
 /** 2^17: shares and wills of a month, and 2,000 hard quotas by the month of which 50 members spend at once; of quotas by the day fewer. */
 export const CLAIMS_MAX = 2 ** 17;
+
+/** Kinds of which each row may change what all others mean. */
+export type WholeKind = 'share' | 'will';
 
 /** Rows of one tenant, meter and window. */
 export type Bag = ReadonlyMap<string, FleetRow>;
@@ -25,8 +28,9 @@ export class Claims {
   readonly #rows = new Map<string, Kept>();
   readonly #bags = new Map<string, Map<string, FleetRow>>();
   #changed = new Map<string, FleetRow>();
+  /** Of kinds that are read as a whole, and how often they changed. */
+  readonly #kinds = { share: { rows: new Map<string, FleetRow>(), changes: 0 }, will: { rows: new Map<string, FleetRow>(), changes: 0 } };
   #version = 0;
-  #sharing = 0;
 
   /** Another bound is for tests. */
   constructor(max: number = CLAIMS_MAX) {
@@ -42,9 +46,13 @@ export class Claims {
     return this.#version;
   }
 
-  /** How often shares or wills changed. */
-  get sharing(): number {
-    return this.#sharing;
+  /** How often rows of the kind changed. */
+  changesOf(kind: WholeKind): number {
+    return this.#kinds[kind].changes;
+  }
+
+  ofKind(kind: WholeKind): Iterable<FleetRow> {
+    return this.#kinds[kind].rows.values();
   }
 
   get(key: RowKey): FleetRow | undefined {
@@ -79,7 +87,10 @@ export class Claims {
     const name = bagOf(row);
     const bag = this.#bags.get(name) ?? new Map<string, FleetRow>();
     this.#bags.set(name, bag.set(key, kept));
-    if (kind === 'share' || kind === 'will') this.#sharing++;
+    if (isWhole(kind)) {
+      this.#kinds[kind].rows.set(key, kept);
+      this.#kinds[kind].changes++;
+    }
     return true;
   }
 
@@ -105,13 +116,18 @@ export class Claims {
     for (const [key, row] of this.#rows) {
       if (!isOver(row)) continue;
       this.#rows.delete(key);
-      this.#sharing++;
+      const { kind } = row;
+      if (isWhole(kind) && this.#kinds[kind].rows.delete(key)) this.#kinds[kind].changes++;
       const name = bagOf(row);
       const bag = this.#bags.get(name) as Map<string, FleetRow>;
       bag.delete(key);
       if (bag.size === 0) this.#bags.delete(name);
     }
   }
+}
+
+function isWhole(kind: RowKind): kind is WholeKind {
+  return kind === 'share' || kind === 'will';
 }
 
 /** A share names in its meter who began it: it is in the bag of its day. */

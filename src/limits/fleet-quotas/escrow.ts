@@ -13,6 +13,7 @@
  */
 import type { Line } from '../quotas/account.ts';
 import type { Claims } from './claims.ts';
+import type { Heirs } from './heirs.ts';
 import type { Members } from './members.ts';
 import { type FleetRow, NOBODY, row } from './row.ts';
 import { type Shares, unitsOf } from './shares.ts';
@@ -42,6 +43,7 @@ interface Holding {
 export class Escrow {
   readonly #claims: Claims;
   readonly #shares: Shares;
+  readonly #heirs: Heirs;
   readonly #members: Members;
   #lines: HardLines = { hard: () => [], hardLine: () => undefined };
   readonly #short = new Map<Line, string>();
@@ -50,9 +52,10 @@ export class Escrow {
   /** How often this sidecar gave rights, got some, and wanted some. */
   readonly counts: { given: number; got: number; wanted: number } = { given: 0, got: 0, wanted: 0 };
 
-  constructor(claims: Claims, shares: Shares, members: Members) {
+  constructor(claims: Claims, shares: Shares, heirs: Heirs, members: Members) {
     this.#claims = claims;
     this.#shares = shares;
+    this.#heirs = heirs;
     this.#members = members;
   }
 
@@ -105,13 +108,14 @@ export class Escrow {
   assess(tenant: string, line: Line): void {
     const holdings = this.#holdings(tenant, line);
     const own = holdings.get(this.#members.self) as Holding;
-    if (free(own) - line.reserved < need(line)) this.#inherit(tenant, line, holdings, own);
+    // Who left says nothing any more: what it moved to itself now nobody would know of.
+    if (!this.#isClosed && free(own) - line.reserved < need(line)) this.#inherit(tenant, line, holdings, own);
     const reachable = new Set(this.#members.reachable);
     line.rights = this.#isClosed ? 0 : own.rights;
     // Before there is a charter all of it is still to come.
     line.elsewhere = this.#shares.charterOf(line.from) === undefined ? line.quota.limit : 0;
     for (const [actor, each] of holdings) {
-      const owner = this.#shares.ownerOf(actor);
+      const owner = this.#heirs.ownerOf(actor);
       if (owner !== this.#members.self && reachable.has(owner)) line.elsewhere += Math.max(0, free(each));
     }
   }
@@ -204,7 +208,7 @@ export class Escrow {
     let left = Math.ceil(gap * part);
     for (const [actor, holding] of holdings) {
       if (left <= 0) break;
-      if (this.#shares.ownerOf(actor) !== self) continue;
+      if (this.#heirs.ownerOf(actor) !== self) continue;
       const has = actor === self ? free(holding) - line.reserved : free(holding);
       // Who is asked for it as well keeps what it needs, and half.
       const spare = actor === self && line.askedPerSec > 0 ? Math.min(has - need(line), has / 2) : has;
@@ -223,7 +227,7 @@ export class Escrow {
     const reachable = new Set(this.#members.reachable);
     const riches = new Map<string, number>();
     for (const [actor, holding] of holdings) {
-      const owner = this.#shares.ownerOf(actor);
+      const owner = this.#heirs.ownerOf(actor);
       if (owner !== wanter && reachable.has(owner))
         riches.set(owner, (riches.get(owner) ?? 0) + Math.max(0, free(holding)));
     }
@@ -239,7 +243,7 @@ export class Escrow {
     const key = { tenant, meter: line.quota.meter, day: line.from };
     for (const [actor, holding] of holdings) {
       const units = Math.floor(free(holding));
-      if (actor === self || units < 1 || this.#shares.ownerOf(actor) !== self) continue;
+      if (actor === self || units < 1 || this.#heirs.ownerOf(actor) !== self) continue;
       if (this.#grant(key, actor, self, units)) own.rights += units;
     }
   }

@@ -15,12 +15,14 @@ import type { Surroundings } from '../fleet/attendance.ts';
 import type { Account, Line } from '../quotas/account.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
+import type { Inheritance } from '../quotas/own-log.ts';
 import type { Fleet, Quotas } from '../quotas/quotas.ts';
 import { Announcer } from './announcer.ts';
 import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
+import { Heirs } from './heirs.ts';
 import { Members } from './members.ts';
 import { OriginLog } from './origin-log.ts';
 import { type FleetRow, KINDS, type RowKey, type RowKind, row } from './row.ts';
@@ -59,7 +61,7 @@ export class FleetQuotas implements Lane, Fleet {
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
   readonly #members: Members;
-  readonly #shares: Shares;
+  readonly #heirs: Heirs;
   readonly #founding: Founding;
   readonly #announcer: Announcer;
   readonly #own: OriginLog;
@@ -94,9 +96,10 @@ export class FleetQuotas implements Lane, Fleet {
     this.gauges = new GaugeStore(actor);
     this.#teller = new CountTeller(this.counters, this.#own);
     this.#members = new Members(actor);
-    this.#shares = new Shares(this.claims);
-    this.escrow = new Escrow(this.claims, this.#shares, this.#members);
-    this.#founding = new Founding(this.claims, this.#shares, this.#members, this.escrow, clock.now());
+    const [shares, heirs, members] = [new Shares(this.claims), new Heirs(this.claims), this.#members];
+    this.#heirs = heirs;
+    this.escrow = new Escrow(this.claims, shares, heirs, members);
+    this.#founding = new Founding({ claims: this.claims, shares, heirs, members, escrow: this.escrow }, clock.now());
     this.#announcer = new Announcer(this.claims, this.#members);
   }
 
@@ -135,10 +138,11 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#isHeirless;
   }
 
-  /** An earlier life of this process, whose rows stood on disk. `isHeir`: it left, and nobody else has what it had. */
-  inherit(actor: string, isHeir: boolean): void {
+  /** An earlier life of this process, whose rows stood on disk. */
+  inherit(actor: string, as: Inheritance): void {
     this.#adopt(actor);
-    if (isHeir) this.claims.put(row({ kind: 'will', day: this.#today, from: actor, to: this.actor }, 1));
+    if (as === 'heir') this.#heirs.leave(this.#today, actor, this.actor);
+    else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
   }
 
   // What quotas ask of a fleet.
@@ -316,7 +320,20 @@ export class FleetQuotas implements Lane, Fleet {
       this.#own.put(row({ kind: 'count', tenant, meter, day, from: actor }, count, credit));
     for (const { tenant, meter, value, at, actor: of } of this.gauges.rows())
       if (of === actor) this.#own.put(row({ kind: 'gauge', tenant, meter, from: actor }, at, value));
-    for (const each of inOrder([...this.claims.rows()].filter(({ from }) => from === actor))) this.#own.put(each);
+    for (const each of inOrder([...this.#writtenBy(actor)])) this.#own.put(each);
+  }
+
+  /** What it gave of its own, and of what it had of others: whoever reads its will must have read that. */
+  *#writtenBy(actor: string): Generator<FleetRow> {
+    const isMeant = new Map<string, boolean>();
+    for (const each of this.claims.rows()) {
+      let isIts = isMeant.get(each.from);
+      if (isIts === undefined) {
+        isIts = [...this.#heirs.ownersOf(each.from)].includes(actor);
+        isMeant.set(each.from, isIts);
+      }
+      if (isIts) yield each;
+    }
   }
 }
 

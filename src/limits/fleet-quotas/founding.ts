@@ -13,6 +13,7 @@
 import type { MonotonicMs } from '../../core/index.ts';
 import type { Claims } from './claims.ts';
 import type { Deficit, Escrow } from './escrow.ts';
+import type { Heirs } from './heirs.ts';
 import type { Members } from './members.ts';
 import { row } from './row.ts';
 import { lengthOf, type Part, type Shares, unitsOf, WHOLE } from './shares.ts';
@@ -31,17 +32,27 @@ const MISSING_MS = 60_000;
 /** Windows of which a giver keeps something; where more are nearly used up, newcomers get rights when they ask. */
 const KEEPS_MAX = 64;
 
+export interface Parts {
+  readonly claims: Claims;
+  readonly shares: Shares;
+  readonly heirs: Heirs;
+  readonly members: Members;
+  readonly escrow: Escrow;
+}
+
 export class Founding {
   readonly #claims: Claims;
   readonly #shares: Shares;
+  readonly #heirs: Heirs;
   readonly #members: Members;
   readonly #escrow: Escrow;
   #known = '';
   #since: number;
 
-  constructor(claims: Claims, shares: Shares, members: Members, escrow: Escrow, now: number) {
+  constructor({ claims, shares, heirs, members, escrow }: Parts, now: number) {
     this.#claims = claims;
     this.#shares = shares;
+    this.#heirs = heirs;
     this.#members = members;
     this.#escrow = escrow;
     this.#since = now;
@@ -66,10 +77,11 @@ export class Founding {
     const { self, reachable } = this.#members;
     const charter = this.#shares.newest;
     const poorest = reachable
-      .filter((each) => each !== self)
+      // Who said farewell may still be taken for there.
+      .filter((each) => each !== self && !this.#heirs.hasLeft(each))
       .map((actor) => ({ actor, has: charter === undefined ? 0 : this.#wealth(charter, actor) }))
       .sort((a, b) => a.has - b.has)[0]?.actor;
-    if (poorest !== undefined) this.#claims.put(row({ kind: 'will', day, from: self, to: poorest }, 1));
+    if (poorest !== undefined) this.#heirs.leave(day, self, poorest);
     return poorest;
   }
 
@@ -120,7 +132,7 @@ export class Founding {
   #largest(charter: number): [owner: string, part: Part] {
     let found: [string, Part] = [this.#members.self, { begin: 0, end: 0 }];
     for (const actor of this.#shares.holders(charter))
-      if (this.#shares.ownerOf(actor) === this.#members.self)
+      if (this.#heirs.ownerOf(actor) === this.#members.self)
         for (const part of this.#shares.partsOf(charter, actor))
           if (part.end - part.begin > found[1].end - found[1].begin) found = [actor, part];
     return found;
@@ -130,7 +142,7 @@ export class Founding {
   #wealth(charter: number, actor: string): number {
     let sum = 0;
     for (const each of this.#shares.holders(charter))
-      if (this.#shares.ownerOf(each) === actor) sum += lengthOf(this.#shares.partsOf(charter, each));
+      if (this.#heirs.ownerOf(each) === actor) sum += lengthOf(this.#shares.partsOf(charter, each));
     return sum;
   }
 }

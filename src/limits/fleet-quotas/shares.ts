@@ -5,14 +5,12 @@
  *   0 ├───── begun by a ─────────────────────────┤ 2^32
  *     ├── a ──┤├─ b ─┤├─ b gave d ─┤├──── c ─────┤        part [x, y) of a limit of R units: ⌊y·R⌋ − ⌊x·R⌋, so that nothing is lost
  *
- * What was somebody's who left is its heir's: a will hands on all there is, parts and rights.
+ * What was somebody's who left is its heir's: heirs.ts.
  */
 import type { Claims } from './claims.ts';
 import { type FleetRow, row } from './row.ts';
 
 export const WHOLE: number = 2 ** 32;
-/** Wills that follow one another: a fleet of 50 that is replaced twice a day for a month is less. */
-const HEIRS_MAX = 2 ** 12;
 
 export interface Part {
   readonly begin: number;
@@ -25,7 +23,6 @@ export class Shares {
   /** Days that have a charter, rising, and what each holds of it. */
   #days: number[] = [];
   #parts = new Map<number, Map<string, readonly Part[]>>();
-  #heirs = new Map<string, string>();
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -71,18 +68,6 @@ export class Shares {
     return this.#parts.get(charter)?.keys() ?? [];
   }
 
-  /** Whose it is now what was the actor's: the last heir. */
-  ownerOf(actor: string): string {
-    this.#look();
-    let owner = actor;
-    for (let i = 0; i < HEIRS_MAX; i++) {
-      const next = this.#heirs.get(owner);
-      if (next === undefined) return owner;
-      owner = next;
-    }
-    return owner;
-  }
-
   #rootOf(charter: number): string | undefined {
     let root: string | undefined;
     for (const each of this.#claims.bag('', '', charter).values())
@@ -90,16 +75,17 @@ export class Shares {
     return root;
   }
 
-  /** Reads it all anew when claims of shares or wills changed. */
+  /** Reads it all anew when there are other shares. */
   #look(): void {
-    if (this.#version === this.#claims.sharing) return;
-    this.#version = this.#claims.sharing;
+    const version = this.#claims.changesOf('share');
+    if (this.#version === version) return;
+    this.#version = version;
     this.#parts = new Map();
-    this.#heirs = new Map();
     const shares = new Map<number, FleetRow[]>();
-    for (const each of this.#claims.rows()) {
-      if (each.kind === 'will') this.#heirs.set(each.from, each.to);
-      else if (each.kind === 'share') shares.set(each.day, [...(shares.get(each.day) ?? []), each]);
+    for (const each of this.#claims.ofKind('share')) {
+      const rows = shares.get(each.day);
+      if (rows === undefined) shares.set(each.day, [each]);
+      else rows.push(each);
     }
     for (const [day, rows] of shares) {
       const root = this.#rootOf(day);

@@ -156,15 +156,15 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   a.fleet.leave();
   t.ok(a.fleet.isHeirless);
   fleet.end(a, 'left');
-  const again = (isHeir: boolean): Sidecar => {
+  const again = (as: 'heir' | 'witness'): Sidecar => {
     const next = fleet.add();
     for (const each of a.fleet.counters.rows()) next.fleet.counters.merge(each);
     for (const each of a.fleet.claims.rows()) next.fleet.claims.merge(each);
     next.fleet.gauges.merge({ tenant: 'acme', meter: 'seats', value: 3, at: 5, actor: a.actor });
-    next.fleet.inherit(a.actor, isHeir);
+    next.fleet.inherit(a.actor, as);
     return next;
   };
-  const b = again(true);
+  const b = again('heir');
   fleet.pass(1000);
   t.equal(fleet.ask(b, 60), 50);
   const c = fleet.add();
@@ -175,9 +175,46 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   other.end(other.add(), 'dead');
   const lost = other.add();
   for (const each of a.fleet.claims.rows()) lost.fleet.claims.merge(each);
-  lost.fleet.inherit(a.actor, false);
+  lost.fleet.inherit(a.actor, 'next');
   other.pass(SETTLED_MS);
   t.equal(other.ask(lost, 10), 0, 'a crash: nobody knows what it spent last');
+});
+
+t.test('a fleet that is stopped at once: each next life has what its last one had, and no more', async (t) => {
+  const fleet = await Fleet.of(HARD, 4);
+  const lives = [...fleet.sidecars];
+  const [, b, c, d] = lives as [Sidecar, Sidecar, Sidecar, Sidecar];
+  fleet.pass(SETTLED_MS);
+  for (const [at, each] of lives.entries()) fleet.ask(each, 3 * at);
+  fleet.pass(1000);
+  // One goes before: what it had is moved, and given on, by its heir.
+  fleet.leave(d);
+  fleet.ask(b, 40);
+  fleet.ask(c, 40);
+  fleet.pass(2000);
+  for (const each of fleet.there) each.fleet.leave();
+  const [first, ...others] = fleet.there;
+  // Some still hear some.
+  if (first !== undefined) for (const each of others) fleet.hear(first, each);
+  for (const each of lives) each.state = 'left';
+  const next = lives.slice(0, 3).map((each) => {
+    const life = fleet.add();
+    for (const row of each.fleet.counters.rows()) life.fleet.counters.merge(row);
+    for (const row of each.fleet.claims.rows()) life.fleet.claims.merge(row);
+    return life;
+  });
+  for (const [at, life] of next.entries()) life.fleet.inherit((lives[at] as Sidecar).actor, 'next');
+  const [admitted] = [fleet.admitted];
+  for (let i = 0; i < 12; i++) {
+    for (const each of next) fleet.ask(each, 40);
+    fleet.pass(1000);
+  }
+  t.ok(admitted < 90, `${admitted} before`);
+  t.equal(fleet.admitted, 90);
+  t.same(
+    next.map((each) => fleet.line(each, 'api_calls').used),
+    [90, 90, 90],
+  );
 });
 
 t.test('what was used before there were rights is taken off', async (t) => {
