@@ -112,18 +112,26 @@ export class OriginLog {
     return true;
   }
 
-  /** Forgets rows whose time is over. What others named stays until they give its number to something else: they may tell more of it. */
-  drop(isOver: (key: RowKey) => boolean): void {
+  /**
+   * Forgets rows whose time is over; a step a series. What others named stays until they give its number to something else: they may tell more
+   * of it.
+   */
+  *dropping(isOver: (key: RowKey) => boolean): Generator<void> {
     for (const { number, key, rows } of this.#series.values()) {
-      const kept = rows.filter(({ day }) => !isOver({ ...key, day }));
-      this.#live -= rows.length - kept.length;
-      rows.splice(0, rows.length, ...kept);
-      if (kept.length > 0 || !this.#numbers.delete(seriesOf(key))) continue;
-      this.#series.delete(number);
-      this.#live--;
-      this.#free.push(number);
+      this.#drop(number, key, rows, isOver);
+      yield;
     }
     this.#sweep();
+  }
+
+  #drop(number: number, key: RowKey, rows: Numbers[], isOver: (key: RowKey) => boolean): void {
+    const kept = rows.filter(({ day }) => !isOver({ ...key, day }));
+    this.#live -= rows.length - kept.length;
+    rows.splice(0, rows.length, ...kept);
+    if (kept.length > 0 || !this.#numbers.delete(seriesOf(key))) return;
+    this.#series.delete(number);
+    this.#live--;
+    this.#free.push(number);
   }
 
   /** See `Lane.write`. */

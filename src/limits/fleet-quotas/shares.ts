@@ -22,6 +22,7 @@ export class Shares {
   #version = -1;
   /** Days that have a charter, rising, and what each holds of it. */
   #days: number[] = [];
+  readonly #roots = new Map<number, string>();
   #parts = new Map<number, Map<string, readonly Part[]>>();
 
   constructor(claims: Claims) {
@@ -46,14 +47,17 @@ export class Shares {
 
   /** Gives a part on. Whoever gives has it. */
   give(charter: number, from: string, to: string, { begin, end }: Part): boolean {
-    const meter = this.#rootOf(charter) as string;
+    this.#look();
+    const meter = this.#roots.get(charter) as string;
     return this.#claims.put(row({ kind: 'share', day: charter, meter, from, to }, begin, end));
   }
 
-  /** Whether one gave something to another before: it can do so once. */
-  hasGiven(charter: number, from: string, to: string): boolean {
-    const meter = this.#rootOf(charter) as string;
-    return this.#claims.get(row({ kind: 'share', day: charter, meter, from, to }, 0)) !== undefined;
+  /** What one gave to another: it can do so once. */
+  given(charter: number, from: string, to: string): Part | undefined {
+    this.#look();
+    const meter = this.#roots.get(charter) as string;
+    const gift = this.#claims.get(row({ kind: 'share', day: charter, meter, from, to }, 0));
+    return gift && { begin: gift.x, end: gift.y };
   }
 
   /** What an actor has of a charter, its heirs' and estates' not included. */
@@ -68,19 +72,13 @@ export class Shares {
     return this.#parts.get(charter)?.keys() ?? [];
   }
 
-  #rootOf(charter: number): string | undefined {
-    let root: string | undefined;
-    for (const each of this.#claims.bag('', '', charter).values())
-      if (each.kind === 'share' && each.from === each.to && (root === undefined || each.from < root)) root = each.from;
-    return root;
-  }
-
   /** Reads it all anew when there are other shares. */
   #look(): void {
     const version = this.#claims.changesOf('share');
     if (this.#version === version) return;
     this.#version = version;
     this.#parts = new Map();
+    this.#roots.clear();
     const shares = new Map<number, FleetRow[]>();
     for (const each of this.#claims.ofKind('share')) {
       const rows = shares.get(each.day);
@@ -88,8 +86,13 @@ export class Shares {
       else rows.push(each);
     }
     for (const [day, rows] of shares) {
-      const root = this.#rootOf(day);
-      if (root !== undefined) this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
+      const root = rows.reduce<string | undefined>(
+        (first, { from, to }) => (from === to && (first === undefined || from < first) ? from : first),
+        undefined,
+      );
+      if (root === undefined) continue;
+      this.#roots.set(day, root);
+      this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
     }
     this.#days = [...this.#parts.keys()].sort((a, b) => a - b);
   }

@@ -5,7 +5,7 @@ import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
 import { Heirs } from '../../../src/limits/fleet-quotas/heirs.ts';
 import { type FleetRow, KINDS, row } from '../../../src/limits/fleet-quotas/row.ts';
 import { lengthOf, Shares, unitsOf, WHOLE } from '../../../src/limits/fleet-quotas/shares.ts';
-import { actorOf } from './world.ts';
+import { actorOf, drain } from './world.ts';
 
 const claims = fc.array(
   fc.record({
@@ -62,7 +62,7 @@ t.test(
     t.notOk(of.merge({ ...grant(2, 9), from: 'x' }));
     t.notOk(of.merge({ ...grant(2, 9), kind: 'gift' as never }));
     t.match(of.get(grant(2, 0)), { x: 1 });
-    of.drop(({ day }) => day === 1);
+    drain(of.dropping(({ day }) => day === 1));
     t.equal(of.size, 1);
     t.equal(of.bag('acme', 'api_calls', 1).size, 0);
     t.ok(of.put(grant(3, 1)));
@@ -81,7 +81,7 @@ t.test('parts of a limit add up to it, however often they are given on', async (
         shares.begin(100, actorOf(0));
         for (const { from, to, cut } of gifts) {
           const part = shares.partsOf(100, actorOf(from))[0];
-          if (from === to || part === undefined || shares.hasGiven(100, actorOf(from), actorOf(to))) continue;
+          if (from === to || part === undefined || shares.given(100, actorOf(from), actorOf(to)) !== undefined) continue;
           const begin = Math.floor(part.begin + (part.end - part.begin) * cut);
           // Nobody gets back what it gave: who gives keeps something.
           if (begin === part.begin || begin === part.end || shares.partsOf(100, actorOf(to)).length > 0) continue;
@@ -151,6 +151,6 @@ t.test('wills hand on, also in turn; a ring of them hands nothing on but to the 
     [a, b, c, d, e].map((each) => new Heirs(other).ownerOf(each)),
     owners(a, b, c, d, e),
   );
-  store.drop(() => true);
+  drain(store.dropping(() => true));
   t.same(owners(a), [a]);
 });

@@ -514,7 +514,7 @@ t.test('what belongs to another window, or to nobody who is known, is passed ove
   fleet.pass(1000);
   t.equal(fleet.line(a, 'api_calls').rights, rights);
   t.equal(a.fleet.escrow.counts.given, 0);
-  // What a newcomer gets is reckoned without what is over, and not at all where a limit is not known.
+  // What a newcomer gets is reckoned without what is over.
   fleet.forge(b, row({ ...key, kind: 'spent', day: TODAY - 1, from: a.actor }, 3));
   const c = fleet.add();
   fleet.pass(SETTLED_MS);
@@ -566,6 +566,7 @@ t.test(
     a.fleet.gauges.set('acme', 'seats', 2, 1000);
     fleet.pass(1000);
     a.fleet.closed(TODAY, TODAY - 33);
+    fleet.pass(1000);
     t.equal(fleet.add().fleet.gauges.valueOf('acme', 'seats'), 0);
     fleet.talk();
     t.equal(fleet.sidecars.at(-1)?.fleet.gauges.valueOf('acme', 'seats'), 2, 'a level is never over');
@@ -605,8 +606,8 @@ t.test('a newcomer is given nothing where it cannot be said what is left of it',
   t.equal(await gifts(undefined, row({ ...api, kind: 'grant', day: TODAY - 1 }, 90)), 20, 'of a window that is over');
   t.equal(
     await gifts(undefined, row({ ...api, kind: 'grant', tenant: 'gone', day: TODAY }, 9)),
-    0,
-    'no limit is known',
+    20,
+    'of a tenant that is gone all is kept, of others what was spent',
   );
   t.equal(await gifts(2), 0, 'no room to say what is kept');
   const charter = { kind: 'share', day: TODAY + 1, meter: a, from: a } as const;

@@ -68,11 +68,14 @@ t.test('one delegate carries both, each in its lane', async (t) => {
   const told = new OriginLog(actorOf(2));
   const key = { tenant: 'acme', meter: 'api_calls', day: 100, from: actorOf(2), to: actorOf(1) };
   for (const kind of ['count', 'total', 'gauge', 'grant'] as const) told.put(row({ ...key, kind }, 5));
+  const today = Math.floor(clock.wallMs() / 86_400_000);
+  told.put(row({ ...key, kind: 'grant', day: today }, 5));
   const delta = new Uint8Array(400);
   const { offset, upTo } = told.write(0, delta, 0, 400);
   t.ok(quotas.read(1, 0, upTo, delta.subarray(0, offset)));
   t.equal(quotas.counters.valueOf('acme', 'api_calls', 100), 5);
-  t.equal(quotas.counts.merged, 4);
+  t.equal(quotas.counts.merged, 4, 'all but rights of a window that is over');
+  t.equal(quotas.counts.known, 1);
   carriage.onForgotten(1);
   t.equal(rates.members, 1);
 });

@@ -29,6 +29,11 @@ const zones = new Zones();
 const bytes = new Uint8Array(1 << 20);
 export const actorOf = (at: number): string => (at + 1).toString(16).padStart(16, '0');
 
+/** Takes all steps. */
+export function drain(work: Iterable<void>): void {
+  for (const _ of work);
+}
+
 export class Fleet {
   readonly clock = new ManualClock();
   readonly sidecars: Sidecar[] = [];
