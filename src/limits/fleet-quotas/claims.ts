@@ -78,19 +78,14 @@ export class Claims {
     return this.#days.get(day)?.get(bagOf({ tenant, meter })) ?? NO_BAG;
   }
 
-  /** Days on which some window begins, or that have shares or wills. */
-  days(): Iterable<number> {
-    return this.#days.keys();
+  /** Windows by the day on which they begin; shares and wills by theirs. */
+  get byDay(): ReadonlyMap<number, ReadonlyMap<string, Bag>> {
+    return this.#days;
   }
 
   /** All rows, window by window: who reads them while some change comes to an end. */
   *byWindow(): Generator<FleetRow> {
     for (const bags of this.#days.values()) for (const bag of bags.values()) yield* bag.values();
-  }
-
-  /** Windows that begin on the day. */
-  bagsOf(day: number): Iterable<Bag> {
-    return this.#days.get(day)?.values() ?? [];
   }
 
   /** Whether something that somebody gave or spent of windows of the day is not known here, so that it may have less than it seems. */
@@ -119,7 +114,10 @@ export class Claims {
     const before = this.#rows.get(key);
     if (before !== undefined && row.x <= before.x && row.y <= before.y) return 'known';
     const { kind, tenant, meter, day, from, to } = row;
-    if (before === undefined && this.#rows.size >= this.max - (isWhole(kind) ? 0 : Math.floor(this.max * RESERVED_SHARE))) {
+    if (
+      before === undefined &&
+      this.#rows.size >= this.max - (isWhole(kind) ? 0 : Math.floor(this.max * RESERVED_SHARE))
+    ) {
       this.refused++;
       this.onFull(row);
       return 'full';

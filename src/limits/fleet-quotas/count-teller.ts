@@ -77,8 +77,7 @@ export class CountTeller {
 
   /** Days before this are over. */
   drop(before: number): void {
-    for (const untold of this.#untold)
-      for (const [name, { day }] of untold) if (day < before) this.#remove(name);
+    for (const untold of this.#untold) for (const [name, { day }] of untold) if (day < before) this.#remove(name);
   }
 
   #take(each: CounterRow): void {

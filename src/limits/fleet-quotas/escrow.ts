@@ -192,9 +192,11 @@ export class Escrow {
     if (left(line) < need(line)) this.#shortOf(tenant, line);
   }
 
-  /** Looks a line up anew if others have other parts by now. */
-  refresh(tenant: string, line: Line): void {
-    if (line.parts !== this.parts) this.assess(tenant, line);
+  /** Looks a line up anew if others have other parts by now; whether it did. */
+  refresh(tenant: string, line: Line): boolean {
+    const isStale = line.parts !== this.parts;
+    if (isStale) this.assess(tenant, line);
+    return isStale;
   }
 
   /** What was counted of a line, and what was spent. False: not all of it could be said. */

@@ -40,6 +40,8 @@ const TELL_TICKS = 4;
 const LOOK_TICKS = 40;
 /** Ticks after which rows of rights that are over are forgotten: ten minutes. */
 const SWEEP_TICKS = 2400;
+/** Rows that can be looked at in the time in which a line is reckoned anew. */
+const REFRESH_STEPS = 20;
 const DAY_MS = 86_400_000;
 /** A day is over everywhere 12 h after it is in UTC. */
 const OVER_MS = DAY_MS / 2;
@@ -350,9 +352,9 @@ export class FleetQuotas implements Lane, Fleet {
   *#look(): Generator<void> {
     const begins = new Set<number>();
     for (const { tenant, line } of this.#quotas?.hard() ?? []) {
-      this.escrow.refresh(tenant, line);
       begins.add(line.from);
-      yield;
+      const steps = this.escrow.refresh(tenant, line) ? REFRESH_STEPS : 1;
+      for (let step = 0; step < steps; step++) yield;
     }
     this.#begins = begins;
   }

@@ -68,8 +68,7 @@ export class Founding {
     const { isAlone, isComplete } = this.#members;
     const calmMs = now - this.#since;
     if (!isAlone && calmMs < SETTLE_MS) return;
-    if (isAlone || isComplete || calmMs >= MISSING_MS)
-      this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
+    if (isAlone || isComplete || calmMs >= MISSING_MS) this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
     for (const charter of this.#charters(begins)) this.#giveOf(charter, reachable);
   }
 
@@ -114,8 +113,7 @@ export class Founding {
     if (poor.length === 0 || richest !== self || has(self) === 0) return;
     const [giver, part] = this.#largest(charter);
     // The first of so many slices stays here.
-    for (const [at, actor] of poor.entries())
-      this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1));
+    for (const [at, actor] of poor.entries()) this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1));
   }
 
   #give(charter: number, giver: string, to: string, part: Part): void {

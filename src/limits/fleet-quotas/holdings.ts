@@ -88,10 +88,10 @@ export class Holdings {
    */
   deficits(actor: string, charter: number, part: Part, max: number, lines: HardLines): Deficit[] | undefined {
     const deficits: Deficit[] = [];
-    for (const day of this.#claims.days()) {
+    for (const [day, bags] of this.#claims.byDay) {
       if (this.#shares.charterOf(day) !== charter) continue;
       if (!this.#isKnown(actor, day, charter)) return undefined;
-      for (const bag of this.#claims.bagsOf(day)) {
+      for (const bag of bags.values()) {
         const deficit = this.#deficit(actor, part, bag, lines);
         if (deficit !== undefined && deficits.push(deficit) > max) return undefined;
       }

@@ -26,14 +26,17 @@ export type WindowEnd = (tenant: string, meter: string, day: number) => number |
 
 export class Retention {
   readonly #clock: Clock;
+  readonly #askedMax: number;
   #windowEnd: WindowEnd = () => undefined;
   /** When rows were last forgotten, wall ms, and the last day of such; what was asked of since. */
   #forgotAt = 0;
   #forgotDay = -1;
   readonly #asked = new Map<string, boolean>();
 
-  constructor(clock: Clock) {
+  /** Another bound is for tests. */
+  constructor(clock: Clock, askedMax: number = ASKED_MAX) {
     this.#clock = clock;
+    this.#askedMax = askedMax;
   }
 
   serve(windowEnd: WindowEnd): void {
@@ -52,7 +55,8 @@ export class Retention {
     let isOver = this.#asked.get(name);
     if (isOver === undefined) {
       isOver = this.#isOverAt(kind, tenant, meter, day, this.#clock.wallMs());
-      if (this.#asked.size < ASKED_MAX) this.#asked.set(name, isOver);
+      if (this.#asked.size >= this.#askedMax) this.#asked.clear();
+      this.#asked.set(name, isOver);
     }
     return isOver;
   }

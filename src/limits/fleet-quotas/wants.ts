@@ -34,12 +34,6 @@ export class Wants {
   /** None is due before, ms. */
   #nextAt = Number.POSITIVE_INFINITY;
 
-  get size(): number {
-    let size = 0;
-    for (const each of this.#wants.values()) size += each.size;
-    return size;
-  }
-
   /** Somebody wants more than before. */
   add(row: FleetRow): void {
     const name = nameOf(row);

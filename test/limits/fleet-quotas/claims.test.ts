@@ -81,7 +81,8 @@ t.test('parts of a limit add up to it, however often they are given on', async (
         shares.begin(100, actorOf(0));
         for (const { from, to, cut } of gifts) {
           const part = shares.partsOf(100, actorOf(from))[0];
-          if (from === to || part === undefined || shares.given(100, actorOf(from), actorOf(to)) !== undefined) continue;
+          if (from === to || part === undefined || shares.given(100, actorOf(from), actorOf(to)) !== undefined)
+            continue;
           const begin = Math.floor(part.begin + (part.end - part.begin) * cut);
           // Nobody gets back what it gave: who gives keeps something.
           if (begin === part.begin || begin === part.end || shares.partsOf(100, actorOf(to)).length > 0) continue;

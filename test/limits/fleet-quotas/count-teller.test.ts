@@ -70,5 +70,9 @@ t.test('a turn takes in, and tells, so many rows; the rest comes in the next', a
   teller.turn(10);
   t.notOk(teller.isBehind);
   const full = new CountTeller(counters, new OriginLog(actor, 3));
-  t.notOk(full.tellOf('tenant-0', 'api_calls') && full.tellOf('tenant-1', 'api_calls') && [2, 3].every((each) => full.tellOf(`tenant-${each}`, 'api_calls')));
+  t.notOk(
+    full.tellOf('tenant-0', 'api_calls') &&
+      full.tellOf('tenant-1', 'api_calls') &&
+      [2, 3].every((each) => full.tellOf(`tenant-${each}`, 'api_calls')),
+  );
 });
