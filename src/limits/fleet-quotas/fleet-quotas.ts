@@ -52,8 +52,9 @@ export interface FleetQuotasOptions {
   /** The incarnation that gossip has of this process. */
   readonly actor: string;
   readonly clock: Clock;
-  /** Another bound is for tests. */
+  /** Other bounds are for tests. */
   readonly claimsMax?: number;
+  readonly seriesMax?: number;
 }
 
 /** What became of rows that came in. */
@@ -93,9 +94,9 @@ export class FleetQuotas implements Lane, Fleet {
   #isHeirless = false;
   #isClosed = false;
 
-  constructor({ actor, clock, claimsMax }: FleetQuotasOptions) {
+  constructor({ actor, clock, claimsMax, seriesMax }: FleetQuotasOptions) {
     const claims = (this.claims = new Claims(claimsMax));
-    this.#own = new OriginLog(actor);
+    this.#own = new OriginLog(actor, seriesMax);
     this.#logs = [this.#own];
     this.#clock = clock;
     this.counters = new CounterStore({
