@@ -15,7 +15,7 @@ import type { Members } from './members.ts';
 import { type FleetRow, KINDS, row } from './row.ts';
 
 /** Rows told on in a turn: about half a millisecond. */
-const TURN_ROWS = 300;
+const TURN_ROWS = 100;
 
 export interface AdoptionWorld {
   readonly counters: CounterStore;

@@ -1,7 +1,7 @@
 /** Long work in slices: a step is what a generator does until it yields, and a turn of the loop takes so many. */
 
 /** A step is a row or a window that is looked at: a turn is less than a millisecond. */
-const TURN_STEPS = 1000;
+const TURN_STEPS = 400;
 
 export class Chores {
   /** What is under way, by name. */

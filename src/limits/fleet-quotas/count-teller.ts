@@ -17,7 +17,7 @@ export const TOLD_BYTES_PER_SEC = 30_000;
 /** Of a row with its key, and of numbers alone: of ten-letter names. */
 const [KEYED_BYTES, NUMBERS_BYTES] = [45, 10] as const;
 /** Rows taken in, and told, in a turn: about half a millisecond each. */
-const TURN_ROWS = 300;
+const TURN_ROWS = 100;
 /** Counts go up to 2^50. */
 const WEIGHTS = 52;
 

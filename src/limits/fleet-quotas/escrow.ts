@@ -30,7 +30,7 @@ const SMOOTH = 0.3;
 /** Of those that could give, so many do: else each want would leave a row of each member. */
 const GIVERS_MAX = 8;
 /** About half a millisecond. */
-export const TURN_LINES = 100;
+const TURN_LINES = 50;
 
 export interface EscrowWorld {
   readonly claims: Claims;
