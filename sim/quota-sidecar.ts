@@ -105,6 +105,7 @@ export class QuotaSidecar {
     this.process.after(this.#options.random.float() * QUOTA_TICK_MS, () =>
       this.process.every(QUOTA_TICK_MS, () => {
         if (this.fleet.tick()) this.gossip.nudgeCold();
+        while (this.fleet.isBehind) this.fleet.turn();
       }),
     );
     this.process.every(COMMIT_MS, () => this.#commit(false));

@@ -146,6 +146,23 @@ t.test('without room to tell what was spent nobody inherits; who left does nothi
   t.ok(fleet.ask(b, 90) <= 45);
 });
 
+t.test('who cannot say what it spent leaves no will, though there is room for one', async (t) => {
+  const fleet = new Fleet((await Fleet.of(DAILY, 0)).snapshot);
+  const [a, b] = [fleet.add(64), fleet.add()];
+  fleet.pass(SETTLED_MS);
+  for (let at = 0; at < 60; at++)
+    a.fleet.claims.merge(row({ ...API, kind: 'spent', tenant: 'globex', from: actorOf(50 + at) }, 1));
+  t.equal(fleet.ask(a, 9), 9);
+  fleet.pass(1000);
+  fleet.leave(a);
+  t.notOk(a.fleet.isHeirless);
+  const wills = (): FleetRow[] => [...b.fleet.claims.rows()].filter(({ kind }) => kind === 'will');
+  t.same(wills(), []);
+  fleet.add();
+  fleet.leave(b);
+  t.equal(wills().length, 1, 'who can does');
+});
+
 t.test('rows of somebody are told on once all of them are found, and a will last', (t) => {
   const claims = new Claims();
   const [counters, gauges] = [new CounterStore({ actor: B }), new GaugeStore(B)];
