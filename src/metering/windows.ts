@@ -50,6 +50,8 @@ const INITIAL_ROWS = 512;
 export const SERIES_BYTES_MAX: number = KEY_BYTES_MAX + 1 + NAME_MAX;
 /** What a row takes in a payload at most. */
 const ROW_BYTES_MAX = 7 * VARINT_BYTES_MAX + 8;
+/** The same of an hour of a busy tenant, with what stands around its series. */
+const ROW_BYTES_USUAL = 30;
 
 export interface WindowsOptions {
   /** How long a window is, ms. */
@@ -77,6 +79,11 @@ export class Windows {
   /** Rows. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Of the payload, about: rows of sums as requests make them, and the names of the series. */
+  get bytes(): number {
+    return this.#size * ROW_BYTES_USUAL + this.#seriesTable.bytesTotal;
   }
 
   windowMs(row: number): number {
