@@ -53,7 +53,7 @@ t.test('a sound log: rows, the last records, exit 0, nothing touched, also in us
   t.match(await reeve(['wal', 'inspect', dir, '--records', '2', '-o', 'table']), {
     status: 0,
     stdout:
-      /SEGMENT {2}KIND {2}BYTES {2}FRAMES {2}SEALED {2}GAPS {2}LOST\n +1 {2}SPOL +202[^]*SEGMENT {2}OFFSET {2}BYTES {2}RECORD\n +1 +95 +70 {2}(62){64}…\n +1 +177 +1 {2}63\n2 segments, 3 frames, 0 findings, not in use/,
+      /SEGMENT {2}KIND {2}BYTES {2}FRAMES {2}SEALED {2}GAPS {2}LOST\n +1 {2}SPOL +202[\s\S]*SEGMENT {2}OFFSET {2}BYTES {2}RECORD\n +1 +95 +70 {2}(62){64}…\n +1 +177 +1 {2}63\n2 segments, 3 frames, 0 findings, not in use/,
   });
   const { status, stdout } = await reeve(['wal', 'inspect', dir, '--records', '1', '-o', 'json']);
   t.equal(status, 0);
@@ -93,7 +93,7 @@ t.test('damage: where it is, what it is, what to do; exit 1', async (t) => {
   t.match(worse, { status: 1, stdout: /^1\t-\t200\t0\tno\t0\t0\n/ });
   t.match(
     worse.stdout,
-    /unreadable, 200 bytes: its head is damaged[^]*2\.wal\.corrupt was put aside by an earlier start/,
+    /unreadable, 200 bytes: its head is damaged[\s\S]*2\.wal\.corrupt was put aside by an earlier start/,
   );
 });
 
@@ -115,7 +115,7 @@ t.test('what is no log, and no number, is told with the remedy; exit 2', async (
     });
   t.match(await reeve(['wal', 'inspect', '--help']), {
     status: 0,
-    stdout: /\$ reeve wal inspect [^]*\$ reeve wal inspect /,
+    stdout: /\$ reeve wal inspect [\s\S]*\$ reeve wal inspect /,
   });
 });
 
