@@ -8,7 +8,7 @@
 import { type Call, SimDisk, Stopped } from '../sim/disk.ts';
 import { SeededRandom } from '../sim/time.ts';
 import { ReeveError } from '../src/core/index.ts';
-import { type Damage, FRAME_HEAD, type Frame, type Place, SegmentLog } from '../src/wal/index.ts';
+import { type Damage, type Disk, FRAME_HEAD, type Frame, type Place, SegmentLog } from '../src/wal/index.ts';
 import type { HistoryKind, Outcome } from './history.ts';
 import { type Ending, type Entry, LogModel, type Read } from './log-model.ts';
 
@@ -21,23 +21,26 @@ class Broken extends Error {}
 export const logHistory: HistoryKind = {
   name: 'log',
   describe: 'one log on a disk that writes sectors and names in any order, fails and fills up',
-  async run(seed: number): Promise<Outcome> {
-    const history = new LogHistory(seed);
-    try {
-      await history.run();
-      return { violation: undefined, counts: history.counts };
-    } catch (cause) {
-      return {
-        violation: cause instanceof Broken ? cause.message : String((cause as Error).stack),
-        counts: history.counts,
-      };
-    }
-  },
+  run: (seed) => runOn(seed, (disk) => disk),
 };
+
+/** The same on a disk that does something else, to see that it is noticed. */
+export async function runOn(seed: number, through: (disk: SimDisk) => Disk): Promise<Outcome> {
+  const history = new LogHistory(seed, through);
+  try {
+    await history.run();
+    return { violation: undefined, counts: history.counts };
+  } catch (cause) {
+    const violation = cause instanceof Broken ? cause.message : String((cause as Error).stack);
+    return { violation, counts: history.counts };
+  }
+}
 
 class LogHistory {
   readonly #random: SeededRandom;
   readonly #disk: SimDisk;
+  /** As the log sees it. */
+  readonly #seen: Disk;
   readonly #model = new LogModel();
   readonly #segmentBytes: number;
   readonly #faultRate: number;
@@ -51,10 +54,12 @@ class LogHistory {
   #hasHitHead = false;
   /** A sync failed, and none was good since. */
   #isInDoubt = false;
+  /** An earlier life left something in doubt, and the machine has not crashed since. */
+  #isLeft = false;
   /** The process was stopped. */
   #isDown = false;
 
-  constructor(seed: number) {
+  constructor(seed: number, through: (disk: SimDisk) => Disk) {
     const random = new SeededRandom(seed);
     this.#random = random;
     this.#segmentBytes = 200 + this.#below(4000);
@@ -65,6 +70,7 @@ class LogHistory {
       writeBack: this.#chance(0.5) ? 0 : 0.1,
     });
     if (this.#chance(0.2)) this.#disk.room = 2000 + this.#below(12_000);
+    this.#seen = through(this.#disk);
     this.#disk.fault = (call) => this.#fault(call);
   }
 
@@ -337,11 +343,10 @@ class LogHistory {
         if (damage.length > 0) this.counts.damaged++;
         this.#model.adopt(read, present, worst);
         // Who failed to open between a failed sync and a good one leaves it to the kernel, as who is killed there does.
-        if (worst === 'crash') this.#isInDoubt = false;
-        this.#isQuiet =
-          faults === this.counts.faults &&
-          !this.#isInDoubt &&
-          !this.#model.entries.some(({ fate }) => fate === 'lost');
+        // Who is killed, or cannot open, between a failed sync and a good one leaves it to the kernel: the next crash may show it.
+        this.#isLeft = faults !== this.counts.faults || (worst === 'kill' && (this.#isLeft || this.#isInDoubt));
+        this.#isInDoubt = false;
+        this.#isQuiet = !this.#isLeft && !this.#model.entries.some(({ fate }) => fate === 'lost');
         this.#hasHitHead = false;
         this.#isDown = false;
         return;
@@ -379,7 +384,7 @@ class LogHistory {
     return SegmentLog.open(
       {
         dir: DIR,
-        disk: this.#disk,
+        disk: this.#seen,
         kind: 'TEST',
         head: () => Buffer.from('owner'),
         segmentBytes: this.#segmentBytes,

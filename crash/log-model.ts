@@ -50,7 +50,8 @@ export class LogModel {
   }
 
   get entries(): Entry[] {
-    return [...this.segments.values()].flatMap(({ versions }) => versions.flat());
+    const dropped = this.gone.map(([, segment]) => segment);
+    return [...this.segments.values(), ...dropped].flatMap(({ versions }) => versions.flat());
   }
 
   /** What is wrong with what was read. */
@@ -99,9 +100,7 @@ export class LogModel {
 
   /** From here on what was read is what there is. */
   adopt(read: readonly Read[], present: readonly number[], ending: Ending): void {
-    const entries = new Map(
-      [...this.entries, ...this.gone.flatMap(([, { versions }]) => versions.flat())].map((each) => [each.id, each]),
-    );
+    const entries = new Map(this.entries.map((each) => [each.id, each]));
     this.segments.clear();
     this.gone = [];
     this.mayBeBack = { kill: 0, crash: 0 };

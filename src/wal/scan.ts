@@ -72,7 +72,7 @@ export function* scanFrames(
   while (base + at < end) {
     const length = frameAt(bytes, at, filled, segment.mark);
     // It says that it goes on behind what was read, and there is more.
-    if (length < 0 && base + at - length <= end && at - length > filled) {
+    if (length < 0 && base + at - length <= end) {
       read(-length);
       continue;
     }

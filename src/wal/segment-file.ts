@@ -30,6 +30,7 @@ export class SegmentFile {
   #file: FileHandle | undefined;
   /** Why a sync failed, until all was written anew. */
   #doubt: unknown;
+  #isHeadInDoubt = false;
   #isSyncing = false;
 
   constructor(directory: Directory, head: SegmentHead, begin: number, bytes: number, file?: FileHandle) {
@@ -87,6 +88,7 @@ export class SegmentFile {
   append(frame: Buffer, length: number): void {
     const { disk } = this.#directory;
     const file = this.#file as FileHandle;
+    if (this.#isHeadInDoubt) this.#restoreHead();
     try {
       writeAll(disk, file, frame, length, this.bytes);
     } catch (cause) {
@@ -156,13 +158,19 @@ export class SegmentFile {
   #fail(cause: unknown): void {
     this.#doubt = cause;
     if (this.isBegun) return;
-    // A head that the kernel dropped would cost whoever is killed now all that is appended behind it.
-    const head = this.headBytes;
+    this.#isHeadInDoubt = true;
     try {
-      writeAll(this.#directory.disk, this.#file as FileHandle, head, head.length, 0);
+      this.#restoreHead();
     } catch {
-      // It is in doubt as the rest is.
+      // Nothing is appended before it could be.
     }
+  }
+
+  /** A head that the kernel dropped would cost whoever is killed now all that is appended behind it. */
+  #restoreHead(): void {
+    const head = this.headBytes;
+    writeAll(this.#directory.disk, this.#file as FileHandle, head, head.length, 0);
+    this.#isHeadInDoubt = false;
   }
 
   /** Frames in [from, to); damage is told and skipped. */
@@ -195,6 +203,7 @@ export class SegmentFile {
       disk.close(from);
     }
     this.#doubt = undefined;
+    this.#isHeadInDoubt = false;
     this.#synced = this.bytes;
     if (lost === 0) return;
     throw new ReeveError('log-lost', `${lost} bytes that a failed sync left in doubt are gone`, {
