@@ -25,7 +25,7 @@ export const rooms = {
     rank: 3,
     holds: 'model, snapshot, YAML loading, watching, last known good',
     imports: ['core', 'telemetry'],
-    packages: ['yaml', 'chokidar', 'typebox'],
+    packages: ['chokidar', 'typebox'],
   },
   gossip: {
     rank: 3,
@@ -56,7 +56,13 @@ export const rooms = {
     rank: 5,
     holds: 'what each request used: records, the spool that keeps them, who tells a collector',
     imports: ['core', 'telemetry', 'tenants', 'pipeline', 'wal'],
-    packages: ['@grpc/grpc-js', '@bufbuild/protobuf'],
+    packages: ['@bufbuild/protobuf'],
+  },
+  collector: {
+    rank: 6,
+    holds: 'the central meter: streams of sidecars, ledger, sums, questions',
+    imports: ['core', 'telemetry', 'wal', 'metering'],
+    packages: ['@duckdb/node-api'],
   },
   proxy: {
     rank: 6,
@@ -84,6 +90,7 @@ export const rooms = {
       'identity',
       'limits',
       'metering',
+      'collector',
       'proxy',
       'admin',
     ],
@@ -91,5 +98,12 @@ export const rooms = {
   },
 };
 
-/** Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the demo's traffic of `cli`. */
-export const sharedPackages = { undici: ['proxy', 'identity', 'cli'] };
+/**
+ * Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the demo's traffic of `cli`. yaml: the
+ * documents of `tenants`, the collector's few settings in `cli`. @grpc/grpc-js: both ends of the metering stream.
+ */
+export const sharedPackages = {
+  undici: ['proxy', 'identity', 'cli'],
+  yaml: ['tenants', 'cli'],
+  '@grpc/grpc-js': ['metering', 'collector'],
+};

@@ -15,11 +15,12 @@ import { readWindows, Windows } from './windows.ts';
 
 /** The loop is held no longer than that, ms, between two looks at what else is there. */
 const SLICE_MS = 2;
-/** Of one frame before it is compressed, about: blocks are added below the first, and windows up to the second. */
-const FRAME_BYTES_ENOUGH = 2.75 * 2 ** 20;
-const FRAME_BYTES_FULL = 3.5 * 2 ** 20;
-/** A collector takes no more at once. */
-const FRAME_BYTES_MAX = 4 * 2 ** 20;
+/**
+ * Of one frame before it is compressed, at most: blocks are added below the first, some 50,000 rows, and windows up to the second. As large as a
+ * frame can carry: a row is worth the more, the more records it stands for, and with 10,000 tenants their second ones come late.
+ */
+const FRAME_BYTES_ENOUGH = 5 * 2 ** 20;
+const FRAME_BYTES_FULL = 7 * 2 ** 20;
 /** No block has more. */
 const ROWS_MAX = 2 ** 18;
 /** What one frame of windows may be uncompressed, bytes. */
@@ -78,7 +79,7 @@ class Folding {
     const { records, windows, ...range } = run;
     const bytes = Buffer.from(records ?? (windows as PackedWindows).zstd);
     const isBlock = records !== undefined;
-    if (held !== undefined && (!follows || (isBlock && this.#windows.bytes > FRAME_BYTES_ENOUGH)))
+    if (held !== undefined && (!follows || (isBlock && this.#windows.payloadBytesMax > FRAME_BYTES_ENOUGH)))
       if (!(await this.flush())) return false;
     if (isBlock || this.#run === undefined) {
       this.#extend(range);
@@ -91,7 +92,7 @@ class Folding {
   async #join(range: Range, zstd: Buffer): Promise<boolean> {
     const before = this.#windows.encode();
     if (!this.#addWindows(zstd)) return false;
-    if (this.#windows.bytes > FRAME_BYTES_FULL) {
+    if (this.#windows.payloadBytesMax > FRAME_BYTES_FULL) {
       this.#windows.clear();
       if (!(await this.#put(before))) return false;
       this.#extend(range);
@@ -128,7 +129,7 @@ class Folding {
     const zstd = await this.#pack(payload);
     const body = windowsBody(run, { zstd, crc: crc32(payload), bytes: payload.length });
     this.bodies.push(body);
-    return body.length <= BODY_BYTES_MAX && payload.length <= FRAME_BYTES_MAX;
+    return body.length <= BODY_BYTES_MAX;
   }
 }
 

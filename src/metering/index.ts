@@ -19,4 +19,4 @@ export { inspectSpool } from './spool-state.ts';
 export type { MethodClass, Units, UsageKey, UsageOutcome, UsageRecord } from './usage-record.ts';
 export { METHOD_CLASSES, OUTCOMES, RecordReader, readKey } from './usage-record.ts';
 export type { Series, Sums, WindowsOptions } from './windows.ts';
-export { isSeries, readWindows, SERIES_BYTES_MAX, Windows } from './windows.ts';
+export { isSeries, readSeries, readWindows, SERIES_BYTES_MAX, Windows } from './windows.ts';

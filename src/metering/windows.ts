@@ -50,8 +50,6 @@ const INITIAL_ROWS = 512;
 export const SERIES_BYTES_MAX: number = KEY_BYTES_MAX + 1 + NAME_MAX;
 /** What a row takes in a payload at most. */
 const ROW_BYTES_MAX = 7 * VARINT_BYTES_MAX + 8;
-/** The same of an hour of a busy tenant, with what stands around its series. */
-const ROW_BYTES_USUAL = 30;
 
 export interface WindowsOptions {
   /** How long a window is, ms. */
@@ -81,9 +79,10 @@ export class Windows {
     return this.#size;
   }
 
-  /** Of the payload, about: rows of sums as requests make them, and the names of the series. */
-  get bytes(): number {
-    return this.#size * ROW_BYTES_USUAL + this.#seriesTable.bytesTotal;
+  /** What `encode` gives is no longer; of most numbers, which are small, about half. */
+  get payloadBytesMax(): number {
+    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
+    return VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries;
   }
 
   windowMs(row: number): number {
@@ -175,8 +174,7 @@ export class Windows {
     order.sort(
       (a, b) => (series[a] as number) - (series[b] as number) || (windows[a] as number) - (windows[b] as number),
     );
-    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
-    const writer = new Writer(VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries);
+    const writer = new Writer(this.payloadBytesMax);
     writer.varint(this.spanMs);
     for (let from = 0; from < order.length; ) {
       const number = series[order[from] as number] as number;
