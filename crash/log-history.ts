@@ -54,6 +54,8 @@ class LogHistory {
   #hasHitHead = false;
   /** A sync failed, and none was good since. */
   #isInDoubt = false;
+  /** An earlier life left something in doubt, and the machine has not crashed since. */
+  #isLeft = false;
   /** The process was stopped. */
   #isDown = false;
 
@@ -341,9 +343,10 @@ class LogHistory {
         if (damage.length > 0) this.counts.damaged++;
         this.#model.adopt(read, present, worst);
         // Who failed to open between a failed sync and a good one leaves it to the kernel, as who is killed there does.
-        if (worst === 'crash') this.#isInDoubt = false;
-        this.#isQuiet =
-          faults === this.counts.faults && !this.#isInDoubt && !this.#model.entries.some(({ fate }) => fate === 'lost');
+        // Who is killed, or cannot open, between a failed sync and a good one leaves it to the kernel: the next crash may show it.
+        this.#isLeft = faults !== this.counts.faults || (worst === 'kill' && (this.#isLeft || this.#isInDoubt));
+        this.#isInDoubt = false;
+        this.#isQuiet = !this.#isLeft && !this.#model.entries.some(({ fate }) => fate === 'lost');
         this.#hasHitHead = false;
         this.#isDown = false;
         return;

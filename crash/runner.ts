@@ -18,10 +18,13 @@ export interface Tally {
   readonly violations: number;
   /** The lowest seed that broke something, and what. */
   readonly firstViolation: { readonly seed: number; readonly violation: string } | undefined;
+  /** Of those that broke something, SEEDS_MAX at most. */
+  readonly seeds: readonly number[];
   readonly counts: Readonly<Record<string, number>>;
 }
 
-export const NOTHING: Tally = { histories: 0, violations: 0, firstViolation: undefined, counts: {} };
+const SEEDS_MAX = 20;
+const NOTHING: Tally = { histories: 0, violations: 0, firstViolation: undefined, seeds: [], counts: {} };
 
 /** In this thread. */
 export async function runRange(kind: HistoryKind, { first, end }: Omit<Job, 'kind'>): Promise<Tally> {
@@ -29,7 +32,8 @@ export async function runRange(kind: HistoryKind, { first, end }: Omit<Job, 'kin
   for (let seed = first; seed < end; seed++) {
     const { violation, counts } = await kind.run(seed);
     const found = violation === undefined ? undefined : { seed, violation };
-    tally = sum(tally, { histories: 1, violations: found === undefined ? 0 : 1, firstViolation: found, counts });
+    const seeds = found === undefined ? [] : [seed];
+    tally = sum(tally, { histories: 1, violations: seeds.length, firstViolation: found, seeds, counts });
   }
   return tally;
 }
@@ -78,5 +82,7 @@ function sum(a: Tally, b: Tally): Tally {
   for (const [name, count] of Object.entries(b.counts)) counts[name] = (counts[name] ?? 0) + count;
   const [x, y] = [a.firstViolation, b.firstViolation];
   const firstViolation = x === undefined || (y !== undefined && y.seed < x.seed) ? y : x;
-  return { histories: a.histories + b.histories, violations: a.violations + b.violations, firstViolation, counts };
+  const seeds = [...a.seeds, ...b.seeds].sort((p, q) => p - q).slice(0, SEEDS_MAX);
+  const [histories, violations] = [a.histories + b.histories, a.violations + b.violations];
+  return { histories, violations, firstViolation, seeds, counts };
 }

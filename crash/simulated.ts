@@ -32,7 +32,7 @@ export async function runSimulated({ count, seed, kinds, isJson }: Simulated): P
 
 function text(seed: number, results: Readonly<Record<string, Tally & { readonly seconds: number }>>): string {
   const lines: string[] = [];
-  for (const [name, { histories, violations, firstViolation, counts, seconds }] of Object.entries(results)) {
+  for (const [name, { histories, violations, firstViolation, seeds, counts, seconds }] of Object.entries(results)) {
     lines.push(`${name}: ${histories} histories from seed ${seed}, ${violations} violations, ${seconds} s`);
     lines.push(
       `  ${Object.entries(counts)
@@ -41,6 +41,7 @@ function text(seed: number, results: Readonly<Record<string, Tally & { readonly 
     );
     if (firstViolation === undefined) continue;
     lines.push(`  the first, with seed ${firstViolation.seed}: ${firstViolation.violation}`);
+    lines.push(`  seeds: ${seeds.join(' ')}`);
     lines.push(`  again: npm run crash -- --simulated 1 --seed ${firstViolation.seed} --history ${name}`);
   }
   return `${lines.join('\n')}\n`;

@@ -32,7 +32,8 @@ export class Directory {
 
   create(name: string, bytes: Buffer): FileHandle {
     const path = this.path(name);
-    const file = this.#write(path, this.#leftovers.delete(path) ? 'replace' : 'create', [bytes]);
+    const file = this.#write(path, this.#leftovers.has(path) ? 'replace' : 'create', [bytes]);
+    this.#leftovers.delete(path);
     this.#changes++;
     return file;
   }

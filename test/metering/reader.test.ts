@@ -346,22 +346,34 @@ t.test('a folded segment is folded again to longer windows', async (t) => {
   );
 });
 
-t.test('what is folded is split in frames of bounded size', async (t) => {
+t.test('what is folded is split in frames of bounded size, also when it is folded again', async (t) => {
   const world = spoolWorld();
   const first = world.open();
-  for (let i = 0; i < 90; i++) {
-    for (let j = 0; j < 100; j++) first.add(recordOf({ tenant: `t${i}-${j}` }));
+  const route = 'r'.repeat(63);
+  for (let i = 0; i < 200; i++) {
+    for (let j = 0; j < 125; j++) first.add(recordOf({ tenant: `t${i}-${j}`.padEnd(63, 'x'), route }));
     first.commit();
   }
   const spool = world.open();
-  await fold(world, spool, spool.parts[0] as Part, 1000);
-  const told = (await tellAll(spool)) as Draft[];
-  t.ok(told.length > 1, `${told.length} frames`);
-  t.equal(
-    told.reduce((sum, each) => sum + countOf(each), 0),
-    9000,
-  );
-  t.ok(joins(told));
+  const part = spool.parts[0] as Part;
+  for (const spanMs of [1000, 60_000]) {
+    await fold(world, spool, part, spanMs);
+    const told = (await tellAll(spool)) as Draft[];
+    part.isMarked = false;
+    t.ok(told.length > 1, `${told.length} frames`);
+    t.ok(told.every(({ payloadBytes }) => payloadBytes <= 4 * 2 ** 20));
+    t.equal(
+      told.reduce((sum, each) => sum + countOf(each), 0),
+      25_000,
+    );
+    t.ok(joins(told));
+  }
+  const pack = async (): Promise<Buffer> => Buffer.alloc(3 * 2 ** 20);
+  const folding = { spool, timers: world.time, now, pack };
+  t.equal(await foldPart(folding, part, 3_600_000), undefined, 'no frame has room for it');
+  commitBlocks(world.open(), 2);
+  const last = world.open();
+  t.equal(await foldPart({ ...folding, spool: last }, last.parts.at(-2) as Part, 1000), undefined);
 });
 
 t.test(
