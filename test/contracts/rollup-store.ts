@@ -23,7 +23,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
       const service = ['orders', 'billing'][i % 2] as string;
       await Promise.all([store.apply(service, payload), model.apply(service, payload)]);
     }
-    for (let i = 0; i < 25; i++) {
+    for (let i = 0; i < 15; i++) {
       const question = questionBy(random);
       t.same(await store.query(question), await model.query(question), JSON.stringify(question));
     }
@@ -36,7 +36,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
     const model = new MemoryRollups();
     const random = seeded(23);
     t.equal(store.word, undefined);
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 4; round++) {
       const payload = windowsOf(Array.from({ length: 200 }, () => record(random)));
       await Promise.all([store.apply('orders', payload), model.apply('orders', payload)]);
       const sealS = BEGIN_S + round * HOUR_S;
