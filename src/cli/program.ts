@@ -69,7 +69,10 @@ function addRunning(program: Command): void {
     .option('--rebuild', 'make all sums anew from the ledger first')
     .addHelpText(
       'after',
-      examples('reeve collector --dir /var/lib/reeve-collector', 'reeve collector --config collector.yaml --grpc-host 0.0.0.0'),
+      examples(
+        'reeve collector --dir /var/lib/reeve-collector',
+        'reeve collector --config collector.yaml --grpc-host 0.0.0.0',
+      ),
     )
     .action(async (options) => (await import('./commands/collector.ts')).collector(options));
   for (const { flag, kind, description, preset, env } of collectorSettings)
@@ -235,7 +238,8 @@ function addAsking(program: Command): void {
 function addUsage(program: Command): void {
   const collector = () => new Option('--collector <url>', 'API of a running collector').default(COLLECTOR);
   const token = () => new Option('--token-file <file>', 'a file with a token for reading');
-  const form = (...forms: string[]) => new Option('-o, --output <form>', 'how to print').choices(forms).default('table');
+  const form = (...forms: string[]) =>
+    new Option('-o, --output <form>', 'how to print').choices(forms).default('table');
   const range = (command: Command): Command =>
     command
       .option('--last <time>', 'from so long ago until now, such as 30d')
@@ -277,7 +281,10 @@ function addUsage(program: Command): void {
   range(usage.command('reconcile'))
     .description('both sides of each hop against each other, hour by hour; exit 1 when they differ')
     .addOption(form('table', 'json'))
-    .addHelpText('after', examples('reeve usage reconcile --last 1d', 'reeve usage reconcile --from 2026-11-01 -o json'))
+    .addHelpText(
+      'after',
+      examples('reeve usage reconcile --last 1d', 'reeve usage reconcile --from 2026-11-01 -o json'),
+    )
     .action(async (options) => (await import('./commands/usage.ts')).reconcile(options));
   range(usage.command('export'))
     .description('all rows of the hours, as a file')
@@ -285,7 +292,10 @@ function addUsage(program: Command): void {
     .option('--file <path>', 'where to [standard output]')
     .addHelpText(
       'after',
-      examples('reeve usage export --from 2026-11-01 --to 2026-12-01 > november.csv', 'reeve usage export --format parquet --file usage.parquet'),
+      examples(
+        'reeve usage export --from 2026-11-01 --to 2026-12-01 > november.csv',
+        'reeve usage export --format parquet --file usage.parquet',
+      ),
     )
     .action(async (options) => (await import('./commands/usage.ts')).exported(options));
   usage

@@ -43,7 +43,10 @@ export function timeOf(parameter: string, text: string, nowMs: number): number {
   if (agoMs !== undefined) return Math.max(0, nowMs - agoMs);
   const ms = ISO.test(text) ? Date.parse(text) : Number.NaN;
   if (ms >= 0) return ms;
-  throw new Mistake(parameter, `expected a time such as 2026-11-01, 2026-11-01T12:00:00Z or 30d (ago), got ${JSON.stringify(text)}`);
+  throw new Mistake(
+    parameter,
+    `expected a time such as 2026-11-01, 2026-11-01T12:00:00Z or 30d (ago), got ${JSON.stringify(text)}`,
+  );
 }
 
 /** `from` and `to` in whole windows of so many seconds, seconds; `to` is no later than the window of now. */
@@ -113,7 +116,10 @@ function groupingOf(text: string | null): { by: readonly Dimension[]; step: Step
   for (const word of (text ?? '').split(',').filter((each) => each !== '')) {
     if (!known.includes(word)) {
       const near = nearest(word, known);
-      throw new Mistake('by', `expected some of ${known.join(', ')}, got ${JSON.stringify(word)}${near === undefined ? '' : `; did you mean ${near}?`}`);
+      throw new Mistake(
+        'by',
+        `expected some of ${known.join(', ')}, got ${JSON.stringify(word)}${near === undefined ? '' : `; did you mean ${near}?`}`,
+      );
     }
     if (Object.hasOwn(STEPS, word)) {
       if (step !== undefined) throw new Mistake('by', 'windows have one length');
@@ -129,7 +135,11 @@ function whereOf(query: URLSearchParams): Question['where'] {
     const value = query.get(dimension);
     if (value === null) continue;
     const isGood = dimension === 'status' ? /^[0-5]$/.test(value) : value === '' || TEXT.test(value);
-    if (!isGood) throw new Mistake(dimension, `expected ${dimension === 'status' ? 'the first digit of a status' : 'a name'}, got ${JSON.stringify(value.slice(0, 80))}`);
+    if (!isGood)
+      throw new Mistake(
+        dimension,
+        `expected ${dimension === 'status' ? 'the first digit of a status' : 'a name'}, got ${JSON.stringify(value.slice(0, 80))}`,
+      );
     where[dimension] = value;
   }
   return where;
@@ -139,5 +149,8 @@ function meterOf(query: URLSearchParams): { readonly meter?: string } {
   const meter = query.get('meter');
   if (meter === null) return {};
   if (METER.test(meter)) return { meter };
-  throw new Mistake('meter', `expected ${BUILT_IN_METERS.join(', ')} or a meter of the application's, got ${JSON.stringify(meter.slice(0, 80))}`);
+  throw new Mistake(
+    'meter',
+    `expected ${BUILT_IN_METERS.join(', ')} or a meter of the application's, got ${JSON.stringify(meter.slice(0, 80))}`,
+  );
 }
