@@ -88,6 +88,7 @@ t.test('usage by dimensions and windows, with what it is made of', async (t) => 
   t.match(answer.headers, { 'x-reeve-complete': 'false', 'x-reeve-complete-until': new Date(T0).toISOString() });
   t.match(rowsOf(await ask('/v1/usage?meter=tokens&by=tenant')), [{ tenant: 'globex', meter: 'tokens', value: 6.5 }]);
   t.equal(rowsOf(await ask('/v1/usage')).length, 6, 'all meters');
+  t.match(rowsOf(await ask('/v1/usage?by=tenant&meter=requests&top=1')), [{ tenant: 'acme', value: 3 }]);
   t.match(rowsOf(await ask('/v1/usage?meter=requests&status=2&outcome=ok')), [{ value: 4 }]);
   const csv = await ask('/v1/usage?by=tenant,route&meter=requests', { accept: 'text/csv' });
   t.match(csv, {
@@ -164,6 +165,8 @@ t.test('what is asked wrongly is said with what would be right', async (t) => {
     ['/v1/usage?format=xml', /json, csv or ndjson/],
     ['/v1/usage/export?format=xml', /csv, ndjson or parquet/],
     ['/v1/usage/top?last=1h', /1s to 120s/],
+    ['/v1/usage?top=3', /needs a meter/],
+    ['/v1/usage?top=x&meter=requests', /1 to 1000/],
     ['/v1/usage/top?limit=0', /1 to 1000/],
     ['/v1/usage/top?by=1h', /top is of one time/],
   ] as const) {
@@ -218,6 +221,7 @@ t.test('the OpenAPI document is what is served: each path, method and parameter,
     meter: 'requests',
     last: '10s',
     limit: '3',
+    top: '3',
     format: 'csv',
     status: '2',
   };
@@ -229,7 +233,7 @@ t.test('the OpenAPI document is what is served: each path, method and parameter,
       for (const { name, in: place } of parameters) {
         if (place === 'path') continue;
         t.equal(
-          (await ask(`${target}?${name}=${encodeURIComponent(good[name] ?? 'x')}`, asked)).status,
+          (await ask(`${target}?${name}=${encodeURIComponent(good[name] ?? 'x')}${name === 'top' ? '&meter=requests' : ''}`, asked)).status,
           200,
           `${target} ${name}`,
         );

@@ -79,9 +79,20 @@ export function questionOf(query: URLSearchParams, { nowMs, keepMinutesS }: Keep
     ...(stepS === undefined ? {} : { stepS }),
     where: whereOf(query),
     ...meterOf(query),
-    rowsMax: ROWS_MAX,
-    isTop: false,
+    ...largestOf(query),
   };
+}
+
+function largestOf(query: URLSearchParams): Pick<Question, 'rowsMax' | 'isTop'> {
+  if (query.get('top') === null) return { rowsMax: ROWS_MAX, isTop: false };
+  if (query.get('meter') === null) throw new Mistake('top', 'it needs a meter by which rows are large');
+  return { rowsMax: countOf('top', query.get('top') as string), isTop: true };
+}
+
+function countOf(parameter: string, text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= TOP_MAX) return count;
+  throw new Mistake(parameter, `expected 1 to ${TOP_MAX}, got ${JSON.stringify(text)}`);
 }
 
 /** Of `/v1/usage/top`. */
@@ -90,9 +101,7 @@ export function topOf(query: URLSearchParams, nowMs: number): Question {
   const lastMs = parseDurationMs(last);
   if (lastMs === undefined || lastMs < 1000 || lastMs > TOP_LAST_MS)
     throw new Mistake('last', `expected 1s to ${TOP_LAST_MS / 1000}s, got ${JSON.stringify(last)}`);
-  const limit = Number(query.get('limit') ?? 20);
-  if (!Number.isInteger(limit) || limit < 1 || limit > TOP_MAX)
-    throw new Mistake('limit', `expected 1 to ${TOP_MAX}, got ${JSON.stringify(query.get('limit'))}`);
+  const limit = countOf('limit', query.get('limit') ?? '20');
   const { by, step } = groupingOf(query.get('by') ?? 'tenant');
   if (step !== undefined) throw new Mistake('by', 'the top is of one time; ask /v1/usage for windows');
   // The second that runs is not whole.

@@ -39,6 +39,7 @@ export const pages: readonly Page[] = [
       ...RANGE,
       ...METER,
       by: `some of ${DIMENSIONS.join(', ')}, and one of 1m, 1h, 1d`,
+      top: 'only so many rows, those with the largest value; needs a meter',
       ...FILTERS,
       ...FORMAT,
     },
