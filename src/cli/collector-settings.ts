@@ -70,7 +70,7 @@ export async function collectorValues(
   const values = new Map<string, string | number>();
   for (const each of collectorSettings) {
     const given = givenIn(each, file, inFile, options, env);
-    if (given !== undefined) values.set(each.path, valueOf(each.kind, given.text, given.place));
+    if (given !== undefined) values.set(each.path, readValue(each.kind, given.text, given.place));
   }
   for (const [one, other] of [
     ['tls.certFile', 'tls.keyFile'],
@@ -102,7 +102,11 @@ async function readSettings(file: string): Promise<Map<string, string>> {
   try {
     document = parse(await readFile(file, 'utf8'));
   } catch (cause) {
-    throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, { place: file, remedy: 'see docs/collector.md', cause });
+    throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, {
+      place: file,
+      remedy: 'see docs/collector.md',
+      cause,
+    });
   }
   const found = new Map<string, string>();
   flatten(document, '', found, file);
@@ -128,7 +132,7 @@ function flatten(value: unknown, path: string, found: Map<string, string>, file:
 
 const LEVELS = ['debug', 'info', 'warn', 'error'];
 
-function valueOf(kind: Kind, text: string, place: string): string | number {
+function readValue(kind: Kind, text: string, place: string): string | number {
   if (kind === 'text') {
     if (!place.toLowerCase().endsWith('level') || LEVELS.includes(text)) return text;
     throw new ReeveError('usage', `expected ${LEVELS.join(', ')}, got ${JSON.stringify(text)}`, { place });
