@@ -350,7 +350,7 @@ t.test('what is folded is split in frames of bounded size, also when it is folde
   const world = spoolWorld();
   const first = world.open();
   const route = 'r'.repeat(63);
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 290; i++) {
     for (let j = 0; j < 125; j++) first.add(recordOf({ tenant: `t${i}-${j}`.padEnd(63, 'x'), route }));
     first.commit();
   }
@@ -361,10 +361,10 @@ t.test('what is folded is split in frames of bounded size, also when it is folde
     const told = (await tellAll(spool)) as Draft[];
     part.isMarked = false;
     t.ok(told.length > 1, `${told.length} frames`);
-    t.ok(told.every(({ payloadBytes }) => payloadBytes <= 4 * 2 ** 20));
+    t.ok(told.every(({ payloadBytes }) => payloadBytes <= 8 * 2 ** 20));
     t.equal(
       told.reduce((sum, each) => sum + countOf(each), 0),
-      25_000,
+      36_250,
     );
     t.ok(joins(told));
   }
