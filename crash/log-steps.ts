@@ -58,6 +58,7 @@ export class LogSteps {
       else {
         const done = this.#w.log.sync();
         done.catch(() => {});
+        for (let turns = this.#w.below(6); turns > 0; turns--) await undefined;
         this.#also();
         await done;
       }
