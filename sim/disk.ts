@@ -301,7 +301,9 @@ export class SimDisk implements Disk {
       throw cause;
     }
     for (const sector of dirty) if (inode.dirty.has(sector)) inode.writeBack(sector);
-    inode.mediumSize = Math.min(size, inode.size);
+    // Another sync may have brought it further meanwhile.
+    const further = inode.mediumSize <= inode.size ? inode.mediumSize : 0;
+    inode.mediumSize = Math.min(Math.max(size, further), inode.size);
   }
 
   #writeBackSome(): void {
