@@ -3,14 +3,10 @@ import { join } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
 import { type Damage, type Frame, type Inspection, inspectLog, type Origin, systemDisk } from '../../wal/index.ts';
 import { EXIT } from '../exit.ts';
+import { DECODERS } from '../log-decoders.ts';
 import { BUT, type Cell, type Form, NO, paint, printJson, printRows, table } from '../output.ts';
 import { count } from './config.ts';
 
-/** What a frame's body says, as JSON can hold it. `head`: the owner's part of its segment's head. May throw on what it does not know. */
-export type Decode = (body: Buffer, head: Buffer) => unknown;
-
-/** By a log's kind; the bodies of others are shown as bytes. */
-const DECODERS: Readonly<Record<string, Decode>> = {};
 /** Shown of a body that nobody decodes. */
 const BYTES_SHOWN = 64;
 /** They are held until all was read. */
@@ -39,12 +35,12 @@ const REMEDIES: Readonly<Record<Damage['what'], string>> = {
   missing: 'put the file back before the next start, if there is a copy',
 };
 
-export function inspect(dir: string, { output, records }: Asking, decoders = DECODERS): void {
+export function inspect(dir: string, { output, records }: Asking): void {
   const shownMax = recordsOf(records);
   const shown: Shown[] = [];
   const found = look(dir, (frame, origin) => {
     if (shownMax === 0) return;
-    shown.push(shownOf(frame, origin, decoders));
+    shown.push(shownOf(frame, origin));
     if (shown.length > shownMax) shown.shift();
   });
   const findings: Finding[] = found.damage.map((each) => ({ ...each, remedy: REMEDIES[each.what] }));
@@ -75,17 +71,9 @@ function look(dir: string, onFrame: (frame: Frame, origin: Origin) => void): Ins
   throw new ReeveError('usage', 'has no segment of a log', { place: dir, remedy });
 }
 
-function shownOf({ segment, offset, body }: Frame, { kind, head }: Origin, decoders: typeof DECODERS): Shown {
-  const decode = decoders[kind];
-  const facts = { segment, offset, bytes: body.length };
-  if (decode !== undefined) {
-    try {
-      return { ...facts, record: decode(body, head) };
-    } catch {
-      // Of a version that this one does not know.
-    }
-  }
-  return { ...facts, record: body.toString('hex', 0, BYTES_SHOWN) + (body.length > BYTES_SHOWN ? '…' : '') };
+function shownOf({ segment, offset, body }: Frame, { kind, head }: Origin): Shown {
+  const bytes = body.toString('hex', 0, BYTES_SHOWN) + (body.length > BYTES_SHOWN ? '…' : '');
+  return { segment, offset, bytes: body.length, record: DECODERS[kind]?.(body, head) ?? bytes };
 }
 
 function print(
