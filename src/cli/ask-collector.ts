@@ -73,7 +73,9 @@ function tokenIn(file: string): string {
   try {
     return readFileSync(file, 'utf8').trim();
   } catch (cause) {
-    throw new ReeveError('usage', `cannot be read: ${(cause as NodeJS.ErrnoException).code}`, { place: `--token-file ${file}` });
+    throw new ReeveError('usage', `cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: `--token-file ${file}`,
+    });
   }
 }
 

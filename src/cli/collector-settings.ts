@@ -102,7 +102,11 @@ async function readSettings(file: string): Promise<Map<string, string>> {
   try {
     document = parse(await readFile(file, 'utf8'));
   } catch (cause) {
-    throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, { place: file, remedy: 'see docs/collector.md', cause });
+    throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, {
+      place: file,
+      remedy: 'see docs/collector.md',
+      cause,
+    });
   }
   const found = new Map<string, string>();
   flatten(document, '', found, file);

@@ -60,13 +60,22 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const number = (path: string): number => values.get(path) as number;
   const optional = (path: string): string | undefined => values.get(path) as string | undefined;
   const dir = text('dir');
-  const log = options.log ?? createLog({ clock: systemClock, level: text('log.level') as Level, write: (line) => void process.stdout.write(line), base: { 'service.name': 'reeve-collector' } });
+  const log =
+    options.log ??
+    createLog({
+      clock: systemClock,
+      level: text('log.level') as Level,
+      write: (line) => void process.stdout.write(line),
+      base: { 'service.name': 'reeve-collector' },
+    });
   // Read anew by each who comes: what is renewed is used.
   const tokens = tokensOf(optional('tokenFile'), log);
   const readTokens = tokensOf(optional('readTokenFile'), log);
   const tls = tlsOf(values);
   if (tokens === undefined && tls?.clientCa === undefined && !isLoopback(text('grpc.host')))
-    log.warn('collector.open_to_all', { remedy: 'give tokenFile or tls.clientCaFile: whoever reaches the port can report usage' });
+    log.warn('collector.open_to_all', {
+      remedy: 'give tokenFile or tls.clientCaFile: whoever reaches the port can report usage',
+    });
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
@@ -106,10 +115,23 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   if (options.isRebuilding === true) await rm(`${sums}.before`, { recursive: true, force: true });
 
   let figures = await store.figures();
-  const look = systemTimers.every(FIGURES_MS, () => void store.figures().then((now) => (figures = now), () => {}));
+  const look = systemTimers.every(
+    FIGURES_MS,
+    () =>
+      void store.figures().then(
+        (now) => (figures = now),
+        () => {},
+      ),
+  );
   closer.add(() => look.cancel());
   const streams = { count: () => 0 };
-  registerCollectorMetrics({ metrics, collector, streams: () => streams.count(), figures: () => figures, nowMs: () => systemClock.wallMs() });
+  registerCollectorMetrics({
+    metrics,
+    collector,
+    streams: () => streams.count(),
+    figures: () => figures,
+    nowMs: () => systemClock.wallMs(),
+  });
   const status = await openStatus({
     host: text('status.host'),
     port: number('status.port'),
@@ -129,7 +151,14 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     tokens: (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken),
   };
   const http = await listen(
-    { host: text('http.host'), port: number('http.port'), timers: systemTimers, name: 'http', bodyBytesMax: 0, answerMsMax: ANSWER_MS_MAX },
+    {
+      host: text('http.host'),
+      port: number('http.port'),
+      timers: systemTimers,
+      name: 'http',
+      bodyBytesMax: 0,
+      answerMsMax: ANSWER_MS_MAX,
+    },
     (url, { method = 'GET', headers }) =>
       answerApi(api, { method, url, accept: headers.accept ?? '*/*', authorization: headers.authorization }),
   );
@@ -200,7 +229,10 @@ function readTokens(path: string): readonly string[] {
     .filter((line) => line !== '');
   if (lines.length > 0) return lines;
   // No token would be: everybody may.
-  throw new ReeveError('collector-file', 'there is no token in it', { place: path, remedy: 'make one with: openssl rand -hex 32' });
+  throw new ReeveError('collector-file', 'there is no token in it', {
+    place: path,
+    remedy: 'make one with: openssl rand -hex 32',
+  });
 }
 
 function tlsOf(values: CollectorValues): TlsFiles | undefined {
@@ -216,7 +248,11 @@ function readSecret(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new ReeveError('collector-file', `cannot be read: ${(cause as NodeJS.ErrnoException).code}`, { place: path, remedy: 'mount it there', cause });
+    throw new ReeveError('collector-file', `cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: path,
+      remedy: 'mount it there',
+      cause,
+    });
   }
 }
 

@@ -43,7 +43,9 @@ function roomCheck(dir: string, bytes: number, maxBytes: number): Check {
   return bad(
     'spool has room',
     `${dir} has ${bytes} of ${maxBytes} bytes`,
-    share < 1 ? 'single records are folded to sums; let the collector be reached' : 'let the collector be reached, or raise metering.maxBytes',
+    share < 1
+      ? 'single records are folded to sums; let the collector be reached'
+      : 'let the collector be reached, or raise metering.maxBytes',
     share < 1 ? 'warning' : 'error',
   );
 }
@@ -54,7 +56,12 @@ async function collectorCheck(address: string): Promise<Check> {
   const answers = await canReach(host, Number(address.slice(at + 1)));
   return answers
     ? good('collector accepts connections')
-    : bad('collector accepts connections', `nothing listens at ${address}`, 'start it, or correct metering.collector.address; until then the spool keeps what is used', 'warning');
+    : bad(
+        'collector accepts connections',
+        `nothing listens at ${address}`,
+        'start it, or correct metering.collector.address; until then the spool keeps what is used',
+        'warning',
+      );
 }
 
 function canReach(host: string, port: number): Promise<boolean> {

@@ -59,7 +59,9 @@ export async function top(
 ): Promise<void> {
   const intervalMs = parseDurationMs(o.interval);
   if (intervalMs === undefined || intervalMs < 100)
-    throw new ReeveError('usage', `expected a time of at least 100ms, got ${JSON.stringify(o.interval)}`, { place: '--interval' });
+    throw new ReeveError('usage', `expected a time of at least 100ms, got ${JSON.stringify(o.interval)}`, {
+      place: '--interval',
+    });
   // A terminal is shown one picture after the other; a pipe gets one.
   const times = Number(o.count ?? (process.stdout.isTTY ? Number.POSITIVE_INFINITY : 1));
   for (let i = 0; i < times; i++) {
@@ -80,7 +82,14 @@ interface Reconciliation {
   readonly to: string;
   readonly services: number;
   readonly compared: number;
-  readonly differences: readonly { readonly hour: string; readonly service: string; readonly tenant: string; readonly sent: number; readonly unsure: number; readonly arrived: number }[];
+  readonly differences: readonly {
+    readonly hour: string;
+    readonly service: string;
+    readonly tenant: string;
+    readonly sent: number;
+    readonly unsure: number;
+    readonly arrived: number;
+  }[];
   readonly incomplete: readonly Missing[];
 }
 
@@ -92,21 +101,38 @@ export async function reconcile(o: Range): Promise<void> {
   if (answer.differences.length > 0)
     printRows(
       ['HOUR', 'SERVICE', 'TENANT', 'SENT', 'UNSURE', 'ARRIVED', 'WHAT'],
-      answer.differences.map(({ hour, service, tenant, sent, unsure, arrived }) => [hour, service, tenant, sent, unsure, arrived, whatOf(sent, unsure, arrived)]),
+      answer.differences.map(({ hour, service, tenant, sent, unsure, arrived }) => [
+        hour,
+        service,
+        tenant,
+        sent,
+        unsure,
+        arrived,
+        whatOf(sent, unsure, arrived),
+      ]),
     );
   const { differences, services, compared, from, to } = answer;
-  process.stderr.write(`${differences.length} differences in ${compared} comparisons of ${services} services, ${from} to ${to}\n`);
+  process.stderr.write(
+    `${differences.length} differences in ${compared} comparisons of ${services} services, ${from} to ${to}\n`,
+  );
   tellIncomplete(answer.incomplete);
 }
 
 function whatOf(sent: number, unsure: number, arrived: number): string {
-  return arrived < sent ? `${sent - arrived} not recorded where they arrived` : `${arrived - sent - unsure} not recorded where they were sent`;
+  return arrived < sent
+    ? `${sent - arrived} not recorded where they arrived`
+    : `${arrived - sent - unsure} not recorded where they were sent`;
 }
 
 /** All rows of the hours, to standard output or a file. */
-export async function exported(o: CollectorAsking & Range & { readonly format: string; readonly file?: string }): Promise<void> {
+export async function exported(
+  o: CollectorAsking & Range & { readonly format: string; readonly file?: string },
+): Promise<void> {
   if (o.format === 'parquet' && o.file === undefined && process.stdout.isTTY)
-    throw new ReeveError('usage', 'Parquet is not for a terminal', { place: '--format parquet', remedy: 'name a file with --file' });
+    throw new ReeveError('usage', 'Parquet is not for a terminal', {
+      place: '--format parquet',
+      remedy: 'name a file with --file',
+    });
   const answer = await openCollector(o, '/v1/usage/export', { format: o.format, ...rangeOf(o) });
   if (o.file === undefined) return copy(answer);
   await pipeline(answer, createWriteStream(o.file));
@@ -130,19 +156,37 @@ export async function spools(o: CollectorAsking & { readonly output: 'table' | '
   if (o.output === 'json') return printJson(answer);
   printRows(
     ['SPOOL', 'SERVICE', 'INSTANCE', 'STATE', 'STREAM', 'TOLD', 'LOST', 'UNTIL'],
-    answer.spools.map(({ spool, service, instance, state, isConnected, epoch, seq, lost, watermark }) => [spool, service, instance, state, isConnected ? 'yes' : 'no', `${epoch}:${seq}`, lost, watermark]),
+    answer.spools.map(({ spool, service, instance, state, isConnected, epoch, seq, lost, watermark }) => [
+      spool,
+      service,
+      instance,
+      state,
+      isConnected ? 'yes' : 'no',
+      `${epoch}:${seq}`,
+      lost,
+      watermark,
+    ]),
   );
 }
 
-export async function writeOff(spool: string, o: CollectorAsking & { readonly output: 'table' | 'json' }): Promise<void> {
-  const answer = await askCollector<{ readonly spool: SpoolRow }>(o, `/v1/spools/${encodeURIComponent(spool)}/write-off`, {}, 'POST');
+export async function writeOff(
+  spool: string,
+  o: CollectorAsking & { readonly output: 'table' | 'json' },
+): Promise<void> {
+  const answer = await askCollector<{ readonly spool: SpoolRow }>(
+    o,
+    `/v1/spools/${encodeURIComponent(spool)}/write-off`,
+    {},
+    'POST',
+  );
   if (o.output === 'json') return printJson(answer);
   const { service, instance, epoch, seq } = answer.spool;
   process.stdout.write(`written off: ${spool} of ${service} ${instance}, told up to ${epoch}:${seq}\n`);
 }
 
 function rangeOf({ last, from, to }: Range): { from?: string; to?: string } {
-  if (last !== undefined && from !== undefined) throw new ReeveError('usage', '--last and --from exclude each other', { place: '--last' });
+  if (last !== undefined && from !== undefined)
+    throw new ReeveError('usage', '--last and --from exclude each other', { place: '--last' });
   const begin = from ?? last;
   return { ...(begin === undefined ? {} : { from: begin }), ...(to === undefined ? {} : { to }) };
 }

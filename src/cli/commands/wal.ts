@@ -1,6 +1,7 @@
 /** `reeve wal inspect`: what stands in a spool or a ledger, and what is wrong with it; read-only, also while its owner runs. */
 import { join } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
+import { describeSpoolFrame, SPOOL_KIND } from '../../metering/index.ts';
 import { type Damage, type Frame, type Inspection, inspectLog, type Origin, systemDisk } from '../../wal/index.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Cell, type Form, NO, paint, printJson, printRows, table } from '../output.ts';
@@ -10,7 +11,7 @@ import { count } from './config.ts';
 export type Decode = (body: Buffer, head: Buffer) => unknown;
 
 /** By a log's kind; the bodies of others are shown as bytes. */
-const DECODERS: Readonly<Record<string, Decode>> = {};
+const DECODERS: Readonly<Record<string, Decode>> = { [SPOOL_KIND]: describeSpoolFrame };
 /** Shown of a body that nobody decodes. */
 const BYTES_SHOWN = 64;
 /** They are held until all was read. */
