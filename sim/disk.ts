@@ -155,7 +155,7 @@ export class SimDisk implements Disk {
     const life = this.#life;
     const inode = this.#find(file);
     const [dirty, size] = [[...inode.dirty], inode.size];
-    await undefined;
+    await underWay();
     if (life !== this.#life) return new Promise(() => {});
     this.#sync('sync', inode, dirty, size);
   }
@@ -167,7 +167,7 @@ export class SimDisk implements Disk {
 
   async syncDir(dir: string): Promise<void> {
     const [life, changes] = [this.#life, this.#pending.length];
-    await undefined;
+    await underWay();
     if (life !== this.#life) return new Promise(() => {});
     this.#enter('syncDir', dir);
     this.#settle(Math.min(changes, this.#pending.length));
@@ -329,6 +329,11 @@ export class SimDisk implements Disk {
   #below(count: number): number {
     return Math.floor(this.#random.float() * count);
   }
+}
+
+/** Others may work meanwhile. */
+async function underWay(): Promise<void> {
+  for (let turns = 0; turns < 4; turns++) await undefined;
 }
 
 function apply(names: Map<string, Inode>, { name, inode, from }: NameChange): void {

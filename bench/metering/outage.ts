@@ -51,7 +51,8 @@ export async function measureOutage({ quick, progress }: SuiteRun): Promise<Figu
       spool.add(recordOf(random, Math.floor(wallMs)));
       if (records % PER_BLOCK === 0) spool.commit();
       if (records % PER_LOOK === 0) await ladder.run();
-      if (records % PER_HOUR === 0) progress(`outage: ${records / PER_HOUR} h, ${Math.round(spool.bytes / 2 ** 20)} MiB`);
+      if (records % PER_HOUR === 0)
+        progress(`outage: ${records / PER_HOUR} h, ${Math.round(spool.bytes / 2 ** 20)} MiB`);
     }
   } catch (cause) {
     if (!(cause instanceof SpoolFull)) throw cause;

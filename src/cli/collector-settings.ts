@@ -70,7 +70,7 @@ export async function collectorValues(
   const values = new Map<string, string | number>();
   for (const each of collectorSettings) {
     const given = givenIn(each, file, inFile, options, env);
-    if (given !== undefined) values.set(each.path, valueOf(each.kind, given.text, given.place));
+    if (given !== undefined) values.set(each.path, readValue(each.kind, given.text, given.place));
   }
   for (const [one, other] of [
     ['tls.certFile', 'tls.keyFile'],
@@ -132,7 +132,7 @@ function flatten(value: unknown, path: string, found: Map<string, string>, file:
 
 const LEVELS = ['debug', 'info', 'warn', 'error'];
 
-function valueOf(kind: Kind, text: string, place: string): string | number {
+function readValue(kind: Kind, text: string, place: string): string | number {
   if (kind === 'text') {
     if (!place.toLowerCase().endsWith('level') || LEVELS.includes(text)) return text;
     throw new ReeveError('usage', `expected ${LEVELS.join(', ')}, got ${JSON.stringify(text)}`, { place });

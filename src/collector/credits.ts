@@ -39,10 +39,14 @@ export class CreditPool {
     if (this.#free < this.#o.base) return undefined;
     this.#lines++;
     this.#free -= this.#o.base;
-    return new CreditLine(this.#o, (bytes) => {
-      this.#free += bytes;
-      return this.#free;
-    }, () => this.#lines--);
+    return new CreditLine(
+      this.#o,
+      (bytes) => {
+        this.#free += bytes;
+        return this.#free;
+      },
+      () => this.#lines--,
+    );
   }
 }
 

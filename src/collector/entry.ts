@@ -7,7 +7,7 @@
  *
  * Numbers are varints, texts a varint of length and Latin-1.
  */
-import { Reader, Writer } from '../core/index.ts';
+import { Reader, type Writer } from '../core/index.ts';
 import { FRAME_HEAD } from '../wal/index.ts';
 
 /**
@@ -54,7 +54,8 @@ export const SERVICE_MAX = 63;
 export const REASON_MAX = 63;
 export const INSTANCE_MAX = 253;
 /** All but the payload. */
-export const ENTRY_HEAD_MAX: number = 1 + 7 * 8 + 16 + 8 + 3 * 4 + (8 + SERVICE_MAX) + (8 + INSTANCE_MAX) + (8 + REASON_MAX) + 16;
+export const ENTRY_HEAD_MAX: number =
+  1 + 7 * 8 + 16 + 8 + 3 * 4 + (8 + SERVICE_MAX) + (8 + INSTANCE_MAX) + (8 + REASON_MAX) + 16;
 
 const KINDS: readonly EntryKind[] = ['batch', 'gap', 'bye', 'write-off'];
 

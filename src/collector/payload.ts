@@ -41,7 +41,15 @@ function isSane({ bytesIn, bytesOut, durationUs, upstreamUs, units }: RecordRead
   return true;
 }
 
-function isSaneRow({ count, bytesIn, bytesOut, durationUs, durationUsMax, upstreamUs, units }: Readonly<Sums>): boolean {
+function isSaneRow({
+  count,
+  bytesIn,
+  bytesOut,
+  durationUs,
+  durationUsMax,
+  upstreamUs,
+  units,
+}: Readonly<Sums>): boolean {
   return (
     Math.max(count, bytesIn, bytesOut, durationUs, durationUsMax, upstreamUs) <= AMOUNT_MAX &&
     Math.abs(units) <= AMOUNT_MAX

@@ -72,7 +72,9 @@ export class SegmentLedger implements Ledger {
   drop(place: Place, beforeMs: number): void {
     const { segments } = this.#log;
     // A segment ends when the next one begins.
-    const old = segments.filter(({ number }, at) => number < place.segment && begunMs(segments[at + 1]?.head) < beforeMs);
+    const old = segments.filter(
+      ({ number }, at) => number < place.segment && begunMs(segments[at + 1]?.head) < beforeMs,
+    );
     const last = old.at(-1);
     if (last !== undefined) this.#log.dropBefore(last.number + 1);
   }

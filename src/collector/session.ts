@@ -90,8 +90,9 @@ export class Session {
 
   /** So many bytes of payload are done with. */
   release(bytes: number): void {
-    const more = this.#credit?.release(bytes) ?? 0;
-    if (more > 0 && this.#state === 'open') this.#line.send({ case: 'credit', value: { bytes: BigInt(more) } });
+    // Who left is promised nothing.
+    const more = (this.#credit as CreditLine).release(bytes);
+    if (more > 0) this.#line.send({ case: 'credit', value: { bytes: BigInt(more) } });
   }
 
   /** The ledger takes nothing: the sidecar keeps what it has, and asks again. */
@@ -171,7 +172,8 @@ export class Session {
     if (countOf(unpacked, batch.isFolded) !== entry.seqTo - entry.seqFrom + 1)
       return this.#refuse('malformed', 'the payload does not hold the records that the batch is of');
     const { length } = batch.payload;
-    if (!(this.#credit as CreditLine).spend(length)) return this.#refuse('credit', `${length} bytes are more than was allowed`);
+    if (!(this.#credit as CreditLine).spend(length))
+      return this.#refuse('credit', `${length} bytes are more than was allowed`);
     // What the ledger refuses is not held.
     if (!this.#take(entry)) this.#credit?.release(length);
   }
@@ -225,7 +227,7 @@ export class Session {
       this.#world.intake.take(this.#spool as Spool, entry, this);
       return true;
     } catch (cause) {
-      this.#refuse('ledger', `the ledger takes nothing: ${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}`);
+      this.#refuse('ledger', (cause as Error).message);
       return false;
     }
   }
@@ -286,7 +288,8 @@ function mistakeIn({ version, spoolId, epoch, life, service, instance }: Hello):
   if (version !== PROTOCOL_VERSION) return `this collector speaks version ${PROTOCOL_VERSION}, not ${version}`;
   if (spoolId.length !== 16 || life.length !== 8) return 'a spool id has 16 bytes and a life 8';
   if (epoch < 1n || epoch > BigInt(POSITION_MAX)) return 'an epoch is counted from 1';
-  if (service.length > SERVICE_MAX || !NAME.test(service)) return `a service has a name of 1 to ${SERVICE_MAX} plain letters`;
+  if (service.length > SERVICE_MAX || !NAME.test(service))
+    return `a service has a name of 1 to ${SERVICE_MAX} plain letters`;
   if (instance.length > INSTANCE_MAX || (instance !== '' && !NAME.test(instance)))
     return `an instance has at most ${INSTANCE_MAX} plain letters`;
   return undefined;

@@ -124,7 +124,8 @@ export class Spools {
   #forgetOne(): boolean {
     let oldest: Spool | undefined;
     for (const row of this.#rows.values())
-      if (row.state !== 'live' && row.pending === 0 && (oldest === undefined || row.lastMs < oldest.lastMs)) oldest = row;
+      if (row.state !== 'live' && row.pending === 0 && (oldest === undefined || row.lastMs < oldest.lastMs))
+        oldest = row;
     return oldest !== undefined && this.#rows.delete(oldest.id);
   }
 }
@@ -143,7 +144,9 @@ export function judge(at: Mark, entry: Place, newest?: { readonly epoch: number;
   if (kind === 'write-off') return 'next';
   // A later epoch in which nothing was recorded says so with 0.
   if (kind === 'bye')
-    return (epoch === at.epoch && entry.seqTo === at.seq) || (epoch > at.epoch && entry.seqTo === 0) ? 'next' : 'elsewhere';
+    return (epoch === at.epoch && entry.seqTo === at.seq) || (epoch > at.epoch && entry.seqTo === 0)
+      ? 'next'
+      : 'elsewhere';
   if (entry.seqTo < seqFrom) return 'elsewhere';
   if (epoch === at.epoch) {
     if (seqFrom !== at.seq + 1) return 'elsewhere';

@@ -53,7 +53,8 @@ export class Sums {
     const windows = this.#windows(service);
     readRuns(payload, (reader, baseMs) => {
       const base = this.#timely(baseMs + reader.sinceMs, receivedMs) - reader.sinceMs;
-      if (!windows.addRecord(reader, base)) this.#again(service, windows, (fresh) => fresh.addRecord(reader as RecordReader, base));
+      if (!windows.addRecord(reader, base))
+        this.#again(service, windows, (fresh) => fresh.addRecord(reader as RecordReader, base));
       return true;
     });
   }

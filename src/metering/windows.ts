@@ -261,7 +261,6 @@ function hashOf(windowMs: number, series: number): number {
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** Of bytes that `isSeries` found to be one. */
 export function readSeries(bytes: Buffer): Series {
   const meterAt = keyEnd(bytes, 0, bytes.length);
   return { ...readKey(bytes, 0), meter: bytes.toString('latin1', meterAt + 1) };

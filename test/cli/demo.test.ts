@@ -211,7 +211,7 @@ t.test(
     t.match(without, /^HTTP\/1\.1 401 [\s\S]*credential-missing/);
     t.match(metrics, /reeve_requests_total\{plan="pro",decision="pass",code_class="2xx"\} \d+/);
     t.match(explained, /requests +40\/s, [\d.]+ of 40 left[\s\S]*GET \/orders would get: √ pass/);
-    t.match(used, /requests +\d+/, 'what acme used');
+    t.match(used, /requests\t\d+/, 'what acme used');
     const file = /\$EDITOR (\S+)/.exec(text())?.[1] as string;
     writeFileSync(`${file}.new`, readFileSync(file, 'utf8').replace('limit: 40/s', 'limit: 41/s'));
     renameSync(`${file}.new`, file);

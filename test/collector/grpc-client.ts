@@ -1,5 +1,12 @@
 /** A sidecar's end of a stream, over real gRPC. */
-import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import { type FromCollector, type FromSidecar, REPORT } from '../../src/metering/index.ts';
 
 const serialize = (message: FromSidecar | Buffer): Buffer =>
@@ -44,7 +51,8 @@ export class GrpcClient {
     while (this.#heard.length === 0 && !this.#isOver) await new Promise<void>((resolve) => (this.#wake = resolve));
     const message = this.#heard.shift();
     if (message === undefined) return `over ${this.#error?.code ?? 0}`;
-    if (message.case === 'welcome' || message.case === 'ack') return `${message.case} ${message.value.epoch}:${message.value.seq}`;
+    if (message.case === 'welcome' || message.case === 'ack')
+      return `${message.case} ${message.value.epoch}:${message.value.seq}`;
     return `${message.case} ${(message.value as { reason: string }).reason}`;
   }
 

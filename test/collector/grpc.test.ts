@@ -101,20 +101,28 @@ t.test('without the token nobody is heard', async (t) => {
   t.equal(await good.next(), 'welcome 0:0');
 });
 
-t.test('TLS: plain text is not understood, and a client without a certificate is not let in where one is asked for', async (t) => {
-  const tls = { cert: fixture('server.crt'), key: fixture('server.key'), clientCa: fixture('ca.crt') };
-  const { connect } = await serve(t, { tls });
-  t.equal(await connect().next(), 'over 14');
-  t.equal(await connect({ tls: credentials.createSsl(fixture('ca.crt')) }).next(), 'over 14');
-  const good = connect({ tls: credentials.createSsl(fixture('ca.crt'), fixture('client.key'), fixture('client.crt')) });
-  good.send(new Teller().hello());
-  t.equal(await good.next(), 'welcome 0:0');
-});
+t.test(
+  'TLS: plain text is not understood, and a client without a certificate is not let in where one is asked for',
+  async (t) => {
+    const tls = { cert: fixture('server.crt'), key: fixture('server.key'), clientCa: fixture('ca.crt') };
+    const { connect } = await serve(t, { tls });
+    t.equal(await connect().next(), 'over 14');
+    t.equal(await connect({ tls: credentials.createSsl(fixture('ca.crt')) }).next(), 'over 14');
+    const good = connect({
+      tls: credentials.createSsl(fixture('ca.crt'), fixture('client.key'), fixture('client.crt')),
+    });
+    good.send(new Teller().hello());
+    t.equal(await good.next(), 'welcome 0:0');
+  },
+);
 
 t.test('a port that is taken, and a key that is none, are said with the remedy', async (t) => {
   const { server } = await serve(t);
   const o = { host: '127.0.0.1', timers: systemTimers, tokens: () => [], session: () => t.fail() as never };
-  await t.rejects(openGrpcServer({ ...o, port: server.port, tls: undefined }), { code: 'listen-failed', remedy: /--grpc-port/ });
+  await t.rejects(openGrpcServer({ ...o, port: server.port, tls: undefined }), {
+    code: 'listen-failed',
+    remedy: /--grpc-port/,
+  });
   const tls = { cert: fixture('server.crt'), key: Buffer.from('none'), clientCa: undefined };
   await t.rejects((async () => openGrpcServer({ ...o, port: 0, tls }))(), { code: 'listen-failed' });
 });

@@ -73,44 +73,56 @@ class World {
   }
 
   async requests(): Promise<number> {
-    const rows = await this.store.query({ source: 'hours', fromS: 0, toS: 4e9, by: [], where: {}, meter: 'requests', rowsMax: 9, isTop: false });
+    const rows = await this.store.query({
+      source: 'hours',
+      fromS: 0,
+      toS: 4e9,
+      by: [],
+      where: {},
+      meter: 'requests',
+      rowsMax: 9,
+      isTop: false,
+    });
     return 'tooMany' in rows ? -1 : (rows[0]?.value ?? 0);
   }
 }
 
 const many = (count: number, more: object = {}) => Array.from({ length: count }, () => usage(more));
 
-t.test('what is acknowledged is in the sums as soon as somebody asks, once, through any number of starts', async (t) => {
-  const w = new World();
-  const teller = new Teller();
-  let collector = await w.open();
-  const { session, heard } = await w.greet(collector, teller);
-  session.receive(teller.batch(many(5)));
-  session.receive(teller.folded(many(7)));
-  session.receive(teller.gap(2));
-  await w.run();
-  t.same(heard.words, ['welcome 0:0', 'ack 1:14'], 'one acknowledgement for all of a sync');
-  t.equal(collector.intake.counts.commits, 1);
-  await collector.settle();
-  t.equal(await w.requests(), 12);
-  for (const end of ['kill', 'close', 'crash'] as const) {
-    if (end === 'close') {
-      const closed = collector.close();
-      await w.run();
-      await closed;
-    } else w.disk[end]();
-    collector = await w.open();
-    t.equal(await w.requests(), 12, end);
-    t.match(collector.spools.get(SPOOL), { records: 12, lost: 2, synced: { epoch: 1, seq: 14 } }, end);
-  }
-  const again = await w.greet(collector, teller);
-  t.same(again.heard.words, ['welcome 1:14']);
-  again.session.receive(teller.batch(many(1)));
-  await w.run();
-  await collector.settle();
-  t.equal(await w.requests(), 13);
-  t.same(w.damages, []);
-});
+t.test(
+  'what is acknowledged is in the sums as soon as somebody asks, once, through any number of starts',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session, heard } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(5)));
+    session.receive(teller.folded(many(7)));
+    session.receive(teller.gap(2));
+    await w.run();
+    t.same(heard.words, ['welcome 0:0', 'ack 1:14'], 'one acknowledgement for all of a sync');
+    t.equal(collector.intake.counts.commits, 1);
+    await collector.settle();
+    t.equal(await w.requests(), 12);
+    for (const end of ['kill', 'close', 'crash'] as const) {
+      if (end === 'close') {
+        const closed = collector.close();
+        await w.run();
+        await closed;
+      } else w.disk[end]();
+      collector = await w.open();
+      t.equal(await w.requests(), 12, end);
+      t.match(collector.spools.get(SPOOL), { records: 12, lost: 2, synced: { epoch: 1, seq: 14 } }, end);
+    }
+    const again = await w.greet(collector, teller);
+    t.same(again.heard.words, ['welcome 1:14']);
+    again.session.receive(teller.batch(many(1)));
+    await w.run();
+    await collector.settle();
+    t.equal(await w.requests(), 13);
+    t.same(w.damages, []);
+  },
+);
 
 t.test('a save in the midst of work is neither ahead nor behind: each record counts once after a start', async (t) => {
   const w = new World();
@@ -139,45 +151,48 @@ for (const [what, call, code] of [
   ['read-only', 'write', 'EROFS'],
   ['failing to sync', 'sync', 'EIO'],
 ] as const)
-  t.test(`a ledger that is ${what}: nothing is acknowledged, questions are answered, and it goes on when the disk does`, async (t) => {
-    const w = new World();
-    const teller = new Teller();
-    const collector = await w.open();
-    const { session, heard } = await w.greet(collector, teller);
-    session.receive(teller.batch(many(4)));
-    await w.run();
-    w.disk.refuse = (called) => {
-      if (called === call) throw Object.assign(new Error(code), { code });
-    };
-    session.receive(teller.batch(many(3)));
-    await w.run();
-    t.match(heard.words, ['welcome 0:0', 'ack 1:4', new RegExp(`^nack the ledger takes nothing: ${code}`)]);
-    t.ok(heard.isEnded);
-    t.match(collector.trouble, /the ledger takes nothing/);
-    t.ok(w.events.includes('collector.ledger_refuses'));
-    await collector.settle();
-    t.equal(await w.requests(), 4);
-    const refused = await w.greet(collector, teller);
-    t.match(refused.heard.words, [/^nack the ledger takes nothing/]);
-    await w.run(5000);
-    t.match(collector.trouble, /takes nothing/, 'it is asked again, and refuses still');
-    await t.rejects(collector.writeOff(SPOOL), { code: 'ledger-refuses' });
-    w.disk.refuse = undefined;
-    await w.run(1500);
-    t.equal(collector.trouble, undefined);
-    t.ok(w.events.includes('collector.ledger_mended'));
-    const back = await w.greet(collector, teller);
-    // What failed to sync stands once a later sync succeeded; what could not be written does not.
-    const stands = call === 'sync' ? 7 : 4;
-    t.same(back.heard.words, [`welcome 1:${stands}`]);
-    await collector.settle();
-    t.equal(await w.requests(), stands);
-    w.disk.crash();
-    await w.open();
-    t.equal(await w.requests(), stands);
-  });
+  t.test(
+    `a ledger that is ${what}: nothing is acknowledged, questions are answered, and it goes on when the disk does`,
+    async (t) => {
+      const w = new World();
+      const teller = new Teller();
+      const collector = await w.open();
+      const { session, heard } = await w.greet(collector, teller);
+      session.receive(teller.batch(many(4)));
+      await w.run();
+      w.disk.refuse = (called) => {
+        if (called === call) throw Object.assign(new Error(code), { code });
+      };
+      session.receive(teller.batch(many(3)));
+      await w.run();
+      t.match(heard.words, ['welcome 0:0', 'ack 1:4', new RegExp(`^nack the ledger takes nothing: ${code}`)]);
+      t.ok(heard.isEnded);
+      t.match(collector.trouble, /the ledger takes nothing/);
+      t.ok(w.events.includes('collector.ledger_refuses'));
+      await collector.settle();
+      t.equal(await w.requests(), 4);
+      const refused = await w.greet(collector, teller);
+      t.match(refused.heard.words, [/^nack the ledger takes nothing/]);
+      await w.run(5000);
+      t.match(collector.trouble, /takes nothing/, 'it is asked again, and refuses still');
+      await t.rejects(collector.writeOff(SPOOL), { code: 'ledger-refuses' });
+      w.disk.refuse = undefined;
+      await w.run(1500);
+      t.equal(collector.trouble, undefined);
+      t.ok(w.events.includes('collector.ledger_mended'));
+      const back = await w.greet(collector, teller);
+      // What failed to sync stands once a later sync succeeded; what could not be written does not.
+      const stands = call === 'sync' ? 7 : 4;
+      t.same(back.heard.words, [`welcome 1:${stands}`]);
+      await collector.settle();
+      t.equal(await w.requests(), stands);
+      w.disk.crash();
+      await w.open();
+      t.equal(await w.requests(), stands);
+    },
+  );
 
-t.test('a ledger that is not there, or is another program\'s, is said at the start with the remedy', async (t) => {
+t.test("a ledger that is not there, or is another program's, is said at the start with the remedy", async (t) => {
   const w = new World();
   w.disk.refuse = () => {
     throw Object.assign(new Error('gone'), { code: 'ENOENT' });
@@ -185,59 +200,72 @@ t.test('a ledger that is not there, or is another program\'s, is said at the sta
   await t.rejects(w.open(), { code: 'log-unusable', place: /ledger/ });
 });
 
-t.test('damage in the ledger loses what it hit, says so, and the sidecar that still has it tells it again', async (t) => {
-  const w = new World();
-  const teller = new Teller();
-  let collector = await w.open();
-  const { session } = await w.greet(collector, teller);
-  session.receive(teller.batch(many(2)));
-  await w.run();
-  const [path] = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal'));
-  const { length } = w.disk.files.get(path as string) as { length: number };
-  session.receive(teller.batch(many(3)));
-  await w.run();
-  w.disk.kill();
-  w.disk.damage(path as string, length + 40);
-  collector = await w.open();
-  t.ok(w.damages.length > 0);
-  t.match(collector.spools.get(SPOOL), { synced: { epoch: 1, seq: 2 } });
-  t.equal(await w.requests(), 2);
-});
+t.test(
+  'damage in the ledger loses what it hit, says so, and the sidecar that still has it tells it again',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(2)));
+    await w.run();
+    const [path] = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal'));
+    const { length } = w.disk.files.get(path as string) as { length: number };
+    session.receive(teller.batch(many(3)));
+    await w.run();
+    w.disk.kill();
+    w.disk.damage(path as string, length + 40);
+    collector = await w.open();
+    t.ok(w.damages.length > 0);
+    t.match(collector.spools.get(SPOOL), { synced: { epoch: 1, seq: 2 } });
+    t.equal(await w.requests(), 2);
+  },
+);
 
-t.test('hours are sealed when every live spool has passed them, or after a while without those that are away', async (t) => {
-  const w = new World();
-  const [a, b] = [new Teller(), new Teller('ff'.repeat(16), 'billing')];
-  const collector = await w.open();
-  const first = await w.greet(collector, a);
-  const second = await w.greet(collector, b);
-  first.session.receive(a.batch(many(1)));
-  second.session.receive(b.batch(many(1)));
-  await w.run();
-  const next = Math.ceil(T0 / HOUR) * HOUR;
-  w.time.wall = next + 70_000;
-  first.session.receive(a.heartbeat(w.time.wall));
-  await w.run(11_000);
-  t.same(w.store.sealedS.filter((each) => each * 1000 >= next), [], 'the second is not there yet');
-  second.session.receive(b.heartbeat(w.time.wall));
-  await w.run(11_000);
-  t.same(w.store.sealedS.filter((each) => each * 1000 >= next), [next / 1000]);
-  w.time.wall = next + HOUR + 60_000 + 900_000 + 1000;
-  first.session.receive(a.heartbeat(w.time.wall));
-  await w.run(11_000);
-  t.equal(w.store.sealedS.at(-1), next / 1000 + 3600, 'the second is away too long');
-  second.session.close();
-  const written = collector.writeOff(b.spool);
-  await w.run();
-  t.equal((await written).state, 'written off');
-  t.equal(collector.completeness(w.time.wall - 20_000).missingCount, 0);
-  await t.rejects(collector.writeOff('00'.repeat(16)), { code: 'spool-unknown' });
-  await t.rejects(collector.writeOff(SPOOL), { code: 'spool-live' });
-  const closed = collector.close();
-  await w.run();
-  await closed;
-  const again = await w.open();
-  t.equal(again.spools.get(b.spool)?.state, 'written off');
-});
+t.test(
+  'hours are sealed when every live spool has passed them, or after a while without those that are away',
+  async (t) => {
+    const w = new World();
+    const [a, b] = [new Teller(), new Teller('ff'.repeat(16), 'billing')];
+    const collector = await w.open();
+    const first = await w.greet(collector, a);
+    const second = await w.greet(collector, b);
+    first.session.receive(a.batch(many(1)));
+    second.session.receive(b.batch(many(1)));
+    await w.run();
+    const next = Math.ceil(T0 / HOUR) * HOUR;
+    w.time.wall = next + 70_000;
+    first.session.receive(a.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.same(
+      w.store.sealedS.filter((each) => each * 1000 >= next),
+      [],
+      'the second is not there yet',
+    );
+    second.session.receive(b.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.same(
+      w.store.sealedS.filter((each) => each * 1000 >= next),
+      [next / 1000],
+    );
+    w.time.wall = next + HOUR + 60_000 + 900_000 + 1000;
+    first.session.receive(a.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.equal(w.store.sealedS.at(-1), next / 1000 + 3600, 'the second is away too long');
+    second.session.close();
+    const written = collector.writeOff(b.spool);
+    await w.run();
+    t.equal((await written).state, 'written off');
+    t.equal(collector.completeness(w.time.wall - 20_000).missingCount, 0);
+    await t.rejects(collector.writeOff('00'.repeat(16)), { code: 'spool-unknown' });
+    await t.rejects(collector.writeOff(SPOOL), { code: 'spool-live' });
+    const closed = collector.close();
+    await w.run();
+    await closed;
+    const again = await w.open();
+    t.equal(again.spools.get(b.spool)?.state, 'written off');
+  },
+);
 
 t.test('old segments of the ledger are dropped, but none that a start would read', async (t) => {
   const w = new World();
@@ -260,27 +288,30 @@ t.test('old segments of the ledger are dropped, but none that a start would read
   t.equal(await w.requests(), 13);
 });
 
-t.test('sums that cannot be saved are said, and cost nothing but time; sums that fail stop the collector', async (t) => {
-  const w = new World();
-  const teller = new Teller();
-  const collector = await w.open();
-  const { session } = await w.greet(collector, teller);
-  w.store.hinder = (call) => {
-    if (call === 'save') throw new Error('no space');
-  };
-  session.receive(teller.batch(many(2)));
-  await w.run(200_000);
-  t.ok(w.events.includes('collector.not_saved'));
-  w.store.hinder = () => {
-    throw new Error('out of memory');
-  };
-  session.receive(teller.batch(many(2)));
-  await w.run(2000);
-  t.match(collector.trouble, /the sums fail: out of memory/);
-  const closed = collector.close();
-  await w.run();
-  await closed;
-  w.disk.kill();
-  await w.open();
-  t.equal(await w.requests(), 4, 'a start has all of it');
-});
+t.test(
+  'sums that cannot be saved are said, and cost nothing but time; sums that fail stop the collector',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    const collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    w.store.hinder = (call) => {
+      if (call === 'save') throw new Error('no space');
+    };
+    session.receive(teller.batch(many(2)));
+    await w.run(200_000);
+    t.ok(w.events.includes('collector.not_saved'));
+    w.store.hinder = () => {
+      throw new Error('out of memory');
+    };
+    session.receive(teller.batch(many(2)));
+    await w.run(2000);
+    t.match(collector.trouble, /the sums fail: out of memory/);
+    const closed = collector.close();
+    await w.run();
+    await closed;
+    w.disk.kill();
+    await w.open();
+    t.equal(await w.requests(), 4, 'a start has all of it');
+  },
+);

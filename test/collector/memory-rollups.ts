@@ -1,5 +1,5 @@
 /** The sums as a list of rows that is summed up anew for each question: what the contract holds the store against. */
-import { readSeries, readWindows, type Sums } from '../../src/metering/index.ts';
+
 import {
   BUILT_IN_METERS,
   type Dimension,
@@ -10,6 +10,7 @@ import {
   type TooMany,
   type UsageRow,
 } from '../../src/collector/rollups.ts';
+import { readSeries, readWindows, type Sums } from '../../src/metering/index.ts';
 
 interface Row extends Sums {
   readonly t: number;
@@ -65,26 +66,49 @@ export class MemoryRollups implements RollupStore {
       if (Object.entries(where).some(([dimension, value]) => row.of[dimension as Dimension] !== value)) continue;
       if (row.meter !== '') add(row, row.meter, row.units);
       else {
-        const amounts = [row.of.outcome === 'reported' ? 0 : row.count, row.bytesIn, row.bytesOut, row.durationUs / 1000, row.upstreamUs / 1000];
+        const amounts = [
+          row.of.outcome === 'reported' ? 0 : row.count,
+          row.bytesIn,
+          row.bytesOut,
+          row.durationUs / 1000,
+          row.upstreamUs / 1000,
+        ];
         for (const [i, name] of BUILT_IN_METERS.entries()) add(row, name, amounts[i] as number);
       }
     }
-    const keys = ({ t, of, meter: name }: UsageRow): (string | number)[] => [...(t === undefined ? [] : [t]), ...of, name];
+    const keys = ({ t, of, meter: name }: UsageRow): (string | number)[] => [
+      ...(t === undefined ? [] : [t]),
+      ...of,
+      name,
+    ];
     const rows = [...found.values()].sort((a, b) => (isTop ? b.value - a.value : 0) || compare(keys(a), keys(b)));
     if (isTop) return rows.slice(0, rowsMax);
     return rows.length > rowsMax ? { tooMany: rowsMax } : rows;
   }
 
   async reconcile(fromS: number, toS: number, rowsMax: number): Promise<Reconciled> {
-    const hops = new Map<string, { service: string; tenant: string; hourS: number; sent: number; unsure: number; arrived: number }>();
-    const rows = this.#rows.filter(({ t, meter, of }) => t >= fromS && t < toS && meter === '' && of.outcome !== 'reported');
-    const isSent = ({ of }: Row): boolean => of.upstream !== '' && of.upstream !== of.service && of.outcome !== 'denied';
+    const hops = new Map<
+      string,
+      { service: string; tenant: string; hourS: number; sent: number; unsure: number; arrived: number }
+    >();
+    const rows = this.#rows.filter(
+      ({ t, meter, of }) => t >= fromS && t < toS && meter === '' && of.outcome !== 'reported',
+    );
+    const isSent = ({ of }: Row): boolean =>
+      of.upstream !== '' && of.upstream !== of.service && of.outcome !== 'denied';
     const known = new Set(rows.filter(isSent).map(({ of }) => of.upstream));
     const reporting = new Set(rows.map(({ of }) => of.service));
     for (const service of known) if (!reporting.has(service)) known.delete(service);
     const hop = (service: string, { of, t }: Row) => {
       const key = JSON.stringify([service, of.tenant, t - (t % 3600)]);
-      const made = hops.get(key) ?? { service, tenant: of.tenant, hourS: t - (t % 3600), sent: 0, unsure: 0, arrived: 0 };
+      const made = hops.get(key) ?? {
+        service,
+        tenant: of.tenant,
+        hourS: t - (t % 3600),
+        sent: 0,
+        unsure: 0,
+        arrived: 0,
+      };
       hops.set(key, made);
       return made;
     };
@@ -94,7 +118,8 @@ export class MemoryRollups implements RollupStore {
       const isSure = ['ok', 'shaped', 'degraded'].includes(row.of.outcome);
       hop(row.of.upstream, row)[isSure ? 'sent' : 'unsure'] += row.count;
     }
-    const size = ({ sent, unsure, arrived }: { sent: number; unsure: number; arrived: number }): number => Math.max(sent - arrived, arrived - sent - unsure);
+    const size = ({ sent, unsure, arrived }: { sent: number; unsure: number; arrived: number }): number =>
+      Math.max(sent - arrived, arrived - sent - unsure);
     const differences = [...hops.values()]
       .filter(({ sent, unsure, arrived }) => arrived < sent || arrived > sent + unsure)
       .sort((a, b) => size(b) - size(a) || compare([a.service, a.tenant, a.hourS], [b.service, b.tenant, b.hourS]));

@@ -3,7 +3,7 @@ import t from 'tap';
 import { CreditPool } from '../../src/collector/credits.ts';
 import type { Entry } from '../../src/collector/entry.ts';
 import { type RefusalKind, Session, type SessionWorld, type Taking } from '../../src/collector/session.ts';
-import { settle, type Spool, Spools, take } from '../../src/collector/spools.ts';
+import { type Spool, Spools, settle, take } from '../../src/collector/spools.ts';
 import { Heard, LIFE, message, runOf, SPOOL, T0, Teller, usage } from './told.ts';
 
 /** Takes at once, commits with `commit`. */
@@ -14,7 +14,7 @@ class Desk implements Taking {
   #waiting: (() => void)[] = [];
 
   take(spool: Spool, entry: Entry, session: Session | undefined): void {
-    if (this.refuses) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    if (this.refuses) throw new Error('the ledger takes nothing: ENOSPC');
     take(spool, entry);
     this.taken.push({ spool, entry, session });
   }
@@ -228,12 +228,20 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     ['less than it says', (s: Teller) => s.batch([usage()], { payloadBytes: 5000 }), /fewer bytes/],
     ['another sum', (s: Teller) => s.batch([usage()], { crc: 1 }), /sum of the payload is wrong/],
     ['fewer records than it is of', (s: Teller) => s.payload(runOf([usage()]), 2), /does not hold the records/],
-    ['records that are not there', (s: Teller) => s.payload(Buffer.from([1, 1, 1, 200]), 1), /does not hold the records/],
+    [
+      'records that are not there',
+      (s: Teller) => s.payload(Buffer.from([1, 1, 1, 200]), 1),
+      /does not hold the records/,
+    ],
     ['folded as raw', (s: Teller) => s.folded([usage()], { isFolded: false }), /does not hold the records/],
     ['an insane amount', (s: Teller) => s.batch([usage({ bytesIn: 2 ** 50 })]), /does not hold the records/],
     ['insane units', (s: Teller) => s.batch([usage({ units: [{ meter: 'x', units: -1e300 }] })]), /does not hold/],
     ['insane sums', (s: Teller) => s.folded([usage({ bytesOut: 2 ** 50 })]), /does not hold the records/],
-    ['a watermark beyond all bounds', (s: Teller) => s.batch([usage()], { watermarkMs: 2n ** 63n }), /beyond all bounds/],
+    [
+      'a watermark beyond all bounds',
+      (s: Teller) => s.batch([usage()], { watermarkMs: 2n ** 63n }),
+      /beyond all bounds/,
+    ],
     ['a range that goes back', (s: Teller) => s.batch([usage()], { seqTo: 0n }), /does not follow/],
     ['a reason that is none', (s: Teller) => s.gap(1, 'a\nb'), /a few plain words/],
     ['a heartbeat of never', (s: Teller) => s.heartbeat(2 ** 60), /beyond all bounds/],
@@ -252,7 +260,9 @@ t.test('credit: more than was allowed ends the stream; a large one may come alon
   const w = world({ budget: 100_000 });
   const teller = new Teller();
   const { session, heard } = await greeted(w, teller);
-  const many = Array.from({ length: 2000 }, (_, i) => usage({ tenant: `t${(i * 7919) % 2003}`, bytesIn: (i * 48_271) % 65_537 }));
+  const many = Array.from({ length: 2000 }, (_, i) =>
+    usage({ tenant: `t${(i * 7919) % 2003}`, bytesIn: (i * 48_271) % 65_537 }),
+  );
   session.receive(teller.batch(many));
   t.equal(w.desk.taken.length, 1, 'the first is larger than the window, and nothing else is on its way');
   session.receive(teller.batch(many));

@@ -1,10 +1,10 @@
+import fc from 'fast-check';
 import t from 'tap';
-import { CreditPool } from '../../src/collector/credits.ts';
 import { completenessOf } from '../../src/collector/completeness.ts';
+import { CreditPool } from '../../src/collector/credits.ts';
 import { type Entry, LIFE_UNKNOWN, readEntry, writeEntry } from '../../src/collector/entry.ts';
 import { Spools } from '../../src/collector/spools.ts';
 import { Writer } from '../../src/core/index.ts';
-import fc from 'fast-check';
 import { FRAME_HEAD } from '../../src/wal/index.ts';
 import { LIFE, SPOOL, T0 } from './told.ts';
 
@@ -37,7 +37,8 @@ t.test('an entry is read as it was written, and nothing else is one', async (t) 
     const length = writeEntry(writer, each);
     t.same(readEntry(Buffer.from(writer.bytes.subarray(FRAME_HEAD, length))), each);
     if (each.kind !== 'batch')
-      for (let cut = FRAME_HEAD; cut < length; cut++) t.equal(readEntry(Buffer.from(writer.bytes.subarray(FRAME_HEAD, cut))), undefined);
+      for (let cut = FRAME_HEAD; cut < length; cut++)
+        t.equal(readEntry(Buffer.from(writer.bytes.subarray(FRAME_HEAD, cut))), undefined);
   }
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
@@ -139,7 +140,10 @@ t.test('credit of 10,000 streams never exceeds the budget, and each of them goes
   }
   t.ok(least >= 0 && moved > 50_000, `${least} free at least, ${moved} released`);
   for (const [of, size] of sent) lines[of]?.release(size);
-  t.ok(lines.every((line) => (line?.promised ?? 0) > 0), 'nobody is left without');
+  t.ok(
+    lines.every((line) => (line?.promised ?? 0) > 0),
+    'nobody is left without',
+  );
   for (const line of lines) {
     line?.leave();
     line?.leave();

@@ -1,9 +1,15 @@
 /** What a sidecar tells, made by hand, and what it is told. */
 import { crc32, zstdCompressSync } from 'node:zlib';
-import { chainStart, type CollectorSays, type FromSidecar, fromSidecar, type SidecarSays } from '../../src/metering/index.ts';
+import { Writer } from '../../src/core/index.ts';
+import {
+  type CollectorSays,
+  chainStart,
+  type FromSidecar,
+  fromSidecar,
+  type SidecarSays,
+} from '../../src/metering/index.ts';
 import { RECORD_BYTES_MAX, RecordReader, type UsageRecord, writeRecord } from '../../src/metering/usage-record.ts';
 import { Windows } from '../../src/metering/windows.ts';
-import { Writer } from '../../src/core/index.ts';
 
 export const SPOOL = '00112233445566778899aabbccddeeff';
 export const LIFE = 'a0a1a2a3a4a5a6a7';

@@ -66,17 +66,29 @@ export async function answerApi(o: ApiOptions, request: ApiRequest): Promise<Api
   const { pathname, searchParams } = request.url;
   const scope = scopeOf(o.tokens(), request.authorization);
   if (scope === undefined)
-    return { ...problemAnswer(401, 'credential-missing', 'A token of this collector is needed.'), headers: { 'www-authenticate': 'Bearer' } };
+    return {
+      ...problemAnswer(401, 'credential-missing', 'A token of this collector is needed.'),
+      headers: { 'www-authenticate': 'Bearer' },
+    };
   if (pathname === '/v1/openapi.json') return jsonAnswer(openapi(o.version));
   const here = pages.flatMap((page) => {
     const path = match(page.path, pathname);
     return path === undefined ? [] : [{ page, path }];
   });
-  const found = here.find(({ page }) => page.method === request.method || (page.method === 'GET' && request.method === 'HEAD'));
+  const found = here.find(
+    ({ page }) => page.method === request.method || (page.method === 'GET' && request.method === 'HEAD'),
+  );
   if (here.length > 0 && found === undefined)
-    return { ...problemAnswer(405, 'method-not-allowed', `Use ${here[0]?.page.method}.`), headers: { allow: here.map(({ page }) => page.method).join(', ') } };
+    return {
+      ...problemAnswer(405, 'method-not-allowed', `Use ${here[0]?.page.method}.`),
+      headers: { allow: here.map(({ page }) => page.method).join(', ') },
+    };
   if (found === undefined)
-    return problemAnswer(404, 'not-found', `There is no such page; ${[...new Set(pages.map(({ path }) => path))].join(' ')} /v1/openapi.json`);
+    return problemAnswer(
+      404,
+      'not-found',
+      `There is no such page; ${[...new Set(pages.map(({ path }) => path))].join(' ')} /v1/openapi.json`,
+    );
   const { page, path } = found;
   if (scope.tenant !== undefined && !page.isForTenants)
     return problemAnswer(403, 'not-yours', 'This token may read the usage of one tenant, at /v1/usage.');
@@ -110,7 +122,10 @@ function refuseUnknown(query: URLSearchParams, known: readonly string[]): void {
       continue;
     }
     const near = nearest(name, known);
-    throw new Mistake(name, `there is no such parameter${near === undefined ? `; there are ${known.join(', ')}` : `; did you mean ${near}?`}`);
+    throw new Mistake(
+      name,
+      `there is no such parameter${near === undefined ? `; there are ${known.join(', ')}` : `; did you mean ${near}?`}`,
+    );
   }
 }
 
@@ -129,7 +144,10 @@ function match(template: string, pathname: string): Record<string, string> | und
 }
 
 /** Undefined: who asks may read nothing. Compared as sums, all of them, in the same time wherever they differ. */
-function scopeOf(tokens: readonly ReadToken[], authorization: string | undefined): { readonly tenant: string | undefined } | undefined {
+function scopeOf(
+  tokens: readonly ReadToken[],
+  authorization: string | undefined,
+): { readonly tenant: string | undefined } | undefined {
   if (tokens.length === 0) return { tenant: undefined };
   const sum = (text: string): Buffer => createHash('sha256').update(text).digest();
   const given = sum(authorization ?? '');

@@ -43,7 +43,10 @@ export function timeOf(parameter: string, text: string, nowMs: number): number {
   if (agoMs !== undefined) return Math.max(0, nowMs - agoMs);
   const ms = ISO.test(text) ? Date.parse(text) : Number.NaN;
   if (ms >= 0) return ms;
-  throw new Mistake(parameter, `expected a time such as 2026-11-01, 2026-11-01T12:00:00Z or 30d (ago), got ${JSON.stringify(text)}`);
+  throw new Mistake(
+    parameter,
+    `expected a time such as 2026-11-01, 2026-11-01T12:00:00Z or 30d (ago), got ${JSON.stringify(text)}`,
+  );
 }
 
 /** `from` and `to` in whole windows of so many seconds, seconds; `to` is no later than the window of now. */
@@ -76,9 +79,20 @@ export function questionOf(query: URLSearchParams, { nowMs, keepMinutesS }: Keep
     ...(stepS === undefined ? {} : { stepS }),
     where: whereOf(query),
     ...meterOf(query),
-    rowsMax: ROWS_MAX,
-    isTop: false,
+    ...largestOf(query),
   };
+}
+
+function largestOf(query: URLSearchParams): Pick<Question, 'rowsMax' | 'isTop'> {
+  if (query.get('top') === null) return { rowsMax: ROWS_MAX, isTop: false };
+  if (query.get('meter') === null) throw new Mistake('top', 'it needs a meter by which rows are large');
+  return { rowsMax: countOf('top', query.get('top') as string), isTop: true };
+}
+
+function countOf(parameter: string, text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= TOP_MAX) return count;
+  throw new Mistake(parameter, `expected 1 to ${TOP_MAX}, got ${JSON.stringify(text)}`);
 }
 
 /** Of `/v1/usage/top`. */
@@ -87,9 +101,7 @@ export function topOf(query: URLSearchParams, nowMs: number): Question {
   const lastMs = parseDurationMs(last);
   if (lastMs === undefined || lastMs < 1000 || lastMs > TOP_LAST_MS)
     throw new Mistake('last', `expected 1s to ${TOP_LAST_MS / 1000}s, got ${JSON.stringify(last)}`);
-  const limit = Number(query.get('limit') ?? 20);
-  if (!Number.isInteger(limit) || limit < 1 || limit > TOP_MAX)
-    throw new Mistake('limit', `expected 1 to ${TOP_MAX}, got ${JSON.stringify(query.get('limit'))}`);
+  const limit = countOf('limit', query.get('limit') ?? '20');
   const { by, step } = groupingOf(query.get('by') ?? 'tenant');
   if (step !== undefined) throw new Mistake('by', 'the top is of one time; ask /v1/usage for windows');
   // The second that runs is not whole.
@@ -113,7 +125,10 @@ function groupingOf(text: string | null): { by: readonly Dimension[]; step: Step
   for (const word of (text ?? '').split(',').filter((each) => each !== '')) {
     if (!known.includes(word)) {
       const near = nearest(word, known);
-      throw new Mistake('by', `expected some of ${known.join(', ')}, got ${JSON.stringify(word)}${near === undefined ? '' : `; did you mean ${near}?`}`);
+      throw new Mistake(
+        'by',
+        `expected some of ${known.join(', ')}, got ${JSON.stringify(word)}${near === undefined ? '' : `; did you mean ${near}?`}`,
+      );
     }
     if (Object.hasOwn(STEPS, word)) {
       if (step !== undefined) throw new Mistake('by', 'windows have one length');
@@ -129,7 +144,11 @@ function whereOf(query: URLSearchParams): Question['where'] {
     const value = query.get(dimension);
     if (value === null) continue;
     const isGood = dimension === 'status' ? /^[0-5]$/.test(value) : value === '' || TEXT.test(value);
-    if (!isGood) throw new Mistake(dimension, `expected ${dimension === 'status' ? 'the first digit of a status' : 'a name'}, got ${JSON.stringify(value.slice(0, 80))}`);
+    if (!isGood)
+      throw new Mistake(
+        dimension,
+        `expected ${dimension === 'status' ? 'the first digit of a status' : 'a name'}, got ${JSON.stringify(value.slice(0, 80))}`,
+      );
     where[dimension] = value;
   }
   return where;
@@ -139,5 +158,8 @@ function meterOf(query: URLSearchParams): { readonly meter?: string } {
   const meter = query.get('meter');
   if (meter === null) return {};
   if (METER.test(meter)) return { meter };
-  throw new Mistake('meter', `expected ${BUILT_IN_METERS.join(', ')} or a meter of the application's, got ${JSON.stringify(meter.slice(0, 80))}`);
+  throw new Mistake(
+    'meter',
+    `expected ${BUILT_IN_METERS.join(', ')} or a meter of the application's, got ${JSON.stringify(meter.slice(0, 80))}`,
+  );
 }

@@ -35,7 +35,14 @@ export const pages: readonly Page[] = [
     method: 'GET',
     path: '/v1/usage',
     summary: 'What was used, summed up by dimensions and windows of time',
-    parameters: { ...RANGE, ...METER, by: `some of ${DIMENSIONS.join(', ')}, and one of 1m, 1h, 1d`, ...FILTERS, ...FORMAT },
+    parameters: {
+      ...RANGE,
+      ...METER,
+      by: `some of ${DIMENSIONS.join(', ')}, and one of 1m, 1h, 1d`,
+      top: 'only so many rows, those with the largest value; needs a meter',
+      ...FILTERS,
+      ...FORMAT,
+    },
     types: TABLES,
     isForTenants: true,
     run: usage,
@@ -44,7 +51,14 @@ export const pages: readonly Page[] = [
     method: 'GET',
     path: '/v1/usage/top',
     summary: 'Who uses most now',
-    parameters: { last: '1s to 120s; 60s by default', ...METER, by: `some of ${DIMENSIONS.join(', ')}; tenant by default`, limit: 'rows, 1 to 1000; 20 by default', ...FILTERS, ...FORMAT },
+    parameters: {
+      last: '1s to 120s; 60s by default',
+      ...METER,
+      by: `some of ${DIMENSIONS.join(', ')}; tenant by default`,
+      limit: 'rows, 1 to 1000; 20 by default',
+      ...FILTERS,
+      ...FORMAT,
+    },
     types: TABLES,
     isForTenants: false,
     run: top,
@@ -75,7 +89,12 @@ export const pages: readonly Page[] = [
     types: ['application/json'],
     isForTenants: false,
     run: async ({ collector }) =>
-      jsonAnswer({ spools: [...collector.spools].map((spool) => ({ ...spoolView(spool), isConnected: collector.sessions.has(spool.id) })) }),
+      jsonAnswer({
+        spools: [...collector.spools].map((spool) => ({
+          ...spoolView(spool),
+          isConnected: collector.sessions.has(spool.id),
+        })),
+      }),
   },
   {
     method: 'POST',
@@ -84,7 +103,8 @@ export const pages: readonly Page[] = [
     parameters: {},
     types: ['application/json'],
     isForTenants: false,
-    run: async ({ collector, path }) => jsonAnswer({ spool: spoolView(await collector.writeOff(path['spool'] as string)) }),
+    run: async ({ collector, path }) =>
+      jsonAnswer({ spool: spoolView(await collector.writeOff(path['spool'] as string)) }),
   },
 ];
 
@@ -94,14 +114,26 @@ async function usage(asking: Asking): Promise<ApiAnswer> {
   await collector.settle();
   const rows = await store.query(question);
   if ('tooMany' in rows)
-    return problemAnswer(422, 'too-many-rows', `More than ${rows.tooMany} rows; ask for less, or for /v1/usage/export.`);
+    return problemAnswer(
+      422,
+      'too-many-rows',
+      `More than ${rows.tooMany} rows; ask for less, or for /v1/usage/export.`,
+    );
   const { by, stepS, fromS, toS, source } = question;
   const table: Table = {
     columns: [...(stepS === undefined ? [] : ['time']), ...by, 'meter', 'value'],
     rows: rows.map(({ t, of, meter, value }): Cell[] => [...(t === undefined ? [] : [isoOf(t)]), ...of, meter, value]),
   };
   return tableAnswer(asking, table, toS, {
-    query: { from: isoOf(fromS), to: isoOf(toS), by: [...by], ...(stepS === undefined ? {} : { stepS }), source, where: question.where, meter: question.meter ?? null },
+    query: {
+      from: isoOf(fromS),
+      to: isoOf(toS),
+      by: [...by],
+      ...(stepS === undefined ? {} : { stepS }),
+      source,
+      where: question.where,
+      meter: question.meter ?? null,
+    },
   });
 }
 
@@ -116,7 +148,9 @@ async function top(asking: Asking): Promise<ApiAnswer> {
     columns: [...by, 'meter', 'value', 'per_sec'],
     rows: rows.map(({ of, meter, value }): Cell[] => [...of, meter, value, value / (toS - fromS)]),
   };
-  return tableAnswer(asking, table, toS, { query: { from: isoOf(fromS), to: isoOf(toS), by: [...by], meter: question.meter ?? null } });
+  return tableAnswer(asking, table, toS, {
+    query: { from: isoOf(fromS), to: isoOf(toS), by: [...by], meter: question.meter ?? null },
+  });
 }
 
 async function exported({ collector, store, query, nowMs }: Asking): Promise<ApiAnswer> {
@@ -126,7 +160,9 @@ async function exported({ collector, store, query, nowMs }: Asking): Promise<Api
   const { fromMs, toMs } = rangeOf(query, nowMs());
   const { fromS, toS } = aligned(fromMs, toMs, 3600);
   await collector.settle();
-  const contentType = { csv: 'text/csv', ndjson: 'application/x-ndjson', parquet: 'application/vnd.apache.parquet' }[format];
+  const contentType = { csv: 'text/csv', ndjson: 'application/x-ndjson', parquet: 'application/vnd.apache.parquet' }[
+    format
+  ];
   return { status: 200, contentType, body: '', file: await store.export(format, fromS, toS) };
 }
 
@@ -152,14 +188,21 @@ async function reconcile({ collector, store, query, nowMs, graceMs }: Asking): P
 function tableAnswer(asking: Asking, table: Table, toS: number, more: object): ApiAnswer {
   const { query, accept, collector, nowMs, graceMs } = asking;
   const form = formOf(query.get('format'), accept);
-  if (form === undefined) throw new Mistake('format', `expected json, csv or ndjson, got ${JSON.stringify(query.get('format'))}`);
+  if (form === undefined)
+    throw new Mistake('format', `expected json, csv or ndjson, got ${JSON.stringify(query.get('format'))}`);
   // What ended a moment ago is still on its way.
   const completeness = collector.completeness(Math.min(toS * 1000, nowMs() - graceMs));
   const isComplete = completeness.missingCount === 0;
-  const headers = { 'x-reeve-complete': String(isComplete), 'x-reeve-complete-until': new Date(completeness.untilMs).toISOString() };
+  const headers = {
+    'x-reeve-complete': String(isComplete),
+    'x-reeve-complete-until': new Date(completeness.untilMs).toISOString(),
+  };
   if (form === 'csv') return { status: 200, contentType: FORM_TYPES.csv, body: csvOf(table), headers };
   if (form === 'ndjson') return { status: 200, contentType: FORM_TYPES.ndjson, body: ndjsonOf(table), headers };
-  return { ...jsonAnswer({ ...more, rows: recordsOf(table), provenance: provenanceOf(asking, completeness) }), headers };
+  return {
+    ...jsonAnswer({ ...more, rows: recordsOf(table), provenance: provenanceOf(asking, completeness) }),
+    headers,
+  };
 }
 
 /** What the numbers are made of. */
@@ -187,7 +230,12 @@ function provenanceOf({ collector, nowMs, query }: Asking, completeness: Complet
 }
 
 function incompleteView({ missing }: Completeness): object[] {
-  return missing.map(({ spool, service, instance, lastMs }) => ({ spool, service, instance, last: new Date(lastMs).toISOString() }));
+  return missing.map(({ spool, service, instance, lastMs }) => ({
+    spool,
+    service,
+    instance,
+    last: new Date(lastMs).toISOString(),
+  }));
 }
 
 type SpoolOfCollector = Asking['collector']['spools'] extends Iterable<infer Row> ? Row : never;

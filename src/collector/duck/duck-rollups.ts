@@ -217,7 +217,13 @@ export class DuckRollups implements RollupStore, Exporter {
       const name = `${kind[0]}-${fromS / HOUR_S}-${this.#number()}.parquet`;
       const path = join(dir, name);
       // Beside what is added meanwhile.
-      await this.#ask({ sql: mergeSql(files.map((file) => join(dir, file.name)), path), values: {} });
+      await this.#ask({
+        sql: mergeSql(
+          files.map((file) => join(dir, file.name)),
+          path,
+        ),
+        values: {},
+      });
       syncPath(path);
       const merged = { name, kind, fromS, toS, rev, bytes: statSync(path).size };
       await this.#turns.alone(async () =>
@@ -247,7 +253,9 @@ export class DuckRollups implements RollupStore, Exporter {
   #replace(manifest: Manifest): void {
     writeManifest(this.#o.dir, manifest);
     const counts = new Set([manifest.hot, ...manifest.files.map(({ name }) => name)]);
-    const gone = [this.#manifest.hot, ...this.#manifest.files.map(({ name }) => name)].filter((name) => !counts.has(name));
+    const gone = [this.#manifest.hot, ...this.#manifest.files.map(({ name }) => name)].filter(
+      (name) => !counts.has(name),
+    );
     this.#manifest = manifest;
     for (const name of gone) if (name !== undefined) rmSync(join(this.#o.dir, name), { force: true });
   }

@@ -3,7 +3,17 @@
  *
  * A series may have two numbers, one of an earlier life; whoever reads goes by what it is.
  */
-import { type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk, type DuckDBType, DOUBLE, INTEGER, UINTEGER, UTINYINT, VARCHAR } from '@duckdb/node-api';
+import {
+  DOUBLE,
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  type DuckDBType,
+  INTEGER,
+  UINTEGER,
+  UTINYINT,
+  VARCHAR,
+} from '@duckdb/node-api';
 import { readSeries, readWindows, type Sums } from '../../metering/index.ts';
 import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
 
@@ -67,7 +77,10 @@ export class HotRows {
     );
     const hours = reader.getRowsJS().map(([hour]) => Number(hour));
     if (hours.length > 0)
-      await this.#inOne([`INSERT INTO moving SELECT * FROM hot WHERE t < ${before}`, `DELETE FROM hot WHERE t < ${before}`]);
+      await this.#inOne([
+        `INSERT INTO moving SELECT * FROM hot WHERE t < ${before}`,
+        `DELETE FROM hot WHERE t < ${before}`,
+      ]);
     return hours;
   }
 
@@ -148,6 +161,14 @@ function push(columns: Columns, row: readonly (string | number)[]): void {
 }
 
 /** As the columns stand: the sums, and the longest. */
-function valuesOf({ count, bytesIn, bytesOut, durationUs, upstreamUs, units, durationUsMax }: Readonly<Sums>): number[] {
+function valuesOf({
+  count,
+  bytesIn,
+  bytesOut,
+  durationUs,
+  upstreamUs,
+  units,
+  durationUsMax,
+}: Readonly<Sums>): number[] {
   return [count, bytesIn, bytesOut, durationUs, upstreamUs, units, durationUsMax];
 }

@@ -4,7 +4,17 @@
  *
  *   dir/  manifest.json ──names──▶ hot-12.parquet · h-481032-1-0.parquet · m-481032-1-0.parquet …
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
 

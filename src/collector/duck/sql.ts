@@ -26,7 +26,9 @@ export const CREATE: readonly string[] = [
 ];
 
 /** Sums of rows that are told apart by nothing but what is grouped by. */
-export const SUMMED: string = [...SUMS.map((each) => `sum(${each}) AS ${each}`), `max(${LONGEST}) AS ${LONGEST}`].join(', ');
+export const SUMMED: string = [...SUMS.map((each) => `sum(${each}) AS ${each}`), `max(${LONGEST}) AS ${LONGEST}`].join(
+  ', ',
+);
 const COLUMNS = [...KEYS, 't', ...SUMS, LONGEST].join(', ');
 
 /** Our own paths; the directory is the operator's, and may have any letter. */
@@ -123,7 +125,9 @@ ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, 
 /** Rows of the hours in between as a file. */
 export function exportSql(form: 'csv' | 'ndjson' | 'parquet', path: string, paths: readonly string[]): string {
   const rows = rowsWhere(paths, 't >= $from_s AND t < $to_s');
-  const format = { csv: 'FORMAT csv, HEADER', ndjson: 'FORMAT json', parquet: 'FORMAT parquet, COMPRESSION zstd' }[form];
+  const format = { csv: 'FORMAT csv, HEADER', ndjson: 'FORMAT json', parquet: 'FORMAT parquet, COMPRESSION zstd' }[
+    form
+  ];
   return `COPY (SELECT make_timestamp(CAST(t - t % 3600 AS BIGINT) * 1000000) AS hour, ${KEYS.join(', ')}, ${SUMMED} FROM (${rows}) GROUP BY ALL ORDER BY hour, tenant, service, meter) TO ${quote(path)} (${format})`;
 }
 
