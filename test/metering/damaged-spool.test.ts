@@ -10,11 +10,7 @@ import { grpcCollector, recordsOf } from './grpc-collector.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { collectorOf, isTold, metered, reaches, tempDir } from './metered.ts';
 
-// Each has a spool and a collector of its own, and most of its time is waiting.
-t.jobs = 8;
-const apart = { buffered: true };
-
-t.test('fenced: the files are put aside, and a new spool is told', apart, async (t) => {
+t.test('fenced: the files are put aside, and a new spool is told', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const collector = await grpcCollector(t);
   const { end, said, metering, text } = await metered(t, { dir, ...collectorOf(collector) });
@@ -38,7 +34,7 @@ t.test('fenced: the files are put aside, and a new spool is told', apart, async 
   await metering.close();
 });
 
-t.test('fenced where the files cannot be put aside: it is said, and records are counted as lost', apart, async (t) => {
+t.test('fenced where the files cannot be put aside: it is said, and records are counted as lost', async (t) => {
   const disk = new MemoryDisk();
   const collector = await grpcCollector(t);
   const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk });
@@ -54,53 +50,49 @@ t.test('fenced where the files cannot be put aside: it is said, and records are 
   t.match(await text(), /reeve_meter_lost_records_total 4\n/);
 });
 
-t.test(
-  'a full disk: by policy records become a gap, or requests are refused, until there is room',
-  apart,
-  async (t) => {
-    for (const onFull of ['failOpen', 'failClosed'] as const) {
-      const disk = new MemoryDisk();
-      const collector = await grpcCollector(t);
-      const { end, said, text, metering } = await metered(
-        t,
-        { dir: '/spool', onFull, ...collectorOf(collector) },
-        { disk },
-      );
-      const ask = () => {
-        const x = exchangeForTest();
-        x.tenant = { id: 'acme' } as Tenant;
-        return metering.filter.onRequest?.(x as Identified);
-      };
-      end('acme', 1);
-      await isTold(collector, 1);
-      t.equal(ask(), undefined);
-      disk.refuse = (call) => {
-        if (call === 'write') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
-      };
-      end('acme', 2);
-      await reaches(() => said.filter(({ event }) => event === 'metering.records_lost').length, 1);
-      end('acme', 1);
-      if (onFull === 'failOpen') t.equal(ask(), undefined);
-      else t.match(ask(), { code: 'temporary-reduced-capacity' });
-      t.match(await text(), /reeve_meter_ladder\{step="full"\} 1/);
-      disk.refuse = undefined;
-      // With a record it is seen at once, without one within a second.
-      if (onFull === 'failOpen') end('acme', 1);
-      await reaches(() => said.some(({ event }) => event === 'metering.recorded_again'), true);
-      t.equal(ask(), undefined);
-      if (onFull === 'failClosed') end('acme', 1);
-      await reaches(
-        () => collector.collector.ledger.map(({ kind, seqTo }) => `${kind} ${seqTo}`).join(),
-        'batch 1,gap 4,batch 5',
-      );
-      t.match(collector.collector.ledger[1], { reason: 'full' });
-      t.equal(said.filter(({ event }) => event === 'metering.records_lost').length, 1, 'said once');
-      await metering.close();
-    }
-  },
-);
+t.test('a full disk: by policy records become a gap, or requests are refused, until there is room', async (t) => {
+  for (const onFull of ['failOpen', 'failClosed'] as const) {
+    const disk = new MemoryDisk();
+    const collector = await grpcCollector(t);
+    const { end, said, text, metering } = await metered(
+      t,
+      { dir: '/spool', onFull, ...collectorOf(collector) },
+      { disk },
+    );
+    const ask = () => {
+      const x = exchangeForTest();
+      x.tenant = { id: 'acme' } as Tenant;
+      return metering.filter.onRequest?.(x as Identified);
+    };
+    end('acme', 1);
+    await isTold(collector, 1);
+    t.equal(ask(), undefined);
+    disk.refuse = (call) => {
+      if (call === 'write') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    };
+    end('acme', 2);
+    await reaches(() => said.filter(({ event }) => event === 'metering.records_lost').length, 1);
+    end('acme', 1);
+    if (onFull === 'failOpen') t.equal(ask(), undefined);
+    else t.match(ask(), { code: 'temporary-reduced-capacity' });
+    t.match(await text(), /reeve_meter_ladder\{step="full"\} 1/);
+    disk.refuse = undefined;
+    // With a record it is seen at once, without one within a second.
+    if (onFull === 'failOpen') end('acme', 1);
+    await reaches(() => said.some(({ event }) => event === 'metering.recorded_again'), true);
+    t.equal(ask(), undefined);
+    if (onFull === 'failClosed') end('acme', 1);
+    await reaches(
+      () => collector.collector.ledger.map(({ kind, seqTo }) => `${kind} ${seqTo}`).join(),
+      'batch 1,gap 4,batch 5',
+    );
+    t.match(collector.collector.ledger[1], { reason: 'full' });
+    t.equal(said.filter(({ event }) => event === 'metering.records_lost').length, 1, 'said once');
+    await metering.close();
+  }
+});
 
-t.test('a spool that fills is folded, and what is told of it then is told folded', apart, async (t) => {
+t.test('a spool that fills is folded, and what is told of it then is told folded', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const first = await metered(t, { dir, maxBytes: 2 ** 20 });
   for (let i = 0; i < 200; i++) {
@@ -117,34 +109,30 @@ t.test('a spool that fills is folded, and what is told of it then is told folded
   t.ok(recordsOf(collector.collector).length < 60_000);
 });
 
-t.test(
-  'a spool that is copied, and both are used: the second one is fenced, and begins one of its own',
-  apart,
-  async (t) => {
-    const dir = tempDir(t);
-    const collector = await grpcCollector(t);
-    const original = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
-    original.end('acme', 3);
-    await isTold(collector, 3);
-    await original.metering.close();
-    cpSync(join(dir, 'a'), join(dir, 'b'), { recursive: true });
-    const first = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
-    first.end('acme', 1);
-    await isTold(collector, 4);
-    const copy = await metered(t, { dir: join(dir, 'b'), ...collectorOf(collector) });
-    await reaches(() => copy.said.some(({ event }) => event === 'metering.fenced'), true);
-    t.equal(inspectSpool(join(dir, 'b')).fenced.length, 1);
-    copy.end('globex', 1);
-    await reaches(() => collector.records().at(-1)?.tenant, 'globex');
-    t.strictSame(
-      collector.records().map(({ tenant }) => tenant),
-      ['globex'],
-      'and what the copy had is not told again',
-    );
-  },
-);
+t.test('a spool that is copied, and both are used: the second one is fenced, and begins one of its own', async (t) => {
+  const dir = tempDir(t);
+  const collector = await grpcCollector(t);
+  const original = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
+  original.end('acme', 3);
+  await isTold(collector, 3);
+  await original.metering.close();
+  cpSync(join(dir, 'a'), join(dir, 'b'), { recursive: true });
+  const first = await metered(t, { dir: join(dir, 'a'), ...collectorOf(collector) });
+  first.end('acme', 1);
+  await isTold(collector, 4);
+  const copy = await metered(t, { dir: join(dir, 'b'), ...collectorOf(collector) });
+  await reaches(() => copy.said.some(({ event }) => event === 'metering.fenced'), true);
+  t.equal(inspectSpool(join(dir, 'b')).fenced.length, 1);
+  copy.end('globex', 1);
+  await reaches(() => collector.records().at(-1)?.tenant, 'globex');
+  t.strictSame(
+    collector.records().map(({ tenant }) => tenant),
+    ['globex'],
+    'and what the copy had is not told again',
+  );
+});
 
-t.test('a spool that was cut short: what is whole is told, and what was cut off is said', apart, async (t) => {
+t.test('a spool that was cut short: what is whole is told, and what was cut off is said', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const first = await metered(t, { dir });
   for (let i = 0; i < 3; i++) {
@@ -166,7 +154,26 @@ t.test('a spool that was cut short: what is whole is told, and what was cut off 
   t.match(await second.text(), /reeve_meter_damages_total [1-9]/);
 });
 
-t.test('a spool that is removed while it is used: it is said, and a new one is begun and told', apart, async (t) => {
+t.test('a spool that is removed and cannot be synced any more is let go of, and a new one begun', async (t) => {
+  const disk = new MemoryDisk();
+  const { end, said, text } = await metered(t, { dir: '/spool', durability: 'os' }, { disk });
+  end('acme', 2);
+  await new Promise(setImmediate);
+  disk.files.clear();
+  disk.refuse = (call) => {
+    if (call === 'sync') throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  };
+  await reaches(() => said.some(({ event }) => event === 'metering.no_spool'), true);
+  t.match(await text(), /reeve_meter_sync_failures_total [1-9]/);
+  disk.refuse = undefined;
+  await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true);
+  end('acme', 3);
+  await new Promise(setImmediate);
+  t.match(await text(), /reeve_meter_unacked_records 3\n/);
+  t.equal(said.filter(({ event }) => event === 'metering.no_spool').length, 1, 'said once');
+});
+
+t.test('a spool that is removed while it is used: it is said, and a new one is begun and told', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const collector = await grpcCollector(t);
   const { end, said } = await metered(t, { dir, ...collectorOf(collector) });
@@ -178,7 +185,7 @@ t.test('a spool that is removed while it is used: it is said, and a new one is b
   await reaches(() => collector.records().at(-1)?.tenant, 'globex');
 });
 
-t.test('a disk that became read-only: records are lost into a gap, what stands is told', apart, async (t) => {
+t.test('a disk that became read-only: records are lost into a gap, what stands is told', async (t) => {
   const disk = new MemoryDisk();
   const first = await metered(t, { dir: '/spool' }, { disk });
   first.end('acme', 3);
@@ -200,7 +207,7 @@ t.test('a disk that became read-only: records are lost into a gap, what stands i
   disk.refuse = undefined;
 });
 
-t.test('a directory that cannot be used is said at the start', apart, async (t) => {
+t.test('a directory that cannot be used is said at the start', async (t) => {
   const dir = tempDir(t);
   writeFileSync(join(dir, 'file'), '');
   await t.rejects(metered(t, { dir: join(dir, 'file') }), { code: 'log-unusable', place: join(dir, 'file') });
