@@ -89,8 +89,12 @@ export class Incidents {
     });
   }
 
+  begun({ head }: Spool): void {
+    this.#log.warn('metering.spool_begun', { place: this.#config.dir, spool: head.spoolId });
+  }
+
   noSpool(cause: unknown): void {
-    const remedy = 'restart the sidecar once the directory can be written';
+    const remedy = 'make the directory writable, with room; it is tried again each second';
     this.#log.error('metering.no_spool', { cause, remedy });
   }
 

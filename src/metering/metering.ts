@@ -97,6 +97,8 @@ class Meter {
   #commits = 0;
   #folded = 0;
   #fencedUntil = 0;
+  /** A new spool could not be begun; where the files of the old one go first. */
+  #spoolless: { readonly aside: string | undefined } | undefined;
   #isClosed = false;
 
   constructor(options: MeteringOptions, connect: Connect | undefined) {
@@ -257,7 +259,8 @@ class Meter {
 
   /** Each second. */
   #look(): void {
-    if (!this.#spool.isThere) {
+    if (this.#spoolless !== undefined) this.#renew(this.#spoolless.aside);
+    else if (!this.#spool.isThere) {
       this.#incidents.missing(this.#spool);
       this.#sender?.close();
       this.#renew(undefined);
@@ -287,15 +290,26 @@ class Meter {
   /** A new spool is begun. `aside`: where the files of the old one go, for the operator. */
   #renew(aside: string | undefined): void {
     const old = this.#spool;
+    let left = aside;
     this.#ladder.stop();
     try {
       old.close();
-      if (aside !== undefined) this.#disk.rename(this.#o.config.dir, aside);
+    } catch (cause) {
+      // Its directory may be gone; the files are let go of all the same.
+      this.#incidents.notSynced(cause);
+    }
+    try {
+      if (left !== undefined) this.#disk.rename(this.#o.config.dir, left);
+      left = undefined;
       this.#spool = this.#openSpool();
     } catch (cause) {
-      this.#incidents.noSpool(cause);
+      // It is tried again each second; until then records are lost, and counted.
+      if (this.#spoolless === undefined) this.#incidents.noSpool(cause);
+      this.#spoolless = { aside: left };
       return;
     }
+    this.#spoolless = undefined;
+    this.#incidents.begun(this.#spool);
     this.#spool.adopt(old);
     this.#ladder = this.#ladderOf(this.#spool);
     this.commits.use(this.#spool);

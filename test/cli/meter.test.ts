@@ -90,6 +90,11 @@ t.test(
       { bytesIn: 100 },
     );
     t.strictSame(records.find(({ outcome }) => outcome === 'reported')?.units, [{ meter: 'exports', units: 3 }]);
+    const shown = await reeve(['wal', 'inspect', join(tenancy.stateDir, 'spool'), '--records', '20', '-o', 'json']);
+    const said = (JSON.parse(shown.stdout) as { records: { record: unknown }[] }).records.map(({ record }) => record);
+    t.match(said[0], { epoch: 1, seq: '1–1', records: [{ tenant: 'acme', outcome: 'ok', bytesOut: 5 }] });
+    t.ok(said.some((record) => JSON.stringify(record).includes('{"told":"segment 1"}')));
+    t.ok(said.some((record) => JSON.stringify(record).includes('{"meter":"llm_tokens","units":812}')));
     await sidecar.drain();
     t.equal(collector.collector.byes, 1, 'at the end all is told');
   },

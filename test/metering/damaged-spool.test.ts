@@ -154,6 +154,25 @@ t.test('a spool that was cut short: what is whole is told, and what was cut off 
   t.match(await second.text(), /reeve_meter_damages_total [1-9]/);
 });
 
+t.test('a spool that is removed and cannot be synced any more is let go of, and a new one begun', async (t) => {
+  const disk = new MemoryDisk();
+  const { end, said, text } = await metered(t, { dir: '/spool', durability: 'os' }, { disk });
+  end('acme', 2);
+  await new Promise(setImmediate);
+  disk.files.clear();
+  disk.refuse = (call) => {
+    if (call === 'sync') throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  };
+  await reaches(() => said.some(({ event }) => event === 'metering.no_spool'), true);
+  t.match(await text(), /reeve_meter_sync_failures_total [1-9]/);
+  disk.refuse = undefined;
+  await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true);
+  end('acme', 3);
+  await new Promise(setImmediate);
+  t.match(await text(), /reeve_meter_unacked_records 3\n/);
+  t.equal(said.filter(({ event }) => event === 'metering.no_spool').length, 1, 'said once');
+});
+
 t.test('a spool that is removed while it is used: it is said, and a new one is begun and told', async (t) => {
   const dir = join(tempDir(t), 'spool');
   const collector = await grpcCollector(t);

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock, systemRandom, systemTimers } from '../../src/core/index.ts';
+import { systemClock, systemRandom, systemTimers, type Timers } from '../../src/core/index.ts';
 import { type Metering, type MeteringOptions, openMetering } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import { createLog, createMetrics, type Metrics } from '../../src/telemetry/index.ts';
@@ -25,6 +25,12 @@ export interface Metered {
 /** Whether it is that within 5 s. */
 export const reaches = <T>(read: () => T, value: T): Promise<boolean> => becomes(() => read() === value);
 
+/** What is looked at each second is looked at each tenth, so that a test does not wait. */
+const timers: Timers = {
+  ...systemTimers,
+  every: (periodMs, run) => systemTimers.every(periodMs === 1000 ? 100 : periodMs, run),
+};
+
 export function tempDir(t: Ending): string {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-spool-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
@@ -42,7 +48,7 @@ export async function metered(
   const metering = await openMetering({
     ...{
       clock: systemClock,
-      timers: systemTimers,
+      timers,
       random: systemRandom,
       log,
       metrics,

@@ -1,7 +1,8 @@
 /** What is told of a spool: all of it, in order, in batches that join, with gaps where records are missing, from wherever a collector stands. */
 import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import t from 'tap';
-import { BlockWriter } from '../../src/metering/block.ts';
+import { BlockWriter, spoolHead } from '../../src/metering/block.ts';
+import { describeSpoolFrame } from '../../src/metering/describe.ts';
 import { foldPart } from '../../src/metering/fold.ts';
 import type { Draft, Gap } from '../../src/metering/messages.ts';
 import type { Part } from '../../src/metering/part.ts';
@@ -344,6 +345,27 @@ t.test('a folded segment is folded again to longer windows', async (t) => {
     sizes,
     `${sizes.join(' → ')} bytes`,
   );
+});
+
+t.test('frames are described for whoever looks at the files', async (t) => {
+  const world = spoolWorld();
+  commitBlocks(world.open(), 1, 30);
+  const spool = world.open();
+  await fold(world, spool, spool.parts[0] as Part, 1000);
+  spool.mark(spool.parts[0] as Part);
+  spool.probe();
+  commitBlocks(spool, 1, 30);
+  const said = [...spool.frames({ segment: 0, offset: 0 })].map(({ body, segment }) =>
+    describeSpoolFrame(body, spoolHead(spool.part(segment) as Part)),
+  );
+  t.match(said, [
+    { epoch: 1, seq: '1–30', folded: Number },
+    { told: 'segment 1' },
+    { probe: String },
+    { epoch: 2, seq: '1–30', records: { length: 20 } },
+  ]);
+  t.throws(() => describeSpoolFrame(Buffer.from([9]), spoolHead(spool.head)), /unknown form/);
+  t.throws(() => describeSpoolFrame(Buffer.from([3, 0, 0, 0, 0, 0, 1]), Buffer.alloc(3)), /unknown form/);
 });
 
 t.test('what is folded is split in frames of bounded size, also when it is folded again', async (t) => {
