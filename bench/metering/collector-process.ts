@@ -21,7 +21,18 @@ export class CollectorProcess {
 
   static async start(dir: string): Promise<CollectorProcess> {
     const began = performance.now();
-    const words = ['--dir', dir, '--grpc-port', '0', '--http-port', '0', '--status-port', '0', '--status-host', '127.0.0.1'];
+    const words = [
+      '--dir',
+      dir,
+      '--grpc-port',
+      '0',
+      '--http-port',
+      '0',
+      '--status-port',
+      '0',
+      '--status-host',
+      '127.0.0.1',
+    ];
     const launcher = join(import.meta.dirname, '../../src/cli/reeve.mjs');
     const child = spawn(process.execPath, [launcher, 'collector', ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
     for await (const line of createInterface({ input: child.stdout })) {

@@ -35,7 +35,12 @@ function spans(fromS: number, toS: number): [number, number][] {
   for (let merge = nextMerge(files, toS); merge !== undefined; merge = nextMerge(files, toS)) {
     const { files: of } = merge;
     const bytes = of.reduce((sum, each) => sum + each.bytes, 0);
-    const merged = { ...(of[0] as SumFile), fromS: Math.min(...of.map((each) => each.fromS)), toS: Math.max(...of.map((each) => each.toS)), bytes };
+    const merged = {
+      ...(of[0] as SumFile),
+      fromS: Math.min(...of.map((each) => each.fromS)),
+      toS: Math.max(...of.map((each) => each.toS)),
+      bytes,
+    };
     files = [...files.filter((file) => !of.includes(file)), merged];
   }
   return files.map((file) => [file.fromS, file.toS]);

@@ -29,7 +29,11 @@ export const suite: Suite = {
   },
 };
 
-async function measureIngest(dir: string, quick: boolean, progress: (text: string) => void): Promise<Record<string, number>> {
+async function measureIngest(
+  dir: string,
+  quick: boolean,
+  progress: (text: string) => void,
+): Promise<Record<string, number>> {
   const collector = await CollectorProcess.start(join(dir, 'ingest'));
   try {
     progress('records');
@@ -57,7 +61,9 @@ async function measureFreshness(collector: CollectorProcess, times: number): Pro
   for (let i = 1; i <= times; i++) {
     const began = performance.now();
     await teller.tell([packRecords([{ ...recordOf(1, Date.now()), tenant: 'fresh' }])]);
-    const { rows } = await collector.ask<{ rows: { value: number }[] }>('/v1/usage?tenant=fresh&meter=requests&from=1h');
+    const { rows } = await collector.ask<{ rows: { value: number }[] }>(
+      '/v1/usage?tenant=fresh&meter=requests&from=1h',
+    );
     if (rows[0]?.value !== i) throw new Error('what was acknowledged is not in the answer');
     tookMs.push(performance.now() - began);
   }
@@ -65,7 +71,11 @@ async function measureFreshness(collector: CollectorProcess, times: number): Pro
   return quantile(tookMs, 0.99);
 }
 
-async function measureQuestions(dir: string, quick: boolean, progress: (text: string) => void): Promise<Record<string, number>> {
+async function measureQuestions(
+  dir: string,
+  quick: boolean,
+  progress: (text: string) => void,
+): Promise<Record<string, number>> {
   const tenants = quick ? 1000 : 10_000;
   progress(`90 days of ${tenants} tenants`);
   const place = join(dir, 'days');
@@ -76,7 +86,9 @@ async function measureQuestions(dir: string, quick: boolean, progress: (text: st
     await collector.ask('/v1/usage?tenant=tenant-1&from=90d&by=1h&meter=requests');
     const restart = collector.startMs + performance.now() - began;
     progress('questions');
-    const one = await timed(40, (i) => collector.ask(`/v1/usage?tenant=tenant-${(i * 7919) % tenants}&from=90d&by=1h&meter=requests`));
+    const one = await timed(40, (i) =>
+      collector.ask(`/v1/usage?tenant=tenant-${(i * 7919) % tenants}&from=90d&by=1h&meter=requests`),
+    );
     const top = await timed(10, () => collector.ask('/v1/usage?from=90d&by=tenant&meter=requests&top=100'));
     return { query_tenant_90d_ms: one, query_top100_90d_ms: top, restart_90d_ms: restart };
   } finally {

@@ -39,14 +39,19 @@ export function recordOf(at: number, wallMs: number): UsageRecord {
 export async function ingestRaw(collector: CollectorProcess, batches: number): Promise<Ingested> {
   const now = Date.now();
   const made = Array.from({ length: batches }, (_, b) =>
-    packRecords(Array.from({ length: RECORDS_A_BATCH }, (_, i) => recordOf(b * RECORDS_A_BATCH + i, now + Math.floor(i / 6)))),
+    packRecords(
+      Array.from({ length: RECORDS_A_BATCH }, (_, i) => recordOf(b * RECORDS_A_BATCH + i, now + Math.floor(i / 6))),
+    ),
   );
   return ingest(collector, made);
 }
 
 export async function ingestFolded(collector: CollectorProcess, batches: number): Promise<Ingested> {
   const now = Math.floor(Date.now() / 1000) * 1000;
-  return ingest(collector, Array.from({ length: batches }, (_, b) => foldedBatch(now - (b % 4) * 1000, b)));
+  return ingest(
+    collector,
+    Array.from({ length: batches }, (_, b) => foldedBatch(now - (b % 4) * 1000, b)),
+  );
 }
 
 function foldedBatch(wallMs: number, number: number): Batch {

@@ -3,7 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { crc32, zstdCompressSync } from 'node:zlib';
 import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import { Writer } from '../../src/core/index.ts';
-import { chainStart, type FromCollector, type FromSidecar, fromSidecar, PROTOCOL_VERSION, REPORT } from '../../src/metering/index.ts';
+import {
+  chainStart,
+  type FromCollector,
+  type FromSidecar,
+  fromSidecar,
+  PROTOCOL_VERSION,
+  REPORT,
+} from '../../src/metering/index.ts';
 import { RECORD_BYTES_MAX, type UsageRecord, writeRecord } from '../../src/metering/usage-record.ts';
 
 export interface Batch {
@@ -74,7 +81,12 @@ export class Teller {
   /** Resolves when all of it is acknowledged. */
   async tell(batches: readonly Batch[]): Promise<void> {
     await this.#welcomed;
-    const until = this.#seq + batches.reduce((sum, { count }) => sum + count, this.#queue.reduce((sum, { count }) => sum + count, 0));
+    const until =
+      this.#seq +
+      batches.reduce(
+        (sum, { count }) => sum + count,
+        this.#queue.reduce((sum, { count }) => sum + count, 0),
+      );
     this.#queue.push(...batches);
     this.#pump();
     while (this.#acked < until) {

@@ -34,7 +34,13 @@ interface Missing {
 /** One tenant's usage, or of all. */
 export async function show(
   tenant: string | undefined,
-  o: Range & { readonly by?: string; readonly meter?: string; readonly service?: string; readonly route?: string; readonly top?: string },
+  o: Range & {
+    readonly by?: string;
+    readonly meter?: string;
+    readonly service?: string;
+    readonly route?: string;
+    readonly top?: string;
+  },
 ): Promise<void> {
   const query = { tenant, by: o.by, meter: o.meter, service: o.service, route: o.route, top: o.top, ...rangeOf(o) };
   if (o.output === 'csv') return copy(await openCollector(o, '/v1/usage', { ...query, format: 'csv' }));
