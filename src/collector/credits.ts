@@ -74,12 +74,12 @@ export class CreditLine {
   }
 
   /**
-   * A payload came. False: more than was promised, and it must not be kept. One that is larger than any promise may come all the same, as long
-   * as it is free and the line holds no more than the most: a sidecar sends it when all before it is acknowledged, which is before it is released.
+   * A payload came. False: more than was promised, and it must not be kept. One that is larger than any promise may come when the line holds
+   * nothing else, as long as it is free.
    */
   spend(bytes: number): boolean {
     const over = bytes - this.#promised;
-    if (over > 0 && (this.#held > this.#o.most || over > this.#giveBack(0))) return false;
+    if (over > 0 && (this.#held > 0 || over > this.#giveBack(0))) return false;
     if (over > 0) this.#giveBack(-over);
     this.#promised = Math.max(0, -over);
     this.#held += bytes;

@@ -81,7 +81,7 @@ export class Session {
     else this.#refuse('malformed', `a message that this version does not know, or a second Hello`);
   }
 
-  /** Entries of it are on the medium, the last one of them this one. */
+  /** Entries of it are on the medium and summed up, the last one of them this one. */
   committed({ kind, epoch, seqTo }: Entry): void {
     if (this.#state === 'ended') return;
     this.#line.send({ case: 'ack', value: { epoch: BigInt(epoch), seq: BigInt(seqTo) } });

@@ -27,8 +27,8 @@ class Desk implements Taking {
     for (const { spool, entry, session } of this.taken.splice(0)) {
       settle(spool, entry);
       if (spool.pending === 0) spool.watermarkMs = spool.watermarkTakenMs;
-      session?.committed(entry);
       if (entry.batch !== undefined) session?.release(entry.batch.zstd.length);
+      session?.committed(entry);
     }
     for (const each of this.#waiting.splice(0)) each();
   }

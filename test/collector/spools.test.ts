@@ -168,7 +168,7 @@ t.test('a busy line grows, an idle one shrinks, and one too large for any promis
   t.equal(line.promised, 1000, 'one that does little is back at the base');
   const rest = line.promised;
   t.ok(line.spend(50_000));
-  t.notOk(line.spend(1), 'now it holds more than the most');
+  t.notOk(line.spend(1), 'now something is on its way');
   t.notOk(pool.join()?.spend(90_000), 'and nobody gets what is not there');
   t.ok(line.release(50_000) >= 1000 && rest > 0);
   line.leave();
