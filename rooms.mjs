@@ -90,7 +90,6 @@ export const rooms = {
       'identity',
       'limits',
       'metering',
-      'wal',
       'collector',
       'proxy',
       'admin',

@@ -37,6 +37,7 @@ const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   gossip: [100, 99],
   identity: [100, 100],
   limits: [100, 100],
+  metering: [99, 96],
   pipeline: [100, 100],
   proxy: [98, 92],
   'proxy/fast': [98, 92],

@@ -1,4 +1,4 @@
-/** What metering costs a collector: ingest by the core, and questions over 90 days. The sidecar's part: `npm run bench -- micro`. */
+/** What metering costs: a sidecar for each request, a collector for each record; how long questions over 90 days take, and what an outage may last. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,12 +6,19 @@ import type { Suite } from '../run.ts';
 import { CollectorProcess } from './collector-process.ts';
 import { makeDays } from './days.ts';
 import { ingestFolded, ingestRaw, recordOf } from './ingest.ts';
+import { measureOutage } from './outage.ts';
+import { measureSidecar } from './sidecar.ts';
 import { packRecords, Teller } from './teller.ts';
 
 export const suite: Suite = {
   describe:
-    'Metering: a collector fed over gRPC by another process, 10,000 tenants; CPU time of all its threads; questions over 90 days of hours by HTTP',
+    'Metering: a sidecar with it beside one without; a collector fed over gRPC by another process, 10,000 tenants, CPU time of all its threads; questions over 90 days of hours by HTTP',
   targets: {
+    cpu_us_per_request: { must: 5, goal: 1.5 },
+    added_p99_ms: { must: 0.2, goal: 0.05 },
+    bytes_per_event_raw: { must: 24, goal: 14 },
+    bytes_per_event_folded: { must: 1, goal: 0.1 },
+    outage_hours_1gib: { must: 72, goal: 400, isLargerBetter: true },
     ingest_raw_per_core_s: { must: 150_000, goal: 500_000, isLargerBetter: true },
     ingest_folded_per_core_s: { must: 5e6, goal: 20e6, isLargerBetter: true },
     freshness_p99_ms: { must: 2000, goal: 500 },
@@ -19,10 +26,17 @@ export const suite: Suite = {
     query_top100_90d_ms: { must: 300, goal: 60 },
     restart_90d_ms: { must: 5000, goal: 1000 },
   },
-  async run({ quick, progress }) {
+  async run(o) {
+    const { quick, progress } = o;
     const dir = mkdtempSync(join(tmpdir(), 'reeve-bench-metering-'));
     try {
-      return { ...(await measureIngest(dir, quick, progress)), ...(await measureQuestions(dir, quick, progress)) };
+      const ofCollector = {
+        ...(await measureIngest(dir, quick, progress)),
+        ...(await measureQuestions(dir, quick, progress)),
+      };
+      const outage = await measureOutage(o);
+      // Last: it keeps this process to one core.
+      return { ...(await measureSidecar(o)), ...ofCollector, ...outage };
     } finally {
       rmSync(dir, { recursive: true, force: true });
     }

@@ -28,6 +28,7 @@ export function buildProgram(): Command {
   addConfig(program);
   addAsking(program);
   addUsage(program);
+  addWal(program);
   addOwn(program);
   return finished(program, 'reeve');
 }
@@ -319,6 +320,28 @@ function addUsage(program: Command): void {
       examples('reeve usage write-off 6a1f…', 'reeve usage write-off 6a1f… --collector http://collector:15011'),
     )
     .action(async (spool, options) => (await import('./commands/usage.ts')).writeOff(spool, options));
+}
+
+function addWal(program: Command): void {
+  const wal = program
+    .command('wal')
+    .description('logs on disk: spools and ledgers')
+    .addHelpText('after', examples('reeve wal inspect /var/lib/reeve/spool', 'reeve wal inspect spool -o json'));
+  wal
+    .command('inspect')
+    .description('segments, frames and damage, also while the owner runs; changes nothing; exit 1 on damage')
+    .argument('<dir>', 'directory of a spool or a ledger')
+    .option('--records <n>', 'show the last so many records, up to 10000', '0')
+    .addOption(
+      new Option('-o, --output <form>', 'how to print; table: also into a pipe')
+        .choices(['text', 'json', 'table'])
+        .default('text'),
+    )
+    .addHelpText(
+      'after',
+      examples('reeve wal inspect /var/lib/reeve/spool', 'reeve wal inspect ledger --records 20 -o table'),
+    )
+    .action(async (dir, options) => (await import('./commands/wal.ts')).inspect(dir, options));
 }
 
 function addOwn(program: Command): void {

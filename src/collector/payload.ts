@@ -4,8 +4,8 @@ import { crc32, zstdDecompressSync } from 'node:zlib';
 import { type RecordReader, readRuns, readWindows, type Sums } from '../metering/index.ts';
 import type { Payload } from './entry.ts';
 
-/** Of one batch, before compression: what a bomb can make of this process. The largest frame of a spool has 2 MiB. */
-export const PAYLOAD_BYTES_MAX: number = 4 * 2 ** 20;
+/** Of one batch, before compression: what a bomb can make of this process. Sidecars fold what 5 MiB and one block more hold. */
+export const PAYLOAD_BYTES_MAX: number = 8 * 2 ** 20;
 /** No request and no hour of them has more of anything: sums of a million of these are exact. */
 const AMOUNT_MAX = 2 ** 48;
 

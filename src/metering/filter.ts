@@ -2,7 +2,7 @@
 /** How metering stands in the path: once for each request of a verified tenant, when all is over. The only file of the room that knows of requests. */
 import type { Clock } from '../core/index.ts';
 import type { Exchange, Filter, Identified, Outcome, Reply } from '../pipeline/index.ts';
-import { type MethodClass, type Units, UNITS_MAX, type UsageOutcome, type UsageRecord } from './usage-record.ts';
+import { type MethodClass, UNITS_MAX, type Units, type UsageOutcome, type UsageRecord } from './usage-record.ts';
 
 const NO_UNITS: readonly Units[] = [];
 const FULL: Reply = {

@@ -9,10 +9,10 @@ import {
   type ServiceError,
 } from '@grpc/grpc-js';
 import type { CollectorConfig } from '../tenants/index.ts';
-import type { FromCollector as ToSidecar, FromSidecar as ToCollector } from './generated/metering_pb.js';
+import type { FromSidecar as ToCollector, FromCollector as ToSidecar } from './generated/metering_pb.js';
 import type { FromCollector, FromSidecar } from './messages.ts';
 import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './protocol.ts';
-import type { Link, LinkEvents } from './sender.ts';
+import type { Link, LinkEvents } from './sender-ports.ts';
 
 /** A connection that says nothing is asked whether it is there, ms; without an answer it is closed. */
 const KEEPALIVE_MS = 10_000;

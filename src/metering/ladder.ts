@@ -9,7 +9,7 @@
  */
 import type { Timers } from '../core/index.ts';
 import { type FoldWorld, foldPart } from './fold.ts';
-import type { Part } from './spool.ts';
+import type { Part } from './part.ts';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;

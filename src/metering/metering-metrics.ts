@@ -2,7 +2,7 @@
 import type { Metrics } from '../telemetry/index.ts';
 import { LADDER_STEPS, type LadderStep } from './ladder.ts';
 import { GAP_REASONS } from './messages.ts';
-import type { SenderCounts } from './sender.ts';
+import type { SenderCounts } from './sender-ports.ts';
 import { OUTCOMES } from './usage-record.ts';
 
 /** What the room counts; read at scrape. */
@@ -47,7 +47,11 @@ export function registerMetering(metrics: Metrics, view: () => MeteringView): vo
   gauge('spool_bytes', 'Bytes of the spool’s files.', ({ spoolBytes }) => spoolBytes);
   gauge('unacked_records', 'Records in the spool that no collector acked.', ({ unacked }) => unacked);
   gauge('unacked_age_seconds', 'Age of the oldest of them, about; 0 without any.', ({ oldestAgeSec }) => oldestAgeSec);
-  counter('lost_records', 'Records that the disk refused or the full spool had no room for; they become a gap.', ({ lost }) => lost);
+  counter(
+    'lost_records',
+    'Records that the disk refused or the full spool had no room for; they become a gap.',
+    ({ lost }) => lost,
+  );
   counter('sync_failures', 'Syncs of the spool that the disk refused.', ({ syncFailures }) => syncFailures);
   counter('damages', 'Files of the spool that were found damaged, cut short or put aside.', ({ damages }) => damages);
   counter('folded_segments', 'Segments of the spool folded into windows for want of room.', ({ folded }) => folded);
@@ -62,7 +66,11 @@ export function registerMetering(metrics: Metrics, view: () => MeteringView): vo
   gauge('connected', '1 while a collector takes what is told.', ({ isConnected }) => Number(isConnected));
   counter('connects', 'Connections begun to a collector.', ({ sent }) => sent.connects);
   counter('failures', 'Connections to a collector that could not be made, or ended.', ({ sent }) => sent.failures);
-  counter('fences', 'Spools that were fenced: the collector has another history under their numbers.', ({ sent }) => sent.fences);
+  counter(
+    'fences',
+    'Spools that were fenced: the collector has another history under their numbers.',
+    ({ sent }) => sent.fences,
+  );
   counter('batches', 'Batches told, those told again included.', ({ sent }) => sent.batches);
   metrics.collected({
     name: 'reeve_meter_sent_bytes_total',

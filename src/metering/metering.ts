@@ -9,13 +9,15 @@ import type { Clock, Random, Timers } from '../core/index.ts';
 import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
-import { type Damage, type Disk, systemDisk } from '../wal/index.ts';
+import { type Disk, systemDisk } from '../wal/index.ts';
 import { meteringFilter, reportedRecord } from './filter.ts';
+import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
-import { BATCH_MS, FOLDED_BATCH_MS, type Link, type LinkEvents, noCounts, Sender, type SenderCounts } from './sender.ts';
-import { Spool, SpoolFull } from './spool.ts';
+import { FOLDED_BATCH, Sender } from './sender.ts';
+import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
+import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
 
@@ -23,6 +25,8 @@ import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
 const SYNC_MS = 100;
 /** How soon it is seen that the spool fills, or that the disk takes records again, ms. */
 const LOOK_MS = 1000;
+/** Between two spools that are fenced, ms. */
+const FENCE_MS = 600_000;
 /** Letters of an instance that are told. */
 const INSTANCE_MAX = 63;
 
@@ -89,33 +93,31 @@ class Meter {
   readonly #records = new Float64Array(OUTCOMES.length);
   /** Of all senders: one a spool. */
   readonly #sent: SenderCounts = noCounts();
+  readonly #incidents: Incidents;
   #commits = 0;
-  #lost = 0;
-  #syncFailures = 0;
-  #damages = 0;
   #folded = 0;
-  #isSyncSound = true;
-  #isAway = false;
+  #fencedUntil = 0;
   #isClosed = false;
 
   constructor(options: MeteringOptions, connect: Connect | undefined) {
     this.#o = options;
     this.#connect = connect;
     this.#disk = options.disk ?? systemDisk;
-    const { clock, timers, config, metrics } = options;
+    const { clock, timers, config, metrics, log } = options;
+    this.#incidents = new Incidents(log, config);
     this.#spool = this.#openSpool();
     this.#ladder = this.#ladderOf(this.#spool);
     this.commits = new TickCommits({
       spool: this.#spool,
       timers,
       isStrict: config.durability === 'strict',
-      onLost: (records, cause) => this.#onLost(records, cause),
-      onBack: () => options.log.warn('metering.recorded_again', { lost: this.#lost }),
+      onLost: (records, cause) => this.#incidents.lose(records, cause),
+      onBack: () => this.#incidents.back(),
       onCommitted: () => {
         this.#commits++;
         this.#sender?.nudge();
       },
-      onSyncFailed: (cause) => this.#onSyncFailed(cause),
+      onSyncFailed: (cause) => this.#incidents.notSynced(cause),
     });
     this.filter = meteringFilter({
       clock,
@@ -132,10 +134,7 @@ class Meter {
       const syncing = timers.every(SYNC_MS, () => this.#sync());
       this.#stops.push(() => syncing.cancel());
     }
-    const looking = timers.every(LOOK_MS, () => {
-      this.commits.probe();
-      void this.#ladder.run();
-    });
+    const looking = timers.every(LOOK_MS, () => this.#look());
     this.#stops.push(() => looking.cancel());
     this.#tell();
   }
@@ -149,9 +148,7 @@ class Meter {
     this.commits.commitNow();
     if (this.#sender === undefined) return;
     const isTold = await this.#sender.part(graceMs);
-    const { unacked } = this.#spool;
-    if (isTold) this.#o.log.info('metering.told', { spool: this.#spool.head.spoolId });
-    else this.#o.log.warn('metering.not_all_told', { records: unacked, remedy: 'keep the spool: its next opening tells them' });
+    this.#incidents.told(this.#spool, isTold);
   }
 
   close(): void {
@@ -177,7 +174,7 @@ class Meter {
       clock,
       random,
       maxBytes: config.maxBytes,
-      onDamage: (damage) => this.#onDamage(damage),
+      onDamage: (damage) => this.#incidents.damaged(damage),
     });
   }
 
@@ -207,15 +204,20 @@ class Meter {
     if (connect === undefined) return;
     const spool = this.#spool;
     const isFolding = config.granularity === 'window';
-    const reader = new SpoolReader(spool, isFolding, () => sender.resume());
+    const reader = new SpoolReader(spool, isFolding, () => sender.nudge());
     const sender = new Sender({
       clock,
       timers,
       random,
       connect,
       counts: this.#sent,
-      hello: { kind: 'hello', ...spool.head, service, instance: instance.replaceAll(/[^\x21-\x7e]/g, '-').slice(0, INSTANCE_MAX) },
-      batchMs: isFolding ? FOLDED_BATCH_MS : BATCH_MS,
+      hello: {
+        kind: 'hello',
+        ...spool.head,
+        service,
+        instance: instance.replaceAll(/[^\x21-\x7e]/g, '-').slice(0, INSTANCE_MAX),
+      },
+      ...(isFolding ? { batch: FOLDED_BATCH } : {}),
       source: {
         seek: (position, chain) => reader.seek(position, chain),
         next: () => reader.next(),
@@ -230,8 +232,8 @@ class Meter {
       },
       pack: (payload, done) => zstdCompress(payload, (_error, packed) => done(packed)),
       onFence: (reason) => this.#onFence(reason),
-      onFailure: (why) => this.#onFailure(why),
-      onWelcome: () => this.#onWelcome(),
+      onFailure: (why) => this.#incidents.away(why),
+      onWelcome: () => this.#incidents.found(spool),
     });
     this.#reader = reader;
     this.#sender = sender;
@@ -242,69 +244,56 @@ class Meter {
     try {
       spool.acked(position);
     } catch (cause) {
-      this.#o.log.warn('metering.not_removed', { cause, remedy: 'the files are found again by the next start' });
+      this.#incidents.notRemoved(cause);
     }
   }
 
   #sync(): void {
     this.#spool.sync().then(
-      () => (this.#isSyncSound = true),
-      (cause: unknown) => this.#onSyncFailed(cause),
+      () => this.#incidents.synced(),
+      (cause: unknown) => this.#incidents.notSynced(cause),
     );
   }
 
-  #onSyncFailed(cause: unknown): void {
-    this.#syncFailures++;
-    if (this.#isSyncSound)
-      this.#o.log.error('metering.not_synced', { cause, remedy: 'look at the disk: a crash of the machine may now cost records' });
-    this.#isSyncSound = false;
-  }
-
-  #onLost(records: number, cause: unknown): void {
-    const { log, config } = this.#o;
-    if (this.#lost === 0 || !this.commits.isRefused) {
-      const remedy = cause instanceof SpoolFull ? 'raise metering.maxBytes, or let the collector be reached' : 'make room on the disk';
-      log.error('metering.records_lost', { cause, policy: config.onFull, remedy });
+  /** Each second. */
+  #look(): void {
+    if (!this.#spool.isThere) {
+      this.#incidents.missing(this.#spool);
+      this.#sender?.close();
+      this.#renew(undefined);
     }
-    this.#lost += records;
+    this.commits.probe();
+    void this.#ladder.run();
   }
 
-  #onDamage({ path, what, bytes, detail }: Damage): void {
-    this.#damages++;
-    this.#o.log.warn('metering.spool_damaged', { path, what, bytes, detail });
-  }
-
-  #onWelcome(): void {
-    this.#isAway = false;
-    this.#o.log.info('metering.collector_found', { address: this.#o.config.collector?.address, unacked: this.#spool.unacked });
-  }
-
-  #onFailure(why: string): void {
-    if (!this.#isAway) this.#o.log.warn('metering.collector_away', { address: this.#o.config.collector?.address, why });
-    this.#isAway = true;
-  }
-
-  /** The files are put aside for the operator, and a new spool is begun. */
   #onFence(reason: string): void {
-    const { config, log } = this.#o;
-    const old = this.#spool;
-    const aside = `${config.dir}.fenced-${old.head.spoolId.slice(0, 8)}`;
-    log.error('metering.fenced', {
-      spool: old.head.spoolId,
-      reason,
-      aside,
-      untold: old.unacked,
-      remedy: 'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there',
-    });
+    const { config, clock, timers } = this.#o;
     this.#reader = undefined;
     this.#sender = undefined;
+    const now = clock.now();
+    if (now < this.#fencedUntil) {
+      // Whoever fences one spool after the other is wrong himself; they would fill the disk.
+      this.#incidents.fencedAgain(this.#spool, reason);
+      const again = timers.after(FENCE_MS, () => this.#tell());
+      this.#stops.push(() => again.cancel());
+      return;
+    }
+    this.#fencedUntil = now + FENCE_MS;
+    const aside = `${config.dir}.fenced-${this.#spool.head.spoolId.slice(0, 8)}`;
+    this.#incidents.fenced(this.#spool, reason, aside);
+    this.#renew(aside);
+  }
+
+  /** A new spool is begun. `aside`: where the files of the old one go, for the operator. */
+  #renew(aside: string | undefined): void {
+    const old = this.#spool;
     this.#ladder.stop();
     try {
       old.close();
-      this.#disk.rename(config.dir, aside);
+      if (aside !== undefined) this.#disk.rename(this.#o.config.dir, aside);
       this.#spool = this.#openSpool();
     } catch (cause) {
-      log.error('metering.no_spool', { cause, remedy: 'restart the sidecar once the directory can be written' });
+      this.#incidents.noSpool(cause);
       return;
     }
     this.#spool.adopt(old);
@@ -322,9 +311,9 @@ class Meter {
       spoolBytes: spool.bytes,
       unacked: spool.unacked,
       oldestAgeSec: this.#oldestAgeSec(),
-      lost: this.#lost,
-      syncFailures: this.#syncFailures,
-      damages: this.#damages,
+      lost: this.#incidents.lost,
+      syncFailures: this.#incidents.syncFailures,
+      damages: this.#incidents.damages,
       step: this.commits.isRefused ? 'full' : this.#ladder.step,
       folded: this.#folded,
       sent: this.#sent,

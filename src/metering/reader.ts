@@ -11,9 +11,10 @@ import { crc32 } from 'node:zlib';
 import type { Place } from '../wal/index.ts';
 import { chainStart, type Run, readFrame } from './block.ts';
 import type { Draft, Gap, GapReason } from './messages.ts';
+import type { Part } from './part.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import { RunsWriter, readRecords } from './runs.ts';
-import type { Part, Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
 import { Windows } from './windows.ts';
 
 /** Of the payload of a batch, before it is compressed. */
@@ -55,7 +56,9 @@ export class SpoolReader {
     if (comparePositions(position, { epoch: head.epoch, seq: lastSeq }) > 0) return false;
     this.#position = position;
     this.#chain = chain;
-    const part = parts.find(({ epoch, lastSeq }) => lastSeq > 0 && comparePositions({ epoch, seq: lastSeq }, position) >= 0);
+    const part = parts.find(
+      ({ epoch, lastSeq }) => lastSeq > 0 && comparePositions({ epoch, seq: lastSeq }, position) >= 0,
+    );
     this.#place = part === undefined ? this.#spool.end : { segment: part.number, offset: 0 };
     if (part?.epoch !== position.epoch || part.firstSeq > position.seq) return true;
     return this.#pass(position, chain);
@@ -138,7 +141,16 @@ export class SpoolReader {
     this.#position = { epoch: part.epoch, seq: seqTo };
     this.#chain = run.chainBefore;
     const watermarkMs = run.baseMs;
-    return { kind: 'gap', epoch: part.epoch, seqFrom, seqTo, chainBefore, chainAfter: run.chainBefore, watermarkMs, reason };
+    return {
+      kind: 'gap',
+      epoch: part.epoch,
+      seqFrom,
+      seqTo,
+      chainBefore,
+      chainAfter: run.chainBefore,
+      watermarkMs,
+      reason,
+    };
   }
 
   /** Blocks as they stand. */

@@ -7,17 +7,15 @@
  *
  * On its way at once: one batch in the compressor, and as much payload as the collector gave credit for.
  */
-import type { Clock, Random, Timer, Timers } from '../core/index.ts';
-import type { Batch, Draft, FromCollector, FromSidecar, Gap, GapReason, Hello } from './messages.ts';
+import type { Timer } from '../core/index.ts';
+import type { Batch, Draft, FromCollector, FromSidecar, Gap } from './messages.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
-import type { Next } from './reader.ts';
+import type { BatchSize, Link, SenderOptions } from './sender-ports.ts';
 
-/** Less than that waits for more, bytes … */
-const BATCH_BYTES_MIN = 64 * 1024;
-/** … for so long, ms. */
-export const BATCH_MS = 200;
-/** Where it is folded, a window's length: each row is told once. */
-export const FOLDED_BATCH_MS = 1000;
+/** Less than `bytes` waits for more, for `ms`. */
+const SINGLE_BATCH: BatchSize = { ms: 200, bytes: 64 * 1024 };
+/** Where it is folded, as long as a window is: each row is told once. */
+export const FOLDED_BATCH: BatchSize = { ms: 1000, bytes: 1024 * 1024 };
 const HEARTBEAT_MS = 1000;
 const GREET_MS = 10_000;
 /** Without a word of the collector while it owes one. It syncs within 10 ms; a slow disk takes seconds. */
@@ -29,68 +27,7 @@ const STEADY_MS = 10_000;
 /** For the collector to close after a Bye, ms. */
 const PART_MS = 1000;
 
-/** A connection to a collector. */
-export interface Link {
-  /** False: no more before `onDrain`. */
-  send(message: FromSidecar): boolean;
-  /** What was sent goes out first. */
-  end(): void;
-  /** At once. */
-  cut(): void;
-}
-
-export interface LinkEvents {
-  onMessage(message: FromCollector): void;
-  onDrain(): void;
-  /** Once, for whatever reason; nothing comes after it. */
-  onClose(why: string): void;
-}
-
-/** Where what is told comes from. */
-export interface Source {
-  /** Goes on behind a position; false: other records stand here under those numbers. */
-  seek(position: Position, chain: number): boolean;
-  next(): Next;
-  readonly unreadBytes: number;
-  acked(position: Position): void;
-  watermarkMs(): number;
-  readonly spoolBytes: number;
-}
-
-export interface SenderOptions {
-  readonly clock: Clock;
-  readonly timers: Timers;
-  readonly random: Random;
-  readonly source: Source;
-  readonly hello: Hello;
-  readonly connect: (events: LinkEvents) => Link;
-  /** Compresses; calls back once. */
-  readonly pack: (payload: Buffer, done: (packed: Buffer) => void) => void;
-  readonly batchMs?: number;
-  /** Counted up. */
-  readonly counts: SenderCounts;
-  readonly onFence: (reason: string) => void;
-  /** A connection ended, or could not be made. */
-  readonly onFailure: (why: string) => void;
-  readonly onWelcome: () => void;
-}
-
 export type SenderState = 'waiting' | 'greeting' | 'telling' | 'parting' | 'over' | 'fenced';
-
-export interface SenderCounts {
-  batches: number;
-  bytesRaw: number;
-  bytesSent: number;
-  connects: number;
-  failures: number;
-  fences: number;
-  readonly gaps: Record<GapReason, number>;
-}
-
-export function noCounts(): SenderCounts {
-  const gaps = { full: 0, corrupt: 0, dropped: 0 };
-  return { batches: 0, bytesRaw: 0, bytesSent: 0, connects: 0, failures: 0, fences: 0, gaps };
-}
 
 /** What was told and is not acked. */
 interface Told extends Position {
@@ -107,6 +44,8 @@ export class Sender {
   #isPacking = false;
   /** Waits for credit. */
   #packed: Batch | undefined;
+  /** What is there is told, however little it is. */
+  #isDue = false;
   /** Nothing was there at the last look. */
   #isDry = false;
   #failuresInRow = 0;
@@ -123,30 +62,20 @@ export class Sender {
     this.#o = options;
   }
 
-  /** All up to here a collector has, as far as this life knows. */
-  get acked(): Position {
-    return this.#acked;
-  }
-
   /** Wall ms, about: the oldest record that was told and not acked; undefined: there is none. */
   get oldestToldMs(): number | undefined {
     return this.#told[0]?.atMs;
   }
 
   start(): void {
-    const { timers, batchMs = BATCH_MS } = this.#o;
-    this.#tick = timers.every(batchMs, () => this.#turn());
+    const { timers, batch = SINGLE_BATCH } = this.#o;
+    this.#tick = timers.every(batch.ms, () => this.#turn());
     this.#connect();
   }
 
-  /** Something was appended, or can be read now. */
+  /** Something was appended, or what was waited for is there. */
   nudge(): void {
     this.#pump();
-  }
-
-  /** What was waited for is there. */
-  resume(): void {
-    this.#tellAll();
   }
 
   /** Tells the rest and says so; whether all of it was acked within the time. A collector that is not there is tried once more. */
@@ -220,10 +149,11 @@ export class Sender {
     this.#told.length = 0;
     this.#credit = credit;
     this.#isDry = false;
+    this.#isDue = true;
     source.acked(position);
     this.#o.onWelcome();
     if (this.#onOver !== undefined) this.#beginParting();
-    else this.#tellAll();
+    else this.#pump();
   }
 
   #hearAck({ epoch, seq }: Position): void {
@@ -238,22 +168,24 @@ export class Sender {
     this.#pump();
   }
 
-  /** Tells what is there, if it is enough for a batch. */
-  #pump(): void {
-    if (this.state === 'parting' || this.#packed !== undefined || this.#o.source.unreadBytes >= BATCH_BYTES_MIN)
-      this.#tellAll();
-  }
-
-  /** Tells as much as it may. `isTurn`: what is more than any credit may go, once nothing else is on its way. */
-  #tellAll(isTurn = false): void {
+  /**
+   * Tells what is due, and then as long as there is enough for a batch. `isTurn`: what is more than any credit may go, once nothing else is
+   * on its way.
+   */
+  #pump(isTurn = false): void {
     while (this.#mayTell()) {
       const packed = this.#packed;
       if (packed === undefined) {
-        if (!this.#read()) break;
+        if (!this.#isEnough() || !this.#read()) break;
       } else if (packed.payload.length <= this.#credit || (isTurn && this.#told.length === 0)) this.#tell(packed);
       else return;
     }
     if (this.state === 'parting' && this.#isDry && this.#told.length === 0) this.#bye();
+  }
+
+  #isEnough(): boolean {
+    const { source, batch = SINGLE_BATCH } = this.#o;
+    return this.#isDue || this.state === 'parting' || source.unreadBytes >= batch.bytes;
   }
 
   #mayTell(): boolean {
@@ -266,7 +198,9 @@ export class Sender {
     if (read === undefined) return false;
     const next = read.value;
     this.#isDry = next === undefined;
-    if (next === undefined || next === 'wait') return false;
+    if (next === 'wait') return false;
+    if (next === undefined || (next !== 'forked' && next.kind === 'batch')) this.#isDue = false;
+    if (next === undefined) return false;
     if (next === 'forked') this.#fence('the records here do not follow those the collector has');
     else if (next.kind === 'gap') this.#tellGap(next);
     else if (next.isPacked) this.#packed = batchOf(next, next.payload);
@@ -321,7 +255,8 @@ export class Sender {
     if (this.state === 'greeting' && now - this.#greetedAt >= GREET_MS) return this.#fail('no welcome');
     if (this.#told.length > 0 && this.#link !== undefined && now - this.#heardAt >= SILENCE_MS)
       return this.#fail('no acknowledgement');
-    this.#tellAll(true);
+    this.#isDue = true;
+    this.#pump(true);
     const isIdle = this.#isDry && this.#told.length === 0 && this.#isWritable;
     if (this.state !== 'telling' || !isIdle || now - this.#spokeAt < HEARTBEAT_MS) return;
     const { source } = this.#o;
@@ -330,7 +265,7 @@ export class Sender {
 
   #beginParting(): void {
     this.state = 'parting';
-    this.#tellAll();
+    this.#pump();
   }
 
   #bye(): void {

@@ -20,7 +20,9 @@ export function inspectSpool(dir: string): SpoolState {
     bytes: names?.filter((name) => name.endsWith('.wal')).reduce((sum, name) => sum + sizeOf(join(dir, name)), 0),
     unwritable: names === undefined ? undefined : refusalOf(dir),
     corrupt: (names ?? []).filter((name) => name.endsWith('.corrupt')).map((name) => join(dir, name)),
-    fenced: beside.filter((name) => name.startsWith(`${basename(dir)}.fenced-`)).map((name) => join(dirname(dir), name)),
+    fenced: beside
+      .filter((name) => name.startsWith(`${basename(dir)}.fenced-`))
+      .map((name) => join(dirname(dir), name)),
   };
 }
 

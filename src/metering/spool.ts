@@ -13,7 +13,8 @@
  */
 import { type Clock, type Random, ReeveError } from '../core/index.ts';
 import { type Damage, type Disk, FRAME_HEAD, type Frame, type Place, type Segment, SegmentLog } from '../wal/index.ts';
-import { BlockWriter, chainStart, markBody, type Run, readFrame, readSpoolHead, type SpoolHead, spoolHead } from './block.ts';
+import { BlockWriter, chainStart, markBody, readFrame, readSpoolHead, type SpoolHead, spoolHead } from './block.ts';
+import { extend, isBefore, type Part, partOf } from './part.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import type { UsageRecord } from './usage-record.ts';
 
@@ -33,21 +34,6 @@ export interface SpoolOptions {
   readonly onDamage: (damage: Damage) => void;
 }
 
-/** What a segment holds. */
-export interface Part extends SpoolHead {
-  readonly number: number;
-  /** 0: no record. */
-  firstSeq: number;
-  lastSeq: number;
-  /** Wall ms of its first and its last block. */
-  baseMs: number;
-  lastMs: number;
-  /** The longest window that records of it were folded to, ms; 0: all stand singly. */
-  spanMs: number;
-  /** Something of it may have been told: it is folded no more. */
-  isMarked: boolean;
-}
-
 /** The spool has as much as it may. */
 export class SpoolFull extends Error {}
 
@@ -63,6 +49,7 @@ export class Spool {
   #chain = 0;
   #bytes = 0;
   #acked: Position = NOWHERE;
+  #isClosed = false;
   /** No record is of a time before; see STEP_MS. */
   #floorMs = 0;
 
@@ -78,7 +65,8 @@ export class Spool {
       onDamage,
     );
     this.#refuseMixed();
-    for (const segment of this.#log.segments) this.#parts.push(found.get(segment.number) ?? this.#partOf(segment));
+    for (const segment of this.#log.segments)
+      this.#parts.push(found.get(segment.number) ?? partOf(segment.number, segment.head));
     this.#bytes = this.#log.bytes;
     this.#chain = chainStart(this.head);
   }
@@ -101,6 +89,16 @@ export class Spool {
   /** The last number that was given. */
   get lastSeq(): number {
     return this.#nextSeq - 1;
+  }
+
+  /** False: its files were removed, by whomever. */
+  get isThere(): boolean {
+    const { dir, disk } = this.#o;
+    try {
+      return this.#isClosed || disk.list(dir).length > 0;
+    } catch (cause) {
+      return (cause as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
   }
 
   /** Records of this turn that are not appended yet. */
@@ -253,6 +251,7 @@ export class Spool {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#log.close();
   }
 
@@ -265,7 +264,7 @@ export class Spool {
     const { segment } = this.#log.append(bytes, length);
     this.#bytes += length;
     if (segment === (this.#parts.at(-1) as Part).number) return;
-    this.#parts.push(this.#partOf(this.#log.segments.at(-1) as Segment));
+    this.#parts.push(partOf(segment, (this.#log.segments.at(-1) as Segment).head));
     this.#bytes = this.#log.bytes;
   }
 
@@ -295,33 +294,13 @@ export class Spool {
     });
   }
 
-  #partOf({ number, head }: Pick<Segment, 'number' | 'head'>): Part {
-    const read = readSpoolHead(head) as SpoolHead;
-    return { ...read, number, firstSeq: 0, lastSeq: 0, baseMs: 0, lastMs: 0, spanMs: 0, isMarked: false };
-  }
-
   #recover({ segment, body, sum }: Frame, head: Buffer, found: Map<number, Part>): void {
     if (readSpoolHead(head) === undefined) return;
     let part = found.get(segment);
-    if (part === undefined) found.set(segment, (part = this.#partOf({ number: segment, head })));
+    if (part === undefined) found.set(segment, (part = partOf(segment, head)));
     const run = readFrame(body, sum);
     if (typeof run === 'number') {
       for (const each of found.values()) if (each.number <= run) each.isMarked = true;
     } else if (run !== undefined) extend(part, run);
   }
-}
-
-function extend(part: Part, { firstSeq, lastSeq, baseMs, lastMs, windows }: Run): void {
-  if (part.lastSeq === 0) {
-    part.firstSeq = firstSeq;
-    part.baseMs = baseMs;
-  }
-  part.lastSeq = lastSeq;
-  part.lastMs = lastMs;
-  // How long its windows are is not read here: it is folded again as if they were seconds.
-  if (windows !== undefined) part.spanMs = Math.max(part.spanMs, 1000);
-}
-
-function isBefore({ epoch, lastSeq }: Part, position: Position): boolean {
-  return lastSeq === 0 || comparePositions({ epoch, seq: lastSeq }, position) <= 0;
 }

@@ -16,7 +16,15 @@ import { VARINT_BYTES_MAX } from '../core/index.ts';
  */
 export type UsageOutcome = 'ok' | 'shaped' | 'degraded' | 'denied' | 'failed' | 'aborted' | 'reported';
 
-export const OUTCOMES: readonly UsageOutcome[] = ['ok', 'shaped', 'degraded', 'denied', 'failed', 'aborted', 'reported'];
+export const OUTCOMES: readonly UsageOutcome[] = [
+  'ok',
+  'shaped',
+  'degraded',
+  'denied',
+  'failed',
+  'aborted',
+  'reported',
+];
 
 /** `read`: GET, HEAD, OPTIONS. `write`: POST, PUT, PATCH, DELETE. `other`: all else, and what was no request. */
 export type MethodClass = 'read' | 'write' | 'other';

@@ -14,7 +14,15 @@
  */
 import { Reader, VARINT_BYTES_MAX, Writer } from '../core/index.ts';
 import { SeriesTable } from './series-table.ts';
-import { KEY_BYTES_MAX, keyEnd, NAME_MAX, type RecordReader, readKey, type UsageKey, WALL_MS_MAX } from './usage-record.ts';
+import {
+  KEY_BYTES_MAX,
+  keyEnd,
+  NAME_MAX,
+  type RecordReader,
+  readKey,
+  type UsageKey,
+  WALL_MS_MAX,
+} from './usage-record.ts';
 
 /** What is summed up in a row. Times in µs. */
 export interface Sums {
@@ -69,6 +77,12 @@ export class Windows {
   /** Rows. */
   get size(): number {
     return this.#size;
+  }
+
+  /** What `encode` gives is no longer; of most numbers, which are small, about half. */
+  get payloadBytesMax(): number {
+    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
+    return VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries;
   }
 
   windowMs(row: number): number {
@@ -160,8 +174,7 @@ export class Windows {
     order.sort(
       (a, b) => (series[a] as number) - (series[b] as number) || (windows[a] as number) - (windows[b] as number),
     );
-    const ofSeries = this.#seriesTable.bytesTotal + this.#seriesTable.size * 2 * VARINT_BYTES_MAX;
-    const writer = new Writer(VARINT_BYTES_MAX + this.#size * ROW_BYTES_MAX + ofSeries);
+    const writer = new Writer(this.payloadBytesMax);
     writer.varint(this.spanMs);
     for (let from = 0; from < order.length; ) {
       const number = series[order[from] as number] as number;
@@ -248,7 +261,6 @@ function hashOf(windowMs: number, series: number): number {
   return (hash ^ (hash >>> 15)) >>> 0;
 }
 
-/** Of bytes that `isSeries` found to be one. */
 export function readSeries(bytes: Buffer): Series {
   const meterAt = keyEnd(bytes, 0, bytes.length);
   return { ...readKey(bytes, 0), meter: bytes.toString('latin1', meterAt + 1) };
@@ -287,5 +299,10 @@ export function readWindows(payload: Buffer, take: TakeRow): boolean {
 /** A key, and a meter behind it that ends with the bytes. */
 export function isSeries(bytes: Buffer): boolean {
   const at = keyEnd(bytes, 0, bytes.length);
-  return at !== -1 && at < bytes.length && (bytes[at] as number) <= NAME_MAX && at + 1 + (bytes[at] as number) === bytes.length;
+  return (
+    at !== -1 &&
+    at < bytes.length &&
+    (bytes[at] as number) <= NAME_MAX &&
+    at + 1 + (bytes[at] as number) === bytes.length
+  );
 }

@@ -1,6 +1,6 @@
-export type { Commits, Held } from './commits.ts';
 export type { Chain, OnStageThrow, Pipeline } from './chain.ts';
 export { chain } from './chain.ts';
+export type { Commits, Held } from './commits.ts';
 export type {
   Admitted,
   Arrival,

@@ -4,7 +4,14 @@
  */
 import type { Identity } from '../identity/index.ts';
 import type { Admission, Limits } from '../limits/index.ts';
-import { chain, type Exchange, type Filter, type Identified, type OnStageThrow, type Pipeline } from '../pipeline/index.ts';
+import {
+  chain,
+  type Exchange,
+  type Filter,
+  type Identified,
+  type OnStageThrow,
+  type Pipeline,
+} from '../pipeline/index.ts';
 import { readiness } from './readiness.ts';
 import { routing } from './routing.ts';
 

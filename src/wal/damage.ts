@@ -18,6 +18,7 @@ export interface Damage {
 }
 
 export const NOT_WRITTEN = 'it is not what was written; what stands behind it is read';
+export const ENDLESS = 'its end is missing, and frames stand behind it';
 
 const REMEDIES: Readonly<Record<string, string>> = {
   EEXIST: 'another process writes this directory; give each its own',

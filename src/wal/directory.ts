@@ -11,7 +11,8 @@ export class Directory {
   /** Counted: names made, changed and removed, and how many of these are on the medium. */
   #changes = 0;
   #synced = 0;
-  #lastRemoval = 0;
+  /** Of files that could not be made whole, nor removed. */
+  readonly #leftovers = new Set<string>();
 
   constructor(disk: Disk, dir: string) {
     this.disk = disk;
@@ -30,7 +31,9 @@ export class Directory {
   }
 
   create(name: string, bytes: Buffer): FileHandle {
-    const file = this.#write(this.path(name), 'create', [bytes]);
+    const path = this.path(name);
+    const file = this.#write(path, this.#leftovers.has(path) ? 'replace' : 'create', [bytes]);
+    this.#leftovers.delete(path);
     this.#changes++;
     return file;
   }
@@ -58,11 +61,14 @@ export class Directory {
     this.#changes++;
   }
 
-  /** Removals reach the medium one by one, so that a crash brings back the last one at most, and no hole in the row of segments. */
+  /**
+   * Whatever came before is on the medium first: so a crash takes nothing that was to stand in its place, and brings back the last that was removed
+   * at most, no hole in the row of segments.
+   */
   remove(name: string): void {
-    if (this.#lastRemoval > this.#synced) this.syncNow();
+    this.syncNow();
     this.disk.remove(this.path(name));
-    this.#lastRemoval = ++this.#changes;
+    this.#changes++;
   }
 
   async sync(): Promise<void> {
@@ -98,7 +104,8 @@ export class Directory {
     try {
       this.disk.remove(path);
     } catch {
-      // A disk that takes nothing more. The next opening removes it, or finds it without a head.
+      // A disk that takes nothing. The next one of that name is written over it.
+      this.#leftovers.add(path);
     }
   }
 }

@@ -56,8 +56,7 @@ export function frameAt(bytes: Buffer, at: number, to: number, mark: number): nu
   if (bytes.readUInt32BE(at) !== mark) return 0;
   const length = bytes.readUInt32BE(at + 4);
   const sum = bytes.readUInt32BE(at + 8);
-  if (length === 0 || length >= GAP)
-    return crc32(bytes.subarray(at, at + 8)) === sum ? FRAME_HEAD + (length % GAP) : 0;
+  if (length === 0 || length >= GAP) return crc32(bytes.subarray(at, at + 8)) === sum ? FRAME_HEAD + (length % GAP) : 0;
   if (length > BODY_BYTES_MAX) return 0;
   const end = at + FRAME_HEAD + length;
   if (end > to) return at - end;

@@ -1,6 +1,6 @@
 /** A look at a log of any kind, touching nothing, also while its owner writes it. */
 import { join } from 'node:path';
-import { type Damage, NOT_WRITTEN } from './damage.ts';
+import { type Damage, ENDLESS, NOT_WRITTEN } from './damage.ts';
 import type { Disk, FileHandle } from './disk.ts';
 import { type Frame, readAt, scanFrames } from './scan.ts';
 import { type FoundHead, HEADS_BYTES_MAX, readSegmentHead, segmentName, segmentNumber } from './segment.ts';
@@ -93,25 +93,49 @@ class Look {
           ? undefined
           : `its head says that it is segment ${found.head.number}`;
     if (typeof found === 'string' || wrong !== undefined) {
-      this.segments.push({ number, path, kind: undefined, bytes: size, frames: 0, isSealed: false, gaps: 0, gapBytes: 0 });
+      this.segments.push({
+        number,
+        path,
+        kind: undefined,
+        bytes: size,
+        frames: 0,
+        isSealed: false,
+        gaps: 0,
+        gapBytes: 0,
+      });
+      if (this.#last > 0 && number > this.#last + 1) this.#missing(number - 1, 'or nobody can say');
       if (number !== this.#live)
-        this.damage.push({ what: 'unreadable', path, segment: number, offset: 0, bytes: size, detail: wrong as string });
+        this.damage.push({
+          what: 'unreadable',
+          path,
+          segment: number,
+          offset: 0,
+          bytes: size,
+          detail: wrong as string,
+        });
     } else this.#frames(file, path, found, size);
     this.#last = number;
+  }
+
+  #missing(segment: number, why: string): void {
+    const path = join(this.#dir, segmentName(segment));
+    this.damage.push({ what: 'missing', path, segment, offset: 0, bytes: 0, detail: `it is not there, ${why}` });
   }
 
   #frames(file: FileHandle, path: string, found: FoundHead, size: number): void {
     const { number: segment, follows, kind, owner } = found.head;
     const tell = (what: Damage['what'], offset: number, bytes: number, detail: string): void =>
       void this.damage.push({ what, path, segment, offset, bytes, detail });
-    if (this.segments.length > 0 && follows > this.#last)
-      tell('missing', 0, 0, `it follows segment ${follows}, which is not there`);
+    if (this.segments.length > 0 && follows > this.#last) this.#missing(follows, `segment ${segment} follows it`);
     if (!found.isWhole) tell('corrupt', 0, 0, 'a copy of its head; no frame is lost');
-    let [frames, gaps, gapBytes, isSealed] = [0, 0, 0, false];
+    let [frames, gaps, gapBytes, isSealed, isTorn] = [0, 0, 0, false, false];
     const watcher = {
       hole: (from: number, to: number): void => {
         if (to < size) tell('corrupt', from, to - from, NOT_WRITTEN);
-        else if (segment !== this.#live) tell('torn tail', from, to - from, 'the next opening cuts it off');
+        else if (segment !== this.#live) {
+          isTorn = true;
+          tell('torn tail', from, to - from, 'the next opening cuts it off');
+        }
       },
       gap: (from: number, to: number): void => {
         gaps++;
@@ -125,8 +149,8 @@ class Look {
       if (frames++ === 0) this.damage.push(...this.#endless.splice(0));
       this.#onFrame(frame, { kind, head: owner });
     }
-    if (!isSealed)
-      this.#endless.push({ what: 'torn tail', path, segment, offset: size, bytes: 0, detail: 'its end is missing, and frames stand behind it' });
+    if (!isSealed && !isTorn)
+      this.#endless.push({ what: 'torn tail', path, segment, offset: size, bytes: 0, detail: ENDLESS });
     this.segments.push({ number: segment, path, kind, bytes: size, frames, isSealed, gaps, gapBytes });
   }
 }

@@ -37,6 +37,8 @@ export interface Watcher {
   gap?(from: number, to: number): void;
   /** The seal ends there. */
   seal?(end: number): void;
+  /** The disk cannot read a part of what comes next (EIO): the hole there may be none tomorrow. */
+  unreadable?(): void;
 }
 
 interface Segment {
@@ -63,14 +65,14 @@ export function* scanFrames(
     filled = Math.max(0, filled - at);
     at = 0;
     const wanted = Math.min(bytes.length - filled, end - base - filled);
-    const got = readAt(disk, file, bytes, filled, wanted, base + filled);
+    const got = readAt(disk, file, bytes, filled, wanted, base + filled, watcher);
     filled += got;
     if (got < wanted) end = base + filled;
   };
   while (base + at < end) {
     const length = frameAt(bytes, at, filled, segment.mark);
     // It says that it goes on behind what was read, and there is more.
-    if (length < 0 && base + at - length <= end && at - length > filled) {
+    if (length < 0 && base + at - length <= end) {
       read(-length);
       continue;
     }
@@ -119,10 +121,11 @@ export function readAt(
   offset: number,
   length: number,
   position: number,
+  watcher?: Pick<Watcher, 'unreadable'>,
 ): number {
   let done = 0;
   while (done < length) {
-    const read = readSome(disk, file, bytes, offset + done, length - done, position + done);
+    const read = readSome(disk, file, bytes, offset + done, length - done, position + done, watcher);
     if (read === 0) break;
     done += read;
   }
@@ -136,13 +139,15 @@ function readSome(
   offset: number,
   length: number,
   position: number,
+  watcher: Pick<Watcher, 'unreadable'> | undefined,
 ): number {
   try {
     return disk.read(file, bytes, offset, length, position);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EIO') throw cause;
     const piece = Math.min(length, BAD_BYTES - (position % BAD_BYTES));
-    if (piece < length) return readSome(disk, file, bytes, offset, piece, position);
+    if (piece < length) return readSome(disk, file, bytes, offset, piece, position, watcher);
+    watcher?.unreadable?.();
     bytes.fill(0xff, offset, offset + length);
     return length;
   }

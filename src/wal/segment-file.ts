@@ -30,6 +30,7 @@ export class SegmentFile {
   #file: FileHandle | undefined;
   /** Why a sync failed, until all was written anew. */
   #doubt: unknown;
+  #isHeadInDoubt = false;
   #isSyncing = false;
 
   constructor(directory: Directory, head: SegmentHead, begin: number, bytes: number, file?: FileHandle) {
@@ -78,10 +79,16 @@ export class SegmentFile {
     return this.#synced === this.bytes;
   }
 
+  /** Its head outlives the machine, once its name does. */
+  get isBegun(): boolean {
+    return this.#synced >= this.begin;
+  }
+
   /** Throws when the disk refuses; then nothing of it stands. */
   append(frame: Buffer, length: number): void {
     const { disk } = this.#directory;
     const file = this.#file as FileHandle;
+    if (this.#isHeadInDoubt) this.#restoreHead();
     try {
       writeAll(disk, file, frame, length, this.bytes);
     } catch (cause) {
@@ -123,7 +130,7 @@ export class SegmentFile {
       return;
     }
     // The kernel tells a failure to one of those who ask at the same time.
-    this.#doubt ??= failure;
+    if (failure !== undefined) this.#fail(failure);
     if (this.#doubt !== undefined) throw this.#doubt;
     this.#synced = Math.max(this.#synced, bytes);
   }
@@ -134,7 +141,7 @@ export class SegmentFile {
     try {
       this.#directory.disk.syncNow(this.#file as FileHandle);
     } catch (cause) {
-      this.#doubt = cause;
+      this.#fail(cause);
       throw cause;
     }
     this.#synced = this.bytes;
@@ -146,6 +153,24 @@ export class SegmentFile {
     this.#file = undefined;
     // A sync that runs closes it at its end.
     if (file !== undefined && !this.#isSyncing) this.#directory.disk.close(file);
+  }
+
+  #fail(cause: unknown): void {
+    this.#doubt = cause;
+    if (this.isBegun) return;
+    this.#isHeadInDoubt = true;
+    try {
+      this.#restoreHead();
+    } catch {
+      // Nothing is appended before it could be.
+    }
+  }
+
+  /** A head that the kernel dropped would cost whoever is killed now all that is appended behind it. */
+  #restoreHead(): void {
+    const head = this.headBytes;
+    writeAll(this.#directory.disk, this.#file as FileHandle, head, head.length, 0);
+    this.#isHeadInDoubt = false;
   }
 
   /** Frames in [from, to); damage is told and skipped. */
@@ -178,6 +203,7 @@ export class SegmentFile {
       disk.close(from);
     }
     this.#doubt = undefined;
+    this.#isHeadInDoubt = false;
     this.#synced = this.bytes;
     if (lost === 0) return;
     throw new ReeveError('log-lost', `${lost} bytes that a failed sync left in doubt are gone`, {

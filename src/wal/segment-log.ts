@@ -10,7 +10,7 @@
  * Bounds: a segment is `segmentBytes` and one frame at most, a frame's body 2 MiB. How many segments there are is the owner's to say. A segment that is
  * full and not synced keeps its file open.
  */
-import { ReeveError, type Random, systemRandom } from '../core/index.ts';
+import { type Random, ReeveError, systemRandom } from '../core/index.ts';
 import { type Damage, explained } from './damage.ts';
 import { Directory } from './directory.ts';
 import type { Disk } from './disk.ts';
@@ -170,7 +170,8 @@ export class SegmentLog {
   *frames(from: Place, onDamage: (damage: Damage) => void): Generator<Frame, void, void> {
     const until = this.end;
     for (const segment of [...this.#segments]) {
-      if (segment.number < from.segment || segment.number > until.segment || !this.#segments.includes(segment)) continue;
+      if (segment.number < from.segment || segment.number > until.segment || !this.#segments.includes(segment))
+        continue;
       const begin = segment.number === from.segment ? Math.max(segment.begin, from.offset) : segment.begin;
       yield* segment.frames(begin, segment.number === until.segment ? until.offset : segment.bytes, onDamage);
     }
@@ -184,6 +185,8 @@ export class SegmentLog {
     this.#assertOpen();
     for (const segment of this.#segments.slice(0, -1)) {
       if (segment.number >= number) break;
+      // Or a crash could leave no segment at all, and nobody would know where the numbers were.
+      if (!this.#active.isBegun) this.#active.syncNow();
       this.#directory.remove(segment.name);
       this.#segments.shift();
       this.#unsynced.delete(segment);

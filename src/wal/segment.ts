@@ -43,7 +43,9 @@ export interface SegmentHead {
 /** The beginning of a file: both copies. */
 export function segmentHead({ kind, number, follows, mark, owner }: SegmentHead): Buffer {
   if (owner.length > HEAD_BYTES_MAX)
-    throw new RangeError(`the owner's part of a segment's head has at most ${HEAD_BYTES_MAX} bytes, not ${owner.length}`);
+    throw new RangeError(
+      `the owner's part of a segment's head has at most ${HEAD_BYTES_MAX} bytes, not ${owner.length}`,
+    );
   const head = Buffer.alloc(FIXED + owner.length + SUM);
   head.write(MAGIC + kind, 0, 'latin1');
   head.writeUInt16BE(VERSION, 12);

@@ -1,6 +1,7 @@
 /** What is believed of a third: the laws of its merge, and its way through bytes. */
 import fc from 'fast-check';
 import t from 'tap';
+import { Reader, Writer } from '../../src/core/bytes.ts';
 import {
   type Belief,
   identityBytes,
@@ -11,7 +12,6 @@ import {
   tagOf,
   writeRecord,
 } from '../../src/gossip/belief.ts';
-import { Reader, Writer } from '../../src/core/bytes.ts';
 
 const SEED = 42;
 const state = fc.constantFrom('alive', 'suspect', 'dead', 'left' as const);

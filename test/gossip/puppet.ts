@@ -2,8 +2,8 @@
 
 import type { SimTransport } from '../../sim/net.ts';
 import { SimProcess } from '../../sim/time.ts';
-import { type Belief, identityBytes, writeRecord } from '../../src/gossip/belief.ts';
 import { Reader, Writer } from '../../src/core/bytes.ts';
+import { type Belief, identityBytes, writeRecord } from '../../src/gossip/belief.ts';
 import { KIND } from '../../src/gossip/messages.ts';
 import { Seal } from '../../src/gossip/seal.ts';
 import type { Node, World } from './world.ts';

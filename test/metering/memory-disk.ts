@@ -25,7 +25,9 @@ export class MemoryDisk implements Disk {
   makeDir(): void {}
 
   list(dir: string): string[] {
-    return [...this.files.keys()].filter((path) => path.startsWith(`${dir}/`)).map((path) => path.slice(dir.length + 1));
+    return [...this.files.keys()]
+      .filter((path) => path.startsWith(`${dir}/`))
+      .map((path) => path.slice(dir.length + 1));
   }
 
   open(path: string, how: 'read' | 'create' | 'replace' | 'change'): FileHandle {

@@ -1,16 +1,17 @@
 /** What is told of a spool: all of it, in order, in batches that join, with gaps where records are missing, from wherever a collector stands. */
-import { crc32, zstdDecompressSync } from 'node:zlib';
+import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import t from 'tap';
-import { SegmentLog } from '../../src/wal/index.ts';
-import { BlockWriter } from '../../src/metering/block.ts';
+import { BlockWriter, spoolHead } from '../../src/metering/block.ts';
+import { describeSpoolFrame } from '../../src/metering/describe.ts';
 import { foldPart } from '../../src/metering/fold.ts';
 import type { Draft, Gap } from '../../src/metering/messages.ts';
+import type { Part } from '../../src/metering/part.ts';
 import type { Position } from '../../src/metering/position.ts';
 import { SpoolReader } from '../../src/metering/reader.ts';
 import { readRuns } from '../../src/metering/runs.ts';
-import { type Part, SPOOL_KIND, type Spool } from '../../src/metering/spool.ts';
+import { SPOOL_KIND, type Spool } from '../../src/metering/spool.ts';
 import { readWindows } from '../../src/metering/windows.ts';
-import { zstdCompressSync } from 'node:zlib';
+import { SegmentLog } from '../../src/wal/index.ts';
 import { commitBlocks, DIR, recordOf, type SpoolWorld, segmentPath, spoolWorld } from './world.ts';
 
 type Told = Draft | Gap;
@@ -27,7 +28,12 @@ async function readAll(reader: SpoolReader): Promise<Told[]> {
   }
 }
 
-async function tellAll(spool: Spool, from: Position = { epoch: 0, seq: 0 }, chain = 0, isFolding = false): Promise<Told[]> {
+async function tellAll(
+  spool: Spool,
+  from: Position = { epoch: 0, seq: 0 },
+  chain = 0,
+  isFolding = false,
+): Promise<Told[]> {
   const reader = new SpoolReader(spool, isFolding, () => {});
   if (!reader.seek(from, chain)) throw new Error('not known');
   return readAll(reader);
@@ -59,7 +65,11 @@ function joins(told: readonly Told[]): boolean {
   return told.every((each, at) => {
     const before = told[at - 1];
     if (before === undefined || before.epoch !== each.epoch) return each.seqFrom === 1;
-    return each.seqFrom === before.seqTo + 1 && each.chainBefore === before.chainAfter && each.watermarkMs >= before.watermarkMs;
+    return (
+      each.seqFrom === before.seqTo + 1 &&
+      each.chainBefore === before.chainAfter &&
+      each.watermarkMs >= before.watermarkMs
+    );
   });
 }
 
@@ -81,7 +91,10 @@ t.test('a batch has at most 256 KiB, and all of them join', async (t) => {
   const told = (await tellAll(spool)) as Draft[];
   t.ok(told.length > 1 && told.length < 6, `${told.length} batches`);
   t.ok(told.every(({ payload }) => payload.length <= 400 * 1024));
-  t.equal(told.reduce((sum, each) => sum + countOf(each), 0), 18_000);
+  t.equal(
+    told.reduce((sum, each) => sum + countOf(each), 0),
+    18_000,
+  );
   t.ok(joins(told));
 });
 
@@ -232,7 +245,11 @@ t.test('records that do not follow those before are told to nobody', async (t) =
   const { open, disk } = spoolWorld();
   commitBlocks(open(), 2);
   disk.kill();
-  const log = SegmentLog.open({ dir: DIR, disk, kind: SPOOL_KIND, head: (previous) => previous as Buffer }, () => {}, () => {});
+  const log = SegmentLog.open(
+    { dir: DIR, disk, kind: SPOOL_KIND, head: (previous) => previous as Buffer },
+    () => {},
+    () => {},
+  );
   const foreign = new BlockWriter();
   foreign.begin(3, 1_790_000_000_000, 12345);
   foreign.add(recordOf());
@@ -276,7 +293,10 @@ t.test('more than a batch can fold is told in several', async (t) => {
   for (let i = 0; i < 30; i++) commitBlocks(spool, 1, 1500, { tenant: `t${i}` });
   const told = (await tellAll(spool, { epoch: 0, seq: 0 }, 0, true)) as Draft[];
   t.ok(told.length > 1, `${told.length} batches`);
-  t.equal(told.reduce((sum, each) => sum + countOf(each), 0), 45_000);
+  t.equal(
+    told.reduce((sum, each) => sum + countOf(each), 0),
+    45_000,
+  );
   t.ok(joins(told));
 });
 
@@ -320,38 +340,101 @@ t.test('a folded segment is folded again to longer windows', async (t) => {
     t.strictSame(((await tellAll(spool)) as Draft[]).map(countOf), [600]);
     part.isMarked = false;
   }
-  t.strictSame([...sizes].sort((a, b) => b - a), sizes, `${sizes.join(' → ')} bytes`);
+  t.strictSame(
+    [...sizes].sort((a, b) => b - a),
+    sizes,
+    `${sizes.join(' → ')} bytes`,
+  );
 });
 
-t.test('what is folded is split in frames of bounded size', async (t) => {
+t.test('frames are described for whoever looks at the files', async (t) => {
+  const world = spoolWorld();
+  commitBlocks(world.open(), 1, 30);
+  const spool = world.open();
+  await fold(world, spool, spool.parts[0] as Part, 1000);
+  spool.mark(spool.parts[0] as Part);
+  spool.probe();
+  commitBlocks(spool, 1, 30);
+  const said = [...spool.frames({ segment: 0, offset: 0 })].map(({ body, segment }) =>
+    describeSpoolFrame(body, spoolHead(spool.part(segment) as Part)),
+  );
+  t.match(said, [
+    { epoch: 1, seq: '1–30', folded: Number },
+    { told: 'segment 1' },
+    { probe: String },
+    { epoch: 2, seq: '1–30', records: { length: 20 } },
+  ]);
+  t.throws(() => describeSpoolFrame(Buffer.from([9]), spoolHead(spool.head)), /unknown form/);
+  t.throws(() => describeSpoolFrame(Buffer.from([3, 0, 0, 0, 0, 0, 1]), Buffer.alloc(3)), /unknown form/);
+});
+
+t.test('what is folded is split in frames of bounded size, also when it is folded again', async (t) => {
   const world = spoolWorld();
   const first = world.open();
-  for (let i = 0; i < 90; i++) {
-    for (let j = 0; j < 100; j++) first.add(recordOf({ tenant: `t${i}-${j}` }));
+  const route = 'r'.repeat(63);
+  for (let i = 0; i < 290; i++) {
+    for (let j = 0; j < 125; j++) first.add(recordOf({ tenant: `t${i}-${j}`.padEnd(63, 'x'), route }));
     first.commit();
   }
   const spool = world.open();
-  await fold(world, spool, spool.parts[0] as Part, 1000);
-  const told = (await tellAll(spool)) as Draft[];
-  t.ok(told.length > 1, `${told.length} frames`);
-  t.equal(told.reduce((sum, each) => sum + countOf(each), 0), 9000);
-  t.ok(joins(told));
+  const part = spool.parts[0] as Part;
+  for (const spanMs of [1000, 60_000]) {
+    await fold(world, spool, part, spanMs);
+    const told = (await tellAll(spool)) as Draft[];
+    part.isMarked = false;
+    t.ok(told.length > 1, `${told.length} frames`);
+    t.ok(told.every(({ payloadBytes }) => payloadBytes <= 8 * 2 ** 20));
+    t.equal(
+      told.reduce((sum, each) => sum + countOf(each), 0),
+      36_250,
+    );
+    t.ok(joins(told));
+  }
+  const pack = async (): Promise<Buffer> => Buffer.alloc(3 * 2 ** 20);
+  const folding = { spool, timers: world.time, now, pack };
+  t.equal(await foldPart(folding, part, 3_600_000), undefined, 'no frame has room for it');
+  commitBlocks(world.open(), 2);
+  const last = world.open();
+  t.equal(await foldPart({ ...folding, spool: last }, last.parts.at(-2) as Part, 1000), undefined);
 });
 
-t.test('a segment is not folded when something of it was told meanwhile, it was dropped, or its sums cannot be exact', async (t) => {
-  const world = spoolWorld();
-  commitBlocks(world.open(), 3);
-  const spool = world.open();
-  const part = spool.parts[0] as Part;
-  const folding = { spool, timers: world.time, now, pack: PACK };
-  const slow = foldPart({ ...folding, now: (() => { let at = 0; return () => (at += 5); })() }, part, 1000);
-  spool.mark(part);
-  t.equal(await slow, undefined);
-  t.equal(await foldPart(folding, part, 1000), undefined);
-  part.isMarked = false;
-  const late = foldPart({ ...folding, pack: async (payload) => { spool.acked({ epoch: 1, seq: 3 }); return payload; } }, part, 1000);
-  t.equal(await late, undefined);
-  commitBlocks(spool, 2, 1, { bytesOut: 2 ** 53 - 1 });
-  const third = world.open();
-  t.equal(await foldPart({ ...folding, spool: third }, third.parts[0] as Part, 1000), undefined);
-});
+t.test(
+  'a segment is not folded when something of it was told meanwhile, it was dropped, or its sums cannot be exact',
+  async (t) => {
+    const world = spoolWorld();
+    commitBlocks(world.open(), 3);
+    const spool = world.open();
+    const part = spool.parts[0] as Part;
+    const folding = { spool, timers: world.time, now, pack: PACK };
+    const slow = foldPart(
+      {
+        ...folding,
+        now: (() => {
+          let at = 0;
+          return () => (at += 5);
+        })(),
+      },
+      part,
+      1000,
+    );
+    spool.mark(part);
+    t.equal(await slow, undefined);
+    t.equal(await foldPart(folding, part, 1000), undefined);
+    part.isMarked = false;
+    const late = foldPart(
+      {
+        ...folding,
+        pack: async (payload) => {
+          spool.acked({ epoch: 1, seq: 3 });
+          return payload;
+        },
+      },
+      part,
+      1000,
+    );
+    t.equal(await late, undefined);
+    commitBlocks(spool, 2, 1, { bytesOut: 2 ** 53 - 1 });
+    const third = world.open();
+    t.equal(await foldPart({ ...folding, spool: third }, third.parts[0] as Part, 1000), undefined);
+  },
+);

@@ -1,6 +1,6 @@
 /**
  * A collector as small as it can be, to hold senders against: it keeps what it was told in order, acks what is synced, and loses the rest when
- * it crashes. One spool.
+ * it crashes. One spool at a time: whatever another had is forgotten.
  */
 import type { Batch, FromCollector, FromSidecar, Gap, Hello } from '../../src/metering/messages.ts';
 import { NOWHERE, type Position } from '../../src/metering/position.ts';
@@ -15,6 +15,7 @@ export class ReferenceCollector {
   /** Synced. */
   readonly ledger: (Batch | Gap)[] = [];
   #pending: (Batch | Gap)[] = [];
+  #spoolId = '';
   #newest = { epoch: 0, life: '' };
   #greeting: Hello | undefined;
   #credit: number;
@@ -71,6 +72,11 @@ export class ReferenceCollector {
   }
 
   #greet(hello: Hello): void {
+    if (hello.spoolId !== this.#spoolId) {
+      this.#spoolId = hello.spoolId;
+      this.#newest = { epoch: 0, life: '' };
+      this.ledger.length = this.#pending.length = 0;
+    }
     const { epoch, life } = this.#newest;
     if (hello.epoch < epoch || (hello.epoch === epoch && hello.life !== life)) {
       this.say?.({ kind: 'fence', reason: 'another holds this spool' });

@@ -1,7 +1,7 @@
 /** Records as bytes: what was written is what is read, and whatever else is read breaks the reader and nothing more. */
 import fc from 'fast-check';
 import t from 'tap';
-import { readRecords, readRuns, RunsWriter } from '../../src/metering/runs.ts';
+import { RunsWriter, readRecords, readRuns } from '../../src/metering/runs.ts';
 import {
   METHOD_CLASSES,
   NAME_MAX,
@@ -18,10 +18,9 @@ import { recordOf } from './world.ts';
 
 const name = fc.stringMatching(/^[a-z0-9][-a-z0-9]{0,62}$/);
 const whole = fc.oneof(fc.nat(300), fc.nat(), fc.maxSafeNat());
-const units = fc.array(
-  fc.record({ meter: name, units: fc.double({ min: -1e15, max: 1e15, noNaN: true }) }),
-  { maxLength: UNITS_MAX },
-);
+const units = fc.array(fc.record({ meter: name, units: fc.double({ min: -1e15, max: 1e15, noNaN: true }) }), {
+  maxLength: UNITS_MAX,
+});
 export const aRecord: fc.Arbitrary<UsageRecord> = fc.record({
   wallMs: fc.integer({ min: 1_790_000_000_000, max: 1_790_000_100_000 }),
   tenant: name,
@@ -82,7 +81,15 @@ t.test('what was written is what is read', async (t) => {
 });
 
 t.test('a record of a request takes 24 bytes or less but for its names', async (t) => {
-  const record = recordOf({ tenant: '', route: '', wallMs: BASE, bytesIn: 0, bytesOut: 4096, durationUs: 9000, upstreamUs: 8000 });
+  const record = recordOf({
+    tenant: '',
+    route: '',
+    wallMs: BASE,
+    bytesIn: 0,
+    bytesOut: 4096,
+    durationUs: 9000,
+    upstreamUs: 8000,
+  });
   t.ok(write([record]).length <= 24, `${write([record]).length} bytes`);
 });
 
@@ -90,7 +97,13 @@ t.test('the largest record has room, and what is too long is cut', async (t) => 
   const long = 'n'.repeat(NAME_MAX + 30);
   const record = recordOf({
     ...{ tenant: long, route: long, upstream: long, traceId: 'f'.repeat(32) },
-    ...{ wallMs: BASE + 2 ** 45, bytesIn: 2 ** 53 - 1, bytesOut: 2 ** 53 - 1, durationUs: 2 ** 53 - 1, upstreamUs: 2 ** 53 - 1 },
+    ...{
+      wallMs: BASE + 2 ** 45,
+      bytesIn: 2 ** 53 - 1,
+      bytesOut: 2 ** 53 - 1,
+      durationUs: 2 ** 53 - 1,
+      upstreamUs: 2 ** 53 - 1,
+    },
     units: Array.from({ length: UNITS_MAX + 4 }, () => ({ meter: long, units: 1e15 })),
   });
   const bytes = Buffer.alloc(RECORD_BYTES_MAX);
@@ -104,13 +117,14 @@ t.test('a time before the base of its block is that of the block', async (t) => 
   t.equal(readAll(write([recordOf({ wallMs: BASE - 5 })])).records[0]?.wallMs, BASE);
 });
 
-t.test('bytes that nobody wrote break the reader, never more', async (t) => {
+t.test('bytes that nobody wrote break the reader, never more', async () => {
   const whole = write([recordOf({ units: [{ meter: 'tokens', units: 3 }], traceId: 'ab'.repeat(16) }), recordOf()]);
   fc.assert(
     fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length), (at, byte, length) => {
       const bytes = Buffer.from(whole.subarray(0, length));
       if (at < length) bytes[at] = byte;
-      for (const each of readAll(bytes).records) t.ok(each.tenant.length <= NAME_MAX && each.units.length <= UNITS_MAX);
+      for (const { tenant, units } of readAll(bytes).records)
+        if (tenant.length > NAME_MAX || units.length > UNITS_MAX) throw new Error('hostile');
     }),
     { numRuns: 2000 },
   );
@@ -119,9 +133,10 @@ t.test('bytes that nobody wrote break the reader, never more', async (t) => {
 
 t.test('each form that nobody writes is refused', async (t) => {
   const sound = write([recordOf({ units: [{ meter: 'm', units: 1 }] })]);
-  const broken = (change: (bytes: Buffer) => Buffer | void): void => {
+  const broken = (change: (bytes: Buffer) => unknown): void => {
     const bytes = Buffer.from(sound);
-    t.match(readAll(change(bytes) ?? bytes), { records: [], isBroken: true });
+    const changed = change(bytes);
+    t.match(readAll(changed instanceof Buffer ? changed : bytes), { records: [], isBroken: true });
   };
   const unitsAt = sound.length - 10;
   t.match(readAll(sound), { isBroken: false });
@@ -151,7 +166,14 @@ t.test('runs of a batch are read as they were written, and what is not whole is 
   t.ok(add(1, BASE, [recordOf(), recordOf({ tenant: 'globex', wallMs: BASE + 3 })]));
   t.ok(add(3, BASE + 500, [recordOf({ tenant: 'initech' })]));
   t.notOk(add(4, BASE + 499, [recordOf()]), 'time that goes back begins another batch');
-  t.notOk(add(4, BASE + 500, Array.from({ length: 200 }, () => recordOf())), 'what has no room begins another');
+  t.notOk(
+    add(
+      4,
+      BASE + 500,
+      Array.from({ length: 200 }, () => recordOf()),
+    ),
+    'what has no room begins another',
+  );
   const { payload } = runs;
   const seen: string[] = [];
   const take = ({ bytes, keyFrom, sinceMs }: RecordReader, baseMs: number): boolean => {
@@ -161,16 +183,32 @@ t.test('runs of a batch are read as they were written, and what is not whole is 
   t.equal(readRuns(payload, take), 3);
   t.strictSame(seen, ['acme 0', 'globex 3', 'initech 500']);
   t.equal(readRuns(Buffer.alloc(0), take), 0);
-  t.equal(readRuns(payload, () => false), -1, 'whoever takes them may stop');
+  t.equal(
+    readRuns(payload, () => false),
+    -1,
+    'whoever takes them may stop',
+  );
   for (let length = 1; length < payload.length; length++)
-    if (readRuns(payload.subarray(0, length), () => true) !== -1) t.equal(length, payload.length - write([recordOf({ tenant: 'initech' })]).length - 4);
+    if (readRuns(payload.subarray(0, length), () => true) !== -1)
+      t.equal(length, payload.length - write([recordOf({ tenant: 'initech' })]).length - 4);
   const wrongCount = Buffer.from(payload);
   wrongCount[6] = 1;
-  t.equal(readRuns(wrongCount, () => true), -1, 'another number of records than it says');
+  t.equal(
+    readRuns(wrongCount, () => true),
+    -1,
+    'another number of records than it says',
+  );
   const late = Buffer.alloc(9, 0xff);
   late[7] = 0;
-  t.equal(readRuns(late, () => true), -1, `no clock is beyond ${WALL_MS_MAX}`);
-  t.equal(readRecords(Buffer.from([9]), BASE, () => true), -1);
+  t.equal(
+    readRuns(late, () => true),
+    -1,
+    `no clock is beyond ${WALL_MS_MAX}`,
+  );
+  t.equal(
+    readRecords(Buffer.from([9]), BASE, () => true),
+    -1,
+  );
   fc.assert(
     fc.property(fc.nat(payload.length - 1), fc.nat(255), (at, byte) => {
       const bytes = Buffer.from(payload);

@@ -28,11 +28,12 @@ export class VirtualTime implements Clock, Timers {
     const until = this.#now + ms;
     for (;;) {
       this.turn();
-      const next = this.#due.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
+      let next: { at: number; run: () => void; periodMs: number } | undefined;
+      for (const each of this.#due) if (each.at <= until && (next === undefined || each.at < next.at)) next = each;
       if (next === undefined) break;
       this.#move(Math.max(next.at, this.#now));
       if (next.periodMs > 0) next.at += next.periodMs;
-      else this.#due = this.#due.filter((each) => each !== next);
+      else this.#due.splice(this.#due.indexOf(next), 1);
       next.run();
     }
     this.#move(until);

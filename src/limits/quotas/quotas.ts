@@ -16,7 +16,7 @@ import type { Identified, Reply, UsedUnits } from '../../pipeline/index.ts';
 import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
-import { windowOf } from './calendar.ts';
+import { longestFrom, windowOf } from './calendar.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
@@ -50,10 +50,14 @@ export const USAGE_HEADER = 'x-reeve-usage';
 
 /** What quotas ask of the fleet they are shared with. */
 export interface Fleet {
+  /** How often it changed who has which part of all limits: a line that was opened before that is looked up anew. */
+  readonly parts: number;
   /** A line is looked up anew: sets what may be spent, and, where its window is new here, what was spent in it before. */
   open(tenant: string, line: Line, isNew: boolean): void;
   /** The line leaves its window, or its tenant goes. */
   flush(tenant: string, line: Line): void;
+  /** Something of a hard quota is asked for, or was given back, for the first time since the fleet heard of it. */
+  asks(tenant: string, line: Line): void;
   /** A request needed more of a hard quota than may be spent here. */
   lacks(tenant: string, line: Line, units: number): void;
   /** A threshold was reached; `announce` says so, unless another sidecar does. */
@@ -112,6 +116,7 @@ export class Quotas {
     let account = this.#accounts[tenant.index];
     if (account === undefined || account.id !== tenant.id) account = this.#open(tenant);
     if (now >= account.lookAt) this.#look(account, now);
+    if (account.hasHard) this.#renew(account);
     return account;
   }
 
@@ -133,6 +138,14 @@ export class Quotas {
     );
   }
 
+  /** Others have other parts: what may be spent here is another. */
+  #renew({ id, lines }: Account): void {
+    const { fleet } = this.#o;
+    if (fleet === undefined) return;
+    const { parts } = fleet;
+    for (const line of lines) if (line.parts !== parts && isSpent(line)) fleet.open(id, line, false);
+  }
+
   /** Counts what the request costs, reserves what it may, and says how long it waits, ms. */
   take(account: Account, x: Identified, now: number): number {
     // What is in force is what was in force before it: the request that reaches a mark is the last below it.
@@ -141,9 +154,15 @@ export class Quotas {
       const { source, isHard, per } = line.quota;
       if (source === 'calls') this.#count(account, line, costOf(x));
       else if (isHard && per !== 'none') this.#reserve(x, line);
-      if (isHard) line.asked += Math.max(0, needOf(line, x));
+      if (isHard) this.#ask(account, line, needOf(line, x));
     }
     return waitMs;
+  }
+
+  #ask({ id }: Account, line: Line, units: number): void {
+    if (units <= 0) return;
+    if (line.asked === 0 && isSpent(line)) this.#o.fleet?.asks(id, line);
+    line.asked += units;
   }
 
   #shape(account: Account, x: Identified, now: number): number {
@@ -261,6 +280,14 @@ export class Quotas {
     return line !== undefined && isSpent(line) ? line : undefined;
   }
 
+  /** See `WindowEnd` of the fleet's: of any quota, hard or not. */
+  windowEnd(tenant: string, meter: string, day: number): number | undefined {
+    const known = this.#snapshot?.tenants.get(tenant);
+    const quota = known?.allowance.quotas.find((each) => each.meter === meter);
+    if (known === undefined || quota === undefined) return undefined;
+    return windowOf(quota.per, day, known.billingDay).from === day ? longestFrom(day, known.billingDay) : undefined;
+  }
+
   /** Closes days that are over everywhere, each hour. */
   start(): void {
     this.#sweep();
@@ -306,12 +333,17 @@ export class Quotas {
 
   #reform(account: Account, tenant: Tenant): void {
     const before = new Map(account.lines.map((line) => [line.quota.meter, line]));
+    const kept = new Set(tenant.allowance.quotas.map(({ meter }) => meter));
+    for (const [meter, line] of before) if (!kept.has(meter) && isSpent(line)) this.#o.fleet?.flush(account.id, line);
     account.tenant = tenant;
     account.lines = tenant.allowance.quotas.map((quota) => {
       const line = before.get(quota.meter);
       if (line === undefined) return new Line(quota);
       const { action } = line;
+      const wasSpent = isSpent(line);
       line.quota = quota;
+      // What was counted until now must be known before anybody reckons with rights to it.
+      if (!wasSpent && isSpent(line)) this.#o.fleet?.asks(account.id, line);
       line.restart();
       line.climb((threshold) => {
         if (ACTIONS.indexOf(threshold.action) > action) this.#crossed(account, line, threshold);
@@ -369,11 +401,11 @@ export class Quotas {
   }
 
   /** A quota that refuses; what it needed, where only this sidecar has too little. */
-  #note({ id }: Account, line: Line, x: Asked): true {
+  #note(account: Account, line: Line, x: Asked): true {
     const need = needOf(line, x);
     if (isSpent(line) && line.isShort(need)) {
-      line.asked += need;
-      this.#o.fleet?.lacks(id, line, need);
+      this.#ask(account, line, need);
+      this.#o.fleet?.lacks(account.id, line, need);
     }
     return true;
   }
@@ -418,6 +450,7 @@ export class Quotas {
     if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
     line.used -= credit;
     line.credited += credit;
+    if (isSpent(line)) this.#o.fleet?.asks(account.id, line);
     this.#level(account, line);
   }
 

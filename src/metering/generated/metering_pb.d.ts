@@ -276,7 +276,8 @@ export declare type Gap = Message<"reeve.metering.v1.Gap"> & {
   watermarkMs: bigint;
 
   /**
-   * corrupt, full
+   * full: the disk refused them, or the spool had no room. corrupt: damaged where they stood. dropped: they stood before all that the spool
+   * still has: another ledger acked them, or they are lost.
    *
    * @generated from field: string reason = 7;
    */

@@ -344,7 +344,12 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
 
 function tlsOf(
   tls:
-    | { enabled?: boolean | undefined; caFile?: string | undefined; certFile?: string | undefined; keyFile?: string | undefined }
+    | {
+        enabled?: boolean | undefined;
+        caFile?: string | undefined;
+        certFile?: string | undefined;
+        keyFile?: string | undefined;
+      }
     | undefined,
 ): CollectorConfig['tls'] {
   if (tls === undefined || tls.enabled === false) return undefined;

@@ -91,7 +91,11 @@ export interface CollectorConfig {
   readonly address: string;
   /** Undefined: in plain text. */
   readonly tls:
-    | { readonly caFile: string | undefined; readonly certFile: string | undefined; readonly keyFile: string | undefined }
+    | {
+        readonly caFile: string | undefined;
+        readonly certFile: string | undefined;
+        readonly keyFile: string | undefined;
+      }
     | undefined;
   readonly tokenFile: string | undefined;
 }

@@ -235,7 +235,10 @@ export const SidecarSchema = document(
                       {
                         enabled: Type.Optional(flag('Encrypt, and have the collector prove its name.', true)),
                         caFile: Type.Optional(
-                          Type.String({ minLength: 1, description: 'Who may vouch for it, PEM. Unset: those of Node.' }),
+                          Type.String({
+                            minLength: 1,
+                            description: 'Who may vouch for it, PEM. Unset: those of Node.',
+                          }),
                         ),
                         certFile: Type.Optional(
                           Type.String({ minLength: 1, description: 'What this sidecar proves its own name by, PEM.' }),
