@@ -48,6 +48,7 @@ export class Teller {
   #chain: number;
   #wake = (): void => {};
   readonly #welcomed: Promise<void>;
+  #failure: Error | undefined;
 
   constructor(port: number, service: string) {
     const spoolId = randomBytes(16);
@@ -57,13 +58,18 @@ export class Teller {
     const { path, requestSerialize, responseDeserialize } = REPORT;
     this.#stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
     this.#welcomed = new Promise((resolve, reject) => {
-      this.#stream.on('error', reject).on('data', ({ message }: FromCollector) => {
+      const fail = (cause: Error): void => {
+        this.#failure = cause;
+        reject(cause);
+        this.#wake();
+      };
+      this.#stream.on('error', fail).on('data', ({ message }: FromCollector) => {
         if (message.case === 'welcome') {
           this.#credit = Number(message.value.creditBytes);
           resolve();
         } else if (message.case === 'ack') this.#acked = Number(message.value.seq);
         else if (message.case === 'credit') this.#credit += Number(message.value.bytes);
-        else reject(new Error(`told: ${JSON.stringify(message.value)}`));
+        else fail(new Error(`told: ${(message.value as { reason: string }).reason}`));
         this.#pump();
         this.#wake();
       });
@@ -83,7 +89,10 @@ export class Teller {
       );
     this.#queue.push(...batches);
     this.#pump();
-    while (this.#acked < until) await new Promise<void>((resolve) => (this.#wake = resolve));
+    while (this.#acked < until) {
+      if (this.#failure !== undefined) throw this.#failure;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
   }
 
   close(): void {

@@ -74,8 +74,8 @@ export class CreditLine {
   }
 
   /**
-   * A payload came. False: more than was promised, and it must not be kept. One that is larger than any promise may come when nothing else
-   * is on its way, as long as it is free.
+   * A payload came. False: more than was promised, and it must not be kept. One that is larger than any promise may come when the line holds
+   * nothing else, as long as it is free.
    */
   spend(bytes: number): boolean {
     const over = bytes - this.#promised;

@@ -53,9 +53,6 @@ export const LIFE_UNKNOWN = '0000000000000000';
 export const SERVICE_MAX = 63;
 export const REASON_MAX = 63;
 export const INSTANCE_MAX = 253;
-/** All but the payload. */
-export const ENTRY_HEAD_MAX: number =
-  1 + 7 * 8 + 16 + 8 + 3 * 4 + (8 + SERVICE_MAX) + (8 + INSTANCE_MAX) + (8 + REASON_MAX) + 16;
 
 const KINDS: readonly EntryKind[] = ['batch', 'gap', 'bye', 'write-off'];
 

@@ -1,7 +1,9 @@
 /**
  * From the streams into the ledger and from there into the sums.
  *
- *   take ─▶ appended ─▶ [ one sync for all that came meanwhile ] ─▶ acked ─▶ summed up ─▶ credit given back
+ *   take ─▶ appended ─▶ [ one sync for all that came meanwhile ] ─▶ summed up ─▶ credit given back ─▶ acked
+ *
+ * So what is acknowledged holds no credit any more, and a sidecar that was told all is free to send something large.
  *
  * When the ledger refuses, nothing is taken and every stream is ended: the sidecars keep what they have. It is asked again each second, and
  * what was in doubt stands, or does not, before anybody is welcomed again.
@@ -133,15 +135,12 @@ export class Intake implements Taking {
   }
 
   #settle(group: readonly Pending[], upTo: Place): void {
-    const last = new Map<Session, Entry>();
-    for (const { entry, spool, session } of group) {
+    for (const { entry, spool } of group) {
       settle(spool, entry);
       // What was said meanwhile holds once nothing is on its way.
       if (spool.pending === 0) spool.watermarkMs = spool.watermarkTakenMs;
-      if (session !== undefined) last.set(session, entry);
       this.#wake(spool);
     }
-    for (const [session, entry] of last) session.committed(entry);
     this.#toSum.push(...group);
     this.#committedTo = upTo;
     this.#summing ??= this.#sumUp();
@@ -162,6 +161,7 @@ export class Intake implements Taking {
         await timers.yieldLoop();
         began = clock.now();
       }
+      acknowledge(group);
     }
     this.#summing = undefined;
     for (const run of this.#cuts.splice(0)) run();
@@ -203,4 +203,11 @@ export class Intake implements Taking {
     }
     this.#committing = undefined;
   }
+}
+
+/** The last entry of each session says it for those before. */
+function acknowledge(group: readonly Pending[]): void {
+  const last = new Map<Session, Entry>();
+  for (const { entry, session } of group) if (session !== undefined) last.set(session, entry);
+  for (const [session, entry] of last) session.committed(entry);
 }

@@ -46,6 +46,7 @@ export interface SessionWorld {
 const POSITION_MAX = 2 ** 48;
 /** Printable ASCII: names stand in tables, labels and files. */
 const NAME = /^[\x21-\x7e]+$/;
+const WORDS = /^[\x20-\x7e]*$/;
 
 export class Session {
   readonly #world: SessionWorld;
@@ -81,7 +82,7 @@ export class Session {
     else this.#refuse('malformed', `a message that this version does not know, or a second Hello`);
   }
 
-  /** Entries of it are on the medium, the last one of them this one. */
+  /** Entries of it are on the medium and summed up, the last one of them this one. */
   committed({ kind, epoch, seqTo }: Entry): void {
     if (this.#state === 'ended') return;
     this.#line.send({ case: 'ack', value: { epoch: BigInt(epoch), seq: BigInt(seqTo) } });
@@ -180,8 +181,7 @@ export class Session {
 
   #takeGap(gap: Gap): void {
     const reason = gap.reason.slice(0, REASON_MAX);
-    if (reason !== '' && !NAME.test(reason.replaceAll(' ', '-')))
-      return this.#refuse('malformed', 'the reason of a gap is a few plain words');
+    if (!WORDS.test(reason)) return this.#refuse('malformed', 'the reason of a gap is a few plain words');
     const entry = this.#entry('gap', gap, { reason });
     if (this.#fits(entry)) this.#take(entry);
   }
@@ -290,7 +290,7 @@ function mistakeIn({ version, spoolId, epoch, life, service, instance }: Hello):
   if (epoch < 1n || epoch > BigInt(POSITION_MAX)) return 'an epoch is counted from 1';
   if (service.length > SERVICE_MAX || !NAME.test(service))
     return `a service has a name of 1 to ${SERVICE_MAX} plain letters`;
-  if (instance.length > INSTANCE_MAX || (instance !== '' && !NAME.test(instance)))
+  if (instance.length > INSTANCE_MAX || !WORDS.test(instance))
     return `an instance has at most ${INSTANCE_MAX} plain letters`;
   return undefined;
 }

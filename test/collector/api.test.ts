@@ -233,7 +233,12 @@ t.test('the OpenAPI document is what is served: each path, method and parameter,
       for (const { name, in: place } of parameters) {
         if (place === 'path') continue;
         t.equal(
-          (await ask(`${target}?${name}=${encodeURIComponent(good[name] ?? 'x')}${name === 'top' ? '&meter=requests' : ''}`, asked)).status,
+          (
+            await ask(
+              `${target}?${name}=${encodeURIComponent(good[name] ?? 'x')}${name === 'top' ? '&meter=requests' : ''}`,
+              asked,
+            )
+          ).status,
           200,
           `${target} ${name}`,
         );

@@ -1,7 +1,7 @@
 /** What there is to ask: each page with its parameters, as both are checked and documented. */
 import type { Completeness } from '../completeness.ts';
 import { BUILT_IN_METERS, DIMENSIONS, type Question } from '../rollups.ts';
-import { type ApiAnswer, type Asking, jsonAnswer, problemAnswer } from './api.ts';
+import { type ApiAnswer, type Asking, jsonAnswer, problemAnswer } from './answer.ts';
 import { aligned, Mistake, questionOf, rangeOf, topOf } from './asked.ts';
 import { type Cell, csvOf, FORM_TYPES, formOf, ndjsonOf, recordsOf, type Table } from './forms.ts';
 

@@ -9,7 +9,7 @@
  */
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance, type DuckDBType, UINTEGER, VARCHAR } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, type DuckDBType, UTINYINT, VARCHAR } from '@duckdb/node-api';
 import type {
   Difference,
   Exporter,
@@ -23,7 +23,7 @@ import type {
 import { HotRows } from './hot-rows.ts';
 import { type Manifest, readManifest, type SumFile, syncPath, writeManifest } from './manifest.ts';
 import { nextMerge } from './merging.ts';
-import { exportSql, fileSql, hotSql, mergeSql, questionSql, reconcileSql, type Statement } from './sql.ts';
+import { exportSql, type Files, fileSql, hotSql, mergeSql, questionSql, reconcileSql, type Statement } from './sql.ts';
 import { Turns } from './turns.ts';
 
 export interface DuckRollupsOptions {
@@ -95,8 +95,8 @@ export class DuckRollups implements RollupStore, Exporter {
   query(question: Question): Promise<readonly UsageRow[] | TooMany> {
     return this.#turns.shared(async () => {
       const { source, fromS, toS, by, stepS, rowsMax, isTop } = question;
-      const paths = source === 'seconds' ? [] : this.#paths(source, fromS, toS);
-      const rows = await this.#ask(questionSql(question, paths));
+      const files = source === 'seconds' ? { whole: [], cut: [] } : this.#files(source, fromS, toS);
+      const rows = await this.#ask(questionSql(question, files));
       if (!isTop && rows.length > rowsMax) return { tooMany: rowsMax };
       const at = stepS === undefined ? 0 : 1;
       return rows.map((row) => ({
@@ -110,7 +110,7 @@ export class DuckRollups implements RollupStore, Exporter {
 
   reconcile(fromS: number, toS: number, rowsMax: number): Promise<Reconciled> {
     return this.#turns.shared(async () => {
-      const rows = await this.#ask(reconcileSql(fromS, toS, this.#paths('hours', fromS, toS), rowsMax));
+      const rows = await this.#ask(reconcileSql(fromS, toS, this.#files('hours', fromS, toS), rowsMax));
       const [total] = rows;
       const differences = rows.slice(1).map(
         ([service, tenant, hour, sent, unsure, arrived]): Difference => ({
@@ -130,8 +130,8 @@ export class DuckRollups implements RollupStore, Exporter {
     return this.#turns.shared(async () => {
       const path = join(this.#o.dir, `export-${this.#number()}.${form}`);
       await this.#ask({
-        sql: exportSql(form, path, this.#paths('hours', fromS, toS)),
-        values: { from_s: fromS, to_s: toS },
+        sql: exportSql(form, path, fromS, toS, this.#files('hours', fromS, toS)),
+        values: {},
       });
       return path;
     });
@@ -271,8 +271,13 @@ export class DuckRollups implements RollupStore, Exporter {
     return this.#manifest.files.filter((file) => file.kind === kind && file.fromS < toS && file.toS > fromS);
   }
 
-  #paths(kind: SumFile['kind'], fromS: number, toS: number): string[] {
-    return this.#overlapping(kind, fromS, toS).map(({ name }) => join(this.#o.dir, name));
+  #files(kind: SumFile['kind'], fromS: number, toS: number): Files {
+    const files = this.#overlapping(kind, fromS, toS);
+    const paths = (isWhole: boolean): string[] =>
+      files
+        .filter((file) => (file.fromS >= fromS && file.toS <= toS) === isWhole)
+        .map(({ name }) => join(this.#o.dir, name));
+    return { whole: paths(true), cut: paths(false) };
   }
 
   async #ask({ sql, values }: Statement): Promise<readonly (readonly unknown[])[]> {
@@ -286,10 +291,10 @@ export class DuckRollups implements RollupStore, Exporter {
   }
 }
 
-/** Numbers are those of the columns that they are held against: a comparison with another type would read every row. */
+/** A status is a small number in the tables: a comparison with another type would read every row. */
 function typesOf(values: Statement['values']): Record<string, DuckDBType> {
   return Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? VARCHAR : UINTEGER]),
+    Object.entries(values).map(([name, value]) => [name, typeof value === 'string' ? VARCHAR : UTINYINT]),
   );
 }
 

@@ -40,12 +40,21 @@ export function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** All rows, hot and written, that a condition on columns holds for. */
-function rowsWhere(paths: readonly string[], condition: string): string {
+/** Paths of files: those that lie within the time that is asked for, and those that go beyond it. */
+export interface Files {
+  readonly whole: readonly string[];
+  readonly cut: readonly string[];
+}
+
+/** All rows of a time, hot and written, that a condition on columns holds for. Of files that lie within the time, it is not looked at. */
+function rowsWhere({ whole, cut }: Files, fromS: number, toS: number, condition: string): string {
+  // Numbers of our own, and no parameters: with those DuckDB knows at planning which row groups to read.
+  const inTime = `t >= ${Math.trunc(fromS)} AND t < ${Math.trunc(toS)} AND ${condition}`;
   const hot = (table: string): string =>
-    `SELECT ${COLUMNS} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${condition}`;
-  const written = paths.length === 0 ? [] : [`SELECT ${COLUMNS} FROM ${parquet(paths)} WHERE ${condition}`];
-  return [hot('hot'), hot('moving'), ...written].join(' UNION ALL ');
+    `SELECT ${COLUMNS} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${inTime}`;
+  const written = (paths: readonly string[], where: string): string[] =>
+    paths.length === 0 ? [] : [`SELECT ${COLUMNS} FROM ${parquet(paths)} WHERE ${where}`];
+  return [hot('hot'), hot('moving'), ...written(whole, condition), ...written(cut, inTime)].join(' UNION ALL ');
 }
 
 export function isBuiltIn(meter: string): boolean {
@@ -62,20 +71,21 @@ const METER_SUMS: Readonly<Record<string, string>> = {
 };
 
 /** Rows of columns: t (with a step), the dimensions, meter, value. */
-export function questionSql(question: Question, paths: readonly string[]): Statement {
+export function questionSql(question: Question, files: Files): Statement {
   const { by, stepS, where, meter, fromS, toS, rowsMax, isTop } = question;
-  const values: Record<string, string | number> = { from_s: fromS, to_s: toS };
-  const conditions = ['t >= $from_s', 't < $to_s'];
+  const values: Record<string, string | number> = {};
+  const conditions = ['TRUE'];
   for (const [dimension, value] of Object.entries(where) as [Dimension, string][]) {
     // A status is a number in the tables.
     conditions.push(`${dimension} = $w_${dimension}`);
     values[`w_${dimension}`] = dimension === 'status' ? Number(value) : value;
   }
-  if (meter !== undefined) {
+  if (meter !== undefined && isBuiltIn(meter)) conditions.push("meter = ''");
+  else if (meter !== undefined) {
     conditions.push('meter = $w_meter');
-    values['w_meter'] = isBuiltIn(meter) ? '' : meter;
+    values['w_meter'] = meter;
   }
-  const rows = rowsWhere(paths, conditions.join(' AND '));
+  const rows = rowsWhere(files, fromS, toS, conditions.join(' AND '));
   const keys = [...(stepS === undefined ? [] : [`t - t % ${Math.trunc(stepS)} AS t`]), ...by];
   const group = keys.map((_, at) => at + 1).join(', ');
   const grouped = (what: string, condition: string): string => {
@@ -102,8 +112,8 @@ export function questionSql(question: Question, paths: readonly string[]): State
 }
 
 /** Rows of columns: service, tenant, hour, sent, unsure, arrived; and how much was compared. */
-export function reconcileSql(fromS: number, toS: number, paths: readonly string[], rowsMax: number): Statement {
-  const rows = rowsWhere(paths, `t >= $from_s AND t < $to_s AND meter = '' AND outcome <> 'reported'`);
+export function reconcileSql(fromS: number, toS: number, files: Files, rowsMax: number): Statement {
+  const rows = rowsWhere(files, fromS, toS, "meter = '' AND outcome <> 'reported'");
   return {
     sql: `WITH rows AS MATERIALIZED (${rows}),
 arrived AS (SELECT service, tenant, t - t % 3600 AS hour, sum(count) AS arrived FROM rows GROUP BY ALL),
@@ -118,13 +128,19 @@ found AS (SELECT service, tenant, hour, sent, unsure, arrived FROM both_sides WH
   UNION ALL SELECT '', '', 0, 0, 0, 0)
 SELECT *, (SELECT count(*) FROM known) AS services, (SELECT count(*) FROM both_sides) AS compared FROM found
 ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, service, tenant, hour LIMIT ${Math.trunc(rowsMax) + 1}`,
-    values: { from_s: fromS, to_s: toS },
+    values: {},
   };
 }
 
 /** Rows of the hours in between as a file. */
-export function exportSql(form: 'csv' | 'ndjson' | 'parquet', path: string, paths: readonly string[]): string {
-  const rows = rowsWhere(paths, 't >= $from_s AND t < $to_s');
+export function exportSql(
+  form: 'csv' | 'ndjson' | 'parquet',
+  path: string,
+  fromS: number,
+  toS: number,
+  files: Files,
+): string {
+  const rows = rowsWhere(files, fromS, toS, 'TRUE');
   const format = { csv: 'FORMAT csv, HEADER', ndjson: 'FORMAT json', parquet: 'FORMAT parquet, COMPRESSION zstd' }[
     form
   ];
