@@ -364,8 +364,8 @@ t.test('frames are described for whoever looks at the files', async (t) => {
     { probe: String },
     { epoch: 2, seq: '1–30', records: { length: 20 } },
   ]);
-  t.throws(() => describeSpoolFrame(Buffer.from([9]), spoolHead(spool.head)), /unknown form/);
-  t.throws(() => describeSpoolFrame(Buffer.from([3, 0, 0, 0, 0, 0, 1]), Buffer.alloc(3)), /unknown form/);
+  t.equal(describeSpoolFrame(Buffer.from([9]), spoolHead(spool.head)), undefined);
+  t.equal(describeSpoolFrame(Buffer.from([3, 0, 0, 0, 0, 0, 1]), Buffer.alloc(3)), undefined);
 });
 
 t.test('what is folded is split in frames of bounded size, also when it is folded again', async (t) => {
