@@ -1,7 +1,7 @@
 /** The last bytes of whatever is answered wait until what was recorded of it stands: a client that saw all of an answer is accounted for. */
 import t from 'tap';
 import { systemRandom } from '../../src/core/index.ts';
-import { chain, type Commits, type Filter, type Held, type Routed } from '../../src/pipeline/index.ts';
+import { type Commits, chain, type Filter, type Held, type Routed } from '../../src/pipeline/index.ts';
 import { openProxy, openUpstreams } from '../../src/proxy/index.ts';
 import { emptySnapshot } from '../../src/tenants/index.ts';
 import { becomes } from '../helpers/processes.ts';
@@ -95,24 +95,27 @@ const CASES = [
 
 for (const engine of ['fast', 'general'] as const) {
   for (const { ask, more = '', whole } of CASES) {
-    t.test(`${engine} engine: the end of ${ask}${more === '' ? '' : ', an upgrade,'} waits for its record`, async (t) => {
-      const { port, done, held } = await proxyThatHolds(t, engine, await application(t));
-      const { socket, text } = await openRaw(t, port);
-      let isClosed = false;
-      socket.on('end', () => {
-        isClosed = true;
-      });
-      socket.write(`${ask}${NL}Host: a${NL}${more}${NL}`);
-      t.ok(await becomes(() => held.length === 1));
-      t.equal(done.length, 1, 'recorded by then');
-      // Whatever went out before is here by now.
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      t.notMatch(text(), whole, 'not whole before');
-      t.notOk(isClosed, 'nor closed');
-      held[0]?.release();
-      t.ok(await becomes(() => whole.test(text())), 'whole afterwards');
-      t.equal(held.length, 1);
-    });
+    t.test(
+      `${engine} engine: the end of ${ask}${more === '' ? '' : ', an upgrade,'} waits for its record`,
+      async (t) => {
+        const { port, done, held } = await proxyThatHolds(t, engine, await application(t));
+        const { socket, text } = await openRaw(t, port);
+        let isClosed = false;
+        socket.on('end', () => {
+          isClosed = true;
+        });
+        socket.write(`${ask}${NL}Host: a${NL}${more}${NL}`);
+        t.ok(await becomes(() => held.length === 1));
+        t.equal(done.length, 1, 'recorded by then');
+        // Whatever went out before is here by now.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        t.notMatch(text(), whole, 'not whole before');
+        t.notOk(isClosed, 'nor closed');
+        held[0]?.release();
+        t.ok(await becomes(() => whole.test(text())), 'whole afterwards');
+        t.equal(held.length, 1);
+      },
+    );
   }
 
   t.test(`${engine} engine: what is asked behind it is served once it is released`, async (t) => {

@@ -42,7 +42,8 @@ export class Outbox {
     const bytes = this.#finish(end);
     if (bytes.length === 0) return socket.isFlushed;
     const mayGoOn = socket.write(bytes);
-    if (bytes.buffer === this.#shared.buffer && !mayGoOn) this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+    if (bytes.buffer === this.#shared.buffer && !mayGoOn)
+      this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
     return mayGoOn;
   }
 
