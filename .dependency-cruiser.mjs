@@ -50,7 +50,7 @@ export default {
       severity: 'error',
       comment: 'src runs without test, bench and scripts.',
       from: { path: '^src' },
-      to: { path: '^(test|bench|scripts|examples)/' },
+      to: { path: '^(test|bench|crash|scripts|examples)/' },
     },
     {
       name: 'owned-package',

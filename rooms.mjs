@@ -15,11 +15,17 @@ export const rooms = {
     imports: ['core'],
     packages: [],
   },
+  wal: {
+    rank: 2,
+    holds: 'a durable log of records in segments: append, sync, recover, inspect',
+    imports: ['core'],
+    packages: [],
+  },
   tenants: {
     rank: 3,
     holds: 'model, snapshot, YAML loading, watching, last known good',
     imports: ['core', 'telemetry'],
-    packages: ['yaml', 'chokidar', 'typebox'],
+    packages: ['chokidar', 'typebox'],
   },
   gossip: {
     rank: 3,
@@ -46,6 +52,18 @@ export const rooms = {
     imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline'],
     packages: [],
   },
+  metering: {
+    rank: 5,
+    holds: 'what each request used: records, the spool that keeps them, who tells a collector',
+    imports: ['core', 'telemetry', 'tenants', 'pipeline', 'wal'],
+    packages: ['@bufbuild/protobuf'],
+  },
+  collector: {
+    rank: 6,
+    holds: 'the central meter: streams of sidecars, ledger, sums, questions',
+    imports: ['core', 'telemetry', 'wal', 'metering'],
+    packages: ['@duckdb/node-api'],
+  },
   proxy: {
     rank: 6,
     holds: 'listeners, the one list of stages, the engine that moves bytes, rescue',
@@ -61,10 +79,31 @@ export const rooms = {
   cli: {
     rank: 9,
     holds: 'argv, environment, signals, exit codes; the only place that wires rooms together',
-    imports: ['core', 'telemetry', 'wire', 'tenants', 'gossip', 'pipeline', 'identity', 'limits', 'proxy', 'admin'],
+    imports: [
+      'core',
+      'telemetry',
+      'wire',
+      'wal',
+      'tenants',
+      'gossip',
+      'pipeline',
+      'identity',
+      'limits',
+      'metering',
+      'collector',
+      'proxy',
+      'admin',
+    ],
     packages: ['commander'],
   },
 };
 
-/** Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the demo's traffic of `cli`. */
-export const sharedPackages = { undici: ['proxy', 'identity', 'cli'] };
+/**
+ * Packages with more than one owner. undici: the upstream client of `proxy`, the key fetches of `identity`, the demo's traffic of `cli`. yaml: the
+ * documents of `tenants`, the collector's few settings in `cli`. @grpc/grpc-js: both ends of the metering stream.
+ */
+export const sharedPackages = {
+  undici: ['proxy', 'identity', 'cli'],
+  yaml: ['tenants', 'cli'],
+  '@grpc/grpc-js': ['metering', 'collector'],
+};

@@ -40,7 +40,7 @@ const builtins: Plugin = {
 const threads: Plugin = {
   name: 'threads',
   setup({ onLoad }) {
-    onLoad({ filter: /\/src\/tenants\/.*\.ts$/ }, ({ path }) => ({
+    onLoad({ filter: /\/src\/(tenants|collector\/duck)\/.*\.ts$/ }, ({ path }) => ({
       contents: readFileSync(path, 'utf8').replaceAll(
         /(new URL\('\.\/[\w-]+)\.ts', import\.meta\.url\)/g,
         "$1.mjs', import.meta.url)",
@@ -59,6 +59,7 @@ await build({
     'thread-entry': 'src/tenants/thread-entry.ts',
     'loader-worker': 'src/tenants/loader-worker.ts',
     'parse-worker': 'src/tenants/documents/parse-worker.ts',
+    'rollup-worker': 'src/collector/duck/rollup-worker.ts',
   },
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
@@ -68,6 +69,8 @@ await build({
   format: 'esm',
   target: 'node24',
   legalComments: 'none',
+  // Native code, and large: read from node_modules by the collector alone.
+  external: ['@duckdb/node-api'],
   plugins: [builtins, threads],
   logLevel: 'warning',
 });

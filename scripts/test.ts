@@ -32,15 +32,18 @@ interface TapEvent {
 const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   admin: [99, 95],
   cli: [98, 93],
+  collector: [98, 92],
   core: [100, 100],
   gossip: [100, 99],
   identity: [100, 100],
   limits: [100, 100],
+  metering: [99, 96],
   pipeline: [100, 100],
   proxy: [98, 92],
   'proxy/fast': [98, 92],
   telemetry: [100, 100],
   tenants: [100, 100],
+  wal: [100, 100],
   wire: [100, 99],
 };
 /** Each of these holds a figure in milliseconds to a bound, so nothing else runs beside it. */
@@ -57,7 +60,7 @@ const ALONE = [
 /** Of the others the longest, each with a tap of its own: one works all the time, the other waits most of it. */
 const LONGEST = ['test/guarantees/g16-idle-connections.test.ts', 'test/guarantees/g28-drain.test.ts'];
 /** These belong to no room, and cover none. */
-const WHOLE = ['guarantees', 'scenarios', 'sim'];
+const WHOLE = ['contracts', 'guarantees', 'scenarios', 'sim'];
 /** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
 const JOBS = availableParallelism() + 1;
 /**

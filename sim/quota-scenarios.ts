@@ -146,6 +146,24 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
   },
   {
     ...hard,
+    name: 'quota-restart',
+    describe: 'all are stopped at once and started again with their disks',
+    hasDisk: true,
+    seconds: WARM + 60,
+    events: [
+      {
+        at: THEN,
+        act: (fleet) => {
+          for (let place = 0; place < fleet.scenario.nodes; place++) fleet.leave(place);
+          for (let place = 0; place < fleet.scenario.nodes; place++)
+            fleet.time.after(2000 + 100 * place, () => fleet.start(place));
+        },
+      },
+    ],
+    measure: (fleet) => ({ ...served('restart')(fleet), counts_lost_rolling: fleet.lost }),
+  },
+  {
+    ...hard,
     name: 'quota-rolling-soft',
     describe: 'the same of a soft quota that is far from used',
     isHard: false,

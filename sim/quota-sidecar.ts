@@ -105,6 +105,7 @@ export class QuotaSidecar {
     this.process.after(this.#options.random.float() * QUOTA_TICK_MS, () =>
       this.process.every(QUOTA_TICK_MS, () => {
         if (this.fleet.tick()) this.gossip.nudgeCold();
+        while (this.fleet.isBehind) this.fleet.turn();
       }),
     );
     this.process.every(COMMIT_MS, () => this.#commit(false));
@@ -130,8 +131,10 @@ export class QuotaSidecar {
 
   leave(): void {
     this.fleet.leave();
-    this.#commit(this.fleet.isHeirless);
-    this.gossip.leave(() => void this.crash());
+    this.gossip.leave(() => {
+      this.#commit(this.fleet.isHeirless);
+      this.crash();
+    });
   }
 
   /** Returns what it admitted in the last second and a tick: what may be lost with it. */
@@ -173,7 +176,7 @@ export class QuotaSidecar {
       },
     });
     this.#commit(false);
-    if (life !== undefined) fleet.inherit(life, ended === life);
+    if (life !== undefined) fleet.inherit(life, ended === life ? 'heir' : 'next');
   }
 }
 

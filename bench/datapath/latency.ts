@@ -56,7 +56,8 @@ async function through(running: Running, ground: Ground, stage: Stage, o: Latenc
   }
 }
 
-async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
+/** Requests at a fixed rate, straight to the port. Rejects when an answer was wrong. */
+export async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
   const file = join(ground.dir, 'open-loop.json');
   writeFileSync(file, JSON.stringify({ ...config, connections: CONNECTIONS }));
   const program = join(import.meta.dirname, 'open-loop.ts');

@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { ChunkedReader, gate, HeaderList, HeadWriter, RequestReader, ResponseReader } from '../../src/wire/index.ts';
 import type { Suite } from '../run.ts';
 import { BLOCK, CHUNKED, REQUEST, RESPONSE } from './heads.ts';
+import { meteringWork } from './metering.ts';
 import { quotaWork } from './quotas.ts';
 import { staleWork } from './stale.ts';
 
@@ -12,7 +13,7 @@ const TIMES = 100_000;
 const WARM_ROUNDS = 3;
 
 export const suite: Suite = {
-  describe: `The wire, quotas and stale answers by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas; an answer of 1 KiB`,
+  describe: `The wire, quotas, stale answers and metering by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas; an answer of 1 KiB; a record, its append with it, 1 and 16 a turn`,
   targets: {
     request_read_ns: { must: 2400, goal: 1200 },
     response_read_ns: { must: 1500, goal: 700 },
@@ -26,6 +27,8 @@ export const suite: Suite = {
     chunked_read_bytes: { must: 0, goal: 0 },
     quotas_ns: { must: 1000, goal: 300 },
     quotas_bytes: { must: 0, goal: 0 },
+    metered_turn_of_1_ns: { must: 5000, goal: 2500 },
+    metered_turn_of_16_ns: { must: 1500, goal: 700 },
     stale_kept_ns: { must: 20_000, goal: 8000 },
     stale_known_ns: { must: 3000, goal: 1000 },
     stale_given_ns: { must: 6000, goal: 2500 },
@@ -57,6 +60,8 @@ function works(): Record<string, () => void> {
     response_write: () => writer.response(responses, false, BLOCK),
     chunked_read: () => readChunks(chunks),
     quotas: quotaWork(),
+    metered_turn_of_1: meteringWork(1),
+    metered_turn_of_16: meteringWork(16),
     ...staleWork(),
     // For comparison: what the general engine does with the same head once llhttp has read it.
     strings_and_gate: () => judge(pairs),

@@ -5,4 +5,5 @@ export type { Explanation } from './explanation.ts';
 export type { Health } from './health.ts';
 export { createHealth } from './health.ts';
 export type { Listener } from './listener.ts';
+export { listen } from './listener.ts';
 export { openStatus } from './status.ts';

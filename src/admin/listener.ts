@@ -5,8 +5,11 @@
  *   connections  [oldest … newest]   one more than CONNECTIONS_MAX: the oldest is cut
  *   a request    head 5 s, whole 10 s ─▶ page ─▶ answer taken within 10 s, else cut
  */
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { ReeveError, type Timers } from '../core/index.ts';
 
 export interface Listener {
@@ -18,6 +21,10 @@ export interface Page {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  /** Beside those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A file of our own: its bytes are the body, and then it is removed. */
+  readonly file?: string;
 }
 
 /** `body`: of a POST, where the listener takes one; else empty. */
@@ -52,14 +59,17 @@ export interface ListenOptions {
   readonly port: number;
   readonly timers: Timers;
   /** Names the port in an error, as the boot file does. */
-  readonly name: 'status' | 'admin' | 'application';
+  readonly name: 'status' | 'admin' | 'application' | 'http';
   /** POST too, with a body of at most so many bytes. Default: it is read-only. */
   readonly bodyBytesMax?: number;
+  /** An answer is taken by then, ms. Default: 10 s. */
+  readonly answerMsMax?: number;
 }
 
 export async function listen(o: ListenOptions, handler: Handler): Promise<Listener> {
-  const server = createServer(LIMITS, (req, res) => {
-    const late = o.timers.after(ANSWER_MS_MAX, () => res.destroy());
+  const answerMs = o.answerMsMax ?? ANSWER_MS_MAX;
+  const server = createServer({ ...LIMITS, requestTimeout: Math.max(LIMITS.requestTimeout, answerMs) }, (req, res) => {
+    const late = o.timers.after(answerMs, () => res.destroy());
     res.on('close', () => late.cancel()).on('error', () => {});
     void answer(req, res, handler, o.bodyBytesMax);
   });
@@ -101,14 +111,28 @@ async function answer(
     // By this a client knows that it asked a sidecar and not whatever else listens there.
     server: 'reeve',
     'content-type': page.contentType,
-    'content-length': Buffer.byteLength(page.body),
+    ...(page.file === undefined ? { 'content-length': Buffer.byteLength(page.body) } : {}),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(page.status === 405 ? { allow: bodyBytesMax === undefined ? 'GET, HEAD' : 'GET, HEAD, POST' } : {}),
     // What is left of it nobody reads.
     ...(page.status === 413 ? { connection: 'close' } : {}),
+    ...page.headers,
   });
+  if (page.file !== undefined) return sendFile(page.file, req, res);
   res.end(req.method === 'HEAD' ? undefined : page.body);
+}
+
+async function sendFile(path: string, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  try {
+    if (req.method === 'HEAD') res.end();
+    else await pipeline(createReadStream(path), res);
+  } catch {
+    // Who broke off has no answer; a file that cannot be read to its end is no whole answer.
+    res.destroy();
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 async function pageOf(req: IncomingMessage, handler: Handler, bodyBytesMax: number | undefined): Promise<Page> {

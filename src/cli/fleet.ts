@@ -105,8 +105,17 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
   };
   const tick = timers.every(TICK_MS, turn);
   closer.add(() => tick.cancel());
+  let isTurning = false;
+  const quotaTurn = (): void => {
+    quotas.turn();
+    isTurning = quotas.isBehind;
+    if (isTurning) timers.afterPoll(quotaTurn);
+  };
   const quotaTick = timers.every(QUOTA_TICK_MS, () => {
     if (quotas.tick()) gossip.nudgeCold();
+    if (isTurning || !quotas.isBehind) return;
+    isTurning = true;
+    timers.afterPoll(quotaTurn);
   });
   closer.add(() => quotaTick.cancel());
   const keys = timers.every(KEYS_MS, () => reread(config.keyFile, keyring, log));

@@ -1,6 +1,8 @@
 /** Every command with its options, help and examples; what they do stands in commands/. */
 import { Argument, Command, Option } from 'commander';
 import { type Setting, sidecarSettings } from '../tenants/index.ts';
+import { COLLECTOR } from './ask-collector.ts';
+import { collectorSettings } from './collector-settings.ts';
 import { version } from './version.ts';
 
 const ADMIN = 'http://127.0.0.1:15000';
@@ -25,6 +27,8 @@ export function buildProgram(): Command {
   addRunning(program);
   addConfig(program);
   addAsking(program);
+  addUsage(program);
+  addWal(program);
   addOwn(program);
   return finished(program, 'reeve');
 }
@@ -59,6 +63,23 @@ function addRunning(program: Command): void {
     )
     .action(async (options) => (await import('./commands/sidecar.ts')).sidecar(options));
   for (const setting of sidecarSettings) sidecar.addOption(optionOf(setting));
+  const collector = program
+    .command('collector')
+    .description('the central meter: takes what sidecars record, and answers what tenants used')
+    .option('--config <file>', 'a YAML file of these settings (REEVE_COLLECTOR_CONFIG)')
+    .option('--rebuild', 'make all sums anew from the ledger first')
+    .addHelpText(
+      'after',
+      examples(
+        'reeve collector --dir /var/lib/reeve-collector',
+        'reeve collector --config collector.yaml --grpc-host 0.0.0.0',
+      ),
+    )
+    .action(async (options) => (await import('./commands/collector.ts')).collector(options));
+  for (const { flag, kind, description, preset, env } of collectorSettings)
+    collector.addOption(
+      new Option(`${flag} <${kind}>`, `${description}${preset === undefined ? '' : ` [${preset}]`} (${env})`),
+    );
   program
     .command('run')
     .description('a sidecar and an application in one terminal')
@@ -213,6 +234,114 @@ function addAsking(program: Command): void {
     .addOption(output())
     .addHelpText('after', examples('reeve check --config config/sidecar.yaml', 'reeve check --live -o json'))
     .action(async (options) => (await import('./commands/check.ts')).check(options));
+}
+
+function addUsage(program: Command): void {
+  const collector = () => new Option('--collector <url>', 'API of a running collector').default(COLLECTOR);
+  const token = () => new Option('--token-file <file>', 'a file with a token for reading');
+  const form = (...forms: string[]) =>
+    new Option('-o, --output <form>', 'how to print').choices(forms).default('table');
+  const range = (command: Command): Command =>
+    command
+      .option('--last <time>', 'from so long ago until now, such as 30d')
+      .option('--from <time>', 'begin: a date, a time with its zone, or how long ago [30d]')
+      .option('--to <time>', 'end, not with it [now]')
+      .addOption(collector())
+      .addOption(token());
+  const usage = program
+    .command('usage')
+    .description('what tenants used, as a collector knows it')
+    .addHelpText('after', examples('reeve usage show acme --last 30d --by service', 'reeve usage top'));
+  range(usage.command('show', { isDefault: true }))
+    .description('usage of one tenant, or of all; `reeve usage acme` is short for it')
+    .argument('[tenant]')
+    .option('--by <list>', 'some of tenant, service, route, upstream, outcome, method, status, and one of 1m, 1h, 1d')
+    .option('--meter <name>', "requests, bytes_in, bytes_out, compute_ms, upstream_ms, or the application's own")
+    .option('--service <name>', 'only of this service')
+    .option('--route <name>', 'only of this route')
+    .option('--top <n>', 'only so many rows, the largest; needs --meter')
+    .addOption(form('table', 'json', 'csv'))
+    .addHelpText(
+      'after',
+      examples('reeve usage acme --last 30d --by service', 'reeve usage show --by tenant,1d --meter requests -o csv'),
+    )
+    .action(async (tenant, options) => (await import('./commands/usage.ts')).show(tenant, options));
+  usage
+    .command('top')
+    .description('who uses most now, again and again on a terminal')
+    .option('--by <list>', 'some of tenant, service, route, upstream, outcome, method, status', 'tenant')
+    .option('--meter <name>', 'by which', 'requests')
+    .option('--last <time>', '1s to 120s', '10s')
+    .option('--limit <n>', 'rows', '20')
+    .option('--interval <time>', 'between two pictures', '1s')
+    .option('--count <n>', 'pictures, then end')
+    .addOption(collector())
+    .addOption(token())
+    .addOption(form('table', 'json'))
+    .addHelpText('after', examples('reeve usage top', 'reeve usage top --by tenant,route --meter bytes_out --count 1'))
+    .action(async (options) => (await import('./commands/usage.ts')).top(options));
+  range(usage.command('reconcile'))
+    .description('both sides of each hop against each other, hour by hour; exit 1 when they differ')
+    .addOption(form('table', 'json'))
+    .addHelpText(
+      'after',
+      examples('reeve usage reconcile --last 1d', 'reeve usage reconcile --from 2026-11-01 -o json'),
+    )
+    .action(async (options) => (await import('./commands/usage.ts')).reconcile(options));
+  range(usage.command('export'))
+    .description('all rows of the hours, as a file')
+    .addOption(new Option('--format <form>', 'of the file').choices(['csv', 'ndjson', 'parquet']).default('csv'))
+    .option('--file <path>', 'where to [standard output]')
+    .addHelpText(
+      'after',
+      examples(
+        'reeve usage export --from 2026-11-01 --to 2026-12-01 > november.csv',
+        'reeve usage export --format parquet --file usage.parquet',
+      ),
+    )
+    .action(async (options) => (await import('./commands/usage.ts')).exported(options));
+  usage
+    .command('spools')
+    .description('every spool: how far it is told, and whether windows wait for it')
+    .addOption(collector())
+    .addOption(token())
+    .addOption(form('table', 'json'))
+    .addHelpText('after', examples('reeve usage spools', 'reeve usage spools -o json'))
+    .action(async (options) => (await import('./commands/usage.ts')).spools(options));
+  usage
+    .command('write-off')
+    .description('nothing more comes of a spool: no window waits for it any more')
+    .argument('<spool>', 'its id, as `reeve usage spools` prints it')
+    .addOption(collector())
+    .addOption(token())
+    .addOption(form('table', 'json'))
+    .addHelpText(
+      'after',
+      examples('reeve usage write-off 6a1f…', 'reeve usage write-off 6a1f… --collector http://collector:15011'),
+    )
+    .action(async (spool, options) => (await import('./commands/usage.ts')).writeOff(spool, options));
+}
+
+function addWal(program: Command): void {
+  const wal = program
+    .command('wal')
+    .description('logs on disk: spools and ledgers')
+    .addHelpText('after', examples('reeve wal inspect /var/lib/reeve/spool', 'reeve wal inspect spool -o json'));
+  wal
+    .command('inspect')
+    .description('segments, frames and damage, also while the owner runs; changes nothing; exit 1 on damage')
+    .argument('<dir>', 'directory of a spool or a ledger')
+    .option('--records <n>', 'show the last so many records, up to 10000', '0')
+    .addOption(
+      new Option('-o, --output <form>', 'how to print; table: also into a pipe')
+        .choices(['text', 'json', 'table'])
+        .default('text'),
+    )
+    .addHelpText(
+      'after',
+      examples('reeve wal inspect /var/lib/reeve/spool', 'reeve wal inspect ledger --records 20 -o table'),
+    )
+    .action(async (dir, options) => (await import('./commands/wal.ts')).inspect(dir, options));
 }
 
 function addOwn(program: Command): void {

@@ -1,7 +1,7 @@
 /**
  * Wires the rooms into one running sidecar. Opens in this order and closes in the reverse:
  *
- *   metrics → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
+ *   metrics → metering → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
  */
 import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
@@ -23,6 +23,9 @@ import {
 } from '../tenants/index.ts';
 import { refusedApiKeys } from './api-keys.ts';
 import { version } from './version.ts';
+
+/** To tell a collector the rest, also where requests took the whole grace, ms. */
+const TELL_MS_MIN = 2000;
 
 export interface RunningSidecar {
   readonly ports: {
@@ -98,6 +101,10 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     labels: [],
     collect: (emit) => emit([], output.dropped),
   });
+  // Closed behind all that records.
+  const metering =
+    config.metering === undefined ? undefined : await (await import('./meter.ts')).openMeter(config, world);
+  if (metering !== undefined) closer.add(() => metering.close());
   const pepper = await readPepper(config);
   const identity = createIdentity({
     ...world,
@@ -147,6 +154,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const pipeline = buildChain({
     observe: createObserver({ ...world, access: config.log }),
     identity,
+    metering: metering?.filter,
     limits,
     admission,
     upstreams: upstreams.addresses,
@@ -163,6 +171,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     isTrustedProxy: identity.isTrustedProxy,
     snapshot: () => tenancy.snapshot,
     pipeline: () => pipeline,
+    commits: metering?.commits,
   });
   closer.add(() => proxy.close());
 
@@ -188,7 +197,11 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const application = await openApplication({
     ...config.application,
     timers: systemTimers,
-    report: (body) => limits.report(tenancy.snapshot, body),
+    report(body) {
+      const reported = limits.report(tenancy.snapshot, body);
+      if (reported.kind === 'counted') metering?.report(reported.tenant, reported.units);
+      return reported;
+    },
   });
   closer.add(() => application.close());
   const health = createHealth({
@@ -228,8 +241,11 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     async drain() {
       isDraining = true;
       log.info('sidecar.draining', { in_flight: proxy.inFlight });
+      const until = systemClock.now() + config.drain.graceMs;
       await proxy.drain(config.drain.graceMs);
       await fleet?.leave();
+      // What the last requests used is recorded by now.
+      await metering?.drain(Math.max(TELL_MS_MIN, until - systemClock.now()));
       await closer.close();
       log.info('sidecar.stopped');
     },

@@ -1,4 +1,5 @@
 export { BoundedMap } from './bounded-map.ts';
+export { Reader, VARINT_BYTES_MAX, Writer } from './bytes.ts';
 export type { Clock, MonotonicMs } from './clock.ts';
 export { systemClock } from './clock.ts';
 export type { Closing } from './closer.ts';

@@ -6,7 +6,7 @@
  * The larger holds, whoever said it and in whichever order it came: a join of a total order is commutative, associative and idempotent. The rules
  * are SWIM's (Das, Gupta, Motivala 2002, §4.2), but a dead member may refute too: a pause of a few seconds ends no process.
  */
-import type { Reader, Writer } from './bytes.ts';
+import type { Reader, Writer } from '../core/index.ts';
 import type { MemberState } from './member.ts';
 
 export interface Standing {
@@ -76,7 +76,7 @@ export function writeRecord(
 
 /** Undefined when it is malformed; the reader is broken then. */
 export function readRecord(reader: Reader): Belief | undefined {
-  const incarnation = reader.incarnation();
+  const incarnation = reader.hex(8);
   const name = readText(reader, NAME_BYTES_MAX);
   const address = readText(reader, ADDRESS_BYTES_MAX);
   const state = STATES[reader.u8()];

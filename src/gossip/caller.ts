@@ -1,5 +1,5 @@
 /** Requests over streams, and whether the answer is one. */
-import { Reader } from './bytes.ts';
+import { Reader } from '../core/index.ts';
 import type { Counts } from './counts.ts';
 import type { Membership } from './membership.ts';
 import { KIND } from './messages.ts';

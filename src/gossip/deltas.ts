@@ -1,6 +1,6 @@
 // hot path
 /** Rows of an origin between two versions, on their way in and out. */
-import { type Reader, VARINT_BYTES_MAX, type Writer } from './bytes.ts';
+import { type Reader, VARINT_BYTES_MAX, type Writer } from '../core/index.ts';
 import type { Counts } from './counts.ts';
 import type { Lane } from './delegate.ts';
 import type { Peer, Roster } from './roster.ts';
@@ -17,7 +17,7 @@ export function writeDelta(writer: Writer, lane: Lane, origin: Peer, after: numb
   if (end - start < DELTA_BYTES_MIN) return after;
   const written = lane.write(origin.slot, after, writer.bytes, body, end);
   if (written.offset === body) return after;
-  writer.incarnation(origin.incarnation);
+  writer.hex(origin.incarnation);
   writer.varint(after);
   writer.varint(written.upTo);
   writer.varint(written.offset - body);
@@ -38,7 +38,7 @@ export interface DeltaSink {
 /** Hands `count` deltas to the lane. What is unknown, held already, does not continue what is held, or is about ourselves is passed over. */
 export function readDeltas(reader: Reader, count: number, { roster, lane, counts, onAdvanced }: DeltaSink): void {
   for (let i = 0; i < count && !reader.isBroken; i++) {
-    const origin = roster.of(reader.incarnation());
+    const origin = roster.of(reader.hex(8));
     const after = reader.varint();
     const upTo = reader.varint();
     const bytes = reader.raw(reader.varint());

@@ -9,8 +9,7 @@
  * Each turn with 2 peers by chance; often while anything changes, seldom while nothing does, and very often for a moment after somebody had
  * something that cannot wait: the moment travels with the frames, and is shorter with each. A peer that does not answer at all is probed next.
  */
-import type { Clock, Timer } from '../core/index.ts';
-import type { Reader, Writer } from './bytes.ts';
+import type { Clock, Reader, Timer, Writer } from '../core/index.ts';
 import type { Counts } from './counts.ts';
 import type { Lane } from './delegate.ts';
 import { readDeltas, writeDelta } from './deltas.ts';

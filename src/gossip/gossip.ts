@@ -26,7 +26,7 @@ import { OwnTimers } from './own-timers.ts';
 import { Prober } from './prober.ts';
 import { type Peer, Roster } from './roster.ts';
 import { Rumours } from './rumours.ts';
-import { Seal } from './seal.ts';
+import { type Refusal, Seal, VERSION } from './seal.ts';
 import type { Seeds } from './seeds.ts';
 import { Seeker } from './seeker.ts';
 import { DEFAULT_SETTINGS, type GossipSettings } from './settings.ts';
@@ -58,6 +58,8 @@ export interface GossipOptions {
 /** A pause of ours from which on nothing that was due may accuse anybody, ms. */
 const PAUSE_MS = 1000;
 const SWEEP_MS = 1000;
+/** How often it is said that frames of another version come, ms: anybody can send one. */
+const SAID_MS = 60_000;
 /** Peers whose state makes us ready, and whose acks let us go. */
 const PEERS_ENOUGH = 2;
 /** Looks at the seeds after which nobody is there, it seems. */
@@ -92,6 +94,7 @@ export class Gossip {
   #looks = 0;
   #onReady: (() => void) | undefined;
   #wasIsolated = false;
+  #refusedVersionMs = Number.NEGATIVE_INFINITY;
   #closed: Promise<void> | undefined;
 
   constructor(options: GossipOptions) {
@@ -114,7 +117,7 @@ export class Gossip {
       incarnation,
       keyring,
       addressOf: (of) => roster.of(of)?.address,
-      onRefused: (reason) => void counts.refused[reason]++,
+      onRefused: (reason, version) => this.#onRefused(reason, version),
     });
     const outbox = new Outbox({
       clock,
@@ -374,6 +377,19 @@ export class Gossip {
   #pullAgain(): void {
     this.#checkReady();
     if (this.#onReady !== undefined && this.#synced === 0 && this.#syncing === 0) this.#syncWithAny();
+  }
+
+  /** Frames of another version are of a fleet that is being replaced, mostly: an operator should know why two halves do not see each other. */
+  #onRefused(reason: Refusal, version?: number): void {
+    this.counts.refused[reason]++;
+    const now = this.#clock.now();
+    if (reason !== 'version' || now - this.#refusedVersionMs < SAID_MS) return;
+    this.#refusedVersionMs = now;
+    this.#log.warn('gossip.version_refused', {
+      version,
+      expected: VERSION,
+      remedy: 'run one version of reeve in the whole fleet: sidecars of two versions count each other as missing',
+    });
   }
 
   #doubtOurselves(lateMs: number): void {

@@ -1,7 +1,8 @@
 // hot path
 /** Frames and requests on their way in: opened, told on, handed to whom they are for. */
+
+import { Reader } from '../core/index.ts';
 import { readRecord } from './belief.ts';
-import { Reader } from './bytes.ts';
 import type { Counts } from './counts.ts';
 import type { Exchange } from './exchange.ts';
 import type { Membership } from './membership.ts';

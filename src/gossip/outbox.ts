@@ -1,8 +1,7 @@
 // hot path
 /** Frames on their way out: what is told on rides along, then they are sealed, counted and sent. */
-import type { Clock } from '../core/index.ts';
+import { type Clock, Writer } from '../core/index.ts';
 import { Budget } from './budget.ts';
-import { Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
 import type { Peer, Roster } from './roster.ts';
 import { type Rumours, writeBelief } from './rumours.ts';

@@ -5,8 +5,7 @@
  *   3 round trips no ack: ask 3 others ─▶ target, and knock over a stream
  *   deadline      nothing on any way: suspect;   missing nacks of the others speak against us
  */
-import type { Clock, Random, Timer } from '../core/index.ts';
-import type { Reader } from './bytes.ts';
+import type { Clock, Random, Reader, Timer } from '../core/index.ts';
 import type { Health } from './health.ts';
 import { KIND } from './messages.ts';
 import type { Outbox } from './outbox.ts';
@@ -110,7 +109,7 @@ export class Prober {
     const { outbox } = this.#options;
     const writer = outbox.begin(KIND.ping);
     writer.u32(id);
-    writer.incarnation(target.incarnation);
+    writer.hex(target.incarnation);
     outbox.introduce(writer);
     outbox.send(target, writer);
   }
@@ -132,7 +131,7 @@ export class Prober {
   #onPing(sender: Peer, reader: Reader): void {
     const { roster, outbox } = this.#options;
     const id = reader.u32();
-    const isForUs = reader.incarnation() === roster.self.incarnation;
+    const isForUs = reader.hex(8) === roster.self.incarnation;
     const writer = outbox.begin(KIND.ack);
     // Meant for who had this address before: it must not count as its answer, but says who is here.
     writer.u32(isForUs ? id : 0);
@@ -154,7 +153,7 @@ export class Prober {
 
   #onAsk(sender: Peer, reader: Reader): void {
     const id = reader.u32();
-    const target = this.#options.roster.of(reader.incarnation());
+    const target = this.#options.roster.of(reader.hex(8));
     const ownId =
       target === undefined || target.slot === 0 ? undefined : this.#relays.add(sender, id, target, this.#newId());
     if (target !== undefined && ownId !== undefined) this.ping(target, ownId);
@@ -174,7 +173,7 @@ export class Prober {
   /** A mediator got none, but is there itself: then it is not our network. It may know who reaches the target. */
   #onNack(sender: Peer, reader: Reader): void {
     const probe = this.#running.get(reader.u32());
-    const way = this.#options.roster.of(reader.incarnation());
+    const way = this.#options.roster.of(reader.hex(8));
     if (!probe?.silent.delete(sender.slot) || way === undefined) return;
     if (way.isReachable && way !== probe.target && !probe.asked.has(way.slot)) this.#askOne(probe, way);
   }
@@ -225,7 +224,7 @@ export class Prober {
     silent.add(mediator.slot);
     const writer = outbox.begin(KIND.ask);
     writer.u32(id);
-    writer.incarnation(target.incarnation);
+    writer.hex(target.incarnation);
     // Whoever reaches it tells it what it is suspected of.
     outbox.mention(writer, target);
     outbox.send(mediator, writer);

@@ -68,7 +68,7 @@ export class Relays {
     const way = target?.via === undefined ? undefined : this.#roster.at(target.via);
     const writer = this.#outbox.begin(KIND.nack);
     writer.u32(askedId);
-    writer.incarnation(way?.incarnation ?? NOBODY);
+    writer.hex(way?.incarnation ?? NOBODY);
     this.#outbox.send(asker, writer);
   }
 }

@@ -5,8 +5,9 @@
  *   told 1 time   [ slot 9 ]
  *   …             at 4·⌈log10(N+1)⌉ it ends (memberlist RetransmitMult)      bound: one rumour a member
  */
+
+import type { Writer } from '../core/index.ts';
 import { writeRecord } from './belief.ts';
-import type { Writer } from './bytes.ts';
 import type { Peer } from './roster.ts';
 
 /** memberlist RetransmitMult. */

@@ -55,10 +55,16 @@ export interface SealOptions {
   readonly keyring: Keyring | undefined;
   /** The address of a member; undefined: nobody we know. */
   readonly addressOf: (incarnation: string) => string | undefined;
-  readonly onRefused: (reason: Refusal) => void;
+  /** `version`: that of the frame, where it is the reason. */
+  readonly onRefused: (reason: Refusal, version?: number) => void;
 }
 
-const VERSION = 1;
+/**
+ * Of what is in a frame, whatever its kind. 2: streams carry two lanes of rows (1 had one, and would read the second as something else), and
+ * wills of a next life stand among the rows of quotas. It is raised whenever a frame or a row is read in another way: who has another version
+ * refuses all of it before anything is read.
+ */
+export const VERSION = 2;
 const PLAIN_VERSION = 0;
 const HEADER_BYTES = 16;
 const TAG_BYTES = 16;
@@ -129,7 +135,7 @@ export class Seal {
     if (bytes.length > DATAGRAM_BYTES_MAX) return this.#refuse('size');
     const frame = asBuffer(bytes);
     const reason = this.#precheck(frame);
-    if (reason !== undefined) return this.#refuse(reason);
+    if (reason !== undefined) return this.#refuse(reason, frame);
     const incarnation = incarnationOf(frame);
     if (incarnation === this.#options.incarnation) return this.#refuse('own');
     const address = this.#options.addressOf(incarnation);
@@ -154,7 +160,7 @@ export class Seal {
     if (bytes.length > STREAM_BYTES_MAX) return this.#refuse('size');
     const frame = asBuffer(bytes);
     const reason = this.#precheck(frame);
-    if (reason !== undefined) return this.#refuse(reason);
+    if (reason !== undefined) return this.#refuse(reason, frame);
     const incarnation = incarnationOf(frame);
     if (!this.#isFresh(incarnation, frame)) return this.#refuse('replayed');
     if (this.#failures.left < 1) return this.#refuse('throttled');
@@ -228,8 +234,9 @@ export class Seal {
     return this.#nonce;
   }
 
-  #refuse(reason: Refusal): undefined {
-    this.#options.onRefused(reason);
+  #refuse(reason: Refusal, frame?: Buffer): undefined {
+    if (reason === 'version') this.#options.onRefused(reason, frame?.[0]);
+    else this.#options.onRefused(reason);
     return undefined;
   }
 }

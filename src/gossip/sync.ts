@@ -5,9 +5,8 @@
  *        ◀─ state: members, digest, what we lack ──         again while there is more
  *        ── push: what it lacks ─────────────────▶          again while there is more
  */
-import type { Clock } from '../core/index.ts';
+import { type Clock, type Reader, Writer } from '../core/index.ts';
 import { readRecord } from './belief.ts';
-import { type Reader, Writer } from './bytes.ts';
 import type { Counts } from './counts.ts';
 import type { Lane } from './delegate.ts';
 import { readDeltas, writeDelta } from './deltas.ts';
@@ -69,7 +68,7 @@ export class Sync {
       this.#takeDeltas(reader);
       return reader.isBroken ? undefined : Uint8Array.of(KIND.yes);
     }
-    const isForUs = kind === KIND.knock && reader.incarnation() === this.#options.roster.self.incarnation;
+    const isForUs = kind === KIND.knock && reader.hex(8) === this.#options.roster.self.incarnation;
     return isForUs && !reader.isBroken ? Uint8Array.of(KIND.yes) : undefined;
   }
 
@@ -132,7 +131,7 @@ export class Sync {
     const origins = roster.all();
     writer.varint(origins.length);
     for (const origin of origins) {
-      writer.incarnation(origin.incarnation);
+      writer.hex(origin.incarnation);
       for (const lane of lanes) writer.varint(lane.version(origin.slot));
     }
   }
@@ -141,7 +140,7 @@ export class Sync {
   #readDigest(reader: Reader): Map<number, number[]> {
     const versions = new Map<number, number[]>();
     for (let left = reader.varint(); left > 0 && !reader.isBroken; left--) {
-      const origin = this.#options.roster.of(reader.incarnation());
+      const origin = this.#options.roster.of(reader.hex(8));
       const ofLanes = this.#options.lanes.map(() => reader.varint());
       if (origin !== undefined) versions.set(origin.slot, ofLanes);
     }

@@ -43,6 +43,8 @@ export interface LimitsExplanation {
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
   readonly quotas: readonly QuotaExplanation[];
+  /** Room for rights of hard quotas, in a fleet: when it is full, new windows of them are refused. `refused`: rows that found none so far. */
+  readonly rights: { readonly rows: number; readonly max: number; readonly refused: number } | undefined;
   /** What is kept for the rung `stale`; undefined without one. */
   readonly stale: { readonly answers: number; readonly bytes: number } | undefined;
   readonly isOverLong: boolean;
@@ -74,10 +76,12 @@ export interface ExplainWorld {
   readonly quotas: Quotas;
   readonly stale: Pick<StaleAnswers, 'sizeOf'>;
   readonly clock: Clock;
+  /** Undefined: this sidecar is alone. */
+  readonly claims: { readonly size: number; readonly max: number; readonly refused: number } | undefined;
 }
 
 export function explain(
-  { state, quotas, stale, clock }: ExplainWorld,
+  { state, quotas, stale, clock, claims }: ExplainWorld,
   snapshot: Snapshot,
   tenant: Tenant,
   ask: { method: string; path: string },
@@ -112,6 +116,7 @@ export function explain(
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
     waiting: state.waiting(index),
     quotas: account === undefined ? [] : account.lines.map((line) => quotaOf(line, quotas.isShared)),
+    rights: claims && { rows: claims.size, max: claims.max, refused: claims.refused },
     stale: plan.staleMsMax > 0 ? stale.sizeOf(tenant.id) : undefined,
     isOverLong: state.isOverLong(index, now),
     ladder: plan.ladder.map(rungText),

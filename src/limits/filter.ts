@@ -156,7 +156,7 @@ export function limitsFilter({
       const account = quotas.accountOf(tenant, now);
       // What passed no limit never reached the application: the answer is ours.
       if (headers.hasSuspect && x.grant !== undefined && headers.has(USAGE_HEADER)) {
-        quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
+        x.usage = quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
         headers.remove(USAGE_HEADER);
       }
       if (tenant.plan.staleMsMax > 0 && isOfApplication(x)) stale.see(x as Identified, head, now, clock.wallMs());

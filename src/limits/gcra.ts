@@ -83,6 +83,15 @@ export class Gcra {
     this.#at[slot] = now;
   }
 
+  /** Another burst since a moment, ms: until then it drained at `perSec`, and then `units` more were spent, up to the burst. */
+  change(slot: number, perSec: number, burst: number, since: number, units: number): void {
+    if (slot >= this.#spent.length) this.#allocate();
+    const from = Math.max(since, this.#at[slot] as number);
+    const spent = this.#spentNow(slot, perSec, from);
+    this.#spent[slot] = Math.max(spent, Math.min(spent + units, burst));
+    this.#at[slot] = from;
+  }
+
   #allocate(): void {
     this.#spent = enlarged(this.#spent, this.#slots);
     this.#at = enlarged(this.#at, this.#slots);

@@ -37,7 +37,7 @@ export interface LimitsOptions {
 
 /** What became of what an application posted. */
 export type UsageReported =
-  | ({ readonly kind: 'counted' } & Reported)
+  | ({ readonly kind: 'counted'; readonly tenant: string } & Reported)
   | { readonly kind: 'malformed'; readonly detail: string }
   | { readonly kind: 'unknown_tenant'; readonly tenant: string };
 
@@ -80,7 +80,11 @@ export function createLimits(options: LimitsOptions): Limits {
         kept.counts.report('unknown_tenant');
         return { kind: 'unknown_tenant', tenant: read.tenant };
       }
-      return { kind: 'counted', ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages) };
+      return {
+        kind: 'counted',
+        tenant: tenant.id,
+        ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages),
+      };
     },
     use(next, previous) {
       const now = clock.now();
@@ -102,7 +106,8 @@ export function createLimits(options: LimitsOptions): Limits {
       }
       useRoutes(state, next, previous, now);
     },
-    explain: (snapshot, tenant, ask) => explain({ state, quotas, stale, clock }, snapshot, tenant, ask),
+    explain: (snapshot, tenant, ask) =>
+      explain({ state, quotas, stale, clock, claims: options.fleetQuotas?.claims }, snapshot, tenant, ask),
   };
 }
 
@@ -130,7 +135,7 @@ function keepCounts(options: LimitsOptions): KeptCounts {
   });
   const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, fleet, clock, timers });
   fleet?.serve(quotas);
-  if (fleet !== undefined) registerFleetQuotas(metrics, fleet);
+  if (fleet !== undefined) registerFleetQuotas({ clock, log, metrics }, fleet);
   let isSaid = ownLog !== undefined;
   return {
     quotas,

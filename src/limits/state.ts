@@ -44,6 +44,9 @@ export class LimitState {
   #overLast: Float64Array = new Float64Array(0);
   /** Of a strict limit the burst that was ours when it was last asked for, + 1; 0: it never was. */
   #strictBurst: Float64Array = new Float64Array(0);
+  /** Then also its rate, and how often parts had been cut. */
+  #strictPerSec: Float64Array = new Float64Array(0);
+  #strictCuts: Float64Array = new Float64Array(0);
   /** Filled anew for each. */
   readonly #bytes: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
   readonly #units: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
@@ -74,15 +77,24 @@ export class LimitState {
     return limit.isStrict !== true && this.fleet?.canBorrow(slot, cost) === true;
   }
 
-  /** What our part of a strict limit grew by is empty, and so was all of it when it became ours. */
+  /**
+   * What our part of a strict limit grew by is empty, and so is all of it where nobody can say what became of it: when it became ours, and
+   * when parts were cut more than once since it was last asked for. Until it was cut, it drained at no more than the smaller of both rates.
+   */
   #settleStrict({ index, id }: Tenant, limit: Rate, fleet: FleetRates): void {
     const part = fleet.strictPart(id, limit);
     const before = this.#strictBurst[index] as number;
-    if (part.burst + 1 === before) return;
+    const perSec = this.#strictPerSec[index] as number;
+    const cuts = part.cuts - (this.#strictCuts[index] as number);
+    if (part.burst + 1 === before && part.perSec === perSec && cuts === 0) return;
     this.#strictBurst[index] = part.burst + 1;
-    const now = fleet.now;
-    const empty = before === 0 ? part.burst - ((now - part.since) / 1000) * part.perSec : part.burst + 1 - before;
-    if (empty > 0) this.requests.take(index, part, empty, now, 0);
+    this.#strictPerSec[index] = part.perSec;
+    this.#strictCuts[index] = part.cuts;
+    const isKnown = before !== 0 && cuts <= 1;
+    const units = isKnown ? Math.max(0, part.burst + 1 - before) : part.burst;
+    // A limit that was reloaded is another from now on; one that was cut anew since then.
+    const since = cuts === 0 ? fleet.now : part.since;
+    this.requests.change(index, isKnown ? Math.min(perSec, part.perSec) : 0, part.burst, since, units);
   }
 
   /** The same of response bytes. */
@@ -170,6 +182,8 @@ export class LimitState {
     this.#overMs[slot] = 0;
     this.#overLast[slot] = 0;
     this.#strictBurst[slot] = 0;
+    this.#strictPerSec[slot] = 0;
+    this.#strictCuts[slot] = 0;
   }
 
   /** A tenant's limits change with the generation that comes now. */
@@ -282,6 +296,8 @@ export class LimitState {
     this.#overMs = overMs;
     this.#overLast = enlarged(this.#overLast, this.#slots);
     this.#strictBurst = enlarged(this.#strictBurst, this.#slots);
+    this.#strictPerSec = enlarged(this.#strictPerSec, this.#slots);
+    this.#strictCuts = enlarged(this.#strictCuts, this.#slots);
   }
 }
 

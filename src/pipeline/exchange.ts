@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy ← limits      endpoint, traceId, sentAt, headAt ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy, usage ← limits      endpoint, traceId, sentAt, headAt ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -36,6 +36,12 @@ export interface Grant {
 export interface Copy {
   /** The bytes are another's when it returns. */
   add(bytes: Buffer, from: number, to: number): void;
+}
+
+/** What the application said was used, of one meter. Below zero: given back. */
+export interface UsedUnits {
+  readonly meter: string;
+  readonly units: number;
 }
 
 /** One place requests are sent to. */
@@ -102,6 +108,8 @@ export class Exchange implements Arrival {
   leave: (() => void) | undefined;
   /** There while its answer is kept for later: the engine gives it the content. */
   copy: Copy | undefined;
+  /** What the application's answer says was used. */
+  usage: readonly UsedUnits[] | undefined;
   /** Its client is gone: it joins no line any more. */
   isAbandoned: boolean;
   endpoint: Endpoint | undefined;
@@ -142,6 +150,7 @@ export class Exchange implements Arrival {
     this.place = 0;
     this.leave = undefined;
     this.copy = undefined;
+    this.usage = undefined;
     this.isAbandoned = false;
     this.endpoint = undefined;
     this.traceId = undefined;

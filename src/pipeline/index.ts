@@ -1,5 +1,6 @@
 export type { Chain, OnStageThrow, Pipeline } from './chain.ts';
 export { chain } from './chain.ts';
+export type { Commits, Held } from './commits.ts';
 export type {
   Admitted,
   Arrival,
@@ -12,6 +13,7 @@ export type {
   Routed,
   Sanitised,
   TrustClass,
+  UsedUnits,
 } from './exchange.ts';
 export { Exchange } from './exchange.ts';
 export type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';

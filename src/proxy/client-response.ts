@@ -46,12 +46,12 @@ export class ClientResponse {
     }
   }
 
-  /** False when the fields cannot be written as they are; nothing went out then. */
-  head(status: number, raw: string[]): boolean {
+  /** False when the fields cannot be written as they are; nothing went out then. `isAll`: nothing follows, and it goes out with the end. */
+  head(status: number, raw: string[], isAll: boolean): boolean {
     try {
       this.#res.writeHead(status, raw);
       // At once: the body may be a stream that begins much later.
-      this.#res.flushHeaders();
+      if (!isAll) this.#res.flushHeaders();
       return true;
     } catch {
       return false;
@@ -65,7 +65,9 @@ export class ClientResponse {
     return false;
   }
 
-  end(trailers: readonly string[]): void {
+  /** `last`: what was not written yet. */
+  end(trailers: readonly string[], last: Buffer | undefined): void {
+    if (last !== undefined) this.#res.write(last);
     if (this.#res.chunkedEncoding)
       for (let i = 0; i < trailers.length; i += 2)
         this.#res.addTrailers([[trailers[i] as string, trailers[i + 1] as string]]);

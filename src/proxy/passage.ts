@@ -8,7 +8,7 @@
  *     └────────┴──────────┴─ until here a failure is an answer of ours
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Endpoint, Exchange, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import type { Endpoint, Exchange, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
@@ -23,7 +23,7 @@ import type { ProxyWorld } from './world.ts';
 
 const HEADERS_OF_RESPONSE_MAX = 500;
 
-export class Passage implements Answering {
+export class Passage implements Answering, Held {
   readonly #world: ProxyWorld;
   readonly #req: IncomingMessage;
   readonly #response: ClientResponse;
@@ -37,6 +37,12 @@ export class Passage implements Answering {
   #attempts = 0;
   #hints = 0;
   #status: number | undefined;
+  /** Content of the answer to come, where its length is known. */
+  #contentLeft = Number.POSITIVE_INFINITY;
+  /** The last of it, until the exchange is recorded. */
+  #last: Buffer | undefined;
+  /** What then ends the answer. */
+  #finish: (() => void) | undefined;
   /** The chain has not answered yet: the end waits for it, so that stages give back what they took. */
   #isDeciding = false;
   #isClientGone = false;
@@ -193,10 +199,17 @@ export class Passage implements Answering {
     x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status, headers });
     if (this.#isConnectionOver()) this.#response.isLast();
-    if (!this.#response.head(status, headers.raw)) return false;
+    this.#contentLeft = this.#contentOf(status, headers);
+    if (!this.#response.head(status, headers.raw, this.#contentLeft === 0)) return false;
     this.#response.allowSilence(this.#world.config.wire.idleTimeoutMs);
     this.#status = status;
     return true;
+  }
+
+  /** Bytes of content to come; Infinity where the head does not say. */
+  #contentOf(status: number, headers: HeaderList): number {
+    if ((this.#exchange as Exchange).method === 'HEAD' || status === 204 || status === 205 || status === 304) return 0;
+    return Number(headers.first('content-length') ?? Number.POSITIVE_INFINITY);
   }
 
   onData(chunk: Buffer): void {
@@ -204,7 +217,9 @@ export class Passage implements Answering {
     const x = this.#exchange as Exchange;
     x.responseBytes += chunk.length;
     x.copy?.add(chunk, 0, chunk.length);
-    if (!this.#response.write(chunk, this.#resume)) this.#attempt?.pause();
+    this.#contentLeft -= chunk.length;
+    if (this.#contentLeft === 0) this.#last = chunk;
+    else if (!this.#response.write(chunk, this.#resume)) this.#attempt?.pause();
   }
 
   readonly #resume = (): void => this.#attempt?.resume();
@@ -212,8 +227,7 @@ export class Passage implements Answering {
   onEnd(trailers: string[]): void {
     if (this.#isDone) return;
     const pairs = withoutProtected(trailers, this.#world.isProtectedName);
-    this.#response.end(pairs);
-    this.#end({ kind: 'forwarded', status: this.#status as number });
+    this.#end({ kind: 'forwarded', status: this.#status as number }, () => this.#response.end(pairs, this.#last));
   }
 
   onFail(error: UpstreamError, cause: Error, reach: Reach): void {
@@ -239,9 +253,11 @@ export class Passage implements Answering {
     const x = this.#exchange;
     const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#response.isLast();
-    this.#response.answer(status, headers, body);
-    if (x === undefined) this.#isDone = true;
-    else this.#end(outcomeOf(reply, by, status));
+    const answer = (): void => this.#response.answer(status, headers, body);
+    if (x === undefined) {
+      this.#isDone = true;
+      answer();
+    } else this.#end(outcomeOf(reply, by, status), answer);
   }
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */
@@ -275,12 +291,19 @@ export class Passage implements Answering {
     if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
   }
 
-  #end(outcome: Outcome): void {
+  /** `finish`: the last bytes, which wait for the exchange to be recorded. */
+  #end(outcome: Outcome, finish?: () => void): void {
     if (this.#isDone) return;
     this.#isDone = true;
+    this.#finish = finish;
+    if (this.#exchange !== undefined) this.#pipeline.done(this.#exchange, outcome);
+    if (this.#world.commits?.hold(this) !== true) this.release();
+  }
+
+  release(): void {
+    this.#finish?.();
     this.#body?.destroy();
     if (!this.#req.complete && !this.#req.destroyed) this.#req.resume();
-    if (this.#exchange !== undefined) this.#pipeline.done(this.#exchange, outcome);
   }
 }
 

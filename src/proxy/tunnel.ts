@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Endpoint, Exchange, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import type { Endpoint, Exchange, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
 import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import { answerOf, defectReply, outcomeOf, upstreamReplies } from './engine-replies.ts';
@@ -31,7 +31,7 @@ export function isTunnel(req: IncomingMessage): boolean {
   );
 }
 
-export class Tunnel {
+export class Tunnel implements Held {
   readonly #world: ProxyWorld;
   readonly #req: IncomingMessage;
   readonly #client: Socket;
@@ -40,6 +40,8 @@ export class Tunnel {
   #exchange: Exchange | undefined;
   #upstreamSocket: Socket | undefined;
   #status: number | undefined;
+  /** The last bytes of an answer, until the exchange is recorded; undefined: there is none. */
+  #last: string | Buffer | undefined;
   #isDeciding = false;
   #isDone = false;
 
@@ -203,14 +205,18 @@ export class Tunnel {
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.
     this.#client.write(headText(status, '', [...headers.raw, 'Connection', 'close']), 'latin1');
+    let left = Number(headers.first('content-length') ?? Number.POSITIVE_INFINITY);
+    let last: Buffer | undefined;
     response.on('data', (chunk: Buffer) => {
       x.responseBytes += chunk.length;
-      if (!this.#client.write(chunk)) response.pause();
+      left -= chunk.length;
+      if (left === 0) last = chunk;
+      else if (!this.#client.write(chunk)) response.pause();
     });
     this.#client.on('drain', () => response.resume());
     response.on('end', () => {
+      this.#last = last ?? '';
       this.#end({ kind: 'forwarded', status });
-      this.#hangUp('');
     });
     // The end of the connection is the end of the body here: only a reset tells that there was more.
     response.on('error', () => this.#client.resetAndDestroy());
@@ -220,9 +226,10 @@ export class Tunnel {
     if (this.#isDone) return;
     const x = this.#exchange;
     const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
-    this.#hangUp(`${headText(status, '', [...headers, 'Connection', 'close'])}${body}`);
+    this.#last = `${headText(status, '', [...headers, 'Connection', 'close'])}${body}`;
     if (x === undefined) {
       this.#isDone = true;
+      this.release();
       const { method, url: target } = this.#req;
       // What passed no gate reached no stage that could have kept anything.
       this.#world.onRefused({ code: (reply as Reply).code, method, target, peer: this.#client.remoteAddress });
@@ -230,8 +237,9 @@ export class Tunnel {
   }
 
   /** The last bytes; then what the client still sends is thrown away, so that its end is seen. */
-  #hangUp(text: string): void {
-    this.#client.end(text, 'latin1');
+  release(): void {
+    if (this.#last === undefined) return;
+    this.#client.end(this.#last, 'latin1');
     this.#client.resume();
   }
 
@@ -250,6 +258,7 @@ export class Tunnel {
     if (this.#isDone) return;
     this.#isDone = true;
     if (this.#exchange !== undefined) this.#pipeline.done(this.#exchange, outcome);
+    if (this.#world.commits?.hold(this) !== true) this.release();
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the engine is given, and what a passage may use of its listener. */
 import type { Clock, Random, Timers } from '../core/index.ts';
-import type { Pipeline } from '../pipeline/index.ts';
+import type { Commits, Pipeline } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { SidecarConfig, Snapshot } from '../tenants/index.ts';
 import type { Unadmitted } from './access-log.ts';
@@ -17,6 +17,8 @@ export interface ProxyOptions {
   /** Both of one generation; asked once a request. */
   readonly snapshot: () => Snapshot;
   readonly pipeline: () => Pipeline;
+  /** There where requests are recorded: an exchange's last bytes wait for its record. */
+  readonly commits?: Commits | undefined;
   readonly isProtectedName: (name: string) => boolean;
   readonly isTrustedProxy: (peer: string) => boolean;
 }

@@ -3,8 +3,8 @@
  * families up: a sidecar has at most 1,500 series whatever its tenancy and its traffic.
  */
 
-/** Plans with rows of their own. 12: a row is 73 series, of which 60 are decisions by class of status and buckets of time. */
-export const PLANS_MAX = 12;
+/** Plans with rows of their own. 11: a row is 73 series, of which 60 are decisions by class of status and buckets of time. */
+export const PLANS_MAX = 11;
 /** Tenants with series of their own, the busiest. */
 export const TENANTS_SHOWN_MAX = 50;
 /** Upstreams with series of their own; a service with more fallbacks than that is not known. */

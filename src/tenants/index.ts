@@ -1,6 +1,6 @@
 export type { BootResult, GivenSetting } from './boot/boot.ts';
 export { bootFlags, bootSidecar } from './boot/boot.ts';
-export type { GossipConfig, SidecarConfig } from './boot/sidecar.ts';
+export type { CollectorConfig, GossipConfig, MeteringConfig, SidecarConfig } from './boot/sidecar.ts';
 export type { Difference } from './difference.ts';
 export { diffSnapshots } from './difference.ts';
 export { formatFinding } from './findings.ts';

@@ -7,7 +7,7 @@ import type { UsageReported } from '../../src/limits/index.ts';
 
 t.test('reports by POST as JSON on a loopback name, of at most 16 KiB; everything else is told why not', async (t) => {
   const bodies: string[] = [];
-  let next: UsageReported = { kind: 'counted', counted: ['a'], ignored: ['b'] };
+  let next: UsageReported = { kind: 'counted', tenant: 'acme', counted: ['a'], ignored: ['b'], units: [] };
   const report = (body: string): UsageReported => {
     bodies.push(body);
     return next;

@@ -46,6 +46,7 @@ function goodStory(): Story {
     attempts: [{ what: 'x-tenant-id', status: 200, seenAs: 'hooli', isHarmless: true }],
     changesMs: [20, 30, 25],
     suspendedStatus: 403,
+    accounts: [{ tenant: 'acme', whole: 24, cut: 1, recorded: 25 }],
   };
 }
 
@@ -121,6 +122,15 @@ t.test('each number of the demo is checked: one that is off fails the check of i
     })),
     [/no spoofing attempt/],
   );
+  const account = { tenant: 'acme', whole: 24, cut: 1, recorded: 25 };
+  for (const [name, recorded] of [
+    ['an answer that was not accounted', 23],
+    ['one that was accounted twice', 26],
+  ] as const)
+    t.match(
+      change(name, () => ({ accounts: [{ ...account, recorded }] })),
+      [/accounted once/],
+    );
   t.match(
     change('a suspended tenant got in', () => ({ suspendedStatus: 200 })),
     [/suspended/],
@@ -187,7 +197,8 @@ t.test(
     const commands = [...text().matchAll(/^ {2}((?:curl|npm) .*)$/gm)].map(([, line]) => line as string);
     const run = (line: string): string =>
       execFileSync('bash', ['-c', line], { cwd: root, encoding: 'utf8', env: { ...process.env, TOKEN: token } });
-    const [own, forged, without, metrics, explained, ...rest] = commands.map(run) as [
+    const [own, forged, without, metrics, explained, used, ...rest] = commands.map(run) as [
+      string,
       string,
       string,
       string,
@@ -200,6 +211,7 @@ t.test(
     t.match(without, /^HTTP\/1\.1 401 [\s\S]*credential-missing/);
     t.match(metrics, /reeve_requests_total\{plan="pro",decision="pass",code_class="2xx"\} \d+/);
     t.match(explained, /requests +40\/s, [\d.]+ of 40 left[\s\S]*GET \/orders would get: √ pass/);
+    t.match(used, /requests\t\d+/, 'what acme used');
     const file = /\$EDITOR (\S+)/.exec(text())?.[1] as string;
     writeFileSync(`${file}.new`, readFileSync(file, 'utf8').replace('limit: 40/s', 'limit: 41/s'));
     renameSync(`${file}.new`, file);

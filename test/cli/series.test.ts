@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import t from 'tap';
 import { startSidecar } from '../../src/cli/sidecar.ts';
 import { type Metrics, silentLog } from '../../src/telemetry/index.ts';
-import { configFor, fleetOfOne, httpBackend, settings } from '../helpers/sidecar.ts';
+import { allOn, configFor, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -31,7 +31,7 @@ t.test('at most 1,500 series at worst, and no family has more than it says', asy
     'more.yaml': Array.from({ length: PLANS * 2 }, (_, i) => tenant(`t${i}`, { plan: `p${i % PLANS}` })).join(''),
   });
   const upstreams = new Map(Array.from({ length: 12 }, (_, i) => [`u${i}`, 'http://127.0.0.1:1'] as const));
-  const config = configFor(settings(upstream, tenancy, fleetOfOne(tenancy)));
+  const config = configFor(settings(upstream, tenancy, allOn(tenancy)));
   const sidecar = await startSidecar({ ...config, upstreams }, { log: silentLog });
   t.teardown(async () => {
     await sidecar.close();

@@ -1,8 +1,8 @@
 /** Corners of the protocol, against a peer that is moved by hand. */
 import t from 'tap';
 import { SeededRandom, SimProcess } from '../../sim/time.ts';
+import { Writer } from '../../src/core/bytes.ts';
 import { systemTimers } from '../../src/core/index.ts';
-import { Writer } from '../../src/gossip/bytes.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { type Delegate, Gossip, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
@@ -10,7 +10,7 @@ import { KIND } from '../../src/gossip/messages.ts';
 import { OwnTimers } from '../../src/gossip/own-timers.ts';
 import { Peer } from '../../src/gossip/roster.ts';
 import { Suspicions, suspicionMs } from '../../src/gossip/suspicions.ts';
-import { createMetrics } from '../../src/telemetry/index.ts';
+import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { Puppet, payload } from './puppet.ts';
 import { Rows } from './rows.ts';
 import { accusations, isComplete, isConverged, type Node, stateOf, World } from './world.ts';
@@ -27,6 +27,27 @@ function withPuppet(seed: number, count = 1): { world: World; nodes: Node[]; nod
   world.time.run(20);
   return { world, nodes, node: nodes[0] as Node, puppet };
 }
+
+t.test('frames of another version are counted, and named in the log once a minute', (t) => {
+  const world = new World(1);
+  const said: unknown[] = [];
+  const log = {
+    ...silentLog,
+    warn: (event: string, fields?: object) => void (event === 'gossip.version_refused' && said.push(fields)),
+  };
+  const node = world.start(world.node({ log }));
+  world.time.run(2000);
+  const older = Buffer.alloc(60, 1);
+  for (let i = 0; i < 3; i++) node.transport.receive(older, '10.9.9.9:1');
+  t.equal(node.gossip.counts.refused.version, 3);
+  t.match(said, [{ version: 1, remedy: /one version/ }]);
+  t.equal(said.length, 1);
+  node.transport.receive(Buffer.alloc(3), '10.9.9.9:1');
+  world.time.run(60_000);
+  node.transport.receive(older, '10.9.9.9:1');
+  t.equal(said.length, 2);
+  t.end();
+});
 
 t.test('suspicion lasts as Lifeguard says', async (t) => {
   t.equal(suspicionMs(2, 0, 250), 1000, 'nobody could confirm');

@@ -2,8 +2,8 @@
 
 import type { SimTransport } from '../../sim/net.ts';
 import { SimProcess } from '../../sim/time.ts';
+import { Reader, Writer } from '../../src/core/bytes.ts';
 import { type Belief, identityBytes, writeRecord } from '../../src/gossip/belief.ts';
-import { Reader, Writer } from '../../src/gossip/bytes.ts';
 import { KIND } from '../../src/gossip/messages.ts';
 import { Seal } from '../../src/gossip/seal.ts';
 import type { Node, World } from './world.ts';
@@ -106,7 +106,7 @@ export function payload(
   const writer = new Writer(1_000_000);
   writer.u8(kind);
   if (u32 !== undefined) writer.u32(u32);
-  if (incarnation !== undefined) writer.incarnation(incarnation);
+  if (incarnation !== undefined) writer.hex(incarnation);
   for (const each of beliefs) writeRecord(writer, identityBytes(each), each, each.accuser, each.agoMs);
   return Buffer.from(writer.bytes.subarray(0, writer.offset));
 }

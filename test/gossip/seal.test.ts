@@ -4,7 +4,7 @@ import t from 'tap';
 import { SimProcess, SimTime } from '../../sim/time.ts';
 import { Keyring } from '../../src/gossip/index.ts';
 import { ReplayWindow } from '../../src/gossip/replay-window.ts';
-import { type Refusal, Seal } from '../../src/gossip/seal.ts';
+import { type Refusal, Seal, VERSION } from '../../src/gossip/seal.ts';
 
 const KEY = Buffer.alloc(32, 1);
 const A = 'aaaaaaaaaaaaaaaa';
@@ -55,6 +55,20 @@ t.test('a frame is opened once, by who has key and cluster', async (t) => {
     t.same(foreign.refused, ['forged']);
     t.equal(a.seal.openRequest(a.seal.seal(text))?.incarnation, A, 'over a stream we may meet ourselves');
   }
+});
+
+t.test('a frame of another version is refused as that, whatever else is right with it', async (t) => {
+  const [a, b] = [end(A), end(B, { known: [A] })];
+  const frame = a.seal.seal(text);
+  t.equal(frame[0], VERSION);
+  t.ok(VERSION > 1, 'streams of version 1 have one lane of rows');
+  const older = Buffer.from(frame);
+  older[0] = 1;
+  t.equal(b.seal.openDatagram(older, 'there:1'), undefined);
+  t.equal(b.seal.openRequest(older), undefined);
+  t.equal(b.seal.openAnswer(older, b.seal.seal(text)), undefined);
+  t.same(b.refused, ['version', 'version', 'version']);
+  t.equal(b.seal.openRequest(frame)?.incarnation, A, 'none of them counts as seen');
 });
 
 t.test('every bit of a frame counts', async (t) => {

@@ -5,6 +5,7 @@ import { SeededRandom, SimProcess, SimTime } from '../../sim/time.ts';
 import type { Random } from '../../src/core/index.ts';
 import { Gossip, type GossipSettings, type Keyring, type Member, staticSeeds } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
+import type { Log } from '../../src/telemetry/index.ts';
 import { Rows, untruthOf } from './rows.ts';
 
 export interface Node {
@@ -24,6 +25,7 @@ export interface NodeOptions {
   readonly settings?: Partial<GossipSettings>;
   readonly lagMs?: () => number;
   readonly incarnation?: string;
+  readonly log?: Log;
   /** It has rows that may be late as well. */
   readonly hasCold?: boolean;
 }
@@ -66,6 +68,7 @@ export class World {
       seeds: options.seeds ?? staticSeeds(this.addresses, true),
       ...(options.settings === undefined ? {} : { settings: options.settings }),
       ...(options.lagMs === undefined ? {} : { lagMs: options.lagMs }),
+      ...(options.log === undefined ? {} : { log: options.log }),
     });
     const node: Node = { gossip, process, transport, rows, isReady: false };
     this.nodes.push(node);

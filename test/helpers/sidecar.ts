@@ -54,8 +54,13 @@ export function settings(
   };
 }
 
+/** Everything on that registers metrics: part of a fleet in which nobody else is, and metering for no collector. */
+export function allOn(tenancy: TenancyDir): Record<string, string> {
+  return { ...fleetOfOne(tenancy), 'metering.dir': join(tenancy.stateDir, 'spool') };
+}
+
 /** Part of a fleet in which nobody else is: what gossip counts is registered then. */
-export function fleetOfOne({ stateDir }: TenancyDir): Record<string, string> {
+function fleetOfOne({ stateDir }: TenancyDir): Record<string, string> {
   const keyFile = join(stateDir, 'gossip-keys');
   writeFileSync(keyFile, Buffer.alloc(32, 1).toString('base64'));
   return {

@@ -199,6 +199,70 @@ t.test('a cut gives nobody a second part; who leaves gives his to the others, em
   );
 });
 
+t.test('what was spent before somebody left drained at the rate it had then', async (t) => {
+  const fleet = await fleetOf(3, '30/s', 9);
+  const [, , last] = [0, 1, 2].map((at) => atOnce(fleet, at));
+  t.equal(last, 3);
+  fleet.advance(200);
+  t.equal(atOnce(fleet, 2), 2, 'two of what came in');
+  fleet.sidecars[2]?.state.fleet?.leave();
+  for (const at of [0, 1]) {
+    fleet.look(at, 2);
+    fleet.hear(at, 2, 'left');
+  }
+  fleet.advance(0.01);
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [2, 2],
+    'ten a second for 0.2 s, not fifteen',
+  );
+  fleet.advance(200);
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [3, 3],
+    'and fifteen from then on',
+  );
+  t.ok(fleet.excess(30, 9) < 1e-6, `${fleet.excess(30, 9)} beyond`);
+});
+
+t.test('parts that were cut more than once since somebody asked begin with an empty bucket', async (t) => {
+  const fleet = await fleetOf(2, '60/min', 6);
+  fleet.advance(60_000);
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [3, 3],
+  );
+  // Another comes, spends its part for a while and goes again; nobody asks here meanwhile.
+  const late = fleet.start();
+  for (const at of [0, 1]) {
+    fleet.look(at, 3);
+    fleet.hear(at, late, 'alive');
+    fleet.hear(late, at, 'alive');
+  }
+  fleet.look(late, 3);
+  fleet.advance(5000);
+  for (let i = 0; i < 60; i++) {
+    fleet.ask(late);
+    fleet.advance(100);
+  }
+  fleet.sidecars[late]?.state.fleet?.leave();
+  for (const at of [0, 1]) {
+    fleet.look(at, 2);
+    fleet.hear(at, late, 'left');
+  }
+  fleet.advance(100);
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [0, 0],
+  );
+  fleet.advance(2000);
+  t.same(
+    [0, 1].map((at) => atOnce(fleet, at)),
+    [1, 1],
+  );
+  t.ok(fleet.excess(1, 6) < 1e-6);
+});
+
 t.test('a newcomer waits until it is known, and begins with an empty bucket', async (t) => {
   const fleet = await fleetOf(2, '60/min', 6);
   fleet.advance(60_000);
@@ -283,6 +347,7 @@ t.test('whatever fails, no stretch of time sees more than the bucket of one limi
   const at = fc.nat(4);
   const op = fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('flood' as const) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('one' as const), at }) },
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 10, max: 4000 }) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('lost' as const, 'found' as const), at, of: at }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('leave' as const, 'replace' as const), at }) },
@@ -296,6 +361,7 @@ t.test('whatever fails, no stretch of time sees more than the bucket of one limi
       for (const each of ops) {
         if (each.kind === 'wait') fleet.advance(each.ms);
         else if (each.kind === 'flood') for (const place of places) for (let i = 0; i < 30; i++) fleet.ask(place);
+        else if (each.kind === 'one') for (let i = 0; i < 30; i++) fleet.ask(places[each.at] as number);
         else if (each.kind === 'lost' || each.kind === 'found')
           fleet.hear(
             places[each.at] as number,

@@ -7,9 +7,9 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { quantile } from '../helpers/processes.ts';
 import {
+  allOn,
   type ChildSidecar,
   childSidecar,
-  fleetOfOne,
   httpBackend,
   root,
   settings,
@@ -148,7 +148,7 @@ t.test(
 t.test('docs/metrics.md names every metric and no other', async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
   const tenancy = makeTenancy();
-  const sidecar = await sidecarForTest(t, upstream, { tenancy, settings: fleetOfOne(tenancy) });
+  const sidecar = await sidecarForTest(t, upstream, { tenancy, settings: allOn(tenancy) });
   const page = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
   const documented = [...page.matchAll(/^\| `(reeve_[a-z_]+)` \|/gm)].map(([, name]) => name);
   t.same(

@@ -6,6 +6,7 @@ import t from 'tap';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { splitDocuments } from '../../src/tenants/documents/split.ts';
 import {
+  bootFlags,
   bootSidecar,
   diffSnapshots,
   formatFinding,
@@ -261,6 +262,45 @@ t.test('nothing that is written ends the process: 600 mutated documents', async 
     { seed: 7, numRuns: 600 },
   );
   t.equal(Object.keys(Object.prototype).length, 0);
+});
+
+t.test('metering in the boot file: defaults, paths, and what does not fit together', async (t) => {
+  const boot = (given: Record<string, string>, isKept = true) =>
+    bootFlags(
+      Object.entries({
+        upstream: 'http://127.0.0.1:1',
+        'tenancy.dir': 'tenancy',
+        ...(isKept ? { stateDir: 'state' } : {}),
+        ...given,
+      }).map(([path, text]) => ({ path, text, place: path })),
+      '/cwd',
+    );
+  const errors = (given: Record<string, string>, isKept = true): string =>
+    boot(given, isKept).findings.map(formatFinding).join('\n');
+  t.equal(boot({}).config?.metering, undefined);
+  t.strictSame(boot({ 'metering.durability': 'strict' }).config?.metering, {
+    dir: '/cwd/state/spool',
+    collector: undefined,
+    ...{ durability: 'strict', granularity: 'raw', maxBytes: 2 ** 30, onFull: 'failOpen', traceIds: false },
+  });
+  const address = { 'metering.collector.address': 'collector.reeve.svc:15010' };
+  t.match(boot({ ...address, 'metering.dir': 'spool' }, false).config?.metering, {
+    dir: '/cwd/spool',
+    collector: { address: 'collector.reeve.svc:15010', tls: undefined, tokenFile: undefined },
+  });
+  const files = { 'metering.collector.tls.caFile': 'ca.pem', 'metering.collector.tokenFile': 'token' };
+  t.match(boot({ ...address, ...files }).config?.metering?.collector, {
+    tls: { caFile: '/cwd/ca.pem', certFile: undefined, keyFile: undefined },
+    tokenFile: '/cwd/token',
+  });
+  const plain = boot({ ...address, ...files, 'metering.collector.tls.enabled': 'false' });
+  t.equal(plain.config?.metering?.collector?.tls, undefined);
+  t.match(errors({ 'metering.traceIds': 'true' }, false), /spec\.metering\.dir: there is no directory for the spool/);
+  t.match(errors({ 'metering.maxBytes': '1KiB' }), /spec\.metering\.maxBytes: expected 1MiB to 1TiB, got 1KiB/);
+  t.match(errors({ 'metering.maxBytes': '2TiB' }), /expected 1MiB to 1TiB/);
+  t.match(errors({ ...address, 'metering.collector.tls.certFile': 'c' }), /tls\.keyFile: a certificate and its key go/);
+  t.match(errors({ ...address, 'metering.collector.tls.keyFile': 'k' }), /tls\.certFile: a certificate and its key go/);
+  t.match(errors({ 'metering.collector.address': 'http://collector' }), /expected an address of a collector such as/);
 });
 
 t.test('the boot file and its flags: defaults, precedence, errors with the flag to set', async (t) => {

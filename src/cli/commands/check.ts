@@ -17,16 +17,9 @@ import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
+import { meteringChecks } from './check-metering.ts';
+import { bad, type Check, good, type Result } from './check-result.ts';
 import { count, namesOf } from './config.ts';
-
-type Result = 'success' | 'warning' | 'error';
-
-interface Check {
-  readonly description: string;
-  readonly result: Result;
-  readonly error?: string;
-  readonly hint?: string;
-}
 
 interface Category {
   readonly categoryName: string;
@@ -50,6 +43,8 @@ export async function check(options: CheckOptions): Promise<void> {
     config = booted.config;
     const machine = config === undefined ? [] : await machineChecks(config, options.live === true);
     categories.push({ categoryName: 'boot file', checks: [...booted.checks, ...machine] });
+    if (config?.metering !== undefined)
+      categories.push({ categoryName: 'metering', checks: await meteringChecks(config.metering) });
   }
   const dir = options.tenancy ?? config?.tenancy.dir;
   if (dir !== undefined)
@@ -78,14 +73,6 @@ function textOf(categories: readonly Category[], isGood: boolean): string {
   });
   return `${parts.join('\n')}\nStatus check results are ${isGood ? YES() : NO()}${but}\n`;
 }
-
-const good = (description: string): Check => ({ description, result: 'success' });
-const bad = (description: string, error: string, hint: string, result: Result = 'error'): Check => ({
-  description,
-  result,
-  error,
-  hint,
-});
 
 async function bootChecks(file: string | undefined): Promise<{ config: SidecarConfig | undefined; checks: Check[] }> {
   try {

@@ -4,6 +4,9 @@ import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askAboutTenant } from '../ask-admin.ts';
 import { type Form, NO, paint, printJson, YES } from '../output.ts';
 
+/** Of the room for rights of hard quotas, what is named before it is full. */
+const RIGHTS_NEAR = 0.8;
+
 interface Asking {
   readonly admin: string;
   readonly output: Form;
@@ -38,6 +41,7 @@ function asText(explanation: Explanation): string {
       `${limits.concurrency.inFlight} of ${limits.concurrency.limit ?? 'no limit'}, ${limits.waiting} waiting`,
     ],
     ...limits.quotas.map((quota): [string, string] => ['quota', quotaText(quota)]),
+    ...rightsRows(limits),
     ...admissionRows(explanation),
     ...staleRows(limits),
     ['ladder', `${limits.ladder.join(' → ')}${limits.isOverLong ? ' (over its limit for a while)' : ''}`],
@@ -156,6 +160,14 @@ function hereText(here: Explanation['limits']['quotas'][number]['here']): string
   if (here === undefined) return '';
   const rights = here.rights === undefined ? '' : ` of ${here.rights} it may, ${here.elsewhere} elsewhere`;
   return `, ${here.used} here${rights}`;
+}
+
+/** Only what an operator should do something about: rows that found no room, or soon will not. */
+function rightsRows({ rights }: Explanation['limits']): [string, string][] {
+  if (rights === undefined || (rights.refused === 0 && rights.rows < RIGHTS_NEAR * rights.max)) return [];
+  const remedy = 'use soft quotas, fewer hard ones or longer windows';
+  const { rows, max, refused } = rights;
+  return [['rights', `room for hard quotas: ${rows} of ${max} rows, ${refused} found none: ${remedy}`]];
 }
 
 function admissionRows({ admission }: Explanation): [string, string][] {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT } from '../exit.ts';
 import { type Form, NO, paint, printJson, table, YES } from '../output.ts';
+import { keepAccounts } from './accounting.ts';
 import { timeChanges, trySuspended } from './changes.ts';
 import { trySpoofing } from './spoofing.ts';
 import { openStage, type Stage } from './stage.ts';
@@ -20,7 +21,7 @@ export async function demo({ once = false, output }: DemoOptions): Promise<void>
   const say = (text: string): void => void (output === 'text' && process.stdout.write(text));
   // From the first process on, so that a Ctrl-C at any time ends them all.
   const stopped = stopSignal();
-  say('starting orders and payments, a sidecar before each\n');
+  say('starting orders and payments, a sidecar before each, and a collector\n');
   const stage = await openStage();
   try {
     const isTold = await Promise.race([perform(stage, output, say), stage.lost, stopped.then(() => false)]);
@@ -44,7 +45,7 @@ function stopSignal(): Promise<void> {
 
 async function perform(stage: Stage, output: Form, say: (text: string) => void): Promise<true> {
   say('traffic: 11 tenants for 6 s, umbrella at 20 times its limit, stark at one and a half times\n');
-  const story = await tell(stage, showProgress);
+  const story = await tell(stage, say);
   const verdicts = judge(story);
   if (output === 'json') printJson(asJson(story, verdicts));
   else say(asText(story, verdicts));
@@ -58,19 +59,22 @@ function showProgress(share: number): void {
   if (process.stderr.isTTY) process.stderr.write(share < 1 ? `\r${Math.round(share * 100)} % ` : '\r\u001b[K');
 }
 
-async function tell(stage: Stage, onProgress: (share: number) => void): Promise<Story> {
+async function tell(stage: Stage, say: (text: string) => void): Promise<Story> {
   await warmUp(stage);
   await settled(stage);
   stage.decisions.clear();
   const before = { seen: await askApplication(stage), metrics: await askMetrics(stage) };
-  const tallies = await runTraffic(stage, onProgress);
-  onProgress(1);
+  const tallies = await runTraffic(stage, showProgress);
+  showProgress(1);
   const decisions = await settled(stage);
   const seen = since(before.seen, await askApplication(stage));
   const metrics = since(before.metrics, await askMetrics(stage));
   const attempts = await trySpoofing(stage);
   const changesMs = await timeChanges(stage);
-  return { tallies, seen, decisions, metrics, attempts, changesMs, suspendedStatus: await trySuspended(stage) };
+  const suspendedStatus = await trySuspended(stage);
+  say('accounts: more traffic, in which the orders sidecar is killed and the collector is away\n');
+  const accounts = await keepAccounts(stage);
+  return { tallies, seen, decisions, metrics, attempts, changesMs, suspendedStatus, accounts };
 }
 
 /** The access log comes through a pipe, a moment after the answers. Waits until nothing more comes, and copies what came. */
@@ -144,6 +148,8 @@ The orders sidecar is up. In another terminal:
   curl -s http://127.0.0.1:${status}/metrics | grep reeve_requests_total
   # why a request of a tenant gets what it gets
   npm run -s reeve -- limits check acme --path /orders --admin http://127.0.0.1:${admin}
+  # who used what, from the collector
+  npm run -s reeve -- usage acme --by route --collector ${stage.collector}
   # change a limit, save, and ask again
   $EDITOR ${stage.dir}/tenancy/plans.yaml
 

@@ -1,4 +1,4 @@
-/** The demo's world: a working directory, two services and a sidecar before each, all real processes on free ports. */
+/** The demo's world: a working directory, two services with a sidecar before each, and a collector; all real processes on free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,6 +32,12 @@ export interface Stage {
   readonly orders: { readonly url: string; readonly sidecar: Ports };
   /** Decisions by tenant, from the access log of the orders sidecar. */
   readonly decisions: Map<string, Map<string, number>>;
+  /** URL of the collector's API. */
+  readonly collector: string;
+  /** Ends the orders sidecar by SIGKILL, and starts it again. */
+  killSidecar(): Promise<void>;
+  /** Ends the collector in order, runs something while it is away, and starts it again. */
+  withoutCollector(run: () => Promise<void>): Promise<void>;
   /** Rejects when a process ends that is still needed. */
   readonly lost: Promise<never>;
   /** Writes the tenants' file anew, by rename. Says when the rename began, on the monotonic clock. */
@@ -49,6 +55,11 @@ export async function openStage(): Promise<Stage> {
   }
 }
 
+/** A process that may end and begin again. */
+interface Player {
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+}
+
 /** The processes of the demo. */
 class Cast {
   readonly closer: Closer = new Closer();
@@ -64,14 +75,15 @@ class Cast {
     promise.catch(() => {});
   }
 
-  start(name: string, args: string[], env: Record<string, string>): ChildProcess {
+  start(name: string, args: string[], env: Record<string, string>): ChildProcess & Player {
     const child = spawn(process.execPath, args, {
       env: { PATH: process.env['PATH'] ?? '', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    let isNeeded = true;
     child.once('exit', (code, signal) => {
-      if (!this.#isClosing)
+      if (!this.#isClosing && isNeeded)
         this.#onLost(new ReeveError('demo-failed', `${name} ended (${code ?? signal}) while it was needed`));
     });
     this.closer.add(async () => {
@@ -81,7 +93,13 @@ class Cast {
       await ended;
       clearTimeout(late);
     });
-    return child;
+    return Object.assign(child, {
+      async end(signal: 'SIGTERM' | 'SIGKILL') {
+        isNeeded = false;
+        child.kill(signal);
+        await ended;
+      },
+    });
   }
 }
 
@@ -101,19 +119,32 @@ async function build(cast: Cast): Promise<Stage> {
   writeFileSync(file, readFileSync(file, 'utf8').replace(/# apiKeys:.*/, apiKeys));
 
   const decisions = new Map<string, Map<string, number>>();
+  let collector = await startCollectorProcess(cast, dir, { grpc: 0, http: 0 });
   const payments = await startService(cast, 'payments', {});
-  const paymentsSidecar = await startSidecarProcess(cast, 'payments', payments, dir, () => {});
-  const orders = await startService(cast, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${paymentsSidecar.inbound}` });
-  const sidecar = await startSidecarProcess(cast, 'orders', orders, dir, (line) => {
+  const ofPayments = await startSidecarProcess(cast, { of: 'payments', upstream: payments, dir, collector }, () => {});
+  const orders = await startService(cast, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${ofPayments.ports.inbound}` });
+  const onLine = (line: string): void => {
     noteDecision(decisions, line);
     showFinding(line);
-  });
+  };
+  const place = { of: 'orders', upstream: orders, dir, collector } as const;
+  let ofOrders = await startSidecarProcess(cast, place, onLine);
   return {
     dir,
     credentials,
     apiKey: apiKey.key,
     tenants: tenantsOf(readFileSync(file, 'utf8')),
-    orders: { url: `http://127.0.0.1:${orders}`, sidecar },
+    orders: { url: `http://127.0.0.1:${orders}`, sidecar: ofOrders.ports },
+    collector: `http://127.0.0.1:${collector.ports.http}`,
+    async killSidecar() {
+      await ofOrders.player.end('SIGKILL');
+      ofOrders = await startSidecarProcess(cast, { ...place, ports: ofOrders.ports }, onLine);
+    },
+    async withoutCollector(run) {
+      await collector.player.end('SIGTERM');
+      await run();
+      collector = await startCollectorProcess(cast, dir, collector.ports);
+    },
     decisions,
     lost: cast.lost,
     rewriteTenants(change) {
@@ -137,30 +168,65 @@ async function startService(cast: Cast, name: string, env: Record<string, string
   return Number(await firstMatch(cast, child, name, /listens on (\d+)/, () => {}));
 }
 
+interface Placed<P> {
+  readonly player: Player;
+  readonly ports: P;
+}
+
+interface SidecarPlace {
+  readonly of: 'orders' | 'payments';
+  /** Port of its application. */
+  readonly upstream: number;
+  readonly dir: string;
+  readonly collector: Placed<CollectorPorts>;
+  /** Those it had before. */
+  readonly ports?: Ports;
+}
+
 async function startSidecarProcess(
   cast: Cast,
-  of: string,
-  port: number,
-  dir: string,
+  { of, upstream, dir, collector, ports }: SidecarPlace,
   onLine: (line: string) => void,
-): Promise<Ports> {
+): Promise<Placed<Ports>> {
   const name = `the sidecar of ${of}`;
-  const child = cast.start(name, [join(ROOT, 'src/cli/reeve.mjs'), 'sidecar'], {
-    REEVE_UPSTREAM: `http://127.0.0.1:${port}`,
-    REEVE_UPSTREAMS: `exports-lite=http://127.0.0.1:${port}`,
+  const boot = join(dir, `sidecar-${of}.yaml`);
+  writeFileSync(boot, `apiVersion: reeve.dev/v1\nkind: Sidecar\nmetadata: { name: ${of} }\nspec: {}\n`);
+  const player = cast.start(name, [join(ROOT, 'src/cli/reeve.mjs'), 'sidecar', '--config', boot], {
+    REEVE_UPSTREAM: `http://127.0.0.1:${upstream}`,
+    REEVE_UPSTREAMS: `exports-lite=http://127.0.0.1:${upstream}`,
     REEVE_TENANCY_DIR: join(dir, 'tenancy'),
     REEVE_STATE_DIR: join(dir, `state-${of}`),
     REEVE_IDENTITY_PEPPER_FILE: join(dir, 'pepper'),
     REEVE_INBOUND_HOST: '127.0.0.1',
-    REEVE_INBOUND_PORT: '0',
+    REEVE_INBOUND_PORT: String(ports?.inbound ?? 0),
     REEVE_STATUS_HOST: '127.0.0.1',
-    REEVE_STATUS_PORT: '0',
-    REEVE_ADMIN_PORT: '0',
+    REEVE_STATUS_PORT: String(ports?.status ?? 0),
+    REEVE_ADMIN_PORT: String(ports?.admin ?? 0),
     REEVE_APPLICATION_PORT: '0',
     REEVE_INBOUND_CLASS: of === 'orders' ? 'edge' : 'mesh',
+    REEVE_METERING_COLLECTOR_ADDRESS: `127.0.0.1:${collector.ports.grpc}`,
     REEVE_LOG_ACCESS: 'all',
   });
-  return JSON.parse(await firstMatch(cast, child, name, /"sidecar\.started".*"ports":(\{[^}]*\})/, onLine)) as Ports;
+  const text = await firstMatch(cast, player, name, /"sidecar\.started".*"ports":(\{[^}]*\})/, onLine);
+  return { player, ports: JSON.parse(text) as Ports };
+}
+
+interface CollectorPorts {
+  readonly grpc: number;
+  readonly http: number;
+}
+
+async function startCollectorProcess(cast: Cast, dir: string, ports: CollectorPorts): Promise<Placed<CollectorPorts>> {
+  const player = cast.start('the collector', [join(ROOT, 'src/cli/reeve.mjs'), 'collector'], {
+    REEVE_COLLECTOR_DIR: join(dir, 'collector'),
+    REEVE_COLLECTOR_GRPC_PORT: String(ports.grpc),
+    REEVE_COLLECTOR_HTTP_PORT: String(ports.http),
+    REEVE_COLLECTOR_STATUS_HOST: '127.0.0.1',
+    REEVE_COLLECTOR_STATUS_PORT: '0',
+  });
+  const pattern = /"collector\.started".*"ports":(\{[^}]*\})/;
+  const text = await firstMatch(cast, player, 'the collector', pattern, () => {});
+  return { player, ports: JSON.parse(text) as CollectorPorts };
 }
 
 /** The first line that matches; every further line goes to `onLine`. */

@@ -1,5 +1,6 @@
 /** Checks every number of the demo against another that was counted elsewhere. */
 import { request } from 'undici';
+import type { Account } from './accounting.ts';
 import type { Attempt } from './spoofing.ts';
 import type { Stage } from './stage.ts';
 import { FLOODER, OVER, percentile, SECONDS, type Tally } from './traffic.ts';
@@ -27,6 +28,7 @@ export interface Story {
   readonly attempts: readonly Attempt[];
   readonly changesMs: readonly number[];
   readonly suspendedStatus: number;
+  readonly accounts: readonly Account[];
   /** What the application had counted when the traffic ended. */
   readonly seen: Readonly<Record<string, number>>;
   readonly decisions: ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -55,7 +57,13 @@ const check = (what: string, isGood: boolean, detail: string): Verdict => ({ wha
 
 export function judge(story: Story): Verdict[] {
   const rows = rowsOf(story);
-  return [...countsChecks(story, rows), ...limitsChecks(rows), ...identityChecks(story), ...changeChecks(story)];
+  return [
+    ...countsChecks(story, rows),
+    ...limitsChecks(rows),
+    ...identityChecks(story),
+    ...changeChecks(story),
+    ...accountChecks(story),
+  ];
 }
 
 /** Client, access log, application and metrics have each counted for themselves. */
@@ -148,6 +156,20 @@ function identityChecks({ attempts, suspendedStatus }: Story): Verdict[] {
       harmful.length === 0 ? `${attempts.length} attempts` : harmful.map((attempt) => attempt.what).join(', '),
     ),
     check('the suspended tenant was refused', suspendedStatus === 403, `status ${suspendedStatus}`),
+  ];
+}
+
+/** A sidecar was killed and the collector was away in between. */
+function accountChecks({ accounts }: Story): Verdict[] {
+  const sum = (pick: (account: Account) => number): number => accounts.reduce((total, each) => total + pick(each), 0);
+  const [whole, recorded, cut] = [sum(({ whole }) => whole), sum(({ recorded }) => recorded), sum(({ cut }) => cut)];
+  const isGood = accounts.every((each) => each.recorded >= each.whole && each.recorded <= each.whole + each.cut);
+  return [
+    check(
+      'every answer is accounted once, over a SIGKILL of the sidecar and a stop of the collector',
+      isGood && whole > 0,
+      `${whole} answers, ${recorded} recorded${cut === 0 ? '' : `, ${cut} cut by the kill`}`,
+    ),
   ];
 }
 

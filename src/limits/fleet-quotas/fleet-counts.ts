@@ -1,9 +1,42 @@
 /** What operators see of quotas that are shared by a fleet. */
-import type { Metrics } from '../../telemetry/index.ts';
+import type { Clock } from '../../core/index.ts';
+import type { Log, Metrics } from '../../telemetry/index.ts';
 import type { FleetQuotas } from './fleet-quotas.ts';
 
-export function registerFleetQuotas(metrics: Metrics, fleet: FleetQuotas): void {
-  const { counts, escrow } = fleet;
+/** One line a minute says that there is no room; all rows are counted. */
+const SAID_MS = 60_000;
+
+export interface FleetWatch {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: FleetQuotas): void {
+  const { counts, escrow, claims } = fleet;
+  const refused = metrics.counter({
+    name: 'reeve_quota_right_rows_refused_total',
+    help: 'Rows of rights for which there was no room.',
+  });
+  let saidAt = Number.NEGATIVE_INFINITY;
+  claims.onFull = ({ kind, tenant, meter }) => {
+    refused.add();
+    const now = clock.now();
+    if (now - saidAt < SAID_MS) return;
+    saidAt = now;
+    log.error('quota.rights_full', {
+      ...(tenant === '' ? {} : { 'tenant.id': tenant, meter }),
+      row: kind,
+      rows: claims.size,
+      effect: 'rights that others hand on are not known here, and what is not known is refused',
+      remedy: 'use soft quotas, or fewer hard ones, or longer windows: docs/quotas.md says how many fit',
+    });
+  };
+  metrics.gauge({
+    name: 'reeve_quota_right_rows',
+    help: `Rows of rights of hard quotas that are known here, of at most ${claims.max}; when they are full, new windows are refused.`,
+    read: () => claims.size,
+  });
   metrics.collected({
     name: 'reeve_quota_rows_total',
     help: 'Rows of quotas that came from other sidecars, by what became of them; refused are whole deltas that were malformed.',

@@ -3,49 +3,58 @@
  *
  *   counters, gauges, claims ─ tick ─▶ own log ─ gossip, cold lane ─▶ logs of the others ─▶ counters, gauges, claims
  *
- * Each member tells the rows it wrote. Those of a life that gossip does not remember any more are told on by one of who hold them (the
- * highest random weight of actor and member), as are the totals of closed days: whoever joins learns them, and nothing is lost.
+ * Each member tells the rows it wrote. Those of a life that gossip does not remember any more are told on by one of who hold them, as are the
+ * totals of closed days (adoption.ts): whoever joins learns them, and nothing is lost.
  *
- * Bounds: those of the stores and of the logs; a log a member that gossip remembers.
+ * Bounds: those of the stores and of the logs; a log a member that gossip remembers. A turn takes about a millisecond: what is longer goes on
+ * in the next ones.
  */
-import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/index.ts';
 import type { Lane, Member, Written } from '../../gossip/index.ts';
 import type { Surroundings } from '../fleet/attendance.ts';
 import type { Account, Line } from '../quotas/account.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
+import type { Inheritance } from '../quotas/own-log.ts';
 import type { Fleet, Quotas } from '../quotas/quotas.ts';
+import { Adoption } from './adoption.ts';
 import { Announcer } from './announcer.ts';
+import { Chores } from './chores.ts';
 import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
+import { Heirs } from './heirs.ts';
 import { Members } from './members.ts';
 import { OriginLog } from './origin-log.ts';
-import { type FleetRow, KINDS, type RowKey, type RowKind, row } from './row.ts';
+import { Retention } from './retention.ts';
+import { type FleetRow, KINDS, type RowKey, row } from './row.ts';
 import { Shares } from './shares.ts';
+import { Spent } from './spent.ts';
 
 /** ms. */
 export const QUOTA_TICK_MS = 250;
 /** Ticks after which counts are told: once a second. */
 const TELL_TICKS = 4;
-/** Ticks after which it is looked whose rows nobody tells. */
-const ADOPT_TICKS = 40;
+/** Ticks after which it is looked whose rows nobody tells, and at all lines. */
+const LOOK_TICKS = 40;
+/** Ticks after which rows of rights that are over are forgotten: ten minutes. */
+const SWEEP_TICKS = 2400;
+/** Rows that can be looked at in the time in which a line is reckoned anew. */
+const REFRESH_STEPS = 20;
 const DAY_MS = 86_400_000;
 /** A day is over everywhere 12 h after it is in UTC. */
 const OVER_MS = DAY_MS / 2;
 /** Days are closed so much later when somebody is missing, ms. */
 const CLOSE_LATE_MS = 3 * DAY_MS;
-/** Rights of windows that ended so many days ago are forgotten: the longest window has 31. */
-const CLAIM_DAYS = 40;
 
 export interface FleetQuotasOptions {
   /** The incarnation that gossip has of this process. */
   readonly actor: string;
   readonly clock: Clock;
-  /** Another bound is for tests. */
+  /** Other bounds are for tests. */
   readonly claimsMax?: number;
+  readonly seriesMax?: number;
 }
 
 /** What became of rows that came in. */
@@ -59,45 +68,57 @@ export class FleetQuotas implements Lane, Fleet {
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
   readonly #members: Members;
-  readonly #shares: Shares;
+  readonly #heirs: Heirs;
   readonly #founding: Founding;
   readonly #announcer: Announcer;
+  readonly #retention: Retention;
+  readonly #adoption: Adoption;
+  readonly #chores = new Chores();
   readonly #own: OriginLog;
   readonly #teller: CountTeller;
   /** By member slot; 0 is the own one. */
   readonly #logs: (OriginLog | undefined)[];
   #quotas: Quotas | undefined;
-  /** Whose rows this sidecar tells besides its own, and of which closed days. */
-  readonly #told = new Set<string>();
-  readonly #toldDays = new Set<number>();
+  /** Claims that wait until there is room to tell them, in their order. */
+  #untold: FleetRow[] = [];
+  /** Days on which windows begin that were asked for here, as of the last look at all lines. */
+  #begins: ReadonlySet<number> = new Set();
+  #lookedParts = 0;
+  /** Days before these were closed, and are forgotten. */
+  #closed = { before: 0, oldest: 0 };
   /** The version up to which own levels are told. */
   #gauged = 0;
   #ticks = 0;
-  #toldAt: number;
   #missingSince: number | undefined;
   readonly #known = new Set<'disk' | 'others'>();
   #isHeirless = false;
-  /** What is being read changed who has which part. */
-  #hasNewParts = false;
   #isClosed = false;
 
-  constructor({ actor, clock, claimsMax }: FleetQuotasOptions) {
-    this.claims = new Claims(claimsMax);
-    this.#own = new OriginLog(actor);
+  constructor({ actor, clock, claimsMax, seriesMax }: FleetQuotasOptions) {
+    const claims = (this.claims = new Claims(claimsMax));
+    this.#own = new OriginLog(actor, seriesMax);
     this.#logs = [this.#own];
     this.#clock = clock;
-    this.#toldAt = clock.now();
     this.counters = new CounterStore({
       actor,
       onChange: (tenant, meter, day, units) => this.#quotas?.addOthers(tenant, meter, day, units),
     });
     this.gauges = new GaugeStore(actor);
     this.#teller = new CountTeller(this.counters, this.#own);
-    this.#members = new Members(actor);
-    this.#shares = new Shares(this.claims);
-    this.escrow = new Escrow(this.claims, this.#shares, this.#members);
-    this.#founding = new Founding(this.claims, this.#shares, this.#members, this.escrow, clock.now());
-    this.#announcer = new Announcer(this.claims, this.#members);
+    this.#retention = new Retention(clock);
+    const members = (this.#members = new Members(actor));
+    const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
+    this.#heirs = heirs;
+    const spent = new Spent({
+      ...{ self: actor, claims, clock },
+      tellCounts: (tenant, meter) => this.#teller.tellOf(tenant, meter),
+      isForgotten: (tenant, meter, day) => this.#retention.isForgotten(tenant, meter, day),
+    });
+    this.escrow = new Escrow({ claims, shares, heirs, members, spent, clock });
+    this.#founding = new Founding({ claims, shares, heirs, members, escrow: this.escrow }, clock.now());
+    this.#announcer = new Announcer(claims, members);
+    const { counters, gauges } = this;
+    this.#adoption = new Adoption({ counters, gauges, claims, heirs, members, put: (each) => this.#own.put(each) });
   }
 
   get actor(): string {
@@ -107,7 +128,7 @@ export class FleetQuotas implements Lane, Fleet {
   /** Rows told by this sidecar, those that wait to be told, and those held of others. */
   get size(): { readonly own: number; readonly waiting: number; readonly others: number } {
     const others = this.#logs.reduce((sum, log, slot) => sum + (slot === 0 ? 0 : (log?.size ?? 0)), 0);
-    return { own: this.#own.size, waiting: this.#teller.waiting, others };
+    return { own: this.#own.size, waiting: this.#teller.waiting + this.#untold.length, others };
   }
 
   /** By whom the fleet is known; before it is said this sidecar is alone. */
@@ -119,6 +140,7 @@ export class FleetQuotas implements Lane, Fleet {
   serve(quotas: Quotas): void {
     this.#quotas = quotas;
     this.escrow.serve(quotas);
+    this.#retention.serve((tenant, meter, day) => quotas.windowEnd(tenant, meter, day));
   }
 
   /** What the disk had is known; and the others' state was pulled, or there is nobody. After both charters may be begun. */
@@ -135,13 +157,18 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#isHeirless;
   }
 
-  /** An earlier life of this process, whose rows stood on disk. `isHeir`: it left, and nobody else has what it had. */
-  inherit(actor: string, isHeir: boolean): void {
-    this.#adopt(actor);
-    if (isHeir) this.claims.put(row({ kind: 'will', day: this.#today, from: actor, to: this.actor }, 1));
+  /** An earlier life of this process, whose rows stood on disk. */
+  inherit(actor: string, as: Inheritance): void {
+    this.#chores.begin('inherit', () => this.#adoption.adopt(new Set([actor])));
+    if (as === 'heir') this.#heirs.leave(this.#today, actor, this.actor);
+    else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
   }
 
   // What quotas ask of a fleet.
+
+  get parts(): number {
+    return this.escrow.parts;
+  }
 
   open(tenant: string, line: Line, isNew: boolean): void {
     this.escrow.open(tenant, line, isNew);
@@ -149,6 +176,10 @@ export class FleetQuotas implements Lane, Fleet {
 
   flush(tenant: string, line: Line): void {
     this.escrow.flush(tenant, line);
+  }
+
+  asks(tenant: string, line: Line): void {
+    this.escrow.asks(tenant, line);
   }
 
   lacks(tenant: string, line: Line, units: number): void {
@@ -171,11 +202,10 @@ export class FleetQuotas implements Lane, Fleet {
 
   /** Days before this were made totals; what belongs to them is forgotten. */
   closed(before: number, oldest: number): void {
-    const isOver = ({ kind, day }: RowKey): boolean => isPast(kind, day, before, oldest);
-    for (const log of this.#logs) log?.drop(isOver);
-    this.claims.drop(isOver);
+    this.#closed = { before, oldest };
     this.#teller.drop(before);
-    for (const day of this.#toldDays) if (day < oldest) this.#toldDays.delete(day);
+    this.#adoption.forget(oldest);
+    this.#chores.begin('sweep', () => this.#sweep());
   }
 
   /** Every `QUOTA_TICK_MS`. True when something should reach the others at once. */
@@ -184,24 +214,49 @@ export class FleetQuotas implements Lane, Fleet {
     const now = this.#clock.now();
     const isUrgent = this.escrow.trade();
     this.#announcer.look(now);
-    if (++this.#ticks % TELL_TICKS === 0) {
-      this.escrow.tell(Math.max(1e-3, (now - this.#toldAt) / 1000));
-      this.#toldAt = now;
-      if (this.#isReady && this.#founding.look(now, this.#clock.wallMs())) this.escrow.assessAll();
-      this.#tellCounts(TOLD_BYTES_PER_SEC / this.#members.reachable.length);
+    this.#ticks++;
+    if (this.#ticks % TELL_TICKS === 0) {
+      this.escrow.beginTelling();
+      if (this.#isReady) this.#founding.look(now, this.#clock.wallMs(), this.#begins);
+      this.#teller.begin(TOLD_BYTES_PER_SEC / this.#members.reachable.length);
+      this.#tellGauges();
     }
-    if (this.#isReady && this.#ticks % ADOPT_TICKS === 0) this.#adoptAll();
-    this.#tellClaims();
+    if (this.#ticks % SWEEP_TICKS === 0) this.#chores.begin('sweep', () => this.#sweep());
+    if (this.#isReady && this.#ticks % LOOK_TICKS === 0) this.#chores.begin('adopt', () => this.#adoption.look());
+    if (this.#ticks % LOOK_TICKS === 0 || this.parts !== this.#lookedParts) this.#beginLook();
+    this.turn();
     return isUrgent;
+  }
+
+  /** Whether a tick is not done: the rest is for the next turns of the loop. */
+  get isBehind(): boolean {
+    return !this.#isClosed && (this.escrow.isBehind || this.#teller.isBehind || this.#chores.isBehind);
+  }
+
+  /** Goes on with what a tick began. */
+  turn(): void {
+    if (this.#isClosed) return;
+    this.escrow.turn();
+    this.#teller.turn();
+    this.#chores.turn();
+    this.#adoption.tell();
+    this.#tellClaims();
   }
 
   /** Nothing is admitted here any more: says what was spent last, and who inherits. */
   leave(): void {
-    this.escrow.close();
-    this.#tellCounts(Number.POSITIVE_INFINITY);
+    const isSaid = this.escrow.close();
+    this.#teller.begin(Number.POSITIVE_INFINITY);
+    this.#teller.turn(Number.POSITIVE_INFINITY);
+    this.#tellGauges();
+    for (const name of ['inherit', 'adopt']) this.#chores.finish(name);
+    const isTold = this.#adoption.tell(Number.POSITIVE_INFINITY);
     this.#tellClaims();
-    this.#isHeirless = this.#founding.leave(this.#today) === undefined;
-    this.#tellClaims();
+    // Whoever inherits must know all that was spent, or would spend it once more.
+    if (isSaid && isTold && this.#untold.length === 0) {
+      this.#isHeirless = this.#founding.leave(this.#today) === undefined;
+      this.#tellClaims();
+    }
     this.#isClosed = true;
   }
 
@@ -221,10 +276,7 @@ export class FleetQuotas implements Lane, Fleet {
       this.counts.refused++;
       return false;
     }
-    this.#hasNewParts = false;
     for (const each of rows) this.#take(each);
-    // A charter is a row a member: all of it is looked at once.
-    if (this.#hasNewParts) this.escrow.assessAll();
     return true;
   }
 
@@ -242,7 +294,7 @@ export class FleetQuotas implements Lane, Fleet {
   #take(news: FleetRow): void {
     const isNews = news.from !== this.actor && this.#merge(news);
     this.counts[isNews ? 'merged' : 'known']++;
-    if (isNews && this.#told.has(news.from)) this.#own.put(news);
+    if (isNews) this.#adoption.hear(news);
   }
 
   #merge(news: FleetRow): boolean {
@@ -254,10 +306,9 @@ export class FleetQuotas implements Lane, Fleet {
       if (isNews) this.#quotas?.levelChanged(tenant, meter);
       return isNews;
     }
-    const isNews = this.claims.merge(news);
-    if (isNews && (kind === 'share' || kind === 'will')) this.#hasNewParts = true;
-    else if (isNews) this.escrow.learn(news);
-    return isNews;
+    if (this.#retention.isOver(news) || !this.claims.merge(news)) return false;
+    this.escrow.learn(news);
+    return true;
   }
 
   /** Of a day that is not over yet, a total is not the last word. */
@@ -273,9 +324,7 @@ export class FleetQuotas implements Lane, Fleet {
     return Math.floor(this.#clock.wallMs() / DAY_MS);
   }
 
-  /** About so many bytes of them. Of hard quotas all, for what is spent is told behind them. */
-  #tellCounts(bytes: number): void {
-    this.#teller.tell(bytes, ({ tenant, meter }) => this.#quotas?.hardLine(tenant, meter) !== undefined);
+  #tellGauges(): void {
     const { gauges } = this;
     const gauged = gauges.version;
     for (const { tenant, meter, value, at, actor } of gauges.changedSince(this.#gauged))
@@ -283,61 +332,46 @@ export class FleetQuotas implements Lane, Fleet {
     this.#gauged = gauged;
   }
 
-  /** In the order of kinds: see row.ts. */
+  /** In the order of kinds, see row.ts: what stands behind something that has no room waits with it. */
   #tellClaims(): void {
-    for (const each of inOrder(this.claims.takeChanged())) this.#own.put(each);
+    const rows = [...this.#untold, ...this.claims.takeChanged()];
+    if (rows.length === 0) return;
+    rows.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
+    const told = rows.findIndex((each) => !this.#own.put(each));
+    this.#untold = told === -1 ? [] : rows.slice(told);
   }
 
-  /** Tells on what nobody else does. */
-  #adoptAll(): void {
-    const { remembered, reachable } = this.#members;
-    const isHeir = (of: string): boolean => heirOf(of, reachable) === this.actor;
-    for (const actor of this.#actors())
-      if (!remembered.has(actor) && !this.#told.has(actor) && isHeir(actor)) this.#adopt(actor);
-    const days = new Set<number>();
-    for (const { day } of this.counters.closed()) if (!this.#toldDays.has(day)) days.add(day);
-    const mine = new Set([...days].filter((day) => isHeir(`day ${day}`)));
-    for (const day of mine) this.#toldDays.add(day);
-    if (mine.size === 0) return;
-    for (const { tenant, meter, day, total } of this.counters.closed())
-      if (mine.has(day)) this.#own.put(row({ kind: 'total', tenant, meter, day }, total));
+  #beginLook(): void {
+    const { parts } = this;
+    this.#chores.begin('look', () => {
+      this.#lookedParts = parts;
+      return this.#look();
+    });
   }
 
-  #actors(): Set<string> {
-    const actors = new Set(this.counters.actors());
-    for (const { actor } of this.gauges.rows()) actors.add(actor);
-    for (const { from } of this.claims.rows()) actors.add(from);
-    return actors;
+  /** All hard quotas that were asked for here: who has which part of them may have changed. */
+  *#look(): Generator<void> {
+    const begins = new Set<number>();
+    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
+      begins.add(line.from);
+      const steps = this.escrow.refresh(tenant, line) ? REFRESH_STEPS : 1;
+      for (let step = 0; step < steps; step++) yield;
+    }
+    this.#begins = begins;
   }
 
-  #adopt(actor: string): void {
-    this.#told.add(actor);
-    for (const { tenant, meter, day, count, credit } of this.counters.rowsOf(actor))
-      this.#own.put(row({ kind: 'count', tenant, meter, day, from: actor }, count, credit));
-    for (const { tenant, meter, value, at, actor: of } of this.gauges.rows())
-      if (of === actor) this.#own.put(row({ kind: 'gauge', tenant, meter, from: actor }, at, value));
-    for (const each of inOrder([...this.claims.rows()].filter(({ from }) => from === actor))) this.#own.put(each);
+  /** Forgets what is over. */
+  *#sweep(): Generator<void> {
+    const { before, oldest } = this.#closed;
+    this.#retention.begin();
+    const isOver = (key: RowKey): boolean => {
+      if (key.kind === 'count') return key.day < before;
+      if (key.kind === 'total') return key.day < oldest;
+      if (key.kind === 'gauge' || !this.#retention.isOver(key)) return false;
+      if (key.kind !== 'event') this.#retention.forgot(key.day);
+      return true;
+    };
+    yield* this.claims.dropping(isOver);
+    for (const log of this.#logs) if (log !== undefined) yield* log.dropping(isOver);
   }
-}
-
-function inOrder(rows: FleetRow[]): FleetRow[] {
-  return rows.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
-}
-
-/** Whether what a row says is over. An event of a gauge has a second for its day. */
-function isPast(kind: RowKind, day: number, before: number, oldest: number): boolean {
-  if (kind === 'count') return day < before;
-  if (kind === 'total') return day < oldest;
-  if (kind === 'gauge') return false;
-  return day > 1e6 ? day < before * 86_400 : day < before - CLAIM_DAYS;
-}
-
-/** By rendezvous (Thaler, Ravishankar 1998): who goes leaves only its own to others. */
-function heirOf(of: string, members: readonly string[]): string {
-  let [heir, most] = ['', ''];
-  for (const member of members) {
-    const weight = createHash('sha256').update(`${of} ${member}`).digest('hex');
-    if (weight > most) [heir, most] = [member, weight];
-  }
-  return heir;
 }

@@ -12,10 +12,12 @@
  */
 import type { MonotonicMs } from '../../core/index.ts';
 import type { Claims } from './claims.ts';
-import type { Deficit, Escrow } from './escrow.ts';
+import type { Escrow } from './escrow.ts';
+import type { Heirs } from './heirs.ts';
+import { ALL, type Deficit } from './holdings.ts';
 import type { Members } from './members.ts';
 import { row } from './row.ts';
-import { lengthOf, type Part, type Shares, unitsOf, WHOLE } from './shares.ts';
+import { lengthOf, type Part, type Shares, WHOLE } from './shares.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -29,109 +31,121 @@ const SETTLE_MS = 3000;
  */
 const MISSING_MS = 60_000;
 /** Windows of which a giver keeps something; where more are nearly used up, newcomers get rights when they ask. */
-const KEEPS_MAX = 64;
+const KEEPS_MAX = 256;
+
+export interface Parts {
+  readonly claims: Claims;
+  readonly shares: Shares;
+  readonly heirs: Heirs;
+  readonly members: Members;
+  readonly escrow: Escrow;
+}
 
 export class Founding {
   readonly #claims: Claims;
   readonly #shares: Shares;
+  readonly #heirs: Heirs;
   readonly #members: Members;
   readonly #escrow: Escrow;
   #known = '';
   #since: number;
 
-  constructor(claims: Claims, shares: Shares, members: Members, escrow: Escrow, now: number) {
+  constructor({ claims, shares, heirs, members, escrow }: Parts, now: number) {
     this.#claims = claims;
     this.#shares = shares;
+    this.#heirs = heirs;
     this.#members = members;
     this.#escrow = escrow;
     this.#since = now;
   }
 
-  /** Each second. True when shares changed. */
-  look(now: MonotonicMs, wallMs: number): boolean {
+  /** Each second. `begins`: days on which windows begin that were asked for here. */
+  look(now: MonotonicMs, wallMs: number, begins: Iterable<number>): void {
     const reachable = this.#members.reachable;
     const known = reachable.join();
     if (known !== this.#known) this.#since = now;
     this.#known = known;
     const { isAlone, isComplete } = this.#members;
     const calmMs = now - this.#since;
-    if (!isAlone && calmMs < SETTLE_MS) return false;
-    const mayBegin = isAlone || isComplete || calmMs >= MISSING_MS;
-    const isBegun = mayBegin && this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
-    return this.#giveAll(reachable) || isBegun;
+    if (!isAlone && calmMs < SETTLE_MS) return;
+    if (isAlone || isComplete || calmMs >= MISSING_MS) this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
+    for (const charter of this.#charters(begins)) this.#giveOf(charter, reachable);
   }
 
   /** Whoever has least inherits all this sidecar has; undefined: nobody is there. */
   leave(day: number): string | undefined {
     const { self, reachable } = this.#members;
     const charter = this.#shares.newest;
-    const poorest = reachable
-      .filter((each) => each !== self)
-      .map((actor) => ({ actor, has: charter === undefined ? 0 : this.#wealth(charter, actor) }))
-      .sort((a, b) => a.has - b.has)[0]?.actor;
-    if (poorest !== undefined) this.#claims.put(row({ kind: 'will', day, from: self, to: poorest }, 1));
+    const wealth = charter === undefined ? undefined : this.#wealth(charter);
+    const has = (actor: string): number => wealth?.get(actor) ?? 0;
+    // Who said farewell may still be taken for there.
+    const [poorest] = reachable
+      .filter((each) => each !== self && !this.#heirs.hasLeft(each))
+      .sort((a, b) => has(a) - has(b));
+    if (poorest !== undefined) this.#heirs.leave(day, self, poorest);
     return poorest;
   }
 
-  #begin(reachable: readonly string[], day: number): boolean {
+  #begin(reachable: readonly string[], day: number): void {
     const { self, isMost } = this.#members;
     const { newest } = this.#shares;
-    if (!isMost || reachable[0] !== self || (newest !== undefined && newest >= day)) return false;
-    this.#shares.begin(day, self);
+    if (!isMost || reachable[0] !== self || (newest !== undefined && newest >= day)) return;
+    // Where there is no room there is no charter; claims say so.
+    if (!this.#shares.begin(day, self)) return;
     for (const [at, actor] of reachable.entries())
       if (actor !== self) this.#shares.give(day, self, actor, slice({ begin: 0, end: WHOLE }, at, reachable.length));
-    return true;
   }
 
-  /** Gives to who has nothing, of every charter by which some window here goes. */
-  #giveAll(reachable: readonly string[]): boolean {
-    let isGiven = false;
-    for (const charter of this.#escrow.charters()) if (this.#giveOf(charter, reachable)) isGiven = true;
-    return isGiven;
+  /** Those by which windows go, and the newest: windows that begin soon go by it. */
+  #charters(begins: Iterable<number>): Set<number> {
+    const charters = new Set([this.#shares.newest]);
+    for (const day of begins) charters.add(this.#shares.charterOf(day));
+    return new Set([...charters].filter((each) => each !== undefined));
   }
 
-  #giveOf(charter: number, reachable: readonly string[]): boolean {
+  /** Gives to who has nothing of a charter. */
+  #giveOf(charter: number, reachable: readonly string[]): void {
     const { self } = this.#members;
-    const riches = reachable.map((actor) => ({ actor, has: this.#wealth(charter, actor) }));
-    const poor = riches.filter(({ has }) => has === 0);
-    const richest = riches.reduce((best, each) => (each.has > best.has ? each : best));
-    if (poor.length === 0 || richest.actor !== self || richest.has === 0) return false;
+    const wealth = this.#wealth(charter);
+    const has = (actor: string): number => wealth.get(actor) ?? 0;
+    const poor = reachable.filter((actor) => has(actor) === 0);
+    const richest = reachable.reduce((best, each) => (has(each) > has(best) ? each : best));
+    if (poor.length === 0 || richest !== self || has(self) === 0) return;
     const [giver, part] = this.#largest(charter);
-    let isGiven = false;
     // The first of so many slices stays here.
-    for (const [at, { actor }] of poor.entries())
-      if (this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1))) isGiven = true;
-    return isGiven;
+    for (const [at, actor] of poor.entries()) this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1));
   }
 
-  #give(charter: number, giver: string, to: string, part: Part): boolean {
-    if (part.begin >= part.end || this.#shares.hasGiven(charter, giver, to)) return false;
-    const deficits = this.#escrow.deficits(giver, charter, (limit, outside) => unitsOf([part], limit, outside));
-    if (deficits === undefined || deficits.length > KEEPS_MAX) return false;
-    if (!deficits.every((each) => this.#keep(each, giver, to))) return false;
-    return this.#shares.give(charter, giver, to, part);
+  #give(charter: number, giver: string, to: string, part: Part): void {
+    if (part.begin >= part.end || this.#shares.given(charter, giver, to) !== undefined) return;
+    const deficits = this.#escrow.deficits(giver, charter, part, KEEPS_MAX);
+    if (deficits?.every((each) => this.#keep(each, giver, to)) === true) this.#shares.give(charter, giver, to, part);
   }
 
   #keep({ tenant, meter, day, units }: Deficit, from: string, to: string): boolean {
-    return this.#claims.put(row({ kind: 'keep', tenant, meter, day, from, to }, units));
+    const key = { kind: 'keep', tenant, meter, day, from, to } as const;
+    return this.#claims.put(units === undefined ? row(key, 0, ALL) : row(key, units));
   }
 
   /** The largest part that is this sidecar's, and whose it was. */
   #largest(charter: number): [owner: string, part: Part] {
     let found: [string, Part] = [this.#members.self, { begin: 0, end: 0 }];
     for (const actor of this.#shares.holders(charter))
-      if (this.#shares.ownerOf(actor) === this.#members.self)
+      if (this.#heirs.ownerOf(actor) === this.#members.self)
         for (const part of this.#shares.partsOf(charter, actor))
           if (part.end - part.begin > found[1].end - found[1].begin) found = [actor, part];
     return found;
   }
 
-  /** What is an actor's, inherited parts included. */
-  #wealth(charter: number, actor: string): number {
-    let sum = 0;
-    for (const each of this.#shares.holders(charter))
-      if (this.#shares.ownerOf(each) === actor) sum += lengthOf(this.#shares.partsOf(charter, each));
-    return sum;
+  /** What is whose, inherited parts included; who has nothing is not in it. */
+  #wealth(charter: number): ReadonlyMap<string, number> {
+    const wealth = new Map<string, number>();
+    for (const each of this.#shares.holders(charter)) {
+      const owner = this.#heirs.ownerOf(each);
+      const has = (wealth.get(owner) ?? 0) + lengthOf(this.#shares.partsOf(charter, each));
+      if (has > 0) wealth.set(owner, has);
+    }
+    return wealth;
   }
 }
 

@@ -4,6 +4,8 @@ import type { Surroundings } from '../fleet/attendance.ts';
 
 export class Members {
   readonly self: string;
+  /** How often anything of a member changed. */
+  changes = 0;
   readonly #bySlot = new Map<number, Member>();
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
 
@@ -19,10 +21,12 @@ export class Members {
   /** Its state changes with what is known. */
   note(member: Member): void {
     this.#bySlot.set(member.slot, member);
+    this.changes++;
   }
 
   forget(slot: number): void {
     this.#bySlot.delete(slot);
+    this.changes++;
   }
 
   /** Those that can be talked to, this one included, in the order of their incarnations. */

@@ -7,7 +7,7 @@
  *   or       version − the last one's | number × 2     | day − that day, zigzag | x | y
  *
  * A member numbers its series itself. A key stands before the first numbers of its series; a number that is free again gets another key.
- * Entries stand in a journal in the order of their versions; what was replaced is passed over, and swept out when it is most of it.
+ * Entries stand in a journal in the order of their versions; what was replaced is passed over, and swept out, some with each new one, when it is most of it.
  *
  * Bound: `SERIES_MAX` series, each of a few days; about 300 bytes each.
  */
@@ -57,6 +57,8 @@ interface Item {
 }
 
 const NAME = -1;
+/** Entries of the journal that are looked at with each new one, while it is being swept: more than come in, so that it ends. */
+const SWEEP_STEPS = 8;
 
 export class OriginLog {
   /** The newest version. */
@@ -65,6 +67,9 @@ export class OriginLog {
   readonly #max: number;
   readonly #series = new Map<number, Series>();
   #journal: Item[] = [];
+  /** A journal being swept: what is kept of it, up to where. */
+  #swept: Item[] | undefined;
+  #sweptTo = 0;
   /** Keys and rows there are. */
   #live = 0;
   /** Of the own log only. */
@@ -112,18 +117,27 @@ export class OriginLog {
     return true;
   }
 
-  /** Forgets rows whose time is over. What others named stays until they give its number to something else: they may tell more of it. */
-  drop(isOver: (key: RowKey) => boolean): void {
+  /**
+   * Forgets rows whose time is over; a step a series. What others named stays until they give its number to something else: they may tell more
+   * of it.
+   */
+  *dropping(isOver: (key: RowKey) => boolean): Generator<void> {
     for (const { number, key, rows } of this.#series.values()) {
-      const kept = rows.filter(({ day }) => !isOver({ ...key, day }));
-      this.#live -= rows.length - kept.length;
-      rows.splice(0, rows.length, ...kept);
-      if (kept.length > 0 || !this.#numbers.delete(seriesOf(key))) continue;
-      this.#series.delete(number);
-      this.#live--;
-      this.#free.push(number);
+      this.#drop(number, key, rows, isOver);
+      yield;
     }
-    this.#sweep();
+    this.#swept ??= [];
+    for (; this.#swept !== undefined; this.#sweep(1)) yield;
+  }
+
+  #drop(number: number, key: RowKey, rows: Numbers[], isOver: (key: RowKey) => boolean): void {
+    const kept = rows.filter(({ day }) => !isOver({ ...key, day }));
+    this.#live -= rows.length - kept.length;
+    rows.splice(0, rows.length, ...kept);
+    if (kept.length > 0 || !this.#numbers.delete(seriesOf(key))) return;
+    this.#series.delete(number);
+    this.#live--;
+    this.#free.push(number);
   }
 
   /** See `Lane.write`. */
@@ -195,7 +209,7 @@ export class OriginLog {
     if (before !== undefined) this.#live -= 1 + before.rows.length;
     this.#series.set(number, { number, key: { kind, tenant, meter, day, from, to }, named, rows: [] });
     this.#live++;
-    this.#journal.push({ version: named, number, day: NAME });
+    this.#note({ version: named, number, day: NAME });
   }
 
   #set({ number, rows }: Series, day: number, version: number, x: number, y: number): void {
@@ -208,12 +222,25 @@ export class OriginLog {
       known.x = x;
       known.y = y;
     }
-    this.#journal.push({ version, number, day });
-    if (this.#journal.length > 4 * this.#live + 64) this.#sweep();
+    this.#note({ version, number, day });
   }
 
-  #sweep(): void {
-    this.#journal = this.#journal.filter((item) => this.#isLive(item));
+  #note(item: Item): void {
+    this.#journal.push(item);
+    if (this.#swept === undefined && this.#journal.length > 4 * this.#live + 64) this.#swept = [];
+    this.#sweep(SWEEP_STEPS);
+  }
+
+  /** Goes on so far, if it is being swept: all of it at once would hold the loop. What is noted meanwhile is behind it, and comes last. */
+  #sweep(steps: number): void {
+    for (let step = 0; step < steps && this.#swept !== undefined; step++) {
+      const item = this.#journal[this.#sweptTo++];
+      if (item === undefined) {
+        this.#journal = this.#swept;
+        this.#swept = undefined;
+        this.#sweptTo = 0;
+      } else if (this.#isLive(item)) this.#swept.push(item);
+    }
   }
 
   /** Whether nothing newer replaced it. */

@@ -5,14 +5,12 @@
  *   0 ├───── begun by a ─────────────────────────┤ 2^32
  *     ├── a ──┤├─ b ─┤├─ b gave d ─┤├──── c ─────┤        part [x, y) of a limit of R units: ⌊y·R⌋ − ⌊x·R⌋, so that nothing is lost
  *
- * What was somebody's who left is its heir's: a will hands on all there is, parts and rights.
+ * What was somebody's who left is its heir's: heirs.ts.
  */
 import type { Claims } from './claims.ts';
 import { type FleetRow, row } from './row.ts';
 
 export const WHOLE: number = 2 ** 32;
-/** Wills that follow one another: a fleet of 50 that is replaced twice a day for a month is less. */
-const HEIRS_MAX = 2 ** 12;
 
 export interface Part {
   readonly begin: number;
@@ -24,8 +22,8 @@ export class Shares {
   #version = -1;
   /** Days that have a charter, rising, and what each holds of it. */
   #days: number[] = [];
+  readonly #roots = new Map<number, string>();
   #parts = new Map<number, Map<string, readonly Part[]>>();
-  #heirs = new Map<string, string>();
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -49,14 +47,17 @@ export class Shares {
 
   /** Gives a part on. Whoever gives has it. */
   give(charter: number, from: string, to: string, { begin, end }: Part): boolean {
-    const meter = this.#rootOf(charter) as string;
+    this.#look();
+    const meter = this.#roots.get(charter) as string;
     return this.#claims.put(row({ kind: 'share', day: charter, meter, from, to }, begin, end));
   }
 
-  /** Whether one gave something to another before: it can do so once. */
-  hasGiven(charter: number, from: string, to: string): boolean {
-    const meter = this.#rootOf(charter) as string;
-    return this.#claims.get(row({ kind: 'share', day: charter, meter, from, to }, 0)) !== undefined;
+  /** What one gave to another: it can do so once. */
+  given(charter: number, from: string, to: string): Part | undefined {
+    this.#look();
+    const meter = this.#roots.get(charter) as string;
+    const gift = this.#claims.get(row({ kind: 'share', day: charter, meter, from, to }, 0));
+    return gift && { begin: gift.x, end: gift.y };
   }
 
   /** What an actor has of a charter, its heirs' and estates' not included. */
@@ -71,39 +72,27 @@ export class Shares {
     return this.#parts.get(charter)?.keys() ?? [];
   }
 
-  /** Whose it is now what was the actor's: the last heir. */
-  ownerOf(actor: string): string {
-    this.#look();
-    let owner = actor;
-    for (let i = 0; i < HEIRS_MAX; i++) {
-      const next = this.#heirs.get(owner);
-      if (next === undefined) return owner;
-      owner = next;
-    }
-    return owner;
-  }
-
-  #rootOf(charter: number): string | undefined {
-    let root: string | undefined;
-    for (const each of this.#claims.bag('', '', charter).values())
-      if (each.kind === 'share' && each.from === each.to && (root === undefined || each.from < root)) root = each.from;
-    return root;
-  }
-
-  /** Reads it all anew when claims of shares or wills changed. */
+  /** Reads it all anew when there are other shares. */
   #look(): void {
-    if (this.#version === this.#claims.sharing) return;
-    this.#version = this.#claims.sharing;
+    const version = this.#claims.changesOf('share');
+    if (this.#version === version) return;
+    this.#version = version;
     this.#parts = new Map();
-    this.#heirs = new Map();
+    this.#roots.clear();
     const shares = new Map<number, FleetRow[]>();
-    for (const each of this.#claims.rows()) {
-      if (each.kind === 'will') this.#heirs.set(each.from, each.to);
-      else if (each.kind === 'share') shares.set(each.day, [...(shares.get(each.day) ?? []), each]);
+    for (const each of this.#claims.ofKind('share')) {
+      const rows = shares.get(each.day);
+      if (rows === undefined) shares.set(each.day, [each]);
+      else rows.push(each);
     }
     for (const [day, rows] of shares) {
-      const root = this.#rootOf(day);
-      if (root !== undefined) this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
+      const root = rows.reduce<string | undefined>(
+        (first, { from, to }) => (from === to && (first === undefined || from < first) ? from : first),
+        undefined,
+      );
+      if (root === undefined) continue;
+      this.#roots.set(day, root);
+      this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
     }
     this.#days = [...this.#parts.keys()].sort((a, b) => a - b);
   }

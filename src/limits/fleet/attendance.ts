@@ -87,7 +87,7 @@ export class Attendance {
     return {
       expected: all,
       isComplete: this.#reachable + 1 >= all,
-      incarnations: [...this.#incarnations.values()],
+      incarnations: [...this.#incarnations.values()].sort(),
       changes: this.#changes,
       since: now,
     };

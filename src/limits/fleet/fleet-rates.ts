@@ -247,6 +247,7 @@ export class FleetRates implements Delegate {
       if (now <= this.#lastTick) return false;
       this.#lastTick = now;
       this.#others.recount();
+      this.#strict.look(this.#others.electorate);
     }
     this.#isUrgent = false;
     const end = Math.min(this.#numbers.size, this.#next + TURN_LIMITS);

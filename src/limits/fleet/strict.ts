@@ -8,7 +8,8 @@
  * Why no part is held twice. Who cannot be reached keeps its part: members count until they said that they leave, until the seeds do not
  * list their address any more, or another process has it. So both sides of a cut cut the limit alike. A newcomer would make parts smaller
  * at the others and its own at once: it waits until they must have heard of it, and its bucket begins empty then. A part that
- * grows, because somebody left, grows by an empty piece. No time is compared but with one's own.
+ * grows, because somebody left, grows by an empty piece, and what was spent before drained at the rate it had then. No time is compared but
+ * with one's own.
  */
 import type { Clock } from '../../core/index.ts';
 import type { Rate } from '../gcra.ts';
@@ -24,23 +25,29 @@ export interface Electorate {
   readonly expected: number;
   /** Whether all of them can be reached. */
   readonly isComplete: boolean;
-  /** The others that are known. */
+  /** The others that are known, in order. */
   readonly incarnations: readonly string[];
   /** Since when it is so, ms, and the number of changes until then. */
   readonly since: number;
   readonly changes: number;
 }
 
-/** A burst of 0: no part is ours. `since`: since when it is, ms. */
+/** A burst of 0: no part is ours. */
 export interface StrictPart extends Rate {
+  /** Since when it is, ms. */
   readonly since: number;
+  /** How often parts were cut anew until now: who has the part of the one before knows what it drained at until `since`, and nobody else does. */
+  readonly cuts: number;
 }
 
 export class StrictParts {
   readonly #clock: Clock;
   readonly #startedAt: number;
   #isLeaving = false;
-  readonly #part: { perSec: number; burst: number; since: number } = { perSec: 0, burst: 0, since: 0 };
+  readonly #part = { perSec: 0, burst: 0, since: 0, cuts: 0 };
+  #electorate: Electorate | undefined;
+  #cuts = 0;
+  #cutAt = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -52,18 +59,35 @@ export class StrictParts {
     this.#isLeaving = true;
   }
 
+  /** Each turn, so that it is known when parts were cut anew, whoever asks for one then. */
+  look(electorate: Electorate): void {
+    if (electorate === this.#electorate) return;
+    if (this.#electorate === undefined || !isSameCut(this.#electorate, electorate)) {
+      this.#cuts++;
+      this.#cutAt = electorate.since;
+    }
+    this.#electorate = electorate;
+  }
+
   /** The part of a limit that is this sidecar's. Valid until the next call. */
   take(limit: string, { perSec, burst }: Rate, self: string, electorate: Electorate): StrictPart {
-    const { expected, isComplete, since } = electorate;
+    this.look(electorate);
+    const { expected, isComplete } = electorate;
     const parts = Math.min(expected, Math.max(1, Math.floor(burst)));
     const knownAt = this.#startedAt + (isComplete ? KNOWN_MS : LISTED_MS);
     const isOurs =
       this.#clock.now() >= knownAt && !this.#isLeaving && (parts === expected || rank(limit, self, electorate) < parts);
     this.#part.perSec = perSec / parts;
     this.#part.burst = isOurs ? burst / parts : 0;
-    this.#part.since = Math.max(since, knownAt);
+    this.#part.since = Math.max(this.#cutAt, knownAt);
+    this.#part.cuts = this.#cuts;
     return this.#part;
   }
+}
+
+/** Whether both cut every limit alike. */
+function isSameCut(one: Electorate, other: Electorate): boolean {
+  return one.expected === other.expected && one.incarnations.join() === other.incarnations.join();
 }
 
 /** How many come before. Who is listed and not known yet may be any of them. */

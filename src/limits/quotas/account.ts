@@ -11,6 +11,7 @@ import type { Rate } from '../gcra.ts';
 /** From mild to severe. */
 export const ACTIONS: readonly QuotaAction[] = ['notify', 'shape', 'degrade', 'reject'];
 const [DEGRADE, REJECT] = [2, 3] as const;
+const NEVER = -1;
 /** None of the actions. */
 const NOTHING = -1;
 /** A threshold is left when the use is 5 % below its mark: a gauge that sways around it raises one event. */
@@ -40,6 +41,9 @@ export class Line {
   asked = 0;
   askedPerSec = 0;
   lacked = 0;
+  /** When that was last told, ms, and how often parts of the fleet's limits had changed when `rights` were reckoned. */
+  toldAt = 0;
+  parts: number = NEVER;
   /** Own row of today; -1 until something counts, and when there is no room for it. */
   row = -1;
   /** Thresholds reached. */

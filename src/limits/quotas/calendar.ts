@@ -29,6 +29,12 @@ export function windowOf(per: Quota['per'], day: number, billingDay: number): Da
     : { from: anchorDay(year, month - 1, anchor), to: ofThisMonth };
 }
 
+/** The end of the longest window that begins on the day, whatever a quota is for: it may become one for longer. */
+export function longestFrom(day: number, billingDay: number): number {
+  const windows = (['month', 'billing'] as const).map((per) => windowOf(per, day, billingDay));
+  return Math.max(day + 1, ...windows.map(({ from, to }) => (from === day ? to : 0)));
+}
+
 /** The anchor in that month, or the month's last day when it has none: a period that begins on the 31st begins on 28 February too. */
 function anchorDay(year: number, month: number, anchor: number): number {
   return Math.min(dayNumber(year, month, anchor), dayNumber(year, month + 1, 1) - 1);

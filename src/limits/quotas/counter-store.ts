@@ -117,6 +117,7 @@ export class CounterStore {
   #oldest = NONE;
   #lastVersion = 0;
   #closings = 0;
+  #totals = 0;
   /** By ring: the day and the total of `day % DAYS_MAX`. */
   #ringDay: Float64Array = new Float64Array(0);
   #ringTotal: Float64Array = new Float64Array(0);
@@ -141,6 +142,11 @@ export class CounterStore {
   /** How often days were closed: totals are no changes of rows. */
   get closings(): number {
     return this.#closings;
+  }
+
+  /** How many totals of others were taken. */
+  get totals(): number {
+    return this.#totals;
   }
 
   /** Of the last own change; 0 when there was none. */
@@ -239,6 +245,7 @@ export class CounterStore {
     const isClosed = this.#closedTotal(series, day) !== undefined;
     if (isClosed && total <= before) return 'known';
     this.restore({ tenant, meter, day, total: Math.max(total, before) });
+    this.#totals++;
     return 'merged';
   }
 
@@ -273,11 +280,14 @@ export class CounterStore {
     return this.#actors.names();
   }
 
-  /** Rows of open days that are the actor's. */
-  *rowsOf(name: string): Generator<CounterRow> {
-    const actor = this.#actors.find(name);
-    if (actor === NONE) return;
-    for (let row = 0; row < this.#rowCount; row++) if (this.#rowActor[row] === actor) yield this.#rowAt(row);
+  /** Own rows of one tenant and meter, of the days that are open. */
+  *ownRowsOf(tenant: string, meter: string): Generator<CounterRow> {
+    const series = this.#findSeries(tenant, meter);
+    if (series === NONE) return;
+    const self = this.#actors.find(this.actor);
+    for (let cell = this.#seriesHead[series] as number; cell !== NONE; cell = this.#cellNext[cell] as number)
+      for (let row = this.#cellHead[cell] as number; row !== NONE; row = this.#rowNext[row] as number)
+        if (this.#rowActor[row] === self) yield this.#rowAt(row);
   }
 
   /** Every row of an open day, whoever's. */

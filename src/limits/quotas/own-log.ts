@@ -55,9 +55,15 @@ export interface FleetKept {
   };
   /** It left, and its next life is its heir. */
   readonly isHeirless: boolean;
-  /** An earlier life of this process. `isHeir`: this one may have what that one had, and nobody else may any more. */
-  inherit(actor: string, isHeir: boolean): void;
+  /** An earlier life of this process. */
+  inherit(actor: string, as: Inheritance): void;
 }
+
+/**
+ * What this life is to the one before. - `heir`: it may have what that one had, and nobody else may any more. - `next`: it follows it, and
+ * nobody else does. - `witness`: it knows what that one did, and so may another.
+ */
+export type Inheritance = 'heir' | 'next' | 'witness';
 
 export interface OwnLogOptions {
   readonly dir: string;
@@ -105,9 +111,14 @@ export class OwnLog {
   async open(): Promise<void> {
     for (const path of [this.#snapshotPath, this.#logPath]) await this.#read(path);
     await this.#attempt(() => this.#snapshot());
-    // Only once the files are this life's: another that read the old ones would inherit as well.
-    if (this.#life !== undefined) this.#o.fleet?.inherit(this.#life, this.isWriting && this.#ended === this.#life);
+    if (this.#life !== undefined) this.#o.fleet?.inherit(this.#life, this.#inheritance);
     this.#arm();
+  }
+
+  /** Only once the files are this life's: another that read the old ones would inherit as well. */
+  get #inheritance(): Inheritance {
+    if (!this.isWriting) return 'witness';
+    return this.#ended === this.#life ? 'heir' : 'next';
   }
 
   /** Writes what is not written yet. */

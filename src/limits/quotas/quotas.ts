@@ -12,11 +12,11 @@
  * Bounds: an account a tenant with quotas that asked; of the rest see the stores.
  */
 import type { Clock, Timer, Timers } from '../../core/index.ts';
-import type { Identified, Reply } from '../../pipeline/index.ts';
+import type { Identified, Reply, UsedUnits } from '../../pipeline/index.ts';
 import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
-import { windowOf } from './calendar.ts';
+import { longestFrom, windowOf } from './calendar.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
@@ -50,10 +50,14 @@ export const USAGE_HEADER = 'x-reeve-usage';
 
 /** What quotas ask of the fleet they are shared with. */
 export interface Fleet {
+  /** How often it changed who has which part of all limits: a line that was opened before that is looked up anew. */
+  readonly parts: number;
   /** A line is looked up anew: sets what may be spent, and, where its window is new here, what was spent in it before. */
   open(tenant: string, line: Line, isNew: boolean): void;
   /** The line leaves its window, or its tenant goes. */
   flush(tenant: string, line: Line): void;
+  /** Something of a hard quota is asked for, or was given back, for the first time since the fleet heard of it. */
+  asks(tenant: string, line: Line): void;
   /** A request needed more of a hard quota than may be spent here. */
   lacks(tenant: string, line: Line, units: number): void;
   /** A threshold was reached; `announce` says so, unless another sidecar does. */
@@ -80,6 +84,8 @@ export interface Reported {
   readonly counted: readonly string[];
   /** The tenant has no quota of these. */
   readonly ignored: readonly string[];
+  /** What was used of each meter, quota or none; of a gauge, by how much it changed. */
+  readonly units: readonly UsedUnits[];
 }
 
 export class Quotas {
@@ -110,6 +116,7 @@ export class Quotas {
     let account = this.#accounts[tenant.index];
     if (account === undefined || account.id !== tenant.id) account = this.#open(tenant);
     if (now >= account.lookAt) this.#look(account, now);
+    if (account.hasHard) this.#renew(account);
     return account;
   }
 
@@ -131,6 +138,14 @@ export class Quotas {
     );
   }
 
+  /** Others have other parts: what may be spent here is another. */
+  #renew({ id, lines }: Account): void {
+    const { fleet } = this.#o;
+    if (fleet === undefined) return;
+    const { parts } = fleet;
+    for (const line of lines) if (line.parts !== parts && isSpent(line)) fleet.open(id, line, false);
+  }
+
   /** Counts what the request costs, reserves what it may, and says how long it waits, ms. */
   take(account: Account, x: Identified, now: number): number {
     // What is in force is what was in force before it: the request that reaches a mark is the last below it.
@@ -139,9 +154,15 @@ export class Quotas {
       const { source, isHard, per } = line.quota;
       if (source === 'calls') this.#count(account, line, costOf(x));
       else if (isHard && per !== 'none') this.#reserve(x, line);
-      if (isHard) line.asked += Math.max(0, needOf(line, x));
+      if (isHard) this.#ask(account, line, needOf(line, x));
     }
     return waitMs;
+  }
+
+  #ask({ id }: Account, line: Line, units: number): void {
+    if (units <= 0) return;
+    if (line.asked === 0 && isSpent(line)) this.#o.fleet?.asks(id, line);
+    line.asked += units;
   }
 
   #shape(account: Account, x: Identified, now: number): number {
@@ -178,19 +199,26 @@ export class Quotas {
     }
   }
 
-  /** What an application's answer says was used, for the tenant of that exchange and nobody else. */
-  reportHeader(account: Account | undefined, tenant: Tenant, values: readonly string[]): void {
+  /** What an application's answer says was used, for the tenant of that exchange and nobody else; undefined when it is malformed. */
+  reportHeader(
+    account: Account | undefined,
+    tenant: Tenant,
+    values: readonly string[],
+  ): readonly UsedUnits[] | undefined {
     const text = values.join(',');
     const usages = usageOfHeader(text);
-    if (usages === undefined) this.#o.counts.malformed(tenant.id, text);
-    else this.report(account, usages);
+    if (usages !== undefined) return this.report(account, usages).units;
+    this.#o.counts.malformed(tenant.id, text);
+    return undefined;
   }
 
   report(account: Account | undefined, usages: readonly Usage[]): Reported {
     const counted: string[] = [];
     const ignored: string[] = [];
+    const units: UsedUnits[] = [];
     for (const usage of usages) {
       const line = account?.lineOf(usage.meter);
+      units.push({ meter: usage.meter, units: changeOf(line, usage) });
       if (account === undefined || line === undefined || line.quota.source !== 'reported') {
         ignored.push(usage.meter);
         this.#o.counts.report('unknown_meter');
@@ -200,7 +228,7 @@ export class Quotas {
         this.#take(account, line, usage);
       }
     }
-    return { counted, ignored };
+    return { counted, ignored, units };
   }
 
   /** On a swap: who is gone has no account any more; whose quotas changed keeps what was used. */
@@ -252,6 +280,14 @@ export class Quotas {
     return line !== undefined && isSpent(line) ? line : undefined;
   }
 
+  /** See `WindowEnd` of the fleet's: of any quota, hard or not. */
+  windowEnd(tenant: string, meter: string, day: number): number | undefined {
+    const known = this.#snapshot?.tenants.get(tenant);
+    const quota = known?.allowance.quotas.find((each) => each.meter === meter);
+    if (known === undefined || quota === undefined) return undefined;
+    return windowOf(quota.per, day, known.billingDay).from === day ? longestFrom(day, known.billingDay) : undefined;
+  }
+
   /** Closes days that are over everywhere, each hour. */
   start(): void {
     this.#sweep();
@@ -297,12 +333,17 @@ export class Quotas {
 
   #reform(account: Account, tenant: Tenant): void {
     const before = new Map(account.lines.map((line) => [line.quota.meter, line]));
+    const kept = new Set(tenant.allowance.quotas.map(({ meter }) => meter));
+    for (const [meter, line] of before) if (!kept.has(meter) && isSpent(line)) this.#o.fleet?.flush(account.id, line);
     account.tenant = tenant;
     account.lines = tenant.allowance.quotas.map((quota) => {
       const line = before.get(quota.meter);
       if (line === undefined) return new Line(quota);
       const { action } = line;
+      const wasSpent = isSpent(line);
       line.quota = quota;
+      // What was counted until now must be known before anybody reckons with rights to it.
+      if (!wasSpent && isSpent(line)) this.#o.fleet?.asks(account.id, line);
       line.restart();
       line.climb((threshold) => {
         if (ACTIONS.indexOf(threshold.action) > action) this.#crossed(account, line, threshold);
@@ -360,11 +401,11 @@ export class Quotas {
   }
 
   /** A quota that refuses; what it needed, where only this sidecar has too little. */
-  #note({ id }: Account, line: Line, x: Asked): true {
+  #note(account: Account, line: Line, x: Asked): true {
     const need = needOf(line, x);
     if (isSpent(line) && line.isShort(need)) {
-      line.asked += need;
-      this.#o.fleet?.lacks(id, line, need);
+      this.#ask(account, line, need);
+      this.#o.fleet?.lacks(account.id, line, need);
     }
     return true;
   }
@@ -409,6 +450,7 @@ export class Quotas {
     if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
     line.used -= credit;
     line.credited += credit;
+    if (isSpent(line)) this.#o.fleet?.asks(account.id, line);
     this.#level(account, line);
   }
 
@@ -446,6 +488,12 @@ export class Quotas {
 function stale(account: Account): void {
   account.until = 0;
   account.lookAt = 0;
+}
+
+/** A number without a sign is the new level of a gauge; whatever has no quota is a counter. */
+function changeOf(line: Line | undefined, { sign, units }: Usage): number {
+  if (sign === '' && line?.quota.per === 'none') return units - line.used;
+  return sign === '-' ? -units : units;
 }
 
 /** To the thousandth of a ms. */

@@ -7,7 +7,7 @@
  *     │        │        │         │           └─ from here on a failure cuts the response short: never a clean end
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
-import type { Endpoint, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
+import type { Endpoint, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
 import { Exchange } from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
 import { ByteHeaders, type FieldTable, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
@@ -28,7 +28,7 @@ import type { FastWorld } from './world.ts';
 /** Content kept for a connection that is not there yet; one read more may come on top. A client that is not read is not seen leaving either. */
 const EARLY_BYTES_MAX = 64 * 1024;
 
-export class FastPassage implements Answering, Waiting {
+export class FastPassage implements Answering, Waiting, Held {
   readonly #world: FastWorld;
   readonly #client: FastClient;
   readonly #slate: Slate;
@@ -46,6 +46,8 @@ export class FastPassage implements Answering, Waiting {
   #status: number | undefined;
   #isChunked = false;
   #isPaused = false;
+  /** What goes out once the exchange is recorded. */
+  #last: Buffer | undefined;
   /** The chain has not answered yet: the end waits for it, so that stages give back what they took. */
   #isDeciding = false;
   #isClientGone = false;
@@ -225,7 +227,9 @@ export class FastPassage implements Answering, Waiting {
   onEnd(trailers: FieldTable | undefined): void {
     this.#connection = undefined;
     if (this.#isDone) return;
-    this.#client.flush(this.#isChunked ? this.#lastChunk(trailers) : undefined);
+    const end = this.#isChunked ? this.#lastChunk(trailers) : undefined;
+    if (this.#world.commits === undefined) this.#client.flush(end);
+    else this.#last = this.#world.outbox.take(end);
     this.#end({ kind: 'forwarded', status: this.#status as number });
   }
 
@@ -280,7 +284,7 @@ export class FastPassage implements Answering, Waiting {
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const { isLast } = this.#client;
     const isForHead = x.method === 'HEAD';
-    this.#client.write(messageOf(status, headers, body, { isLast, isForHead }));
+    this.#last = messageOf(status, headers, body, { isLast, isForHead });
     this.#end(outcomeOf(reply, by, status));
   }
 
@@ -298,6 +302,12 @@ export class FastPassage implements Answering, Waiting {
     this.#isDone = true;
     this.#upstream?.turns.leave(this);
     this.#pipeline.done(this.#exchange, outcome);
+    if (this.#world.commits?.hold(this) !== true) this.release();
+  }
+
+  /** The last bytes, and the end. */
+  release(): void {
+    if (this.#last !== undefined) this.#client.write(this.#last);
     this.#headers.detach();
     this.#client.onEnd();
     this.#world.onEnd();

@@ -39,15 +39,27 @@ export class Outbox {
 
   /** False when no more should come before the socket drained. `end`: what ends a chunked body. */
   flush(socket: ByteSocket, end: Uint8Array | undefined): boolean {
+    const bytes = this.#finish(end);
+    if (bytes.length === 0) return socket.isFlushed;
+    const mayGoOn = socket.write(bytes);
+    if (bytes.buffer === this.#shared.buffer && !mayGoOn)
+      this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+    return mayGoOn;
+  }
+
+  /** What would be written, for later; undefined when it is nothing. */
+  take(end: Uint8Array | undefined): Buffer | undefined {
+    const bytes = this.#finish(end);
+    if (bytes.length === 0) return undefined;
+    return bytes.buffer === this.#shared.buffer ? Buffer.from(bytes) : bytes;
+  }
+
+  #finish(end: Uint8Array | undefined): Buffer {
     const from = this.#chunkFrom === -1 ? 0 : this.#endChunk();
     if (end !== undefined) this.#addEnd(end);
-    const bytes = this.#bytes;
-    const length = this.#length;
+    const bytes = this.#bytes.subarray(from, this.#length);
     this.begin(0, undefined, 0);
-    if (length === from) return socket.isFlushed;
-    const mayGoOn = socket.write(bytes.subarray(from, length));
-    if (bytes === this.#shared && !mayGoOn) this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
-    return mayGoOn;
+    return bytes;
   }
 
   /** The size is shorter than the room for it: the head moves up to it. Says where all begins. */

@@ -1,6 +1,6 @@
 /** The boot file: one Sidecar document, with settings from flags and variables laid over it. */
 import { BlockList, isIP } from 'node:net';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBytes } from '../../core/index.ts';
 import { problemsIn } from '../documents/judge.ts';
 import type { Problem } from '../findings.ts';
@@ -8,7 +8,7 @@ import { type Setting, sidecarSettings } from '../generated/settings.ts';
 import type { Finding } from '../model.ts';
 import type { SidecarDocument } from '../schema.ts';
 import { type BootFile, bootFinding } from './boot-finding.ts';
-import type { GossipConfig, SidecarConfig } from './sidecar.ts';
+import type { CollectorConfig, GossipConfig, SidecarConfig } from './sidecar.ts';
 
 /** A value of a flag or variable, with the name it was given under. */
 export interface GivenSetting {
@@ -83,6 +83,11 @@ const PATH_SETTINGS: ReadonlySet<string> = new Set([
   'identity.pepperFile',
   'gossip.keyFile',
   'gossip.seeds.file',
+  'metering.dir',
+  'metering.collector.tls.caFile',
+  'metering.collector.tls.certFile',
+  'metering.collector.tls.keyFile',
+  'metering.collector.tokenFile',
 ]);
 
 /** A copy of the document with its paths made absolute. It may be anything at all: it is judged later. */
@@ -179,6 +184,7 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
         'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
       ),
     );
+  findings.push(...ofMetering(spec, file));
   const preset = sidecarSettings.find((each) => each.path === 'admission.max')?.default as number;
   const { min = 0, max = preset } = spec.admission ?? {};
   if (min > max)
@@ -188,6 +194,35 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
         'spec.admission.min',
         `the least limit is above the most: ${min} and ${max}`,
         'raise spec.admission.max, or lower min',
+      ),
+    );
+  return findings;
+}
+
+/** Of the spool, bytes. */
+const SPOOL_BYTES_MIN = 2 ** 20;
+const SPOOL_BYTES_MAX = 2 ** 40;
+
+function ofMetering({ metering, stateDir }: SidecarDocument['spec'], file: string): Finding[] {
+  if (metering === undefined) return [];
+  const findings: Finding[] = [];
+  if (metering.dir === undefined && stateDir === undefined)
+    findings.push(
+      bootFinding(file, 'spec.metering.dir', 'there is no directory for the spool', 'set metering.dir, or stateDir'),
+    );
+  const bytes = metering.maxBytes === undefined ? undefined : parseSizeBytes(metering.maxBytes);
+  if (bytes !== undefined && !(bytes >= SPOOL_BYTES_MIN && bytes <= SPOOL_BYTES_MAX))
+    findings.push(
+      bootFinding(file, 'spec.metering.maxBytes', `expected 1MiB to 1TiB, got ${metering.maxBytes}`, 'such as 1GiB'),
+    );
+  const { certFile, keyFile } = metering.collector?.tls ?? {};
+  if ((certFile === undefined) !== (keyFile === undefined))
+    findings.push(
+      bootFinding(
+        file,
+        `spec.metering.collector.tls.${certFile === undefined ? 'certFile' : 'keyFile'}`,
+        'a certificate and its key go together',
+        'set both, or neither',
       ),
     );
   return findings;
@@ -260,6 +295,19 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       advertise: spec.gossip.advertise,
       partition: value('gossip.partition') as 'hold',
     },
+    metering: spec.metering && {
+      dir: spec.metering.dir ?? join(spec.stateDir as string, 'spool'),
+      collector: spec.metering.collector && {
+        address: spec.metering.collector.address,
+        tls: tlsOf(spec.metering.collector.tls),
+        tokenFile: spec.metering.collector.tokenFile,
+      },
+      durability: value('metering.durability') as 'interval',
+      granularity: value('metering.granularity') as 'raw',
+      maxBytes: bytes('metering.maxBytes'),
+      onFull: value('metering.onFull') as 'failOpen',
+      traceIds: isOn('metering.traceIds'),
+    },
     wire: {
       headBytesMax: bytes('wire.headBytesMax'),
       headersMax: number('wire.headersMax'),
@@ -292,4 +340,18 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       sample: parsePercent(text('log.sample')) as number,
     },
   };
+}
+
+function tlsOf(
+  tls:
+    | {
+        enabled?: boolean | undefined;
+        caFile?: string | undefined;
+        certFile?: string | undefined;
+        keyFile?: string | undefined;
+      }
+    | undefined,
+): CollectorConfig['tls'] {
+  if (tls === undefined || tls.enabled === false) return undefined;
+  return { caFile: tls.caFile, certFile: tls.certFile, keyFile: tls.keyFile };
 }

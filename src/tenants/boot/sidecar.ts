@@ -26,6 +26,8 @@ export interface SidecarConfig {
   readonly anonymous: { readonly perSec: number; readonly burst: number };
   /** Undefined: this sidecar is alone. */
   readonly gossip: GossipConfig | undefined;
+  /** Undefined: what is used is not recorded. */
+  readonly metering: MeteringConfig | undefined;
   readonly wire: {
     readonly headBytesMax: number;
     readonly headersMax: number;
@@ -70,4 +72,30 @@ export interface GossipConfig {
   readonly port: number;
   readonly advertise: string | undefined;
   readonly partition: 'hold' | 'strict' | 'open';
+}
+
+export interface MeteringConfig {
+  readonly dir: string;
+  /** Undefined: records stay in the spool. */
+  readonly collector: CollectorConfig | undefined;
+  readonly durability: 'os' | 'interval' | 'strict';
+  readonly granularity: 'raw' | 'window';
+  /** Of the spool. */
+  readonly maxBytes: number;
+  readonly onFull: 'failOpen' | 'failClosed';
+  readonly traceIds: boolean;
+}
+
+export interface CollectorConfig {
+  /** Host and port. */
+  readonly address: string;
+  /** Undefined: in plain text. */
+  readonly tls:
+    | {
+        readonly caFile: string | undefined;
+        readonly certFile: string | undefined;
+        readonly keyFile: string | undefined;
+      }
+    | undefined;
+  readonly tokenFile: string | undefined;
 }

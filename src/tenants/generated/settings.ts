@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '23399084596a03f4';
+export const schemaId = '419e4d6ee569bad5';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -247,6 +247,96 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "text",
     "description": "When many cannot be reached at once. hold: their shares stay theirs, for 5 min; strict: limits shrink to the part that is left; open: who is left takes all.",
     "default": "hold"
+  },
+  {
+    "path": "metering.dir",
+    "flag": "--metering-dir",
+    "env": "REEVE_METERING_DIR",
+    "type": "text",
+    "description": "Directory of the spool: records of usage that no collector has yet. One sidecar’s alone. Unset: spool in stateDir."
+  },
+  {
+    "path": "metering.collector.address",
+    "flag": "--metering-collector-address",
+    "env": "REEVE_METERING_COLLECTOR_ADDRESS",
+    "type": "text",
+    "description": "Where it takes what is told."
+  },
+  {
+    "path": "metering.collector.tls.enabled",
+    "flag": "--metering-collector-tls-enabled",
+    "env": "REEVE_METERING_COLLECTOR_TLS_ENABLED",
+    "type": "flag",
+    "description": "Encrypt, and have the collector prove its name.",
+    "default": true
+  },
+  {
+    "path": "metering.collector.tls.caFile",
+    "flag": "--metering-collector-tls-ca-file",
+    "env": "REEVE_METERING_COLLECTOR_TLS_CA_FILE",
+    "type": "text",
+    "description": "Who may vouch for it, PEM. Unset: those of Node."
+  },
+  {
+    "path": "metering.collector.tls.certFile",
+    "flag": "--metering-collector-tls-cert-file",
+    "env": "REEVE_METERING_COLLECTOR_TLS_CERT_FILE",
+    "type": "text",
+    "description": "What this sidecar proves its own name by, PEM."
+  },
+  {
+    "path": "metering.collector.tls.keyFile",
+    "flag": "--metering-collector-tls-key-file",
+    "env": "REEVE_METERING_COLLECTOR_TLS_KEY_FILE",
+    "type": "text",
+    "description": "The key of certFile, PEM."
+  },
+  {
+    "path": "metering.collector.tokenFile",
+    "flag": "--metering-collector-token-file",
+    "env": "REEVE_METERING_COLLECTOR_TOKEN_FILE",
+    "type": "text",
+    "description": "File of the token that the collector asks for. Read again by each connection."
+  },
+  {
+    "path": "metering.durability",
+    "flag": "--metering-durability",
+    "env": "REEVE_METERING_DURABILITY",
+    "type": "text",
+    "description": "When a record outlives the machine. It outlives the process before its answer is whole, always. os: when the kernel writes it; interval: within 100 ms; strict: before the answer is whole.",
+    "default": "interval"
+  },
+  {
+    "path": "metering.granularity",
+    "flag": "--metering-granularity",
+    "env": "REEVE_METERING_GRANULARITY",
+    "type": "text",
+    "description": "raw: each record is told; window: exact sums of each second.",
+    "default": "raw"
+  },
+  {
+    "path": "metering.maxBytes",
+    "flag": "--metering-max-bytes",
+    "env": "REEVE_METERING_MAX_BYTES",
+    "type": "text",
+    "description": "Of the spool, 1MiB to 1TiB. From 70 % on single records are folded to sums.",
+    "default": "1GiB"
+  },
+  {
+    "path": "metering.onFull",
+    "flag": "--metering-on-full",
+    "env": "REEVE_METERING_ON_FULL",
+    "type": "text",
+    "description": "When nothing more can be recorded. failOpen: requests are served, and their number becomes a gap; failClosed: all but critical routes are refused.",
+    "default": "failOpen"
+  },
+  {
+    "path": "metering.traceIds",
+    "flag": "--metering-trace-ids",
+    "env": "REEVE_METERING_TRACE_IDS",
+    "type": "flag",
+    "description": "Keep the trace id in each record: 16 bytes more.",
+    "default": false
   },
   {
     "path": "wire.headBytesMax",

@@ -210,6 +210,88 @@ export const SidecarSchema = document(
           'One limit for the whole fleet. Unset: each sidecar enforces limits for itself.',
         ),
       ),
+      metering: Type.Optional(
+        strict(
+          {
+            dir: Type.Optional(
+              Type.String({
+                minLength: 1,
+                description:
+                  'Directory of the spool: records of usage that no collector has yet. One sidecar’s alone. Unset: spool in stateDir.',
+              }),
+            ),
+            collector: Type.Optional(
+              strict(
+                {
+                  address: text(
+                    'address of a collector',
+                    String.raw`^(\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}$`,
+                    ['reeve-collector.shop.svc:15010'],
+                    'Where it takes what is told.',
+                    { maxLength: 300 },
+                  ),
+                  tls: Type.Optional(
+                    strict(
+                      {
+                        enabled: Type.Optional(flag('Encrypt, and have the collector prove its name.', true)),
+                        caFile: Type.Optional(
+                          Type.String({
+                            minLength: 1,
+                            description: 'Who may vouch for it, PEM. Unset: those of Node.',
+                          }),
+                        ),
+                        certFile: Type.Optional(
+                          Type.String({ minLength: 1, description: 'What this sidecar proves its own name by, PEM.' }),
+                        ),
+                        keyFile: Type.Optional(Type.String({ minLength: 1, description: 'The key of certFile, PEM.' })),
+                      },
+                      'How the connection is secured. Unset: in plain text. Files are read again by each connection.',
+                    ),
+                  ),
+                  tokenFile: Type.Optional(
+                    Type.String({
+                      minLength: 1,
+                      description: 'File of the token that the collector asks for. Read again by each connection.',
+                    }),
+                  ),
+                },
+                'The collector that is told. Unset: records stay in the spool.',
+              ),
+            ),
+            durability: Type.Optional(
+              Type.Union([Type.Literal('os'), Type.Literal('interval'), Type.Literal('strict')], {
+                title: 'durability',
+                examples: ['interval'],
+                default: 'interval',
+                description:
+                  'When a record outlives the machine. It outlives the process before its answer is whole, always. os: when the kernel writes it; interval: within 100 ms; strict: before the answer is whole.',
+              }),
+            ),
+            granularity: Type.Optional(
+              Type.Union([Type.Literal('raw'), Type.Literal('window')], {
+                title: 'granularity',
+                examples: ['raw'],
+                default: 'raw',
+                description: 'raw: each record is told; window: exact sums of each second.',
+              }),
+            ),
+            maxBytes: Type.Optional(
+              size('Of the spool, 1MiB to 1TiB. From 70 % on single records are folded to sums.', { default: '1GiB' }),
+            ),
+            onFull: Type.Optional(
+              Type.Union([Type.Literal('failOpen'), Type.Literal('failClosed')], {
+                title: 'policy of a full spool',
+                examples: ['failOpen'],
+                default: 'failOpen',
+                description:
+                  'When nothing more can be recorded. failOpen: requests are served, and their number becomes a gap; failClosed: all but critical routes are refused.',
+              }),
+            ),
+            traceIds: Type.Optional(flag('Keep the trace id in each record: 16 bytes more.', false)),
+          },
+          'Every request is recorded, and told to a collector. Unset: what tenants use is not recorded.',
+        ),
+      ),
       wire: Type.Optional(
         strict(
           {

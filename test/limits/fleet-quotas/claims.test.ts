@@ -2,9 +2,10 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
+import { Heirs } from '../../../src/limits/fleet-quotas/heirs.ts';
 import { type FleetRow, KINDS, row } from '../../../src/limits/fleet-quotas/row.ts';
 import { lengthOf, Shares, unitsOf, WHOLE } from '../../../src/limits/fleet-quotas/shares.ts';
-import { actorOf } from './world.ts';
+import { actorOf, drain } from './world.ts';
 
 const claims = fc.array(
   fc.record({
@@ -61,7 +62,7 @@ t.test(
     t.notOk(of.merge({ ...grant(2, 9), from: 'x' }));
     t.notOk(of.merge({ ...grant(2, 9), kind: 'gift' as never }));
     t.match(of.get(grant(2, 0)), { x: 1 });
-    of.drop(({ day }) => day === 1);
+    drain(of.dropping(({ day }) => day === 1));
     t.equal(of.size, 1);
     t.equal(of.bag('acme', 'api_calls', 1).size, 0);
     t.ok(of.put(grant(3, 1)));
@@ -80,7 +81,8 @@ t.test('parts of a limit add up to it, however often they are given on', async (
         shares.begin(100, actorOf(0));
         for (const { from, to, cut } of gifts) {
           const part = shares.partsOf(100, actorOf(from))[0];
-          if (from === to || part === undefined || shares.hasGiven(100, actorOf(from), actorOf(to))) continue;
+          if (from === to || part === undefined || shares.given(100, actorOf(from), actorOf(to)) !== undefined)
+            continue;
           const begin = Math.floor(part.begin + (part.end - part.begin) * cut);
           // Nobody gets back what it gave: who gives keeps something.
           if (begin === part.begin || begin === part.end || shares.partsOf(100, actorOf(to)).length > 0) continue;
@@ -121,15 +123,35 @@ t.test('a window goes by the next charter there is; of two for a day the first b
   t.equal(shares.charterOf(10), undefined);
 });
 
-t.test('wills hand on, also in turn; one that leads nowhere ends', async (t) => {
+t.test('wills hand on, also in turn; a ring of them hands nothing on but to the next life of each', async (t) => {
   const store = new Claims();
-  const shares = new Shares(store);
-  const will = (from: number, to: number): void =>
-    void store.merge(row({ kind: 'will', from: actorOf(from), to: actorOf(to) }, 1));
-  will(1, 2);
-  will(2, 3);
-  t.equal(shares.ownerOf(actorOf(1)), actorOf(3));
-  t.equal(shares.ownerOf(actorOf(4)), actorOf(4));
-  will(3, 1);
-  t.ok(shares.ownerOf(actorOf(1)));
+  const heirs = new Heirs(store);
+  const [a, b, c, d, e] = [1, 2, 3, 4, 5].map(actorOf) as [string, string, string, string, string];
+  const owners = (...of: string[]): string[] => of.map((each) => heirs.ownerOf(each));
+  heirs.leave(1, a, b);
+  heirs.leave(1, b, c);
+  t.same(owners(a, d), [c, d]);
+  t.ok(heirs.hasLeft(a) && !heirs.hasLeft(c));
+  t.same([...heirs.ownersOf(a)], [a, b, c]);
+  heirs.goOn(1, a, d);
+  t.same(owners(a), [c], 'who is there');
+  heirs.leave(1, c, b);
+  t.same(owners(a, b, c), [d, b, c], 'of the others no next life is known');
+  t.same([...heirs.ownersOf(a)], [a, b, c, d]);
+  heirs.goOn(1, b, e);
+  heirs.leave(2, d, e);
+  t.same(owners(a, b, c, d), [e, e, c, e]);
+  heirs.leave(2, e, d);
+  t.same(owners(a, b, d), [d, e, d], 'these stopped at once as well, and nobody came back');
+  // What only who forges says ends, and is the same for all.
+  heirs.goOn(2, d, a);
+  heirs.leave(3, c, a);
+  const other = new Claims();
+  for (const each of [...store.rows()].reverse()) other.merge(each);
+  t.same(
+    [a, b, c, d, e].map((each) => new Heirs(other).ownerOf(each)),
+    owners(a, b, c, d, e),
+  );
+  drain(store.dropping(() => true));
+  t.same(owners(a), [a]);
 });

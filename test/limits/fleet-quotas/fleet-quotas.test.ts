@@ -156,15 +156,15 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   a.fleet.leave();
   t.ok(a.fleet.isHeirless);
   fleet.end(a, 'left');
-  const again = (isHeir: boolean): Sidecar => {
+  const again = (as: 'heir' | 'witness'): Sidecar => {
     const next = fleet.add();
     for (const each of a.fleet.counters.rows()) next.fleet.counters.merge(each);
     for (const each of a.fleet.claims.rows()) next.fleet.claims.merge(each);
     next.fleet.gauges.merge({ tenant: 'acme', meter: 'seats', value: 3, at: 5, actor: a.actor });
-    next.fleet.inherit(a.actor, isHeir);
+    next.fleet.inherit(a.actor, as);
     return next;
   };
-  const b = again(true);
+  const b = again('heir');
   fleet.pass(1000);
   t.equal(fleet.ask(b, 60), 50);
   const c = fleet.add();
@@ -175,9 +175,46 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   other.end(other.add(), 'dead');
   const lost = other.add();
   for (const each of a.fleet.claims.rows()) lost.fleet.claims.merge(each);
-  lost.fleet.inherit(a.actor, false);
+  lost.fleet.inherit(a.actor, 'next');
   other.pass(SETTLED_MS);
   t.equal(other.ask(lost, 10), 0, 'a crash: nobody knows what it spent last');
+});
+
+t.test('a fleet that is stopped at once: each next life has what its last one had, and no more', async (t) => {
+  const fleet = await Fleet.of(HARD, 4);
+  const lives = [...fleet.sidecars];
+  const [, b, c, d] = lives as [Sidecar, Sidecar, Sidecar, Sidecar];
+  fleet.pass(SETTLED_MS);
+  for (const [at, each] of lives.entries()) fleet.ask(each, 3 * at);
+  fleet.pass(1000);
+  // One goes before: what it had is moved, and given on, by its heir.
+  fleet.leave(d);
+  fleet.ask(b, 40);
+  fleet.ask(c, 40);
+  fleet.pass(2000);
+  for (const each of fleet.there) each.fleet.leave();
+  const [first, ...others] = fleet.there;
+  // Some still hear some.
+  if (first !== undefined) for (const each of others) fleet.hear(first, each);
+  for (const each of lives) each.state = 'left';
+  const next = lives.slice(0, 3).map((each) => {
+    const life = fleet.add();
+    for (const row of each.fleet.counters.rows()) life.fleet.counters.merge(row);
+    for (const row of each.fleet.claims.rows()) life.fleet.claims.merge(row);
+    return life;
+  });
+  for (const [at, life] of next.entries()) life.fleet.inherit((lives[at] as Sidecar).actor, 'next');
+  const [admitted] = [fleet.admitted];
+  for (let i = 0; i < 12; i++) {
+    for (const each of next) fleet.ask(each, 40);
+    fleet.pass(1000);
+  }
+  t.ok(admitted < 90, `${admitted} before`);
+  t.equal(fleet.admitted, 90);
+  t.same(
+    next.map((each) => fleet.line(each, 'api_calls').used),
+    [90, 90, 90],
+  );
 });
 
 t.test('what was used before there were rights is taken off', async (t) => {
@@ -477,7 +514,7 @@ t.test('what belongs to another window, or to nobody who is known, is passed ove
   fleet.pass(1000);
   t.equal(fleet.line(a, 'api_calls').rights, rights);
   t.equal(a.fleet.escrow.counts.given, 0);
-  // What a newcomer gets is reckoned without what is over, and not at all where a limit is not known.
+  // What a newcomer gets is reckoned without what is over.
   fleet.forge(b, row({ ...key, kind: 'spent', day: TODAY - 1, from: a.actor }, 3));
   const c = fleet.add();
   fleet.pass(SETTLED_MS);
@@ -529,6 +566,7 @@ t.test(
     a.fleet.gauges.set('acme', 'seats', 2, 1000);
     fleet.pass(1000);
     a.fleet.closed(TODAY, TODAY - 33);
+    fleet.pass(1000);
     t.equal(fleet.add().fleet.gauges.valueOf('acme', 'seats'), 0);
     fleet.talk();
     t.equal(fleet.sidecars.at(-1)?.fleet.gauges.valueOf('acme', 'seats'), 2, 'a level is never over');
@@ -568,8 +606,8 @@ t.test('a newcomer is given nothing where it cannot be said what is left of it',
   t.equal(await gifts(undefined, row({ ...api, kind: 'grant', day: TODAY - 1 }, 90)), 20, 'of a window that is over');
   t.equal(
     await gifts(undefined, row({ ...api, kind: 'grant', tenant: 'gone', day: TODAY }, 9)),
-    0,
-    'no limit is known',
+    20,
+    'of a tenant that is gone all is kept, of others what was spent',
   );
   t.equal(await gifts(2), 0, 'no room to say what is kept');
   const charter = { kind: 'share', day: TODAY + 1, meter: a, from: a } as const;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { DAYS_MAX, OriginLog } from '../../../src/limits/fleet-quotas/origin-log.ts';
 import { type FleetRow, keyOf, NOBODY, row } from '../../../src/limits/fleet-quotas/row.ts';
-import { actorOf } from './world.ts';
+import { actorOf, drain } from './world.ts';
 
 const count = (day: number, x: number, y = 0, tenant = 'acme'): FleetRow =>
   row({ kind: 'count', tenant, meter: 'api_calls', day, from: actorOf(1) }, x, y);
@@ -57,8 +57,8 @@ t.test(
           // A day ends: its rows are forgotten, and their numbers are given to others.
           if (isDay && key > oldest) {
             oldest = key;
-            logs[0].drop(({ day }) => day < oldest);
-            if (add % 2 === 0) logs[1].drop(({ day }) => day < oldest);
+            drain(logs[0].dropping(({ day }) => day < oldest));
+            if (add % 2 === 0) drain(logs[1].dropping(({ day }) => day < oldest));
           }
           if (key >= oldest) {
             truth.set(key, (truth.get(key) ?? 0) + add);
@@ -80,7 +80,7 @@ t.test(
             const { bytes, upTo } = delta(logs[0], log.version, Math.max(room, 250));
             if (log.read(log.version, upTo, bytes) === undefined) return false;
           }
-        for (const log of logs) log.drop(({ day }) => day < oldest);
+        for (const log of logs) drain(log.dropping(({ day }) => day < oldest));
         return logs.every((log) => JSON.stringify(sorted(held(log))) === JSON.stringify(sorted(held(logs[0]))));
       }),
       { seed: 42, numRuns: 300 },
@@ -132,7 +132,7 @@ t.test('a log that is full says so, and has room again when a day is over; a jou
   const log = new OriginLog(actorOf(1), 2);
   const of = (day: number, x = 1): FleetRow => count(day, x, 0, `tenant-${day}`);
   t.same([log.put(of(1)), log.put(of(2)), log.put(of(3))], [true, true, false]);
-  log.drop(({ day }) => day === 1);
+  drain(log.dropping(({ day }) => day === 1));
   t.equal(log.put(of(3)), true);
   t.equal(log.size, 2);
   for (let i = 2; i < 500; i++) log.put(of(2, i));
@@ -168,7 +168,7 @@ t.test(
     const { bytes, upTo } = delta(next, 0);
     const reader = new OriginLog(actorOf(1));
     reader.read(0, upTo, bytes);
-    next.drop(() => true);
+    drain(next.dropping(() => true));
     next.put(count(5, 6, 0, 'globex'));
     const again = delta(next, upTo);
     t.match(reader.read(upTo, again.upTo, again.bytes), [{ tenant: 'globex', day: 5, x: 6 }]);

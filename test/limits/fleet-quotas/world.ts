@@ -29,6 +29,11 @@ const zones = new Zones();
 const bytes = new Uint8Array(1 << 20);
 export const actorOf = (at: number): string => (at + 1).toString(16).padStart(16, '0');
 
+/** Takes all steps. */
+export function drain(work: Iterable<void>): void {
+  for (const _ of work);
+}
+
 export class Fleet {
   readonly clock = new ManualClock();
   readonly sidecars: Sidecar[] = [];
@@ -48,13 +53,17 @@ export class Fleet {
     return fleet;
   }
 
-  add(claimsMax?: number): Sidecar {
+  add(claimsMax?: number, seriesMax?: number): Sidecar {
     const at = this.sidecars.length;
     const actor = actorOf(at);
     const { clock } = this;
     const lines: Record<string, unknown>[] = [];
     const log = createLog({ clock, level: 'info', write: (line) => void lines.push(JSON.parse(line) as never) });
-    const fleet = new FleetQuotas({ actor, clock, ...(claimsMax === undefined ? {} : { claimsMax }) });
+    const fleet = new FleetQuotas({
+      ...{ actor, clock },
+      ...(claimsMax === undefined ? {} : { claimsMax }),
+      ...(seriesMax === undefined ? {} : { seriesMax }),
+    });
     const counts = new QuotaCounts({
       ...{ clock, log, metrics: createMetrics({ timers: clock }) },
       ...{ series: () => 0, isWriting: () => true },

@@ -391,5 +391,6 @@ t.test('of two totals of a day the larger stands; it closes the day where it is 
   t.equal(store.valueOf('acme', 'api_calls', 100), 12);
   t.equal(store.mergeTotal(total(-1)), 'malformed');
   t.equal(store.mergeTotal(total(1, 'globex')), 'full');
-  t.same([...store.rowsOf(actor(9))], []);
+  t.equal(store.totals, 2);
+  t.same([...store.ownRowsOf('acme', 'bytes_in')], []);
 });

@@ -523,6 +523,33 @@ t.test('where counts are not kept, that is said once; where they are, it is not'
   await second.limits.close();
 });
 
+t.test('what was used is known of every meter, quota or none; of a gauge it is the change', async (t) => {
+  const w = await quotas({ quotas: { tokens: { limit: 100 }, disk: { gauge: true, limit: '1KiB' } } });
+  const usage = { tokens: 5, disk: 100, other: '-2', more: '+3' };
+  t.match(w.report({ tenant: 'acme', usage }), {
+    kind: 'counted',
+    tenant: 'acme',
+    units: [
+      { meter: 'tokens', units: 5 },
+      { meter: 'disk', units: 100 },
+      { meter: 'other', units: -2 },
+      { meter: 'more', units: 3 },
+    ],
+  });
+  t.match(w.report({ tenant: 'acme', usage: { disk: 70 } }), { units: [{ meter: 'disk', units: -30 }] });
+  t.match(w.report({ tenant: 'acme', usage: { disk: '+5' } }), { units: [{ meter: 'disk', units: 5 }] });
+  const answered = (text: string): Admitted => {
+    const { x } = w.ask('acme');
+    w.limits.filter.onResponse?.(x as Admitted, { status: 200, headers: new HeaderList(['X-Reeve-Usage', text]) });
+    return x as Admitted;
+  };
+  t.strictSame(answered('tokens=7, other=1').usage, [
+    { meter: 'tokens', units: 7 },
+    { meter: 'other', units: 1 },
+  ]);
+  t.equal(answered('what').usage, undefined);
+});
+
 t.test('reports of nobody, of nothing and of what is counted here', async (t) => {
   const w = await quotas({ quotas: { tokens: { limit: 100 } } });
   t.match(w.report({ tenant: 'nobody', usage: { tokens: 1 } }), { kind: 'unknown_tenant', tenant: 'nobody' });

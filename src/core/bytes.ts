@@ -1,5 +1,5 @@
 // hot path
-/** Numbers and texts in frames: big endian, varints of seven bits a byte, least first. */
+/** Numbers and texts as bytes, for what is sent and what is kept: big endian, varints of seven bits a byte, least first. */
 
 export class Writer {
   readonly bytes: Buffer;
@@ -40,8 +40,19 @@ export class Writer {
     this.bytes[this.offset++] = rest;
   }
 
-  incarnation(hex: string): void {
-    this.offset += this.bytes.write(hex, this.offset, 8, 'hex');
+  /** Text as bytes of Latin-1, its length in front. */
+  text(text: string): void {
+    this.varint(text.length);
+    for (let i = 0; i < text.length; i++) this.bytes[this.offset++] = text.charCodeAt(i);
+  }
+
+  f64(value: number): void {
+    this.offset = this.bytes.writeDoubleBE(value, this.offset);
+  }
+
+  /** As many bytes as the text has pairs of digits. */
+  hex(text: string): void {
+    this.offset += this.bytes.write(text, this.offset, 'hex');
   }
 
   raw(bytes: Uint8Array): void {
@@ -96,9 +107,21 @@ export class Reader {
     return 0;
   }
 
-  incarnation(): string {
+  text(lengthMax: number): string {
+    const length = this.varint();
+    if (length > lengthMax) this.isBroken = true;
+    const at = this.#take(length);
+    return this.isBroken ? '' : this.bytes.toString('latin1', at, at + length);
+  }
+
+  f64(): number {
     const at = this.#take(8);
-    return this.isBroken ? '' : this.bytes.toString('hex', at, at + 8);
+    return this.isBroken ? 0 : this.bytes.readDoubleBE(at);
+  }
+
+  hex(bytes: number): string {
+    const at = this.#take(bytes);
+    return this.isBroken ? '' : this.bytes.toString('hex', at, at + bytes);
   }
 
   raw(length: number): Buffer {

@@ -1,0 +1,127 @@
+/** What metering costs: a sidecar for each request, a collector for each record; how long questions over 90 days take, and what an outage may last. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Suite } from '../run.ts';
+import { CollectorProcess } from './collector-process.ts';
+import { makeDays } from './days.ts';
+import { ingestFolded, ingestRaw, recordOf } from './ingest.ts';
+import { measureOutage } from './outage.ts';
+import { measureSidecar } from './sidecar.ts';
+import { packRecords, Teller } from './teller.ts';
+
+export const suite: Suite = {
+  describe:
+    'Metering: a sidecar with it beside one without; a collector fed over gRPC by another process, 10,000 tenants, CPU time of all its threads; questions over 90 days of hours by HTTP',
+  targets: {
+    cpu_us_per_request: { must: 5, goal: 1.5 },
+    added_p99_ms: { must: 0.2, goal: 0.05 },
+    bytes_per_event_raw: { must: 24, goal: 14 },
+    bytes_per_event_folded: { must: 1, goal: 0.1 },
+    outage_hours_1gib: { must: 72, goal: 400, isLargerBetter: true },
+    ingest_raw_per_core_s: { must: 150_000, goal: 500_000, isLargerBetter: true },
+    ingest_folded_per_core_s: { must: 5e6, goal: 20e6, isLargerBetter: true },
+    freshness_p99_ms: { must: 2000, goal: 500 },
+    query_tenant_90d_ms: { must: 50, goal: 10 },
+    query_top100_90d_ms: { must: 300, goal: 60 },
+    restart_90d_ms: { must: 5000, goal: 1000 },
+  },
+  async run(o) {
+    const { quick, progress } = o;
+    const dir = mkdtempSync(join(tmpdir(), 'reeve-bench-metering-'));
+    try {
+      const ofCollector = {
+        ...(await measureIngest(dir, quick, progress)),
+        ...(await measureQuestions(dir, quick, progress)),
+      };
+      const outage = await measureOutage(o);
+      // Last: it keeps this process to one core.
+      return { ...(await measureSidecar(o)), ...ofCollector, ...outage };
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  },
+};
+
+async function measureIngest(
+  dir: string,
+  quick: boolean,
+  progress: (text: string) => void,
+): Promise<Record<string, number>> {
+  const collector = await CollectorProcess.start(join(dir, 'ingest'));
+  try {
+    progress('records');
+    const raw = await ingestRaw(collector, quick ? 100 : 600);
+    progress('windows');
+    const folded = await ingestFolded(collector, quick ? 20 : 80);
+    progress('one record at a time');
+    return {
+      ingest_raw_per_core_s: raw.perCoreSec,
+      ingest_folded_per_core_s: folded.perCoreSec,
+      wire_raw_bytes: raw.wireBytesEach,
+      wire_folded_bytes: folded.wireBytesEach,
+      freshness_p99_ms: await measureFreshness(collector, quick ? 50 : 300),
+      collector_resident_mib: collector.residentMiB,
+    };
+  } finally {
+    await collector.stop();
+  }
+}
+
+/** From telling one record until it is in an answer: the collector's part of it. */
+async function measureFreshness(collector: CollectorProcess, times: number): Promise<number> {
+  const teller = new Teller(collector.ports.grpc, 'fresh');
+  const tookMs: number[] = [];
+  for (let i = 1; i <= times; i++) {
+    const began = performance.now();
+    await teller.tell([packRecords([{ ...recordOf(1, Date.now()), tenant: 'fresh' }])]);
+    const { rows } = await collector.ask<{ rows: { value: number }[] }>(
+      '/v1/usage?tenant=fresh&meter=requests&from=1h',
+    );
+    if (rows[0]?.value !== i) throw new Error('what was acknowledged is not in the answer');
+    tookMs.push(performance.now() - began);
+  }
+  teller.close();
+  return quantile(tookMs, 0.99);
+}
+
+async function measureQuestions(
+  dir: string,
+  quick: boolean,
+  progress: (text: string) => void,
+): Promise<Record<string, number>> {
+  const tenants = quick ? 1000 : 10_000;
+  progress(`90 days of ${tenants} tenants`);
+  const place = join(dir, 'days');
+  await makeDays(place, tenants, 90);
+  const collector = await CollectorProcess.start(place);
+  try {
+    const began = performance.now();
+    await collector.ask('/v1/usage?tenant=tenant-1&from=90d&by=1h&meter=requests');
+    const restart = collector.startMs + performance.now() - began;
+    progress('questions');
+    const one = await timed(40, (i) =>
+      collector.ask(`/v1/usage?tenant=tenant-${(i * 7919) % tenants}&from=90d&by=1h&meter=requests`),
+    );
+    const top = await timed(10, () => collector.ask('/v1/usage?from=90d&by=tenant&meter=requests&top=100'));
+    return { query_tenant_90d_ms: one, query_top100_90d_ms: top, restart_90d_ms: restart };
+  } finally {
+    await collector.stop();
+  }
+}
+
+/** Median, ms. */
+async function timed(times: number, run: (i: number) => Promise<unknown>): Promise<number> {
+  const tookMs: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const began = performance.now();
+    await run(i);
+    tookMs.push(performance.now() - began);
+  }
+  return quantile(tookMs, 0.5);
+}
+
+function quantile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] as number;
+}

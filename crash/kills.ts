@@ -1,0 +1,282 @@
+/**
+ * `npm run crash -- --kills N`: two sidecars under load and a collector, each killed by SIGKILL again and again, at any moment and at named
+ * points of its work with the disk. In the end what is in the ledger is held against what each client saw: an answer that was whole and is
+ * not there was lost, one that is there twice was doubled.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Clients, tenants } from './clients.ts';
+import { Actor, type Fate, type Role } from './company.ts';
+import { type Ledgered, readLedger } from './ledgered.ts';
+
+export interface KillsOptions {
+  readonly kills: number;
+  readonly seed: number;
+}
+
+export interface KillsResult {
+  readonly kills: number;
+  /** Answers that clients saw whole. */
+  readonly requests: number;
+  readonly recorded: number;
+  readonly lost: number;
+  readonly doubled: number;
+  /** Records that are missing in the ledger by its own account. */
+  readonly gaps: number;
+  /** In the ledger, and nobody sent them. */
+  readonly invented: number;
+  /** What the collector answers to who asks for requests, all in all. */
+  readonly queried: number;
+  /** Kills by who and where. */
+  readonly points: Readonly<Record<string, number>>;
+  readonly seconds: number;
+}
+
+const CLIENTS_EACH = 4;
+/** How long a life is that is not ended at a point, ms, at most. */
+const LIFE_MS_MAX = 600;
+/** How long a point is waited for, ms, at most. */
+const PATIENCE_MS = 2500;
+/** Of so many lives one ends at a moment, from outside. */
+const MOMENTS = 3;
+
+/** Where a process can be killed in its work with the disk; docs/fault-model.md names them. */
+const CALLS = ['create', 'append', 'sync', 'sync-dir', 'rename', 'remove', 'truncate'];
+const WHEN = ['before', 'after'];
+export const pointsOf = (dir: string): string[] => [
+  ...CALLS.flatMap((call) => WHEN.map((when) => `${dir}.${call}.${when}`)),
+  `${dir}.append.torn`,
+];
+
+/** How often a process comes to these in a second or two; to the others once or twice. */
+const OFTEN: Readonly<Record<string, number>> = { append: 100, sync: 10 };
+
+/** As a command: prints the result, and returns the exit code. */
+export async function runKills({ isJson, ...options }: KillsOptions & { readonly isJson: boolean }): Promise<number> {
+  const result = await killAndJudge(options, (text) => process.stderr.write(`${text}\n`));
+  print(result, isJson);
+  return isGood(result) ? 0 : 1;
+}
+
+export const isGood = ({ lost, doubled, invented, queried, recorded }: KillsResult): boolean =>
+  lost + doubled + invented === 0 && queried === recorded;
+
+/** Files are kept, and said where, when a promise was broken. Rejects when a process does not live as it should. */
+export async function killAndJudge(
+  { kills, seed }: KillsOptions,
+  progress: (text: string) => void,
+): Promise<KillsResult> {
+  const began = performance.now();
+  const random = seeded(seed);
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-crash-'));
+  progress(`${kills} kills, seed ${seed}, in ${dir}`);
+  const application = await openApplication();
+  const ports = await freePorts(5);
+  const [grpc, http] = [ports[3] as number, ports[4] as number];
+  const collector = new Actor(collectorRole(dir, grpc, http));
+  const sidecars = [0, 1].map((at) => new Actor(sidecarRole(dir, at, ports[at] as number, portOf(application), grpc)));
+  writeTenancy(dir);
+  const actors = [...sidecars, collector];
+  try {
+    const points: Record<string, number> = {};
+    const clients = new Clients(ports.slice(0, 2), CLIENTS_EACH);
+    await killAll(actors, { kills, random, points, progress });
+    await Promise.all(actors.map((actor) => actor.start()));
+    await clients.stop();
+    for (const sidecar of sidecars) await sidecar.stop();
+    const queried = await askRequests(http);
+    await collector.stop();
+    const result = judge(clients, readLedger(join(dir, 'collector/ledger')), queried, points, began);
+    if (isGood(result)) rmSync(dir, { recursive: true, force: true });
+    else progress(`the files are kept in ${dir}`);
+    return result;
+  } finally {
+    for (const actor of actors) actor.kill();
+    application.closeAllConnections();
+    application.close();
+  }
+}
+
+/** Each lives one life after the other until all kills are done. */
+async function killAll(
+  actors: readonly Actor[],
+  {
+    kills,
+    random,
+    points,
+    progress,
+  }: {
+    readonly kills: number;
+    readonly random: () => number;
+    readonly points: Record<string, number>;
+    readonly progress: (text: string) => void;
+  },
+): Promise<void> {
+  let left = kills;
+  let told = 0;
+  const run = async (actor: Actor): Promise<void> => {
+    while (left-- > 0) {
+      const at = `${actor.role.name === 'collector' ? 'collector' : 'sidecar'} ${await actor.live(fateOf(actor, random))}`;
+      points[at] = (points[at] ?? 0) + 1;
+      // Now and then the one it talks to dies with it.
+      if (random() < 0.1) for (const other of actors) if (other !== actor && random() < 0.5) other.kill();
+      if (++told % 50 === 0) progress(`${told} of ${kills} kills`);
+    }
+  };
+  await Promise.all(actors.map(run));
+}
+
+function fateOf({ role }: Actor, random: () => number): Fate {
+  if (random() * MOMENTS < 1) return { kind: 'moment', afterMs: Math.floor(random() * LIFE_MS_MAX) };
+  const names = pointsOf(role.name === 'collector' ? 'ledger' : 'spool');
+  const point = names[Math.floor(random() * names.length)] as string;
+  const [, call = ''] = point.split('.');
+  return {
+    kind: 'point',
+    point,
+    count: 1 + Math.floor(random() * (OFTEN[call] ?? 2)),
+    patienceMs: random() * PATIENCE_MS,
+  };
+}
+
+function judge(
+  clients: Clients,
+  ledger: Ledgered,
+  queried: number,
+  points: Readonly<Record<string, number>>,
+  began: number,
+): KillsResult {
+  let lost = 0;
+  for (const id of clients.seen) if (!ledger.times.has(id)) lost++;
+  let doubled = 0;
+  let invented = 0;
+  for (const [id, times] of ledger.times) {
+    if (times > 1) doubled++;
+    if (!clients.sent.has(id)) invented++;
+  }
+  return {
+    kills: Object.values(points).reduce((sum, each) => sum + each, 0),
+    requests: clients.seen.size,
+    recorded: ledger.records,
+    lost,
+    doubled,
+    gaps: ledger.gaps,
+    invented,
+    queried,
+    points,
+    seconds: Math.round((performance.now() - began) / 1000),
+  };
+}
+
+function print(result: KillsResult, isJson: boolean): void {
+  if (isJson) return void process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  const { points, ...figures } = result;
+  for (const [name, value] of Object.entries(figures))
+    process.stdout.write(`${name.padEnd(10)} ${String(value).padStart(9)}\n`);
+  process.stdout.write('\nkilled at\n');
+  for (const [name, value] of Object.entries(points).sort())
+    process.stdout.write(`  ${name.padEnd(36)} ${String(value).padStart(5)}\n`);
+}
+
+/** All requests that were ever recorded, as the collector says. */
+async function askRequests(port: number): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/usage?meter=requests&from=1d`);
+  const { rows } = (await answer.json()) as { rows: readonly { readonly value: number }[] };
+  return rows.reduce((sum, { value }) => sum + value, 0);
+}
+
+async function openApplication(): Promise<Server> {
+  const server = createServer({ keepAliveTimeout: 60_000 }, (req, res) => {
+    if (req.url === '/empty') res.writeHead(204).end();
+    else if (req.url === '/large') res.end(Buffer.alloc(200_000, 'x'));
+    else if (req.url === '/chunked') {
+      res.write('first,');
+      setImmediate(() => res.end('last'));
+    } else res.end('a whole answer');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+/** Ports that are free now, below those that the kernel gives to who asks for any. */
+async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let port = 20_000 + (process.pid % 5000); ports.length < count; port++) if (await isFree(port)) ports.push(port);
+  return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createNetServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function sidecarRole(dir: string, at: number, port: number, upstream: number, collector: number): Role {
+  return {
+    name: `sidecar ${at}`,
+    args: ['sidecar', '--config', join(dir, `sidecar-${at}.yaml`)],
+    started: '"sidecar.started"',
+    env: {
+      REEVE_UPSTREAM: `http://127.0.0.1:${upstream}`,
+      REEVE_TENANCY_DIR: join(dir, 'tenancy'),
+      REEVE_STATE_DIR: join(dir, `state-${at}`),
+      REEVE_INBOUND_HOST: '127.0.0.1',
+      REEVE_INBOUND_PORT: String(port),
+      REEVE_INBOUND_CLASS: 'mesh',
+      REEVE_INBOUND_TRUST: 'network',
+      REEVE_IDENTITY_SOURCES: 'header',
+      REEVE_STATUS_HOST: '127.0.0.1',
+      REEVE_STATUS_PORT: '0',
+      REEVE_ADMIN_PORT: '0',
+      REEVE_APPLICATION_PORT: '0',
+      // Half of the requests go through each engine.
+      REEVE_WIRE_FAST_PATH: String(at === 0),
+      REEVE_METERING_COLLECTOR_ADDRESS: `127.0.0.1:${collector}`,
+      REEVE_METERING_TRACE_IDS: 'true',
+    },
+  };
+}
+
+function collectorRole(dir: string, grpc: number, http: number): Role {
+  return {
+    name: 'collector',
+    args: ['collector'],
+    started: '"collector.started"',
+    env: {
+      REEVE_COLLECTOR_DIR: join(dir, 'collector'),
+      REEVE_COLLECTOR_GRPC_PORT: String(grpc),
+      REEVE_COLLECTOR_HTTP_PORT: String(http),
+      REEVE_COLLECTOR_STATUS_HOST: '127.0.0.1',
+      REEVE_COLLECTOR_STATUS_PORT: '0',
+    },
+  };
+}
+
+function writeTenancy(dir: string): void {
+  mkdirSync(join(dir, 'tenancy'));
+  const document = (kind: string, name: string, spec: object): string =>
+    JSON.stringify({ apiVersion: 'reeve.dev/v1', kind, metadata: { name }, spec });
+  const documents = [
+    document('Plan', 'any', {}),
+    ...tenants.map((name) => document('Tenant', name, { plan: 'any', identity: { claims: [name] } })),
+  ];
+  writeFileSync(join(dir, 'tenancy/all.yaml'), `${documents.join('\n---\n')}\n`);
+  for (const [at, name] of ['orders', 'payments'].entries())
+    writeFileSync(join(dir, `sidecar-${at}.yaml`), document('Sidecar', name, {}));
+}
+
+/** The same order of fates in every run; what comes of them is for the machine to say. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

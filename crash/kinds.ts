@@ -1,0 +1,5 @@
+/** The kinds of histories there are, by name. */
+import type { HistoryKind } from './history.ts';
+import { logHistory } from './log-history.ts';
+
+export const KINDS: readonly HistoryKind[] = [logHistory];

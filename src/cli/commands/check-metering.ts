@@ -1,0 +1,76 @@
+/** What `reeve check` says of metering: the spool as it lies there, and whether the collector can be reached. */
+import { connect } from 'node:net';
+import type { MeteringConfig } from '../../tenants/index.ts';
+import { bad, type Check, good } from './check-result.ts';
+
+/** From that share on single records are folded. */
+const FILLS_AT = 0.7;
+
+export async function meteringChecks({ dir, maxBytes, collector }: MeteringConfig): Promise<Check[]> {
+  const { inspectSpool } = await import('../../metering/index.ts');
+  const { bytes, unwritable, corrupt, fenced } = inspectSpool(dir);
+  const checks = [
+    unwritable === undefined
+      ? good(`spool is writable${bytes === undefined ? `; it will be made: ${dir}` : ''}`)
+      : bad('spool is writable', `${dir}: ${unwritable}`, 'mount a volume that the user may write'),
+    roomCheck(dir, bytes ?? 0, maxBytes),
+  ];
+  if (corrupt.length > 0)
+    checks.push(
+      bad(
+        'spool is sound',
+        corrupt.map((path) => `${path} was found damaged and put aside`).join('\n'),
+        '`reeve wal inspect` says what of it is lost; what was told as a gap is counted there. Remove it once it was looked at',
+        'warning',
+      ),
+    );
+  if (fenced.length > 0)
+    checks.push(
+      bad(
+        'spool is its own',
+        fenced.map((path) => `${path} was fenced: a collector has another history of it`).join('\n'),
+        'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there. Remove it once it was looked at',
+        'warning',
+      ),
+    );
+  if (collector !== undefined) checks.push(await collectorCheck(collector.address));
+  return checks;
+}
+
+function roomCheck(dir: string, bytes: number, maxBytes: number): Check {
+  const share = bytes / maxBytes;
+  if (share < FILLS_AT) return good('spool has room');
+  return bad(
+    'spool has room',
+    `${dir} has ${bytes} of ${maxBytes} bytes`,
+    share < 1
+      ? 'single records are folded to sums; let the collector be reached'
+      : 'let the collector be reached, or raise metering.maxBytes',
+    share < 1 ? 'warning' : 'error',
+  );
+}
+
+async function collectorCheck(address: string): Promise<Check> {
+  const at = address.lastIndexOf(':');
+  const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
+  const answers = await canReach(host, Number(address.slice(at + 1)));
+  return answers
+    ? good('collector accepts connections')
+    : bad(
+        'collector accepts connections',
+        `nothing listens at ${address}`,
+        'start it, or correct metering.collector.address; until then the spool keeps what is used',
+        'warning',
+      );
+}
+
+function canReach(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 1000 }, () => end(true));
+    const end = (is: boolean): void => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.on('error', () => end(false)).on('timeout', () => end(false));
+  });
+}

@@ -1,0 +1,18 @@
+import { collectorValues } from '../collector-settings.ts';
+import { onStop } from '../signals.ts';
+
+/** `reeve collector`: runs until a signal. */
+export async function collector(
+  options: { config?: string; rebuild?: boolean } & Record<string, unknown>,
+): Promise<void> {
+  // A log that nobody reads any more is no reason to stop.
+  process.stdout.removeAllListeners('error').on('error', () => {});
+  const values = await collectorValues(options.config ?? process.env['REEVE_COLLECTOR_CONFIG'], options, process.env);
+  const { startCollector } = await import('../collector.ts');
+  const running = await startCollector(values, {
+    isRebuilding: options.rebuild === true,
+    // Who started it starts it again.
+    onDeath: () => process.exit(1),
+  });
+  onStop(() => running.close());
+}

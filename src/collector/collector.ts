@@ -1,0 +1,343 @@
+/**
+ * The collector without its sockets: ledger, spools, sums and what is done each second.
+ *
+ *   sessions ─▶ intake ─▶ ledger ═ synced ═▶ sums ─▶ store ◀─ questions
+ *                                                     │
+ *                              each few MiB or minutes└─ save: place in the ledger, spools, hot rows
+ *
+ * At a start the store's last save says from where on the ledger is read again.
+ */
+import { type Clock, Closer, ReeveError, type Timer, type Timers } from '../core/index.ts';
+import type { Log } from '../telemetry/index.ts';
+import type { Place } from '../wal/index.ts';
+import { type Completeness, completenessOf } from './completeness.ts';
+import { CreditPool } from './credits.ts';
+import type { Entry } from './entry.ts';
+import { Intake } from './intake.ts';
+import type { Ledger } from './ledger.ts';
+import type { RollupStore } from './rollups.ts';
+import { type Line, type RefusalKind, Session, type SessionWorld } from './session.ts';
+import { type Spool, Spools } from './spools.ts';
+import { Sums } from './sums.ts';
+import { TenantTotals } from './tenant-totals.ts';
+
+export interface CollectorSettings {
+  /** Bytes of payloads of all streams at once. */
+  readonly creditBytes: number;
+  /** After the end of an hour it waits so long for late spools, ms, and then for those that are away no longer than this. */
+  readonly graceMs: number;
+  readonly patienceMs: number;
+  readonly keepLedgerMs: number;
+}
+
+export interface CollectorOptions extends CollectorSettings {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Log;
+  /** Opens the ledger; `readFrom`: segments before it are known. */
+  readonly openLedger: (readFrom: number) => Ledger;
+  readonly store: RollupStore;
+}
+
+/** One line of a window at first, and at most. 32 KiB: a few thousand records as they are compressed. */
+const CREDIT_BASE = 32 * 1024;
+const CREDIT_MOST = 4 * 2 ** 20;
+/** Windows on their way to the store. */
+const APPLYING_MAX = 8;
+const FLUSH_MS = 1000;
+const TEND_MS = 10_000;
+/** A start reads again what came since the last save: some seconds of work. */
+const SAVE_BYTES = 32 * 2 ** 20;
+const SAVE_MS = 120_000;
+/** Of a long reading at a start. */
+const REPLAY_SAVE_BYTES = 64 * 2 ** 20;
+/** Late rows of hours that are written are written together. */
+const LATE_MS = 600_000;
+const HOUR_MS = 3_600_000;
+
+/** What a save says of the ledger. */
+interface Word {
+  readonly place: Place;
+  readonly spools: readonly unknown[];
+  readonly sealedS: number;
+}
+
+export class Collector implements AsyncDisposable {
+  readonly spools: Spools = new Spools();
+  readonly totals: TenantTotals = new TenantTotals();
+  readonly pool: CreditPool;
+  readonly sessions: Map<string, Session> = new Map();
+  readonly refusals: Map<RefusalKind, number> = new Map();
+  readonly sums: Sums;
+  readonly #o: CollectorOptions;
+  readonly #closer = new Closer();
+  #ledger: Ledger | undefined;
+  #intake: Intake | undefined;
+  readonly #applying = new Set<Promise<void>>();
+  #isReplaying = true;
+  #failure: unknown;
+  #savedBytes = 0;
+  #savedMs = 0;
+  #sealedS = 0;
+  #sealedMs = 0;
+  #tending: Promise<void> | undefined;
+  /** How long the last start read the ledger, ms, and how many entries. */
+  replayed = { entries: 0, ms: 0 };
+
+  private constructor(options: CollectorOptions) {
+    this.#o = options;
+    this.pool = new CreditPool({ budget: options.creditBytes, base: CREDIT_BASE, most: CREDIT_MOST });
+    this.sums = new Sums((service, payload) => this.#apply(service, payload));
+  }
+
+  /** Rejects with a ReeveError when the ledger or what was saved cannot be used. */
+  static async open(options: CollectorOptions): Promise<Collector> {
+    const collector = new Collector(options);
+    try {
+      await collector.#open();
+      return collector;
+    } catch (cause) {
+      await collector.#closer.close().catch(() => {});
+      throw cause;
+    }
+  }
+
+  get ledger(): Ledger {
+    return this.#ledger as Ledger;
+  }
+
+  get intake(): Intake {
+    return this.#intake as Intake;
+  }
+
+  /** Why it does not take what sidecars tell; none: it does. */
+  get trouble(): string | undefined {
+    return this.#failure === undefined ? this.intake.trouble : `the sums fail: ${(this.#failure as Error).message}`;
+  }
+
+  /** A stream began. */
+  session(line: Line): Session {
+    const { clock } = this.#o;
+    const world: SessionWorld = {
+      clock,
+      spools: this.spools,
+      pool: this.pool,
+      intake: this.intake,
+      sessions: this.sessions,
+      onRefusal: (kind, spool, reason) => this.#refused(kind, spool, reason),
+    };
+    return new Session(world, line);
+  }
+
+  /** Resolves when all that is acknowledged is in the answers of the store. */
+  async settle(): Promise<void> {
+    await this.intake.cut(() => this.sums.flush());
+    await Promise.all(this.#applying);
+  }
+
+  completeness(askedMs: number): Completeness {
+    return completenessOf(this.spools, askedMs);
+  }
+
+  /** Nothing more comes of a spool; in the ledger when it resolves. Rejects with a ReeveError. */
+  async writeOff(id: string): Promise<Spool> {
+    const spool = this.spools.get(id);
+    if (spool === undefined)
+      throw new ReeveError('spool-unknown', `there is no spool ${id}`, { remedy: '`reeve usage spools` names them' });
+    if (this.sessions.has(id))
+      throw new ReeveError('spool-live', 'the spool has a stream: its sidecar is there', {
+        remedy: 'stop the sidecar; it says all it has, and Bye',
+      });
+    const { epoch, seq, chain, life } = spool.taken;
+    const entry: Entry = {
+      kind: 'write-off',
+      receivedMs: this.#o.clock.wallMs(),
+      spoolId: id,
+      service: spool.service,
+      instance: spool.instance,
+      epoch,
+      life,
+      seqFrom: seq,
+      seqTo: seq,
+      chainBefore: chain,
+      chainAfter: chain,
+      watermarkMs: spool.watermarkTakenMs,
+    };
+    try {
+      this.intake.take(spool, entry, undefined);
+    } catch (cause) {
+      throw new ReeveError('ledger-refuses', (cause as Error).message, { remedy: 'see /readyz', cause });
+    }
+    await this.intake.settled(spool);
+    if (spool.state !== 'written off') throw new ReeveError('ledger-refuses', 'the ledger did not keep it', {});
+    this.#o.log.warn('collector.spool_written_off', { spool: id, service: spool.service, instance: spool.instance });
+    return spool;
+  }
+
+  /** Keeps what a start needs, so that it is quick. One at a time. */
+  async save(): Promise<void> {
+    const { clock, store, keepLedgerMs, log } = this.#o;
+    const sealS = this.#sealS();
+    const { place, bytes, saving } = await this.intake.cut((place) => {
+      this.sums.flush();
+      // What is summed up later is handed on later, and is not in it.
+      return { place, bytes: this.ledger.bytes, saving: store.save(this.#word(place, sealS), sealS) };
+    });
+    const hours = await saving;
+    if (sealS > 0) this.#sealedMs = clock.wallMs();
+    this.#sealedS = Math.max(sealS, this.#sealedS);
+    this.#savedBytes = bytes;
+    this.#savedMs = clock.wallMs();
+    this.ledger.drop(place, clock.wallMs() - keepLedgerMs);
+    if (hours > 0) log.info('collector.sealed', { hours, until: new Date(this.#sealedS * 1000).toISOString() });
+  }
+
+  /** Ends all streams, keeps everything. Idempotent. */
+  close(): Promise<void> {
+    return this.#closer.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #open(): Promise<void> {
+    const { store, openLedger, clock, timers, log } = this.#o;
+    this.#closer.add(() => store.close());
+    const word = store.word === undefined ? undefined : (JSON.parse(store.word) as Word);
+    this.spools.read(word?.spools ?? []);
+    this.#sealedS = word?.sealedS ?? 0;
+    const ledger = openLedger(word?.place.segment ?? 0);
+    this.#ledger = ledger;
+    this.#closer.add(() => ledger.close());
+    await this.#replay(ledger, word?.place);
+    this.#savedBytes = ledger.bytes;
+    this.#savedMs = clock.wallMs();
+    const intake = new Intake({
+      clock,
+      timers,
+      ledger,
+      sessions: this.sessions,
+      sum: (entry) => this.#sum(entry),
+      onTrouble: (reason) =>
+        reason === undefined
+          ? log.info('collector.ledger_mended')
+          : log.error('collector.ledger_refuses', { reason, remedy: 'make room, or make the directory writable' }),
+    });
+    this.#intake = intake;
+    this.#isReplaying = false;
+    this.#closer.add(() => this.#end());
+    this.#every(FLUSH_MS, () => void this.#flush());
+    this.#every(TEND_MS, () => {
+      this.#tending ??= this.#tend().finally(() => {
+        this.#tending = undefined;
+      });
+    });
+  }
+
+  async #end(): Promise<void> {
+    await this.#tending;
+    for (const session of [...this.sessions.values()]) session.stall('the collector stops');
+    await this.intake.close();
+    if (this.#failure === undefined) await this.save();
+  }
+
+  #every(periodMs: number, run: () => void): void {
+    const timer: Timer = this.#o.timers.every(periodMs, run);
+    this.#closer.add(() => timer.cancel());
+  }
+
+  #word(place: Place, sealS: number): string {
+    const word: Word = { place, spools: this.spools.write(), sealedS: Math.max(sealS, this.#sealedS) };
+    return JSON.stringify(word);
+  }
+
+  /** What came since the last save, again. What is long is saved in between: a start that is broken off goes on from there. */
+  async #replay(ledger: Ledger, from: Place | undefined): Promise<void> {
+    const { clock, log } = this.#o;
+    const began = clock.now();
+    let entries = 0;
+    let bytes = 0;
+    for (const { entry, next } of ledger.scan(from)) {
+      if (!this.spools.replay(entry)) continue;
+      entries++;
+      bytes += entry.batch?.zstd.length ?? 0;
+      this.sums.add(entry);
+      if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
+      if (bytes >= REPLAY_SAVE_BYTES) {
+        bytes = 0;
+        await this.#saveReplayed(next, entry.receivedMs);
+      }
+      this.#throwFailure();
+    }
+    await this.#flush();
+    this.#throwFailure();
+    this.replayed = { entries, ms: clock.now() - began };
+    log.info('collector.replayed', { entries, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+  }
+
+  /** By the time of the entries, not of now. */
+  async #saveReplayed(place: Place, receivedMs: number): Promise<void> {
+    await this.#flush();
+    const nowS = Math.floor(receivedMs / 1000);
+    await this.#o.store.tidy(nowS);
+    const sealS = Math.max(this.#sealedS, nowS - (nowS % 3600) - 7200);
+    await this.#o.store.save(this.#word(place, sealS), sealS);
+    this.#sealedS = sealS;
+  }
+
+  #sum(entry: Entry): Promise<void> | undefined {
+    this.sums.add(entry);
+    return this.#applying.size < APPLYING_MAX ? undefined : Promise.race(this.#applying);
+  }
+
+  #apply(service: string, payload: Buffer): void {
+    if (!this.#isReplaying) this.totals.add(payload);
+    const applying: Promise<void> = this.#o.store.apply(service, payload).catch((cause: unknown) => {
+      // What is lost here is in the ledger: a start has it again.
+      this.#failure ??= cause;
+    });
+    this.#applying.add(applying);
+    void applying.then(() => this.#applying.delete(applying));
+  }
+
+  async #flush(): Promise<void> {
+    this.sums.flush();
+    await Promise.all(this.#applying);
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Until when hours are written for good, seconds; 0: none now. */
+  #sealS(): number {
+    const { clock, graceMs, patienceMs } = this.#o;
+    const nowMs = clock.wallMs();
+    const { untilMs } = this.completeness(nowMs - graceMs);
+    const wholeMs = Math.max(untilMs, nowMs - graceMs - patienceMs);
+    const sealS = (wholeMs - (wholeMs % HOUR_MS)) / 1000;
+    const isNew = sealS > this.#sealedS;
+    return isNew || nowMs - this.#sealedMs >= LATE_MS ? Math.max(sealS, this.#sealedS) : 0;
+  }
+
+  async #tend(): Promise<void> {
+    const { clock, log, store } = this.#o;
+    const nowMs = clock.wallMs();
+    try {
+      await store.tidy(Math.floor(nowMs / 1000));
+      const isDue = this.ledger.bytes - this.#savedBytes >= SAVE_BYTES || nowMs - this.#savedMs >= SAVE_MS;
+      if (isDue || this.#sealS() > this.#sealedS) await this.save();
+    } catch (cause) {
+      // The ledger has it all: the next start takes longer, no more.
+      log.warn('collector.not_saved', { cause, remedy: 'make room in the directory of the sums' });
+    }
+  }
+
+  #refused(kind: RefusalKind, spool: Spool | undefined, reason: string): void {
+    this.refusals.set(kind, (this.refusals.get(kind) ?? 0) + 1);
+    const facts = { kind, reason, spool: spool?.id, service: spool?.service, instance: spool?.instance };
+    if (kind === 'fenced') this.#o.log.error('collector.fenced', facts);
+    else this.#o.log.info('collector.refused', facts);
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * Rows that are in no file yet, in two tables of DuckDB: numbers by row, and what a series is by its number.
+ *
+ * A series may have two numbers, one of an earlier life; whoever reads goes by what it is.
+ */
+import {
+  DOUBLE,
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBDataChunk,
+  type DuckDBType,
+  INTEGER,
+  UINTEGER,
+  UTINYINT,
+  VARCHAR,
+} from '@duckdb/node-api';
+import { readSeries, readWindows, type Sums } from '../../metering/index.ts';
+import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
+
+/** Of DuckDB's vectors. */
+const CHUNK_ROWS = 2048;
+/** Beyond it those without a row are forgotten. Some 200 bytes each, here and in DuckDB. */
+const SERIES_MAX = 500_000;
+const ROW_TYPES: readonly DuckDBType[] = [UINTEGER, INTEGER, ...SUMS.map(() => DOUBLE), DOUBLE];
+const SERIES_TYPES: readonly DuckDBType[] = [INTEGER, ...KEYS.map((key) => (key === 'status' ? UTINYINT : VARCHAR))];
+
+/** Columns of rows that are added together. */
+type Columns = (string | number)[][];
+
+export class HotRows {
+  readonly #connection: DuckDBConnection;
+  #numbers = new Map<string, number>();
+  #nextNumber = 0;
+
+  constructor(connection: DuckDBConnection) {
+    this.#connection = connection;
+  }
+
+  /** `path`: a file that `save` wrote. */
+  async open(path: string | undefined): Promise<void> {
+    for (const sql of CREATE) await this.#connection.run(sql);
+    if (path === undefined) return;
+    const keys = KEYS.join(', ');
+    await this.#connection.run(`CREATE TABLE loaded AS SELECT * FROM ${parquet([path])}`);
+    await this.#connection.run(
+      `INSERT INTO series SELECT row_number() OVER () - 1, ${keys} FROM (SELECT DISTINCT ${keys} FROM loaded)`,
+    );
+    await this.#connection.run(
+      `INSERT INTO hot SELECT t, id, ${[...SUMS, LONGEST].join(', ')} FROM loaded JOIN series USING (${keys})`,
+    );
+    await this.#connection.run('DROP TABLE loaded');
+    this.#nextNumber = await this.#one('SELECT count(*) FROM series');
+  }
+
+  /** Windows of a service. Throws when they are broken: they are our own. */
+  async add(service: string, payload: Buffer): Promise<void> {
+    const rows: Columns = ROW_TYPES.map(() => []);
+    const series: Columns = SERIES_TYPES.map(() => []);
+    const isWhole = readWindows(payload, (windowMs, bytes, sums) => {
+      push(rows, [Math.floor(windowMs / 1000), this.#number(service, bytes, series), ...valuesOf(sums)]);
+      return true;
+    });
+    if (!isWhole) throw new Error('windows of our own cannot be read');
+    await this.#append('series', SERIES_TYPES, series);
+    await this.#append('hot', ROW_TYPES, rows);
+  }
+
+  count(): Promise<number> {
+    return this.#one('SELECT (SELECT count(*) FROM hot) + (SELECT count(*) FROM moving)');
+  }
+
+  /** Takes rows of before to `moving`, which is empty; the hours they are of, seconds, in order. */
+  async move(beforeS: number): Promise<number[]> {
+    const before = Math.trunc(beforeS);
+    const reader = await this.#connection.runAndReadAll(
+      `SELECT DISTINCT t - t % 3600 AS hour FROM hot WHERE t < ${before} ORDER BY hour`,
+    );
+    const hours = reader.getRowsJS().map(([hour]) => Number(hour));
+    if (hours.length > 0)
+      await this.#inOne([
+        `INSERT INTO moving SELECT * FROM hot WHERE t < ${before}`,
+        `DELETE FROM hot WHERE t < ${before}`,
+      ]);
+    return hours;
+  }
+
+  /** They are in files. */
+  async moved(): Promise<void> {
+    await this.#connection.run('CREATE OR REPLACE TABLE moving AS SELECT * FROM hot LIMIT 0');
+    // Of what was deleted the room is kept otherwise.
+    await this.#connection.run('CREATE OR REPLACE TABLE hot AS SELECT * FROM hot');
+    if (this.#numbers.size > SERIES_MAX) await this.#forget();
+  }
+
+  /** They are not. */
+  async moveBack(): Promise<void> {
+    await this.#inOne(['INSERT INTO hot SELECT * FROM moving', 'DELETE FROM moving']);
+  }
+
+  /** Windows of before become windows of a minute. */
+  async foldBefore(beforeS: number): Promise<void> {
+    const before = Math.trunc(beforeS);
+    const some = await this.#one(`SELECT count(*) FROM (FROM hot WHERE t < ${before} AND t % 60 <> 0 LIMIT 1)`);
+    if (some === 0) return;
+    await this.#connection.run(
+      `CREATE OR REPLACE TABLE hot AS SELECT CAST(t - t % 60 AS UINTEGER) AS t, series, ${SUMMED} FROM hot WHERE t < ${before} GROUP BY ALL UNION ALL SELECT * FROM hot WHERE t >= ${before}`,
+    );
+  }
+
+  /** Of a series; one that is new is pushed to `series`. */
+  #number(service: string, bytes: Buffer, series: Columns): number {
+    const name = `${service}\0${bytes.toString('latin1')}`;
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    const number = this.#nextNumber++;
+    this.#numbers.set(name, number);
+    const { tenant, route, upstream, outcome, methodClass, statusClass, meter } = readSeries(bytes);
+    push(series, [number, service, tenant, route, upstream, outcome, methodClass, statusClass, meter]);
+    return number;
+  }
+
+  async #forget(): Promise<void> {
+    await this.#connection.run('DELETE FROM series WHERE id NOT IN (SELECT series FROM hot)');
+    this.#numbers = new Map();
+  }
+
+  async #append(table: string, types: readonly DuckDBType[], columns: Columns): Promise<void> {
+    const rows = (columns[0] as unknown[]).length;
+    if (rows === 0) return;
+    const appender: DuckDBAppender = await this.#connection.createAppender(table);
+    try {
+      for (let at = 0; at < rows; at += CHUNK_ROWS) {
+        const chunk = DuckDBDataChunk.create(types);
+        chunk.setColumns(columns.map((column) => column.slice(at, at + CHUNK_ROWS)));
+        appender.appendDataChunk(chunk);
+      }
+    } finally {
+      appender.closeSync();
+    }
+  }
+
+  async #inOne(statements: readonly string[]): Promise<void> {
+    await this.#connection.run('BEGIN TRANSACTION');
+    try {
+      for (const sql of statements) await this.#connection.run(sql);
+      await this.#connection.run('COMMIT');
+    } catch (cause) {
+      await this.#connection.run('ROLLBACK');
+      throw cause;
+    }
+  }
+
+  async #one(sql: string): Promise<number> {
+    const reader = await this.#connection.runAndReadAll(sql);
+    return Number(reader.getRowsJS()[0]?.[0]);
+  }
+}
+
+function push(columns: Columns, row: readonly (string | number)[]): void {
+  for (let i = 0; i < row.length; i++) (columns[i] as unknown[]).push(row[i]);
+}
+
+/** As the columns stand: the sums, and the longest. */
+function valuesOf({
+  count,
+  bytesIn,
+  bytesOut,
+  durationUs,
+  upstreamUs,
+  units,
+  durationUsMax,
+}: Readonly<Sums>): number[] {
+  return [count, bytesIn, bytesOut, durationUs, upstreamUs, units, durationUsMax];
+}

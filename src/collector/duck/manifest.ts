@@ -1,0 +1,100 @@
+/**
+ * Which files of the store's directory count, in one small file that is replaced as a whole. What it does not name is a rest of a crash, and
+ * is removed. Hot rows as they were, the files beside them and the owner's word become true together.
+ *
+ *   dir/  manifest.json ──names──▶ hot-12.parquet · h-481032-1-0.parquet · m-481032-1-0.parquet …
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { ReeveError } from '../../core/index.ts';
+
+/** A file of sums. */
+export interface SumFile {
+  readonly name: string;
+  readonly kind: 'minutes' | 'hours';
+  /** Seconds since 1970: whole hours, from and up to. */
+  readonly fromS: number;
+  readonly toS: number;
+  /** The highest revision in it. */
+  readonly rev: number;
+  readonly bytes: number;
+}
+
+export interface Manifest {
+  readonly version: 1;
+  /** Grows with each file, so that no name is used twice. */
+  readonly next: number;
+  readonly hot: string | undefined;
+  readonly files: readonly SumFile[];
+  readonly word: string | undefined;
+}
+
+export const EMPTY: Manifest = { version: 1, next: 1, hot: undefined, files: [], word: undefined };
+const NAME = 'manifest.json';
+
+/** Makes the directory when it is not there; removes what does not count. Throws a ReeveError when it cannot be used. */
+export function readManifest(dir: string): Manifest {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    const names = readdirSync(dir);
+    const manifest = names.includes(NAME) ? parse(readFileSync(join(dir, NAME), 'utf8'), dir) : EMPTY;
+    const counts = new Set([NAME, manifest.hot, ...manifest.files.map(({ name }) => name)]);
+    for (const name of names) if (!counts.has(name)) rmSync(join(dir, name), { recursive: true });
+    return manifest;
+  } catch (cause) {
+    if (cause instanceof ReeveError) throw cause;
+    throw new ReeveError('rollups-unusable', `the sums cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: dir,
+      remedy: 'make the directory readable and writable',
+      cause,
+    });
+  }
+}
+
+function parse(text: string, dir: string): Manifest {
+  let manifest: Manifest | undefined;
+  try {
+    manifest = JSON.parse(text) as Manifest;
+  } catch {
+    // Said below.
+  }
+  if (manifest?.version === 1 && Array.isArray(manifest.files)) return manifest;
+  throw new ReeveError('rollups-unusable', 'the list of its files cannot be read', {
+    place: join(dir, NAME),
+    remedy: 'make the sums anew from the ledger with: reeve collector --rebuild',
+  });
+}
+
+/** Durable when it returns. */
+export function writeManifest(dir: string, manifest: Manifest): void {
+  const path = join(dir, `${NAME}.new`);
+  const file = openSync(path, 'w', 0o600);
+  try {
+    writeSync(file, JSON.stringify(manifest));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(path, join(dir, NAME));
+  syncPath(dir);
+}
+
+/** A file, or the names in a directory. */
+export function syncPath(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

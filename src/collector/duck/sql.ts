@@ -1,0 +1,165 @@
+/**
+ * Questions as SQL. What a client says is only ever bound; of texts only names of columns and our own files stand in a statement.
+ *
+ *   hot ⋈ series ──┐
+ *   moving ⋈ series┼─ UNION ALL ─ WHERE time, dimensions ─ GROUP BY window, dimensions, meter
+ *   Parquet files ─┘
+ */
+import { BUILT_IN_METERS, type Dimension, type Question } from '../rollups.ts';
+
+/** What is summed up, and the longest. */
+export const SUMS = ['count', 'bytes_in', 'bytes_out', 'duration_us', 'upstream_us', 'units'] as const;
+export const LONGEST = 'duration_us_max';
+/** Of a series, in the order of its table. */
+export const KEYS = ['service', 'tenant', 'route', 'upstream', 'outcome', 'method', 'status', 'meter'] as const;
+
+/** A statement, and what is bound in it: names are ours. */
+export interface Statement {
+  readonly sql: string;
+  readonly values: Readonly<Record<string, string | number>>;
+}
+
+export const CREATE: readonly string[] = [
+  `CREATE TABLE series (id INTEGER, ${KEYS.map((key) => `${key} ${key === 'status' ? 'UTINYINT' : 'VARCHAR'}`).join(', ')})`,
+  `CREATE TABLE hot (t UINTEGER, series INTEGER, ${[...SUMS, LONGEST].map((each) => `${each} DOUBLE`).join(', ')})`,
+  'CREATE TABLE moving AS SELECT * FROM hot',
+];
+
+/** Sums of rows that are told apart by nothing but what is grouped by. */
+export const SUMMED: string = [...SUMS.map((each) => `sum(${each}) AS ${each}`), `max(${LONGEST}) AS ${LONGEST}`].join(
+  ', ',
+);
+const COLUMNS = [...KEYS, 't', ...SUMS, LONGEST].join(', ');
+
+/** Our own paths; the directory is the operator's, and may have any letter. */
+export function parquet(paths: readonly string[]): string {
+  return `read_parquet([${paths.map(quote).join(', ')}])`;
+}
+
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** Paths of files: those that lie within the time that is asked for, and those that go beyond it. */
+export interface Files {
+  readonly whole: readonly string[];
+  readonly cut: readonly string[];
+}
+
+/** All rows of a time, hot and written, that a condition on columns holds for. Of files that lie within the time, it is not looked at. */
+function rowsWhere({ whole, cut }: Files, fromS: number, toS: number, condition: string): string {
+  // Numbers of our own, and no parameters: with those DuckDB knows at planning which row groups to read.
+  const inTime = `t >= ${Math.trunc(fromS)} AND t < ${Math.trunc(toS)} AND ${condition}`;
+  const hot = (table: string): string =>
+    `SELECT ${COLUMNS} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${inTime}`;
+  const written = (paths: readonly string[], where: string): string[] =>
+    paths.length === 0 ? [] : [`SELECT ${COLUMNS} FROM ${parquet(paths)} WHERE ${where}`];
+  return [hot('hot'), hot('moving'), ...written(whole, condition), ...written(cut, inTime)].join(' UNION ALL ');
+}
+
+export function isBuiltIn(meter: string): boolean {
+  return (BUILT_IN_METERS as readonly string[]).includes(meter);
+}
+
+/** By which of the sums a built-in meter is answered. A report of the application's is no request. */
+const METER_SUMS: Readonly<Record<string, string>> = {
+  requests: `sum(count) FILTER (outcome <> 'reported')`,
+  bytes_in: 'sum(bytes_in)',
+  bytes_out: 'sum(bytes_out)',
+  compute_ms: 'sum(duration_us) / 1000',
+  upstream_ms: 'sum(upstream_us) / 1000',
+};
+
+/** Rows of columns: t (with a step), the dimensions, meter, value. */
+export function questionSql(question: Question, files: Files): Statement {
+  const { by, stepS, where, meter, fromS, toS, rowsMax, isTop } = question;
+  const values: Record<string, string | number> = {};
+  const conditions = ['TRUE'];
+  for (const [dimension, value] of Object.entries(where) as [Dimension, string][]) {
+    // A status is a number in the tables.
+    conditions.push(`${dimension} = $w_${dimension}`);
+    values[`w_${dimension}`] = dimension === 'status' ? Number(value) : value;
+  }
+  if (meter !== undefined && isBuiltIn(meter)) conditions.push("meter = ''");
+  else if (meter !== undefined) {
+    conditions.push('meter = $w_meter');
+    values['w_meter'] = meter;
+  }
+  const rows = rowsWhere(files, fromS, toS, conditions.join(' AND '));
+  const keys = [...(stepS === undefined ? [] : [`t - t % ${Math.trunc(stepS)} AS t`]), ...by];
+  const group = keys.map((_, at) => at + 1).join(', ');
+  const grouped = (what: string, condition: string): string => {
+    const groupBy = group === '' ? '' : ` GROUP BY ${group}`;
+    const having = group === '' ? ' HAVING count(*) > 0' : '';
+    return `SELECT ${[...keys, what].join(', ')} FROM rows WHERE ${condition}${groupBy}${having}`;
+  };
+  const parts: string[] = [];
+  for (const each of BUILT_IN_METERS)
+    if (meter === undefined || meter === each)
+      parts.push(grouped(`'${each}' AS meter, coalesce(${METER_SUMS[each]}, 0) AS value`, `meter = ''`));
+  if (meter === undefined)
+    parts.push(
+      `SELECT ${[...keys, 'meter', 'sum(units) AS value'].join(', ')} FROM rows WHERE meter <> '' GROUP BY ALL`,
+    );
+  else if (!isBuiltIn(meter)) parts.push(grouped('$w_meter AS meter, sum(units) AS value', 'TRUE'));
+  const names = [...(stepS === undefined ? [] : ['t']), ...by, 'meter'];
+  const order = isTop ? `value DESC, ${names.join(', ')}` : names.join(', ');
+  const materialized = parts.length > 1 ? 'MATERIALIZED ' : '';
+  return {
+    sql: `WITH rows AS ${materialized}(${rows}) SELECT * FROM (${parts.join(' UNION ALL ')}) ORDER BY ${order} LIMIT ${Math.trunc(rowsMax) + (isTop ? 0 : 1)}`,
+    values,
+  };
+}
+
+/** Rows of columns: service, tenant, hour, sent, unsure, arrived; and how much was compared. */
+export function reconcileSql(fromS: number, toS: number, files: Files, rowsMax: number): Statement {
+  const rows = rowsWhere(files, fromS, toS, "meter = '' AND outcome <> 'reported'");
+  return {
+    sql: `WITH rows AS MATERIALIZED (${rows}),
+arrived AS (SELECT service, tenant, t - t % 3600 AS hour, sum(count) AS arrived FROM rows GROUP BY ALL),
+sent AS (SELECT upstream AS service, tenant, t - t % 3600 AS hour,
+  coalesce(sum(count) FILTER (outcome IN ('ok', 'shaped', 'degraded')), 0) AS sent,
+  coalesce(sum(count) FILTER (outcome IN ('failed', 'aborted')), 0) AS unsure
+  FROM rows WHERE upstream <> '' AND upstream <> service AND outcome <> 'denied' GROUP BY ALL),
+known AS (SELECT DISTINCT service FROM sent INTERSECT SELECT DISTINCT service FROM arrived),
+both_sides AS (SELECT service, tenant, hour, coalesce(sent, 0) AS sent, coalesce(unsure, 0) AS unsure, coalesce(arrived, 0) AS arrived
+  FROM arrived FULL JOIN sent USING (service, tenant, hour) WHERE service IN (FROM known)),
+found AS (SELECT service, tenant, hour, sent, unsure, arrived FROM both_sides WHERE arrived < sent OR arrived > sent + unsure
+  UNION ALL SELECT '', '', 0, 0, 0, 0)
+SELECT *, (SELECT count(*) FROM known) AS services, (SELECT count(*) FROM both_sides) AS compared FROM found
+ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, service, tenant, hour LIMIT ${Math.trunc(rowsMax) + 1}`,
+    values: {},
+  };
+}
+
+/** Rows of the hours in between as a file. */
+export function exportSql(
+  form: 'csv' | 'ndjson' | 'parquet',
+  path: string,
+  fromS: number,
+  toS: number,
+  files: Files,
+): string {
+  const rows = rowsWhere(files, fromS, toS, 'TRUE');
+  const format = { csv: 'FORMAT csv, HEADER', ndjson: 'FORMAT json', parquet: 'FORMAT parquet, COMPRESSION zstd' }[
+    form
+  ];
+  return `COPY (SELECT make_timestamp(CAST(t - t % 3600 AS BIGINT) * 1000000) AS hour, ${KEYS.join(', ')}, ${SUMMED} FROM (${rows}) GROUP BY ALL ORDER BY hour, tenant, service, meter) TO ${quote(path)} (${format})`;
+}
+
+/** What stands in a file of minutes or hours: the rows of a table, in the order in which they are asked for. */
+export function fileSql(from: string, spanS: number, rev: number, path: string): string {
+  return `COPY (SELECT ${KEYS.join(', ')}, t - t % ${Math.trunc(spanS)} AS t, ${Math.trunc(rev)}::USMALLINT AS rev, ${SUMMED}
+FROM ${from} GROUP BY ALL ORDER BY tenant, meter, t, service, route, upstream, outcome, method, status) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
+}
+
+/** What stands in the file of hot rows. */
+export function hotSql(path: string): string {
+  return `COPY (SELECT ${KEYS.join(', ')}, t, ${SUMMED} FROM hot JOIN series ON series.id = hot.series GROUP BY ALL) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
+}
+
+/** Several files as one; a revision stays one. */
+export function mergeSql(paths: readonly string[], path: string): string {
+  return `COPY (SELECT ${KEYS.join(', ')}, t, rev, ${SUMMED} FROM ${parquet(paths)} GROUP BY ALL ORDER BY tenant, meter, t, service, route, upstream, outcome, method, status)
+TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
+}

@@ -1,0 +1,64 @@
+// hot path
+/** What a batch holds: judged before it is taken into the ledger, and read once it stands there. */
+import { crc32, zstdDecompressSync } from 'node:zlib';
+import { type RecordReader, readRuns, readWindows, type Sums } from '../metering/index.ts';
+import type { Payload } from './entry.ts';
+
+/** Of one batch, before compression: what a bomb can make of this process. Sidecars fold what 5 MiB and one block more hold. */
+export const PAYLOAD_BYTES_MAX: number = 8 * 2 ** 20;
+/** No request and no hour of them has more of anything: sums of a million of these are exact. */
+const AMOUNT_MAX = 2 ** 48;
+
+/** Or why it cannot be read. */
+export function unpack({ zstd, bytes, crc }: Payload): Buffer | string {
+  if (bytes === 0 || bytes > PAYLOAD_BYTES_MAX) return `a payload has 1 to ${PAYLOAD_BYTES_MAX} bytes`;
+  let payload: Buffer;
+  try {
+    payload = zstdDecompressSync(zstd, { maxOutputLength: bytes });
+  } catch (cause) {
+    return `the payload is not Zstandard of ${bytes} bytes: ${(cause as NodeJS.ErrnoException).code}`;
+  }
+  if (payload.length !== bytes) return 'the payload has fewer bytes than it says';
+  return crc32(payload) === crc ? payload : 'the sum of the payload is wrong';
+}
+
+/** How many records it has, or stands for; -1: it is broken. */
+export function countOf(payload: Buffer, isFolded: boolean): number {
+  if (!isFolded) return readRuns(payload, isSane);
+  let count = 0;
+  const isWhole = readWindows(payload, (_windowMs, series, sums, spanMs) => {
+    if (!isSaneRow(sums) || spanMs < 1000) return false;
+    // What is counted of a meter belongs to a record that is counted already.
+    if (!hasMeter(series)) count += sums.count;
+    return true;
+  });
+  return isWhole ? count : -1;
+}
+
+function isSane({ bytesIn, bytesOut, durationUs, upstreamUs, units }: RecordReader): boolean {
+  if (bytesIn > AMOUNT_MAX || bytesOut > AMOUNT_MAX || durationUs > AMOUNT_MAX || upstreamUs > AMOUNT_MAX) return false;
+  for (const { units: amount } of units) if (Math.abs(amount) > AMOUNT_MAX) return false;
+  return true;
+}
+
+function isSaneRow({
+  count,
+  bytesIn,
+  bytesOut,
+  durationUs,
+  durationUsMax,
+  upstreamUs,
+  units,
+}: Readonly<Sums>): boolean {
+  return (
+    Math.max(count, bytesIn, bytesOut, durationUs, durationUsMax, upstreamUs) <= AMOUNT_MAX &&
+    Math.abs(units) <= AMOUNT_MAX
+  );
+}
+
+/** Whether a series counts a meter of the application's: its name stands behind the key, a byte of length in front. */
+export function hasMeter(series: Buffer): boolean {
+  let at = 2;
+  for (let i = 0; i < 3; i++) at += 1 + (series[at] as number);
+  return series[at] !== 0;
+}

@@ -1,0 +1,96 @@
+/** The ledger in a directory of segments (room wal, kind LEDG). A segment's head says when it began, so that old ones can be dropped. */
+import { type Clock, Writer } from '../core/index.ts';
+import { BODY_BYTES_MAX, type Damage, type Disk, FRAME_HEAD, type Place, SegmentLog } from '../wal/index.ts';
+import { type Entry, readEntry, writeEntry } from './entry.ts';
+import type { Committed, Ledger } from './ledger.ts';
+
+export const LEDGER_KIND = 'LEDG';
+/** Room for a batch as they mostly are. What is written to find out is no entry, and stays. */
+const PROBE_BYTES = 64 * 1024;
+const NO_ENTRY = 0xff;
+
+export interface SegmentLedgerOptions {
+  readonly dir: string;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  /** Segments before it were read in an earlier life and are not read again. */
+  readonly from?: number;
+  readonly segmentBytes?: number;
+  readonly onDamage: (damage: Damage) => void;
+}
+
+export class SegmentLedger implements Ledger {
+  readonly #log: SegmentLog;
+  readonly #onDamage: (damage: Damage) => void;
+  readonly #writer = new Writer(FRAME_HEAD + BODY_BYTES_MAX);
+  #highWater: Place;
+
+  private constructor(log: SegmentLog, onDamage: (damage: Damage) => void) {
+    this.#log = log;
+    this.#onDamage = onDamage;
+    this.#highWater = log.end;
+  }
+
+  /** Throws a ReeveError when the directory cannot be used. */
+  static open({ clock, onDamage, ...o }: SegmentLedgerOptions): SegmentLedger {
+    const head = (): Buffer => headOf(clock.wallMs());
+    // It is read by `scan`, from where on it is needed.
+    const log = SegmentLog.open({ ...o, kind: LEDGER_KIND, head }, () => {}, onDamage);
+    return new SegmentLedger(log, onDamage);
+  }
+
+  get highWater(): Place {
+    return this.#highWater;
+  }
+
+  get bytes(): number {
+    return this.#log.bytes;
+  }
+
+  append(entry: Entry): void {
+    this.#log.append(this.#writer.bytes, writeEntry(this.#writer, entry));
+  }
+
+  async commit(): Promise<void> {
+    const { end } = this.#log;
+    await this.#log.sync();
+    this.#highWater = end;
+  }
+
+  probe(): void {
+    const frame = Buffer.alloc(FRAME_HEAD + PROBE_BYTES, NO_ENTRY);
+    this.#log.append(frame, frame.length);
+  }
+
+  *scan(from: Place | undefined): Generator<Committed> {
+    for (const frame of this.#log.frames(from ?? { segment: 0, offset: 0 }, this.#onDamage)) {
+      const entry = readEntry(frame.body);
+      if (entry !== undefined) yield { entry, next: { segment: frame.segment, offset: frame.next } };
+    }
+  }
+
+  drop(place: Place, beforeMs: number): void {
+    const { segments } = this.#log;
+    // A segment ends when the next one begins.
+    const old = segments.filter(
+      ({ number }, at) => number < place.segment && begunMs(segments[at + 1]?.head) < beforeMs,
+    );
+    const last = old.at(-1);
+    if (last !== undefined) this.#log.dropBefore(last.number + 1);
+  }
+
+  close(): void {
+    this.#log.close();
+  }
+}
+
+/** [begun ms u48] */
+function headOf(wallMs: number): Buffer {
+  const head = Buffer.alloc(6);
+  head.writeUIntBE(wallMs, 0, 6);
+  return head;
+}
+
+function begunMs(head: Buffer | undefined): number {
+  return head?.length === 6 ? head.readUIntBE(0, 6) : Number.POSITIVE_INFINITY;
+}

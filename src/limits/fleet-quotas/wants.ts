@@ -1,0 +1,84 @@
+/**
+ * What others want of hard quotas. A want that could not be met is looked at again ever less often, and once nothing is left to give here
+ * hardly ever, until something of its window changed.
+ *
+ *   want ─▶ due now ─ met ─▶ gone
+ *             ▲  └─ not ─▶ 0.25 s, 0.5 s … 8 s          nothing to give: 60 s
+ *             └── a larger want, or rights that came in ──┘
+ *
+ * Bound: a want a member, tenant and meter: rows of claims.
+ */
+import type { FleetRow } from './row.ts';
+
+const [FIRST_MS, LONGEST_MS, EMPTY_MS] = [250, 8000, 60_000] as const;
+
+/** Until what could not be had is asked for again, ms. */
+export function patienceMs(tries: number): number {
+  return Math.min(LONGEST_MS, FIRST_MS * 2 ** tries);
+}
+
+interface Want {
+  readonly row: FleetRow;
+  tries: number;
+  dueAt: number;
+}
+
+/** - `met`, or there is no such window any more. - `unmet`. - `empty`: and there is nothing to give here. */
+export type Answer = 'met' | 'unmet' | 'empty';
+
+type Of = Pick<FleetRow, 'tenant' | 'meter'>;
+
+export class Wants {
+  /** By tenant and meter, and by who wants. */
+  readonly #wants = new Map<string, Map<string, Want>>();
+  /** None is due before, ms. */
+  #nextAt = Number.POSITIVE_INFINITY;
+
+  /** Somebody wants more than before. */
+  add(row: FleetRow): void {
+    const name = nameOf(row);
+    const wants = this.#wants.get(name) ?? new Map<string, Want>();
+    this.#wants.set(name, wants.set(row.from, { row, tries: 0, dueAt: 0 }));
+    this.#nextAt = 0;
+  }
+
+  /** There may be something to give again. */
+  wake(of: Of): void {
+    this.#wake(this.#wants.get(nameOf(of)));
+  }
+
+  wakeAll(): void {
+    for (const each of this.#wants.values()) this.#wake(each);
+  }
+
+  #wake(wants: Map<string, Want> | undefined): void {
+    for (const want of wants?.values() ?? []) {
+      want.tries = 0;
+      want.dueAt = 0;
+      this.#nextAt = 0;
+    }
+  }
+
+  /** Looks at those that are due, at most so many. */
+  answer(now: number, max: number, give: (want: FleetRow) => Answer): void {
+    if (now < this.#nextAt) return;
+    let left = max;
+    let nextAt = Number.POSITIVE_INFINITY;
+    for (const [name, wants] of this.#wants) {
+      for (const [from, want] of wants) {
+        if (want.dueAt <= now && left-- > 0) {
+          const answer = give(want.row);
+          if (answer === 'met') wants.delete(from);
+          want.dueAt = now + (answer === 'empty' ? EMPTY_MS : patienceMs(want.tries++));
+        }
+        if (wants.has(from)) nextAt = Math.min(nextAt, want.dueAt);
+      }
+      if (wants.size === 0) this.#wants.delete(name);
+    }
+    this.#nextAt = nextAt;
+  }
+}
+
+function nameOf({ tenant, meter }: Of): string {
+  return `${tenant} ${meter}`;
+}

@@ -1,0 +1,139 @@
+/** A stream to a collector over gRPC. Loaded where a collector is configured, and only there. */
+import { readFileSync } from 'node:fs';
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import type { CollectorConfig } from '../tenants/index.ts';
+import type { FromSidecar as ToCollector, FromCollector as ToSidecar } from './generated/metering_pb.js';
+import type { FromCollector, FromSidecar } from './messages.ts';
+import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './protocol.ts';
+import type { Link, LinkEvents } from './sender-ports.ts';
+
+/** A connection that says nothing is asked whether it is there, ms; without an answer it is closed. */
+const KEEPALIVE_MS = 10_000;
+const KEEPALIVE_TIMEOUT_MS = 5000;
+/** Of one message from the collector: they are small. */
+const RECEIVE_BYTES_MAX = 64 * 1024;
+const CLOSE_WHY_MAX = 300;
+
+/** Files are read again by each connection, so what is renewed is used. `onClose` is never called before this returned. */
+export function connectCollector(collector: CollectorConfig, events: LinkEvents): Link {
+  try {
+    return new GrpcLink(collector, events);
+  } catch (cause) {
+    queueMicrotask(() => events.onClose(String((cause as Error).message)));
+    return { send: () => true, end() {}, cut() {} };
+  }
+}
+
+class GrpcLink implements Link {
+  readonly #client: Client;
+  readonly #stream: ClientDuplexStream<ToCollector, ToSidecar>;
+
+  constructor({ address, tls, tokenFile }: CollectorConfig, events: LinkEvents) {
+    const metadata = new Metadata();
+    if (tokenFile !== undefined) metadata.set('authorization', `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`);
+    this.#client = new Client(address, credentialsOf(tls), {
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.keepalive_permit_without_calls': 1,
+      'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
+      // A retry of a stream is ours to make: what was told depends on what the collector then has.
+      'grpc.enable_retries': 0,
+    });
+    const { path, requestSerialize, responseDeserialize } = REPORT;
+    this.#stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+    let isClosed = false;
+    const close = (why: string): void => {
+      if (isClosed) return;
+      isClosed = true;
+      this.#client.close();
+      events.onClose(why.slice(0, CLOSE_WHY_MAX));
+    };
+    this.#stream
+      .on('data', (message: ToSidecar) => {
+        const read = readMessage(message);
+        if (read !== undefined) events.onMessage(read);
+      })
+      .on('drain', () => events.onDrain())
+      .on('error', (error: ServiceError) => close(error.details || error.message))
+      .on('end', () => close('the collector ended the stream'));
+  }
+
+  send(message: FromSidecar): boolean {
+    return this.#stream.write(fromSidecar(says(message)));
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  cut(): void {
+    this.#stream.cancel();
+    this.#client.close();
+  }
+}
+
+function credentialsOf(tls: CollectorConfig['tls']): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const read = (path: string | undefined): Buffer | null => (path === undefined ? null : readFileSync(path));
+  return credentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile));
+}
+
+function says(message: FromSidecar): SidecarSays {
+  switch (message.kind) {
+    case 'hello': {
+      const { spoolId, epoch, life, service, instance } = message;
+      const ids = { spoolId: Buffer.from(spoolId, 'hex'), life: Buffer.from(life, 'hex') };
+      return { case: 'hello', value: { version: PROTOCOL_VERSION, ...ids, epoch: BigInt(epoch), service, instance } };
+    }
+    case 'batch': {
+      const { isFolded, payload, crc, payloadBytes } = message;
+      return { case: 'batch', value: { ...rangeOf(message), isFolded, payload, crc, payloadBytes } };
+    }
+    case 'gap':
+      return { case: 'gap', value: { ...rangeOf(message), reason: message.reason } };
+    case 'heartbeat':
+      return {
+        case: 'heartbeat',
+        value: { watermarkMs: BigInt(message.watermarkMs), spoolBytes: BigInt(message.spoolBytes) },
+      };
+    case 'bye':
+      return { case: 'bye', value: { epoch: BigInt(message.epoch), seq: BigInt(message.seq) } };
+  }
+}
+
+function rangeOf(range: Extract<FromSidecar, { kind: 'batch' | 'gap' }>) {
+  return {
+    epoch: BigInt(range.epoch),
+    seqFrom: BigInt(range.seqFrom),
+    seqTo: BigInt(range.seqTo),
+    chainBefore: range.chainBefore,
+    chainAfter: range.chainAfter,
+    watermarkMs: BigInt(range.watermarkMs),
+  };
+}
+
+/** Undefined: of a kind that this version does not know. */
+function readMessage({ message }: ToSidecar): FromCollector | undefined {
+  switch (message.case) {
+    case 'welcome': {
+      const { epoch, seq, chain, creditBytes } = message.value;
+      return { kind: 'welcome', epoch: Number(epoch), seq: Number(seq), chain, creditBytes: Number(creditBytes) };
+    }
+    case 'ack':
+      return { kind: 'ack', epoch: Number(message.value.epoch), seq: Number(message.value.seq) };
+    case 'credit':
+      return { kind: 'credit', bytes: Number(message.value.bytes) };
+    case 'nack':
+    case 'fence':
+      return { kind: message.case, reason: message.value.reason };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,109 @@
+/** What goes wrong with a spool and its collector: counted, and said to the operator once each time it begins. */
+import type { Log } from '../telemetry/index.ts';
+import type { MeteringConfig } from '../tenants/index.ts';
+import type { Damage } from '../wal/index.ts';
+import { type Spool, SpoolFull } from './spool.ts';
+
+const NO_TWO =
+  'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there';
+
+export class Incidents {
+  readonly #log: Log;
+  readonly #config: MeteringConfig;
+  lost = 0;
+  syncFailures = 0;
+  damages = 0;
+  #isLosing = false;
+  #isSyncSound = true;
+  #isAway = false;
+
+  constructor(log: Log, config: MeteringConfig) {
+    this.#log = log;
+    this.#config = config;
+  }
+
+  /** Records that the disk refused. */
+  lose(records: number, cause: unknown): void {
+    this.lost += records;
+    if (this.#isLosing) return;
+    this.#isLosing = true;
+    const isFull = cause instanceof SpoolFull;
+    const remedy = isFull
+      ? 'raise metering.maxBytes, or let the collector be reached'
+      : 'look at the disk of the spool';
+    this.#log.error('metering.records_lost', { cause, policy: this.#config.onFull, remedy });
+  }
+
+  back(): void {
+    this.#isLosing = false;
+    this.#log.warn('metering.recorded_again', { lost: this.lost });
+  }
+
+  notSynced(cause: unknown): void {
+    this.syncFailures++;
+    if (!this.#isSyncSound) return;
+    this.#isSyncSound = false;
+    this.#log.error('metering.not_synced', {
+      cause,
+      remedy: 'look at the disk: a crash of the machine may now cost records',
+    });
+  }
+
+  synced(): void {
+    this.#isSyncSound = true;
+  }
+
+  damaged({ path, what, bytes, detail }: Damage): void {
+    this.damages++;
+    this.#log.warn('metering.spool_damaged', { path, what, bytes, detail });
+  }
+
+  notRemoved(cause: unknown): void {
+    this.#log.warn('metering.not_removed', { cause, remedy: 'the files are found again by the next start' });
+  }
+
+  away(why: string): void {
+    if (!this.#isAway) this.#log.warn('metering.collector_away', { address: this.#config.collector?.address, why });
+    this.#isAway = true;
+  }
+
+  found({ unacked }: Spool): void {
+    this.#isAway = false;
+    this.#log.info('metering.collector_found', { address: this.#config.collector?.address, unacked });
+  }
+
+  fenced({ head, unacked }: Spool, reason: string, aside: string): void {
+    this.#log.error('metering.fenced', { spool: head.spoolId, reason, aside, untold: unacked, remedy: NO_TWO });
+  }
+
+  fencedAgain({ head }: Spool, reason: string): void {
+    const remedy = 'look at the collector; it is asked again in 10 min';
+    this.#log.error('metering.fenced_again', { spool: head.spoolId, reason, remedy });
+  }
+
+  missing({ unacked }: Spool): void {
+    this.#log.error('metering.spool_missing', {
+      place: this.#config.dir,
+      untold: unacked,
+      remedy: 'nobody but its sidecar may remove a spool; a new one is begun',
+    });
+  }
+
+  begun({ head }: Spool): void {
+    this.#log.warn('metering.spool_begun', { place: this.#config.dir, spool: head.spoolId });
+  }
+
+  noSpool(cause: unknown): void {
+    const remedy = 'make the directory writable, with room; it is tried again each second';
+    this.#log.error('metering.no_spool', { cause, remedy });
+  }
+
+  told({ head, unacked }: Spool, isAll: boolean): void {
+    if (isAll) this.#log.info('metering.told', { spool: head.spoolId });
+    else
+      this.#log.warn('metering.not_all_told', {
+        records: unacked,
+        remedy: 'keep the spool: its next opening tells them',
+      });
+  }
+}

@@ -1,0 +1,203 @@
+/** `reeve collector` and `reeve usage`: a collector with its files and ports, asked as a person asks. */
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { startCollector } from '../../src/cli/collector.ts';
+import { collectorSettings, collectorValues } from '../../src/cli/collector-settings.ts';
+import type { Log } from '../../src/telemetry/index.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
+import { GrpcClient } from '../collector/grpc-client.ts';
+import { Teller, usage } from '../collector/told.ts';
+import { reeve } from '../helpers/command.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'reeve-collector-'));
+t.teardown(() => rmSync(dir, { recursive: true }));
+const PORTS = { grpcPort: '0', httpPort: '0', statusPort: '0' };
+const valuesOf = (options: object = {}) =>
+  collectorValues(undefined, { dir: join(dir, 'data'), ...PORTS, ...options }, {});
+
+t.test(
+  'a collector answers what sidecars told: by table, JSON and CSV, behind a start and a rebuild too',
+  async (t) => {
+    let running = await startCollector(await valuesOf(), { log: silentLog });
+    t.teardown(() => running.close());
+    const now = Date.now();
+    const teller = Object.assign(new Teller(), { watermarkMs: now });
+    const billing = Object.assign(new Teller('ff'.repeat(16), 'billing'), { watermarkMs: now });
+    const at = now - (now % 3_600_000) - 1800_000;
+    const tell = async (port: number, by: Teller, records: ReturnType<typeof usage>[]) => {
+      const client = new GrpcClient(port);
+      client.send(by.hello());
+      await client.next();
+      client.send(by.batch(records));
+      await client.next();
+      return client;
+    };
+    const client = await tell(running.ports.grpc, teller, [
+      ...Array.from({ length: 4 }, () => usage({ wallMs: at, upstream: 'billing' })),
+      usage({ wallMs: now, tenant: 'globex', units: [{ meter: 'tokens', units: 3 }] }),
+    ]);
+    const other = await tell(
+      running.ports.grpc,
+      billing,
+      Array.from({ length: 3 }, () => usage({ wallMs: at })),
+    );
+    other.send(billing.bye());
+    await other.next();
+    other.close();
+    const ask = (...words: string[]) =>
+      reeve(['usage', ...words, '--collector', `http://127.0.0.1:${running.ports.http}`]);
+    t.match(await ask('acme', '--meter', 'requests', '--by', 'service'), {
+      status: 0,
+      stdout: 'billing\trequests\t3\norders\trequests\t4\n',
+    });
+    t.match(await ask('show', '--by', 'tenant', '--meter', 'tokens', '-o', 'csv'), {
+      status: 0,
+      stdout: 'tenant,meter,value\r\nglobex,tokens,3\r\n',
+    });
+    t.match(JSON.parse((await ask('show', 'acme', '--last', '1d', '-o', 'json')).stdout), {
+      provenance: { spoolCount: 2 },
+    });
+    t.match(await ask('nobody'), { status: 0, stdout: '', stderr: /nothing was used/ });
+    t.match(await ask('top', '--last', '60s'), { status: 0, stdout: /^globex\trequests\t1\t/ });
+    t.match(JSON.parse((await ask('top', '-o', 'json', '--count', '1')).stdout), { rows: [{}] });
+    t.match(await ask('top', '--count', '2', '--interval', '100ms'), { status: 0 });
+    t.match(await ask('spools'), { status: 0, stdout: /orders\tpod-1\tlive\tyes\t1:5\t0/ });
+    t.match(JSON.parse((await ask('spools', '-o', 'json')).stdout), { spools: [{}, {}] });
+    const differing = await ask('reconcile', '--from', '2d');
+    t.match(differing, {
+      status: 1,
+      stdout: /billing\tacme\t4\t0\t3\t1 not recorded where they arrived/,
+      stderr: /1 differences in 1 comparisons/,
+    });
+    t.match(JSON.parse((await ask('reconcile', '-o', 'json')).stdout), { differences: [{ sent: 4, arrived: 3 }] });
+    t.match(await ask('export', '--last', '2d'), { status: 0, stdout: /^hour,service,tenant/ });
+    const file = join(dir, 'usage.parquet');
+    t.match(await ask('export', '--format', 'parquet', '--file', file), { status: 0 });
+    t.equal(readFileSync(file).toString('latin1', 0, 4), 'PAR1');
+    t.match(await ask('write-off', teller.spool), { status: 1, stderr: /the spool has a stream/ });
+    client.close();
+    t.match(await ask('write-off', billing.spool), { status: 0, stdout: /written off: ff/ });
+    t.match(JSON.parse((await ask('write-off', billing.spool, '-o', 'json')).stdout), {
+      spool: { state: 'written off' },
+    });
+    const status = `http://127.0.0.1:${running.ports.status}`;
+    t.match(
+      await (await fetch(`${status}/metrics`)).text(),
+      /reeve_tenant_usage_total\{tenant="acme",meter="requests"\} 7\n[\s\S]*reeve_collector_spools 2/,
+    );
+    t.equal((await fetch(`${status}/readyz`)).status, 200);
+    for (const isRebuilding of [false, true]) {
+      await running.close();
+      running = await startCollector(await valuesOf(), { log: silentLog, isRebuilding });
+      t.match(await ask('acme', '--meter', 'requests'), { stdout: 'requests\t7\n' }, `rebuilding: ${isRebuilding}`);
+    }
+    await running.close();
+    renameSync(join(dir, 'data/ledger/000000000001.wal'), join(dir, 'first'));
+    await t.rejects(startCollector(await valuesOf(), { log: silentLog, isRebuilding: true }), {
+      code: 'ledger-begins-late',
+    });
+  },
+);
+
+t.test('what is typed wrong, and what is not there, is said in a line', async (t) => {
+  t.match(await reeve(['usage', 'acme', '--collector', 'http://127.0.0.1:9']), {
+    status: 3,
+    stderr: /no collector answers: ECONNREFUSED .*--collector/,
+  });
+  t.match(await reeve(['usage', 'acme', '--collector', 'nonsense']), { status: 2, stderr: /expected a URL/ });
+  t.match(await reeve(['usage', 'acme', '--token-file', join(dir, 'none')]), {
+    status: 2,
+    stderr: /cannot be read: ENOENT/,
+  });
+  t.match(await reeve(['usage', 'acme', '--last', '1d', '--from', '2d']), { status: 2, stderr: /exclude each other/ });
+  t.match(await reeve(['usage', 'top', '--interval', 'soon']), { status: 2, stderr: /--interval/ });
+  const stranger = createServer((_req, res) => res.end('hello')).listen(0, '127.0.0.1');
+  await new Promise((resolve) => stranger.once('listening', resolve));
+  t.teardown(() => stranger.close());
+  const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}`;
+  t.match(await reeve(['usage', 'acme', '--collector', url]), { status: 3, stderr: /no collector/ });
+  for (const [options, words] of [
+    [['--grpc-port', '99999'], /--grpc-port expected a port/],
+    [['--memory-credit', 'much'], /a size such as/],
+    [['--seal-grace', 'long'], /a time such as/],
+    [['--log-level', 'loud'], /debug, info, warn, error/],
+    [['--tls-cert-file', 'x'], /needs tls.keyFile too/],
+    [['--config', join(dir, 'none.yaml')], /cannot be read/],
+  ] as const)
+    t.match(await reeve(['collector', ...options]), { status: 2, stderr: words });
+  t.match((await reeve(['collector', '--help'])).stdout, /--keep-ledger <duration>[\s\S]*Examples:/);
+});
+
+t.test(
+  'settings: a flag before a variable before the file, and a misspelt one is met with what was meant',
+  async (t) => {
+    const file = join(dir, 'collector.yaml');
+    writeFileSync(file, 'dir: of-file\ngrpc: { host: 10.0.0.1, port: 1 }\nkeep: { ledger: 30d }\n');
+    const env = { REEVE_COLLECTOR_GRPC_PORT: '2', REEVE_COLLECTOR_HTTP_PORT: '3' };
+    const values = await collectorValues(file, { httpPort: '4' }, env);
+    t.match(Object.fromEntries(values), {
+      dir: 'of-file',
+      'grpc.host': '10.0.0.1',
+      'grpc.port': 2,
+      'http.port': 4,
+      'keep.ledger': 30 * 86_400_000,
+      'memory.credit': 512 * 2 ** 20,
+    });
+    writeFileSync(file, 'grpc: { prot: 1 }\n');
+    await t.rejects(collectorValues(file, {}, {}), { code: 'usage', remedy: /did you mean grpc.port\?/ });
+    writeFileSync(file, 'zzzzzzzzzzz: 1\n');
+    await t.rejects(collectorValues(file, {}, {}), { code: 'usage', remedy: /--help/ });
+    writeFileSync(file, '\n');
+    t.equal((await collectorValues(file, {}, {})).get('dir'), 'reeve-collector');
+    const page = readFileSync(join(import.meta.dirname, '../../docs/collector.md'), 'utf8');
+    for (const { path, env: variable } of collectorSettings)
+      t.ok(
+        page.includes(`\`${path}\``) && variable.startsWith('REEVE_COLLECTOR_'),
+        `docs/collector.md says what ${path} is`,
+      );
+  },
+);
+
+t.test('tokens and certificates: read at the start, renewed without one, refused when they are none', async (t) => {
+  const events: string[] = [];
+  const note = (event: string): void => void events.push(event);
+  const log: Log = { ...silentLog, warn: note, error: note };
+  mkdirSync(join(dir, 'secrets'));
+  const [tokens, readers] = ['tokens', 'readers'].map((name) => join(dir, 'secrets', name)) as [string, string];
+  writeFileSync(tokens, '# of sidecars\nfirst\n');
+  writeFileSync(readers, 'all\nmine acme\n');
+  const options = { dir: join(dir, 'secret'), tokenFile: tokens, readTokenFile: readers, grpcHost: '0.0.0.0' };
+  const running = await startCollector(await valuesOf(options), { log });
+  t.teardown(() => running.close());
+  const word = async (token: string): Promise<string> => {
+    const client = new GrpcClient(running.ports.grpc, { token });
+    client.send(new Teller().hello());
+    const said = await client.next();
+    client.close();
+    return said;
+  };
+  t.match([await word('first'), await word('second')], ['welcome 0:0', 'over 16']);
+  writeFileSync(tokens, 'second\n');
+  t.match([await word('first'), await word('second')], ['over 16', 'welcome 0:0']);
+  rmSync(tokens);
+  t.equal(await word('second'), 'welcome 0:0');
+  t.ok(events.includes('collector.tokens_kept'));
+  const ask = (...words: string[]) =>
+    reeve(['usage', 'acme', '--collector', `http://127.0.0.1:${running.ports.http}`, ...words]);
+  t.match(await ask(), { status: 1, stderr: /a token of this collector is needed.*--token-file/i });
+  writeFileSync(tokens, 'mine\n');
+  t.match(await ask('--token-file', tokens), { status: 0 });
+  writeFileSync(tokens, '# nobody\n');
+  await t.rejects(startCollector(await valuesOf(options), { log }), { code: 'collector-file', remedy: /openssl/ });
+  await t.rejects(
+    startCollector(await valuesOf({ dir: join(dir, 'x'), tlsCertFile: 'none', tlsKeyFile: 'none' }), { log }),
+    { code: 'collector-file' },
+  );
+  const open = await startCollector(await valuesOf({ dir: join(dir, 'open'), grpcHost: '0.0.0.0' }), { log });
+  await open.close();
+  t.ok(events.includes('collector.open_to_all'));
+});

@@ -1,0 +1,168 @@
+/** The store of sums in this thread: its contract, its files, and what it does when they fail. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { DuckRollups, spansOf } from '../../src/collector/duck/duck-rollups.ts';
+import type { SumFile } from '../../src/collector/duck/manifest.ts';
+import { nextMerge } from '../../src/collector/duck/merging.ts';
+import { RollupThread } from '../../src/collector/duck/rollup-thread.ts';
+import { Turns } from '../../src/collector/duck/turns.ts';
+import type { Question } from '../../src/collector/rollups.ts';
+import { BEGIN_S, rollupStoreContract } from '../contracts/rollup-store.ts';
+import { usage, windowsOf } from './told.ts';
+
+const HOUR_S = 3600;
+const DAY_S = 86_400;
+const all: Question = {
+  source: 'hours',
+  fromS: 0,
+  toS: 4e9,
+  by: [],
+  where: {},
+  meter: 'requests',
+  rowsMax: 9,
+  isTop: false,
+};
+
+function place(t: Test) {
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-sums-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  return { dir, memoryBytes: 2 ** 28, threads: 1, keepMinutesS: 7 * DAY_S, keepHoursS: 400 * DAY_S };
+}
+
+rollupStoreContract(t, 'DuckDB', () => {
+  const o = place(t);
+  return () => DuckRollups.open(o);
+});
+
+t.test(
+  'files: sealed hours are merged and forgotten in time; what no list names is removed; exports are written',
+  async (t) => {
+    const o = place(t);
+    let store = await DuckRollups.open(o);
+    const records = Array.from({ length: 30 }, (_, hour) => usage({ wallMs: (BEGIN_S + hour * HOUR_S) * 1000 }));
+    await store.apply('orders', windowsOf(records));
+    t.equal(await store.save('w', BEGIN_S + 30 * HOUR_S), 30);
+    t.equal((await store.figures()).files, 60);
+    await store.tidy(BEGIN_S + 3 * DAY_S);
+    const merged = await store.figures();
+    t.ok(merged.files < 30, `${merged.files} files`);
+    t.match(await store.query(all), [{ value: 30 }]);
+    t.match(await store.query({ ...all, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + HOUR_S }), [{ value: 1 }]);
+    t.same(await store.query({ ...all, source: 'seconds' }), []);
+    const csv = await store.export('csv', 0, 4e9);
+    t.match(readFileSync(csv, 'utf8'), /^hour,service,tenant,.*\n2026-09-24 10:00:00,orders,acme/);
+    t.equal(readFileSync(await store.export('ndjson', 0, 4e9), 'utf8').split('\n').length, 31);
+    t.equal(readFileSync(await store.export('parquet', 0, 4e9)).toString('latin1', 0, 4), 'PAR1');
+    await store.close();
+    writeFileSync(join(o.dir, 'h-1-99.parquet'), 'a rest of a crash');
+    store = await DuckRollups.open(o);
+    t.notOk(readdirSync(o.dir).some((name) => name.startsWith('export') || name === 'h-1-99.parquet'));
+    t.match(await store.query(all), [{ value: 30 }]);
+    await store.tidy(BEGIN_S + 9 * DAY_S + 30 * HOUR_S);
+    t.same(await store.query({ ...all, source: 'minutes' }), [], 'minutes are gone');
+    t.match(await store.query(all), [{ value: 30 }]);
+    await store.tidy(BEGIN_S + 403 * DAY_S);
+    t.same(await store.query(all), []);
+    await store.close();
+  },
+);
+
+t.test('a save that fails leaves all as it was; the next one has it', async (t) => {
+  const o = place(t);
+  const store = await DuckRollups.open(o);
+  await store.apply('orders', windowsOf([usage(), usage()]));
+  const good = o.dir;
+  Object.assign(o, { dir: join(good, 'gone') });
+  await t.rejects(store.save('w', BEGIN_S + HOUR_S));
+  t.match(await store.query(all), [{ value: 2 }]);
+  Object.assign(o, { dir: good });
+  t.equal(await store.save('w', BEGIN_S + HOUR_S), 1);
+  t.match(await store.query(all), [{ value: 2 }]);
+  await t.rejects(store.apply('orders', Buffer.from([1, 2, 3])), /cannot be read/);
+  await store.close();
+});
+
+t.test('seconds become minutes, and the sums stay', async (t) => {
+  const store = await DuckRollups.open(place(t));
+  await store.apply(
+    'orders',
+    windowsOf(Array.from({ length: 300 }, (_, i) => usage({ wallMs: BEGIN_S * 1000 + i * 1000 }))),
+  );
+  t.equal((await store.figures()).hotRows, 300);
+  await store.tidy(BEGIN_S + 300);
+  t.equal((await store.figures()).hotRows, 3 + 120);
+  t.match(await store.query({ ...all, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + 60 }), [{ value: 60 }]);
+  t.match(await store.query({ ...all, source: 'seconds', fromS: BEGIN_S + 200, toS: BEGIN_S + 210 }), [{ value: 10 }]);
+  await store.close();
+});
+
+t.test('a list of files that is damaged, or a place that is none, is said with the remedy', async (t) => {
+  const o = place(t);
+  writeFileSync(join(o.dir, 'manifest.json'), '{');
+  await t.rejects(DuckRollups.open(o), { code: 'rollups-unusable', remedy: /--rebuild/ });
+  await t.rejects(
+    RollupThread.open(o, () => {}),
+    { code: 'rollups-unusable', remedy: /--rebuild/, place: /manifest/ },
+  );
+  writeFileSync(join(o.dir, 'file'), '');
+  await t.rejects(DuckRollups.open({ ...o, dir: join(o.dir, 'file') }), { code: 'rollups-unusable' });
+});
+
+t.test('the thread: too many questions at once are refused, and an end is an end', async (t) => {
+  const store = await RollupThread.open(place(t), () => t.fail('it did not die'));
+  const asked = await Promise.allSettled(Array.from({ length: 70 }, () => store.query(all)));
+  t.equal(asked.filter(({ status }) => status === 'rejected').length, 6);
+  await t.rejects(store.apply('orders', Buffer.from([1, 2, 3])), /cannot be read/);
+  await store.close();
+  await store.close();
+});
+
+t.test('what is worth merging', async (t) => {
+  const file = (fromS: number, toS: number, bytes = 100, kind: SumFile['kind'] = 'hours'): SumFile => ({
+    name: `${kind}${fromS}-${toS}`,
+    kind,
+    fromS,
+    toS,
+    rev: 0,
+    bytes,
+  });
+  const later = 100 * DAY_S;
+  const day = [file(0, HOUR_S), file(HOUR_S, 2 * HOUR_S)];
+  t.same(nextMerge(day, later)?.files, day);
+  t.equal(nextMerge(day, DAY_S), undefined, 'the day is not over');
+  t.equal(nextMerge([file(0, DAY_S, 1000), file(0, HOUR_S, 1)], later), undefined, 'a little waits');
+  t.equal(
+    nextMerge(
+      [file(0, DAY_S, 1000), ...Array.from({ length: 8 }, (_, i) => file(i * HOUR_S, (i + 1) * HOUR_S, 1))],
+      later,
+    )?.files.length,
+    9,
+  );
+  t.equal(nextMerge([file(0, DAY_S), file(DAY_S, 2 * DAY_S)], later)?.files.length, 2, 'days of a week');
+  t.equal(nextMerge([file(0, 7 * DAY_S), file(7 * DAY_S, 14 * DAY_S)], later)?.files.length, 2, 'weeks');
+  t.equal(nextMerge([file(0, DAY_S, 1, 'minutes'), file(DAY_S, 2 * DAY_S, 1, 'minutes')], later), undefined);
+  t.equal(nextMerge([file(0, HOUR_S), file(0, HOUR_S, 1, 'minutes')], later), undefined, 'each kind for itself');
+  t.same(spansOf([0, HOUR_S, 10 * DAY_S], 11 * DAY_S), [
+    [0, 2 * HOUR_S],
+    [10 * DAY_S, 10 * DAY_S + HOUR_S],
+  ]);
+});
+
+t.test('one that works alone waits for those before it, and those behind it wait', async (t) => {
+  const turns = new Turns();
+  const did: string[] = [];
+  let finish = (): void => {};
+  const first = turns.shared(() => new Promise<void>((resolve) => (finish = resolve)));
+  const alone = turns.alone(async () => void did.push('alone'));
+  const behind = turns.shared(async () => void did.push('behind'));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.same(did, []);
+  finish();
+  await Promise.all([first, alone, behind]);
+  t.same(did, ['alone', 'behind']);
+  await t.rejects(turns.shared(async () => Promise.reject(new Error('a'))));
+  await t.rejects(turns.alone(async () => Promise.reject(new Error('b'))));
+  t.equal(await turns.shared(async () => 1), 1);
+});

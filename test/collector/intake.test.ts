@@ -1,0 +1,317 @@
+/** From streams to sums over the ledger of segments, on a disk that refuses when the test says. */
+import t from 'tap';
+import { Collector, type CollectorOptions } from '../../src/collector/collector.ts';
+import { SegmentLedger } from '../../src/collector/segment-ledger.ts';
+import type { Spool } from '../../src/collector/spools.ts';
+import type { Log } from '../../src/telemetry/index.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
+import type { Damage } from '../../src/wal/index.ts';
+import { MemoryDisk } from '../metering/memory-disk.ts';
+import { VirtualTime } from '../metering/world.ts';
+import { type Kept, MemoryRollups } from './memory-rollups.ts';
+import { Heard, SPOOL, T0, Teller, usage } from './told.ts';
+
+const HOUR = 3_600_000;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+class World {
+  readonly disk = new MemoryDisk();
+  readonly time = new VirtualTime();
+  readonly kept: Kept = { word: undefined, rows: [] };
+  readonly events: string[] = [];
+  readonly damages: Damage[] = [];
+  store = new MemoryRollups(this.kept);
+  segmentBytes: number | undefined;
+
+  constructor() {
+    this.time.wall = T0 + 1000;
+  }
+
+  async open(more: Partial<CollectorOptions> = {}): Promise<Collector> {
+    this.store = new MemoryRollups(this.kept);
+    const note = (event: string): void => void this.events.push(event);
+    const log: Log = { ...silentLog, info: note, warn: note, error: note };
+    return Collector.open({
+      clock: this.time,
+      timers: this.time,
+      log,
+      store: this.store,
+      creditBytes: 10_000_000,
+      graceMs: 60_000,
+      patienceMs: 900_000,
+      keepLedgerMs: 86_400_000,
+      openLedger: (from) =>
+        SegmentLedger.open({
+          dir: '/ledger',
+          disk: this.disk,
+          clock: this.time,
+          from,
+          ...(this.segmentBytes === undefined ? {} : { segmentBytes: this.segmentBytes }),
+          onDamage: (damage) => this.damages.push(damage),
+        }),
+      ...more,
+    });
+  }
+
+  /** All that can go on goes on. */
+  async run(ms = 0): Promise<void> {
+    for (let i = 0; i < 12; i++) {
+      this.time.turn();
+      await turn();
+    }
+    if (ms === 0) return;
+    this.time.advance(ms);
+    await this.run();
+  }
+
+  async greet(collector: Collector, teller: Teller) {
+    const heard = new Heard();
+    const session = collector.session(heard);
+    session.receive(teller.hello());
+    await this.run();
+    return { session, heard };
+  }
+
+  async requests(): Promise<number> {
+    const rows = await this.store.query({
+      source: 'hours',
+      fromS: 0,
+      toS: 4e9,
+      by: [],
+      where: {},
+      meter: 'requests',
+      rowsMax: 9,
+      isTop: false,
+    });
+    return 'tooMany' in rows ? -1 : (rows[0]?.value ?? 0);
+  }
+}
+
+const many = (count: number, more: object = {}) => Array.from({ length: count }, () => usage(more));
+
+t.test(
+  'what is acknowledged is in the sums as soon as somebody asks, once, through any number of starts',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session, heard } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(5)));
+    session.receive(teller.folded(many(7)));
+    session.receive(teller.gap(2));
+    await w.run();
+    t.same(heard.words, ['welcome 0:0', 'ack 1:14'], 'one acknowledgement for all of a sync');
+    t.equal(collector.intake.counts.commits, 1);
+    await collector.settle();
+    t.equal(await w.requests(), 12);
+    for (const end of ['kill', 'close', 'crash'] as const) {
+      if (end === 'close') {
+        const closed = collector.close();
+        await w.run();
+        await closed;
+      } else w.disk[end]();
+      collector = await w.open();
+      t.equal(await w.requests(), 12, end);
+      t.match(collector.spools.get(SPOOL), { records: 12, lost: 2, synced: { epoch: 1, seq: 14 } }, end);
+    }
+    const again = await w.greet(collector, teller);
+    t.same(again.heard.words, ['welcome 1:14']);
+    again.session.receive(teller.batch(many(1)));
+    await w.run();
+    await collector.settle();
+    t.equal(await w.requests(), 13);
+    t.same(w.damages, []);
+  },
+);
+
+t.test('a save in the midst of work is neither ahead nor behind: each record counts once after a start', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  let collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  for (let round = 0; round < 20; round++) {
+    session.receive(teller.batch(many(3)));
+    if (round % 3 === 0) void collector.save();
+    session.receive(teller.batch(many(2)));
+    if (round % 2 === 0) await w.run();
+    if (round % 5 !== 4) continue;
+    await w.run();
+    w.disk.kill();
+    const { pending } = collector.spools.get(SPOOL) as Spool;
+    t.equal(pending, 0);
+    break;
+  }
+  collector = await w.open();
+  t.equal(await w.requests(), 25);
+  t.equal(collector.spools.get(SPOOL)?.records, 25);
+});
+
+for (const [what, call, code] of [
+  ['full', 'write', 'ENOSPC'],
+  ['read-only', 'write', 'EROFS'],
+  ['failing to sync', 'sync', 'EIO'],
+] as const)
+  t.test(
+    `a ledger that is ${what}: nothing is acknowledged, questions are answered, and it goes on when the disk does`,
+    async (t) => {
+      const w = new World();
+      const teller = new Teller();
+      const collector = await w.open();
+      const { session, heard } = await w.greet(collector, teller);
+      session.receive(teller.batch(many(4)));
+      await w.run();
+      w.disk.refuse = (called) => {
+        if (called === call) throw Object.assign(new Error(code), { code });
+      };
+      session.receive(teller.batch(many(3)));
+      await w.run();
+      t.match(heard.words, ['welcome 0:0', 'ack 1:4', new RegExp(`^nack the ledger takes nothing: ${code}`)]);
+      t.ok(heard.isEnded);
+      t.match(collector.trouble, /the ledger takes nothing/);
+      t.ok(w.events.includes('collector.ledger_refuses'));
+      await collector.settle();
+      t.equal(await w.requests(), 4);
+      const refused = await w.greet(collector, teller);
+      t.match(refused.heard.words, [/^nack the ledger takes nothing/]);
+      await w.run(5000);
+      t.match(collector.trouble, /takes nothing/, 'it is asked again, and refuses still');
+      await t.rejects(collector.writeOff(SPOOL), { code: 'ledger-refuses' });
+      w.disk.refuse = undefined;
+      await w.run(1500);
+      t.equal(collector.trouble, undefined);
+      t.ok(w.events.includes('collector.ledger_mended'));
+      const back = await w.greet(collector, teller);
+      // What failed to sync stands once a later sync succeeded; what could not be written does not.
+      const stands = call === 'sync' ? 7 : 4;
+      t.same(back.heard.words, [`welcome 1:${stands}`]);
+      await collector.settle();
+      t.equal(await w.requests(), stands);
+      w.disk.crash();
+      await w.open();
+      t.equal(await w.requests(), stands);
+    },
+  );
+
+t.test("a ledger that is not there, or is another program's, is said at the start with the remedy", async (t) => {
+  const w = new World();
+  w.disk.refuse = () => {
+    throw Object.assign(new Error('gone'), { code: 'ENOENT' });
+  };
+  await t.rejects(w.open(), { code: 'log-unusable', place: /ledger/ });
+});
+
+t.test(
+  'damage in the ledger loses what it hit, says so, and the sidecar that still has it tells it again',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(2)));
+    await w.run();
+    const [path] = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal'));
+    const { length } = w.disk.files.get(path as string) as { length: number };
+    session.receive(teller.batch(many(3)));
+    await w.run();
+    w.disk.kill();
+    w.disk.damage(path as string, length + 40);
+    collector = await w.open();
+    t.ok(w.damages.length > 0);
+    t.match(collector.spools.get(SPOOL), { synced: { epoch: 1, seq: 2 } });
+    t.equal(await w.requests(), 2);
+  },
+);
+
+t.test(
+  'hours are sealed when every live spool has passed them, or after a while without those that are away',
+  async (t) => {
+    const w = new World();
+    const [a, b] = [new Teller(), new Teller('ff'.repeat(16), 'billing')];
+    const collector = await w.open();
+    const first = await w.greet(collector, a);
+    const second = await w.greet(collector, b);
+    first.session.receive(a.batch(many(1)));
+    second.session.receive(b.batch(many(1)));
+    await w.run();
+    const next = Math.ceil(T0 / HOUR) * HOUR;
+    w.time.wall = next + 70_000;
+    first.session.receive(a.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.same(
+      w.store.sealedS.filter((each) => each * 1000 >= next),
+      [],
+      'the second is not there yet',
+    );
+    second.session.receive(b.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.same(
+      w.store.sealedS.filter((each) => each * 1000 >= next),
+      [next / 1000],
+    );
+    w.time.wall = next + HOUR + 60_000 + 900_000 + 1000;
+    first.session.receive(a.heartbeat(w.time.wall));
+    await w.run(11_000);
+    t.equal(w.store.sealedS.at(-1), next / 1000 + 3600, 'the second is away too long');
+    second.session.close();
+    const written = collector.writeOff(b.spool);
+    await w.run();
+    t.equal((await written).state, 'written off');
+    t.equal(collector.completeness(w.time.wall - 20_000).missingCount, 0);
+    await t.rejects(collector.writeOff('00'.repeat(16)), { code: 'spool-unknown' });
+    await t.rejects(collector.writeOff(SPOOL), { code: 'spool-live' });
+    const closed = collector.close();
+    await w.run();
+    await closed;
+    const again = await w.open();
+    t.equal(again.spools.get(b.spool)?.state, 'written off');
+  },
+);
+
+t.test('old segments of the ledger are dropped, but none that a start would read', async (t) => {
+  const w = new World();
+  w.segmentBytes = 100;
+  const teller = new Teller();
+  const collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  for (let i = 0; i < 12; i++) {
+    session.receive(teller.batch(many(1)));
+    await w.run();
+  }
+  const before = w.disk.files.size;
+  w.time.wall += 2 * 86_400_000;
+  await Promise.all([collector.save(), w.run()]);
+  t.ok(w.disk.files.size < before - 8, `${w.disk.files.size} of ${before} files`);
+  session.receive(teller.batch(many(1)));
+  await w.run();
+  w.disk.kill();
+  await w.open();
+  t.equal(await w.requests(), 13);
+});
+
+t.test(
+  'sums that cannot be saved are said, and cost nothing but time; sums that fail stop the collector',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    const collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    w.store.hinder = (call) => {
+      if (call === 'save') throw new Error('no space');
+    };
+    session.receive(teller.batch(many(2)));
+    await w.run(200_000);
+    t.ok(w.events.includes('collector.not_saved'));
+    w.store.hinder = () => {
+      throw new Error('out of memory');
+    };
+    session.receive(teller.batch(many(2)));
+    await w.run(2000);
+    t.match(collector.trouble, /the sums fail: out of memory/);
+    const closed = collector.close();
+    await w.run();
+    await closed;
+    w.disk.kill();
+    await w.open();
+    t.equal(await w.requests(), 4, 'a start has all of it');
+  },
+);

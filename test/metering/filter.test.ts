@@ -1,0 +1,134 @@
+/** What the stage writes down of each way a request can end, and when it refuses. */
+import t from 'tap';
+import type { MonotonicMs } from '../../src/core/index.ts';
+import { meteringFilter, reportedRecord } from '../../src/metering/filter.ts';
+import type { UsageRecord } from '../../src/metering/usage-record.ts';
+import type { Decision, Exchange, Identified, Outcome, ReplyCode } from '../../src/pipeline/index.ts';
+import type { Route, Tenant } from '../../src/tenants/index.ts';
+import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
+import { VirtualTime } from './world.ts';
+
+function filterWorld(traceIds = false) {
+  const time = new VirtualTime();
+  const records: UsageRecord[] = [];
+  const world = { isRefusing: false };
+  const filter = meteringFilter({
+    clock: time,
+    record: (record) => records.push({ ...record }),
+    isRefusing: () => world.isRefusing,
+    traceIds,
+  });
+  const exchange = (method = 'GET', route?: Partial<Route>): Identified => {
+    const x = exchangeForTest({ method, acceptedAt: time.now(), route: route as Route | undefined });
+    x.tenant = { id: 'acme' } as Tenant;
+    return x as Identified;
+  };
+  const end = (x: Exchange, outcome: Outcome): UsageRecord => {
+    filter.onDone?.(x as Identified, outcome);
+    return records.at(-1) as UsageRecord;
+  };
+  return { time, records, world, filter, exchange, end };
+}
+
+const forwarded = (status = 200): Outcome => ({ kind: 'forwarded', status });
+const replied = (code: ReplyCode, status: number): Outcome => ({
+  kind: 'replied',
+  by: 'stage',
+  reply: { code, detail: '' },
+  status,
+});
+
+t.test('a request that was served: its names, bytes and times', async (t) => {
+  const { time, exchange, end } = filterWorld();
+  const x = exchange('POST', { name: 'orders' });
+  x.requestBytes = 10;
+  x.responseBytes = 2000;
+  time.advance(5);
+  x.sentAt = time.now();
+  time.advance(7);
+  x.headAt = time.now() + 0.4321;
+  time.advance(2);
+  x.endpoint = { name: 'payments', address: '' };
+  x.usage = [{ meter: 'tokens', units: 3 }];
+  x.traceId = 'ab'.repeat(16);
+  t.strictSame(end(x, forwarded(201)), {
+    wallMs: time.wall,
+    ...{ tenant: 'acme', route: 'orders', upstream: 'payments', outcome: 'ok', methodClass: 'write', statusClass: 2 },
+    ...{ bytesIn: 10, bytesOut: 2000, durationUs: 14_000, upstreamUs: 7432, traceId: '' },
+    units: [{ meter: 'tokens', units: 3 }],
+  });
+});
+
+t.test('the application beside the sidecar, no route, no answer, an answer before the request was whole', async (t) => {
+  const { time, exchange, end } = filterWorld();
+  const x = exchange();
+  x.endpoint = { name: 'application', address: '' };
+  t.match(end(x, forwarded()), { route: '', upstream: '', durationUs: 0, upstreamUs: 0, units: [] });
+  x.headAt = time.now();
+  x.sentAt = time.now() + 1;
+  t.equal(end(x, forwarded()).upstreamUs, 0);
+  t.equal(end({ ...x, acceptedAt: (time.now() + 1) as MonotonicMs } as Identified, forwarded()).durationUs, 0);
+});
+
+t.test('what became of it', async (t) => {
+  const { exchange, end } = filterWorld();
+  const outcomeOf = (outcome: Outcome, decision?: Decision): string => {
+    const x = exchange();
+    if (decision !== undefined) x.grant = { decision, useDegradedRoute: false, isShadowed: false };
+    const { outcome: is, statusClass } = end(x, outcome);
+    return `${is} ${statusClass}`;
+  };
+  for (const decision of ['pass', 'notice', 'credit', 'deprioritize'] as const)
+    t.equal(outcomeOf(forwarded(), decision), 'ok 2');
+  t.equal(outcomeOf(forwarded(), 'shape'), 'shaped 2');
+  t.equal(outcomeOf(forwarded(), 'degrade'), 'degraded 2');
+  t.equal(outcomeOf(forwarded(), 'stale'), 'degraded 2');
+  t.equal(outcomeOf({ kind: 'kept', status: 200 }, 'stale'), 'degraded 2');
+  t.equal(outcomeOf(forwarded(500), 'pass'), 'ok 5');
+  t.equal(outcomeOf(forwarded(999), 'pass'), 'ok 5');
+  t.equal(outcomeOf(replied('quota-exceeded', 429)), 'denied 4');
+  t.equal(outcomeOf(replied('body-too-large', 413), 'pass'), 'denied 4');
+  t.equal(outcomeOf(replied('temporary-reduced-capacity', 503), 'pass'), 'denied 5');
+  t.equal(outcomeOf(replied('upstream-unreachable', 502), 'pass'), 'failed 5');
+  t.equal(outcomeOf(replied('stage-failed', 500)), 'failed 5');
+  t.equal(outcomeOf({ kind: 'aborted', side: 'client', status: undefined }, 'pass'), 'aborted 0');
+  t.equal(outcomeOf({ kind: 'aborted', side: 'upstream', status: 200 }, 'pass'), 'aborted 2');
+});
+
+t.test('classes of methods', async (t) => {
+  const { exchange, end } = filterWorld();
+  const classes = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE', 'PURGE'].map(
+    (method) => end(exchange(method), forwarded()).methodClass,
+  );
+  t.strictSame(classes, ['read', 'read', 'read', 'write', 'write', 'write', 'write', 'other']);
+});
+
+t.test('trace ids where they are asked for', async (t) => {
+  const { exchange, end } = filterWorld(true);
+  const x = exchange();
+  t.equal(end(x, forwarded()).traceId, '');
+  x.traceId = 'cd'.repeat(16);
+  t.equal(end(x, forwarded()).traceId, 'cd'.repeat(16));
+});
+
+t.test('while nothing can be recorded, and that is the policy, all but critical routes are refused', async (t) => {
+  const { world, filter, exchange, end } = filterWorld();
+  t.equal(filter.onRequest?.(exchange()), undefined);
+  world.isRefusing = true;
+  t.match(filter.onRequest?.(exchange()), { code: 'temporary-reduced-capacity', retryAfterMs: 1000 });
+  t.match(filter.onRequest?.(exchange('GET', { isCritical: false })), { code: 'temporary-reduced-capacity' });
+  t.equal(filter.onRequest?.(exchange('GET', { isCritical: true })), undefined);
+  t.equal(end(exchange(), replied('temporary-reduced-capacity', 503)).outcome, 'denied');
+});
+
+t.test('what an application reports by itself', async (t) => {
+  const units = Array.from({ length: 20 }, (_, i) => ({ meter: `m${i}`, units: i }));
+  t.match(reportedRecord(5, 'acme', units), {
+    wallMs: 5,
+    tenant: 'acme',
+    outcome: 'reported',
+    methodClass: 'other',
+    statusClass: 0,
+  });
+  t.equal(reportedRecord(5, 'acme', units).units.length, 16);
+});
