@@ -85,12 +85,16 @@ const CASES = [
   { ask: 'GET /large HTTP/1.1', whole: new RegExp(`${NL}${NL}x{${LARGE.length}}$`) },
   { ask: 'GET /chunked HTTP/1.1', whole: /last\r\n0\r\n\r\n$/ },
   { ask: 'GET /until-closed HTTP/1.1', whole: /closed(\r\n0\r\n\r\n)?$/ },
-  { ask: 'HEAD /length HTTP/1.1', whole: /200 OK[^]*\r\n\r\n$/ },
-  { ask: 'GET /bodiless HTTP/1.1', whole: /204 No Content[^]*\r\n\r\n$/ },
-  { ask: 'GET /refused HTTP/1.1', whole: /quota-exceeded[^]*\}\s*$/ },
+  { ask: 'HEAD /length HTTP/1.1', whole: /200 OK[\s\S]*\r\n\r\n$/ },
+  { ask: 'GET /bodiless HTTP/1.1', whole: /204 No Content[\s\S]*\r\n\r\n$/ },
+  { ask: 'GET /refused HTTP/1.1', whole: /quota-exceeded[\s\S]*\}\s*$/ },
   { ask: 'GET /kept HTTP/1.1', whole: /from before$/ },
   { ask: 'GET /tunnel HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /no tunnel$/ },
-  { ask: 'GET /refused HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /quota-exceeded[^]*\}\s*$/ },
+  {
+    ask: 'GET /refused HTTP/1.1',
+    more: `Connection: Upgrade${NL}Upgrade: x${NL}`,
+    whole: /quota-exceeded[\s\S]*\}\s*$/,
+  },
 ];
 
 for (const engine of ['fast', 'general'] as const) {
