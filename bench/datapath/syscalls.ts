@@ -27,8 +27,25 @@ export const straceMissing = (): string | undefined =>
 /** For so many requests, s: they take under a second where nothing else runs. */
 const SECONDS_MAX = 5;
 
-/** Traces only while requests flow; how many they were, the application has counted. */
+/** A tracer that came too late, or went too soon, has seen next to nothing: each request takes one call at least. */
+const ATTEMPTS = 3;
+
+/** Rejects when no attempt saw what went on. */
 export async function countSyscalls(
+  ground: Ground,
+  stage: Stage,
+  running: Running,
+  requestsMin: number,
+): Promise<Syscalls> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const seen = await trace(ground, stage, running, requestsMin);
+    if (seen.calls >= seen.requests) return seen;
+  }
+  throw new Error(`strace saw fewer calls of ${running.system.name} than requests, ${ATTEMPTS} times`);
+}
+
+/** Traces only while requests flow; how many they were, the application has counted. */
+async function trace(
   ground: Ground,
   stage: Stage,
   running: Running,
