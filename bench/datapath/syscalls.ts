@@ -45,12 +45,7 @@ export async function countSyscalls(
 }
 
 /** Traces only while requests flow; how many they were, the application has counted. */
-async function trace(
-  ground: Ground,
-  stage: Stage,
-  running: Running,
-  requestsMin: number,
-): Promise<Syscalls> {
+async function trace(ground: Ground, stage: Stage, running: Running, requestsMin: number): Promise<Syscalls> {
   const { tree, place, system } = running;
   const file = join(place.dir, 'strace');
   tree.continue();
