@@ -258,8 +258,14 @@ export class Collector implements AsyncDisposable {
     const began = clock.now();
     let entries = 0;
     let bytes = 0;
-    for (const { entry, next } of ledger.scan(from)) {
-      if (!this.spools.replay(entry)) continue;
+    let refused = 0;
+    for (const { entry, next, isSettled } of ledger.scan(from)) {
+      // Behind a hole that was never synced its sidecar has all of it, and tells it again.
+      const onHole = isSettled ? (lost: number) => this.#lost(entry, lost) : undefined;
+      if (!this.spools.replay(entry, onHole)) {
+        refused++;
+        continue;
+      }
       entries++;
       bytes += entry.batch?.zstd.length ?? 0;
       this.sums.add(entry);
@@ -272,8 +278,19 @@ export class Collector implements AsyncDisposable {
     }
     await this.#flush();
     this.#throwFailure();
+    // What did not count never does, also when it is no longer the end of the ledger.
+    if (refused > 0) await this.#o.store.save(this.#word(ledger.highWater, 0), 0);
     this.replayed = { entries, ms: clock.now() - began };
-    log.info('collector.replayed', { entries, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+    log.info('collector.replayed', { entries, refused, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+  }
+
+  /** Damage in the ledger hit what stood before an entry. */
+  #lost({ spoolId, service, instance, epoch, seqFrom }: Entry, lost: number): void {
+    const facts = { spool: spoolId, service, instance, epoch, from: seqFrom - lost, to: seqFrom - 1 };
+    this.#o.log.error('collector.ledger_hole', {
+      ...facts,
+      remedy: 'look at the disk; these records are not in the sums',
+    });
   }
 
   /** By the time of the entries, not of now. */

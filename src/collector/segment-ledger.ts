@@ -8,6 +8,8 @@ export const LEDGER_KIND = 'LEDG';
 /** Room for a batch as they mostly are. What is written to find out is no entry, and stays. */
 const PROBE_BYTES = 64 * 1024;
 const NO_ENTRY = 0xff;
+/** Segments with entries at the end of an earlier life that a machine may have left in pieces: what one sync was for may lie in two. */
+const TAIL_SEGMENTS = 2;
 
 export interface SegmentLedgerOptions {
   readonly dir: string;
@@ -23,12 +25,17 @@ export class SegmentLedger implements Ledger {
   readonly #log: SegmentLog;
   readonly #onDamage: (damage: Damage) => void;
   readonly #writer = new Writer(FRAME_HEAD + BODY_BYTES_MAX);
+  /** Segments before it were synced whole in an earlier life. */
+  readonly #settledBefore: number;
   #highWater: Place;
 
   private constructor(log: SegmentLog, onDamage: (damage: Damage) => void) {
     this.#log = log;
     this.#onDamage = onDamage;
     this.#highWater = log.end;
+    // One that was opened and never written to holds its seal alone.
+    const written = log.segments.filter(({ begin, bytes }) => bytes > begin + FRAME_HEAD);
+    this.#settledBefore = written.at(-TAIL_SEGMENTS)?.number ?? 0;
   }
 
   /** Throws a ReeveError when the directory cannot be used. */
@@ -65,7 +72,9 @@ export class SegmentLedger implements Ledger {
   *scan(from: Place | undefined): Generator<Committed> {
     for (const frame of this.#log.frames(from ?? { segment: 0, offset: 0 }, this.#onDamage)) {
       const entry = readEntry(frame.body);
-      if (entry !== undefined) yield { entry, next: { segment: frame.segment, offset: frame.next } };
+      if (entry === undefined) continue;
+      const isSettled = frame.segment < this.#settledBefore;
+      yield { entry, next: { segment: frame.segment, offset: frame.next }, isSettled };
     }
   }
 

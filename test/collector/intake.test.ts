@@ -222,6 +222,49 @@ t.test(
   },
 );
 
+t.test('damage costs what it hit, and at the end of the ledger what its sidecar tells again', async (t) => {
+  const w = new World();
+  w.segmentBytes = 100;
+  const teller = new Teller();
+  let collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  for (let i = 0; i < 8; i++) {
+    session.receive(teller.batch(many(1)));
+    await w.run();
+  }
+  w.disk.kill();
+  const paths = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal')).sort();
+  const hit = (at: number): void => {
+    const path = paths[at] as string;
+    w.disk.damage(path, (w.disk.files.get(path) as { length: number }).length - 40);
+  };
+  hit(2);
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 7, lost: 1, synced: { seq: 8 } });
+  t.equal(await w.requests(), 7);
+  t.ok(w.events.includes('collector.ledger_hole'));
+  w.disk.kill();
+  w.kept.word = undefined;
+  w.kept.rows = [];
+  hit(6);
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 5, lost: 1, synced: { seq: 6 } }, 'nobody knows that it was synced');
+  // What stands behind it is no end any more once its sidecar told it again.
+  const again = Object.assign(new Teller(), { seq: 6, chain: collector.spools.get(SPOOL)?.synced.chain });
+  const back = await w.greet(collector, again);
+  t.same(back.heard.words, ['welcome 1:6']);
+  back.session.receive(again.batch(many(3)));
+  await w.run();
+  for (let i = 0; i < 3; i++) {
+    back.session.receive(again.batch(many(1)));
+    await w.run();
+  }
+  w.disk.kill();
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 11, lost: 1, synced: { seq: 12 } });
+  t.equal(await w.requests(), 11);
+});
+
 t.test(
   'hours are sealed when every live spool has passed them, or after a while without those that are away',
   async (t) => {
