@@ -36,7 +36,7 @@ export interface StartOptions {
   readonly log?: Log;
   /** All sums are made anew from the ledger. */
   readonly isRebuilding?: boolean;
-  /** The thread of the sums ended: nothing is answered any more. */
+  /** It cannot go on, such as when the thread of the sums ended: nothing is answered any more. */
   readonly onDeath?: (cause: Error) => void;
 }
 
@@ -79,6 +79,10 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
+  const onDeath = (cause: Error): void => {
+    log.error('collector.sums_ended', { cause, remedy: 'start the collector again: the ledger has everything' });
+    options.onDeath?.(cause);
+  };
   const store = await RollupThread.open(
     {
       dir: sums,
@@ -87,10 +91,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
       keepMinutesS: number('keep.minutes') / 1000,
       keepHoursS: number('keep.hours') / 1000,
     },
-    (cause) => {
-      log.error('collector.sums_ended', { cause, remedy: 'start the collector again: the ledger has everything' });
-      options.onDeath?.(cause);
-    },
+    onDeath,
   );
   closer.add(() => store.close());
   const collector = await Collector.open({
@@ -98,6 +99,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     timers: systemTimers,
     log,
     store,
+    onDeath,
     creditBytes: number('memory.credit'),
     graceMs: number('seal.grace'),
     patienceMs: number('seal.patience'),

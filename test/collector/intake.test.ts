@@ -349,7 +349,7 @@ t.test(
     };
     session.receive(teller.batch(many(2)));
     await w.run(2000);
-    t.match(collector.trouble, /the sums fail: out of memory/);
+    t.match(collector.trouble, /it cannot go on: out of memory/);
     const closed = collector.close();
     await w.run();
     await closed;
@@ -358,3 +358,57 @@ t.test(
     t.equal(await w.requests(), 4, 'a start has all of it');
   },
 );
+
+t.test('what was not applied is never saved as if it were: the collector ends, and a start has it', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  const deaths: Error[] = [];
+  let collector = await w.open({ onDeath: (cause) => deaths.push(cause) });
+  const { session } = await w.greet(collector, teller);
+  let fail = (_cause: Error): void => {};
+  w.store.hinder = (call) => (call === 'apply' ? new Promise((_, reject) => (fail = reject)) : undefined);
+  session.receive(teller.batch(many(3)));
+  await w.run();
+  // It fails only when the save was asked for.
+  const saving = collector.save();
+  await w.run();
+  session.receive(teller.batch(many(2)));
+  await w.run();
+  fail(new Error('no memory'));
+  await t.rejects(saving, { message: 'no memory' });
+  await w.run();
+  t.match(deaths, [{ message: 'no memory' }]);
+  w.store.hinder = undefined;
+  await t.rejects(collector.settle(), { message: 'no memory' });
+  await t.rejects(collector.save(), { message: 'no memory' });
+  await w.run(200_000);
+  t.equal(w.kept.word, undefined);
+  const closed = collector.close();
+  await w.run();
+  await closed;
+  w.disk.kill();
+  collector = await w.open();
+  t.equal(await w.requests(), 5);
+});
+
+t.test('a save that waits for what was handed on holds no more than that', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  const collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  let go = (): void => {};
+  w.store.hinder = (call) => (call === 'apply' ? new Promise((resolve) => (go = resolve)) : undefined);
+  session.receive(teller.batch(many(3)));
+  await w.run();
+  const saving = collector.save();
+  await w.run();
+  session.receive(teller.batch(many(2)));
+  await w.run();
+  w.store.hinder = undefined;
+  go();
+  await w.run();
+  await saving;
+  w.disk.kill();
+  await w.open();
+  t.equal(await w.requests(), 5);
+});
