@@ -80,7 +80,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
   const onDeath = (cause: Error): void => {
-    log.error('collector.sums_ended', { cause, remedy: 'start the collector again: the ledger has everything' });
+    log.error('collector.cannot_go_on', { cause, remedy: 'start the collector again: the ledger has everything' });
     options.onDeath?.(cause);
   };
   const store = await RollupThread.open(

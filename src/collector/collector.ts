@@ -234,6 +234,7 @@ export class Collector implements AsyncDisposable {
       ledger,
       sessions: this.sessions,
       sum: (entry) => this.#sum(entry),
+      onLost: (cause) => this.#die(cause),
       onTrouble: (reason) =>
         reason === undefined
           ? log.info('collector.ledger_mended')
