@@ -262,10 +262,29 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** Until the new ones are made, the old ones are kept beside. Throws when the ledger does not go back to its beginning. */
+async function namesIn(ledger: string): Promise<string[]> {
+  try {
+    return await readdir(ledger);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    throw new ReeveError('ledger-unreadable', `it cannot be read: ${code}`, {
+      place: ledger,
+      remedy: 'let the user of this process read it',
+      cause,
+    });
+  }
+}
+
+/** Until the new ones are made, the old ones are kept beside. Throws when there is no ledger that goes back to its beginning. */
 async function putAside(sums: string, ledger: string): Promise<void> {
-  const [first] = (await readdir(ledger).catch(() => [])).filter((name) => name.endsWith('.wal')).sort();
-  if (first !== undefined && Number.parseInt(first, 10) > 1)
+  const [first] = (await namesIn(ledger)).filter((name) => name.endsWith('.wal')).sort();
+  if (first === undefined)
+    throw new ReeveError('ledger-empty', 'there is nothing in it to make sums from', {
+      place: ledger,
+      remedy: 'put the ledger back; start without --rebuild where there never was one',
+    });
+  if (Number.parseInt(first, 10) > 1)
     throw new ReeveError('ledger-begins-late', `it begins with ${first}: what stood before is in the sums alone`, {
       place: ledger,
       remedy: 'do not rebuild; start without --rebuild',

@@ -34,8 +34,8 @@ export interface CollectorOptions extends CollectorSettings {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Log;
-  /** Opens the ledger; `readFrom`: segments before it are known. */
-  readonly openLedger: (readFrom: number) => Ledger;
+  /** Opens the ledger; what stands before `readFrom` is known. Throws a ReeveError when it ends before it. */
+  readonly openLedger: (readFrom: Place | undefined) => Ledger;
   readonly store: RollupStore;
   /** It cannot go on, and takes nothing; the ledger has everything that a start needs. Called once. */
   readonly onDeath?: (cause: Error) => void;
@@ -222,7 +222,7 @@ export class Collector implements AsyncDisposable {
     const word = store.word === undefined ? undefined : (JSON.parse(store.word) as Word);
     this.spools.read(word?.spools ?? []);
     this.#sealedS = word?.sealedS ?? 0;
-    const ledger = openLedger(word?.place.segment ?? 0);
+    const ledger = openLedger(word?.place);
     this.#ledger = ledger;
     this.#closer.add(() => ledger.close());
     await this.#replay(ledger, word?.place);

@@ -1,6 +1,6 @@
 /** The ledger in a directory of segments (room wal, kind LEDG). A segment's head says when it began, so that old ones can be dropped. */
-import { type Clock, Writer } from '../core/index.ts';
-import { BODY_BYTES_MAX, type Damage, type Disk, FRAME_HEAD, type Place, SegmentLog } from '../wal/index.ts';
+import { type Clock, ReeveError, Writer } from '../core/index.ts';
+import { BODY_BYTES_MAX, type Damage, type Disk, FRAME_HEAD, type Place, reaches, SegmentLog } from '../wal/index.ts';
 import { type Entry, readEntry, writeEntry } from './entry.ts';
 import type { Committed, Ledger } from './ledger.ts';
 
@@ -15,8 +15,8 @@ export interface SegmentLedgerOptions {
   readonly dir: string;
   readonly disk: Disk;
   readonly clock: Clock;
-  /** Segments before it were read in an earlier life and are not read again. */
-  readonly from?: number;
+  /** What stands before it was read in an earlier life and is not read again. */
+  readonly from?: Place | undefined;
   readonly segmentBytes?: number;
   readonly onDamage: (damage: Damage) => void;
 }
@@ -38,8 +38,18 @@ export class SegmentLedger implements Ledger {
     this.#settledBefore = written.at(-TAIL_SEGMENTS)?.number ?? 0;
   }
 
-  /** Throws a ReeveError when the directory cannot be used. */
-  static open({ clock, onDamage, ...o }: SegmentLedgerOptions): SegmentLedger {
+  /** Throws a ReeveError when the directory cannot be used, or ends before `from`: then it is another ledger, and is left as it is. */
+  static open({ clock, onDamage, from, ...rest }: SegmentLedgerOptions): SegmentLedger {
+    if (from !== undefined && !reaches(rest.disk, rest.dir, from))
+      throw new ReeveError(
+        'ledger-behind',
+        `it ends before ${from.segment}:${from.offset}, where the sums were saved`,
+        {
+          place: rest.dir,
+          remedy: 'put the ledger back that the sums were made from, or make them anew from this one with --rebuild',
+        },
+      );
+    const o = { ...rest, from: from?.segment ?? 0 };
     const head = (): Buffer => headOf(clock.wallMs());
     // It is read by `scan`, from where on it is needed.
     const log = SegmentLog.open({ ...o, kind: LEDGER_KIND, head }, () => {}, onDamage);

@@ -424,9 +424,11 @@ t.test('a save that waits for what was handed on holds no more than that', async
   session.receive(teller.batch(many(2)));
   await w.run();
   w.store.hinder = undefined;
+  const settled = collector.settle();
+  await w.run();
   go();
   await w.run();
-  await saving;
+  await Promise.all([saving, settled]);
   w.disk.kill();
   await w.open();
   t.equal(await w.requests(), 5);
@@ -522,3 +524,26 @@ t.test('under load that never ends a cut has its turn', async (t) => {
   }
   t.ok(cutAt > 0, `${summed} of ${taken} were summed up`);
 });
+
+t.test(
+  'a ledger that ends before the place of the last save is not taken for the one that the sums are of',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(3)));
+    await w.run();
+    await Promise.all([collector.save(), w.run()]);
+    w.disk.kill();
+    const path = '/ledger/000000000001.wal';
+    const file = w.disk.files.get(path) as { length: number };
+    file.length -= 1;
+    await t.rejects(w.open(), { code: 'ledger-behind', place: '/ledger', remedy: /put the ledger back.*--rebuild/ });
+    w.disk.remove(path);
+    for (let i = 0; i < 3; i++) await t.rejects(w.open(), { code: 'ledger-behind' }, 'and a start makes none');
+    w.disk.files.set(`${path}.corrupt`, file as never);
+    collector = await w.open();
+    t.equal(await w.requests(), 3, 'a segment that was put aside was there');
+  },
+);
