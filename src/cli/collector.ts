@@ -79,7 +79,10 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
+  let isDead = false;
   const onDeath = (cause: Error): void => {
+    if (isDead) return;
+    isDead = true;
     log.error('collector.cannot_go_on', { cause, remedy: 'start the collector again: the ledger has everything' });
     options.onDeath?.(cause);
   };

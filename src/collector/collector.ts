@@ -301,8 +301,9 @@ export class Collector implements AsyncDisposable {
   }
 
   /** Damage in the ledger hit what stood before an entry. */
-  #lost({ spoolId, service, instance, epoch, seqFrom }: Entry, lost: number): void {
-    const facts = { spool: spoolId, service, instance, epoch, from: seqFrom - lost, to: seqFrom - 1 };
+  #lost({ kind, spoolId, service, instance, epoch, seqFrom, seqTo }: Entry, lost: number): void {
+    const to = kind === 'bye' ? seqTo : seqFrom - 1;
+    const facts = { spool: spoolId, service, instance, epoch, from: to - lost + 1, to };
     this.#o.log.error('collector.ledger_hole', {
       ...facts,
       remedy: 'look at the disk; these records are not in the sums',

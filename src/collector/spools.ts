@@ -112,6 +112,8 @@ export class Spools {
       const lost = onHole === undefined ? 0 : holeBefore(row.taken, entry);
       if (lost === 0) return false;
       row.lost += lost;
+      // It says where the spool ended, and what is missing ended there.
+      if (entry.kind === 'bye') row.taken = row.synced = markOf(entry);
       onHole?.(lost);
     }
     take(row, entry);
@@ -168,8 +170,9 @@ export function judge(at: Mark, entry: Place, newest?: { readonly epoch: number;
 
 /** How many numbers are missing between what was taken and an entry behind it; 0: it does not stand behind it. */
 function holeBefore(at: Mark, { kind, epoch, seqFrom, seqTo }: Place): number {
-  if ((kind !== 'batch' && kind !== 'gap') || seqTo < seqFrom || epoch < at.epoch) return 0;
-  return Math.max(0, seqFrom - 1 - (epoch === at.epoch ? at.seq : 0));
+  if (seqTo < seqFrom || epoch < at.epoch) return 0;
+  const before = kind === 'bye' ? seqTo : seqFrom - 1;
+  return Math.max(0, before - (epoch === at.epoch ? at.seq : 0));
 }
 
 /** What the first frame of an epoch has before it. */
