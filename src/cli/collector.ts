@@ -36,7 +36,7 @@ export interface StartOptions {
   readonly log?: Log;
   /** All sums are made anew from the ledger. */
   readonly isRebuilding?: boolean;
-  /** The thread of the sums ended: nothing is answered any more. */
+  /** It cannot go on, such as when the thread of the sums ended: nothing is answered any more. */
   readonly onDeath?: (cause: Error) => void;
 }
 
@@ -79,6 +79,13 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
+  let isDead = false;
+  const onDeath = (cause: Error): void => {
+    if (isDead) return;
+    isDead = true;
+    log.error('collector.cannot_go_on', { cause, remedy: 'start the collector again: the ledger has everything' });
+    options.onDeath?.(cause);
+  };
   const store = await RollupThread.open(
     {
       dir: sums,
@@ -87,10 +94,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
       keepMinutesS: number('keep.minutes') / 1000,
       keepHoursS: number('keep.hours') / 1000,
     },
-    (cause) => {
-      log.error('collector.sums_ended', { cause, remedy: 'start the collector again: the ledger has everything' });
-      options.onDeath?.(cause);
-    },
+    onDeath,
   );
   closer.add(() => store.close());
   const collector = await Collector.open({
@@ -98,6 +102,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     timers: systemTimers,
     log,
     store,
+    onDeath,
     creditBytes: number('memory.credit'),
     graceMs: number('seal.grace'),
     patienceMs: number('seal.patience'),
@@ -260,10 +265,29 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
-/** Until the new ones are made, the old ones are kept beside. Throws when the ledger does not go back to its beginning. */
+async function namesIn(ledger: string): Promise<string[]> {
+  try {
+    return await readdir(ledger);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    throw new ReeveError('ledger-unreadable', `it cannot be read: ${code}`, {
+      place: ledger,
+      remedy: 'let the user of this process read it',
+      cause,
+    });
+  }
+}
+
+/** Until the new ones are made, the old ones are kept beside. Throws when there is no ledger that goes back to its beginning. */
 async function putAside(sums: string, ledger: string): Promise<void> {
-  const [first] = (await readdir(ledger).catch(() => [])).filter((name) => name.endsWith('.wal')).sort();
-  if (first !== undefined && Number.parseInt(first, 10) > 1)
+  const [first] = (await namesIn(ledger)).filter((name) => name.endsWith('.wal')).sort();
+  if (first === undefined)
+    throw new ReeveError('ledger-empty', 'there is nothing in it to make sums from', {
+      place: ledger,
+      remedy: 'put the ledger back; start without --rebuild where there never was one',
+    });
+  if (Number.parseInt(first, 10) > 1)
     throw new ReeveError('ledger-begins-late', `it begins with ${first}: what stood before is in the sums alone`, {
       place: ledger,
       remedy: 'do not rebuild; start without --rebuild',

@@ -34,9 +34,11 @@ export interface CollectorOptions extends CollectorSettings {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Log;
-  /** Opens the ledger; `readFrom`: segments before it are known. */
-  readonly openLedger: (readFrom: number) => Ledger;
+  /** Opens the ledger; what stands before `readFrom` is known. Throws a ReeveError when it ends before it. */
+  readonly openLedger: (readFrom: Place | undefined) => Ledger;
   readonly store: RollupStore;
+  /** It cannot go on, and takes nothing; the ledger has everything that a start needs. Called once. */
+  readonly onDeath?: (cause: Error) => void;
 }
 
 /** One line of a window at first, and at most. 32 KiB: a few thousand records as they are compressed. */
@@ -75,7 +77,10 @@ export class Collector implements AsyncDisposable {
   #intake: Intake | undefined;
   readonly #applying = new Set<Promise<void>>();
   #isReplaying = true;
+  /** Why it cannot go on. What is in the sums since is not all: nothing of it is saved or answered. */
   #failure: unknown;
+  /** Nothing is summed up while a save waits for what was handed on before it. */
+  #gate: Promise<void> | undefined;
   #savedBytes = 0;
   #savedMs = 0;
   #sealedS = 0;
@@ -112,7 +117,7 @@ export class Collector implements AsyncDisposable {
 
   /** Why it does not take what sidecars tell; none: it does. */
   get trouble(): string | undefined {
-    return this.#failure === undefined ? this.intake.trouble : `the sums fail: ${(this.#failure as Error).message}`;
+    return this.#failure === undefined ? this.intake.trouble : `it cannot go on: ${(this.#failure as Error).message}`;
   }
 
   /** A stream began. */
@@ -129,10 +134,11 @@ export class Collector implements AsyncDisposable {
     return new Session(world, line);
   }
 
-  /** Resolves when all that is acknowledged is in the answers of the store. */
+  /** Resolves when all that is acknowledged is in the answers of the store. Rejects when it never will be. */
   async settle(): Promise<void> {
     await this.intake.cut(() => this.sums.flush());
     await Promise.all(this.#applying);
+    this.#throwFailure();
   }
 
   completeness(askedMs: number): Completeness {
@@ -180,8 +186,17 @@ export class Collector implements AsyncDisposable {
     const sealS = this.#sealS();
     const { place, bytes, saving } = await this.intake.cut((place) => {
       this.sums.flush();
-      // What is summed up later is handed on later, and is not in it.
-      return { place, bytes: this.ledger.bytes, saving: store.save(this.#word(place, sealS), sealS) };
+      const word = this.#word(place, sealS);
+      // A place in the ledger says that all before it is in the sums: this is known first. What is summed up later is not in it.
+      const applied: Promise<void> = Promise.all(this.#applying).then(() => {
+        if (this.#gate === applied) this.#gate = undefined;
+      });
+      this.#gate = applied;
+      const saving = applied.then(() => {
+        this.#throwFailure();
+        return store.save(word, sealS);
+      });
+      return { place, bytes: this.ledger.bytes, saving };
     });
     const hours = await saving;
     if (sealS > 0) this.#sealedMs = clock.wallMs();
@@ -207,7 +222,7 @@ export class Collector implements AsyncDisposable {
     const word = store.word === undefined ? undefined : (JSON.parse(store.word) as Word);
     this.spools.read(word?.spools ?? []);
     this.#sealedS = word?.sealedS ?? 0;
-    const ledger = openLedger(word?.place.segment ?? 0);
+    const ledger = openLedger(word?.place);
     this.#ledger = ledger;
     this.#closer.add(() => ledger.close());
     await this.#replay(ledger, word?.place);
@@ -219,6 +234,7 @@ export class Collector implements AsyncDisposable {
       ledger,
       sessions: this.sessions,
       sum: (entry) => this.#sum(entry),
+      onLost: (cause) => this.#die(cause),
       onTrouble: (reason) =>
         reason === undefined
           ? log.info('collector.ledger_mended')
@@ -258,8 +274,14 @@ export class Collector implements AsyncDisposable {
     const began = clock.now();
     let entries = 0;
     let bytes = 0;
-    for (const { entry, next } of ledger.scan(from)) {
-      if (!this.spools.replay(entry)) continue;
+    let refused = 0;
+    for (const { entry, next, isSettled } of ledger.scan(from)) {
+      // Behind a hole that was never synced its sidecar has all of it, and tells it again.
+      const onHole = isSettled ? (lost: number) => this.#lost(entry, lost) : undefined;
+      if (!this.spools.replay(entry, onHole)) {
+        refused++;
+        continue;
+      }
       entries++;
       bytes += entry.batch?.zstd.length ?? 0;
       this.sums.add(entry);
@@ -272,8 +294,20 @@ export class Collector implements AsyncDisposable {
     }
     await this.#flush();
     this.#throwFailure();
+    // What did not count never does, also when it is no longer the end of the ledger.
+    if (refused > 0) await this.#o.store.save(this.#word(ledger.highWater, 0), 0);
     this.replayed = { entries, ms: clock.now() - began };
-    log.info('collector.replayed', { entries, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+    log.info('collector.replayed', { entries, refused, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+  }
+
+  /** Damage in the ledger hit what stood before an entry. */
+  #lost({ kind, spoolId, service, instance, epoch, seqFrom, seqTo }: Entry, lost: number): void {
+    const to = kind === 'bye' ? seqTo : seqFrom - 1;
+    const facts = { spool: spoolId, service, instance, epoch, from: to - lost + 1, to };
+    this.#o.log.error('collector.ledger_hole', {
+      ...facts,
+      remedy: 'look at the disk; these records are not in the sums',
+    });
   }
 
   /** By the time of the entries, not of now. */
@@ -287,6 +321,7 @@ export class Collector implements AsyncDisposable {
   }
 
   #sum(entry: Entry): Promise<void> | undefined {
+    if (this.#gate !== undefined) return this.#gate.then(() => this.#sum(entry));
     this.sums.add(entry);
     return this.#applying.size < APPLYING_MAX ? undefined : Promise.race(this.#applying);
   }
@@ -295,10 +330,16 @@ export class Collector implements AsyncDisposable {
     if (!this.#isReplaying) this.totals.add(payload);
     const applying: Promise<void> = this.#o.store.apply(service, payload).catch((cause: unknown) => {
       // What is lost here is in the ledger: a start has it again.
-      this.#failure ??= cause;
+      this.#die(cause as Error);
     });
     this.#applying.add(applying);
     void applying.then(() => this.#applying.delete(applying));
+  }
+
+  #die(cause: Error): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = cause;
+    if (!this.#isReplaying) this.#o.onDeath?.(cause);
   }
 
   async #flush(): Promise<void> {
@@ -322,6 +363,7 @@ export class Collector implements AsyncDisposable {
   }
 
   async #tend(): Promise<void> {
+    if (this.#failure !== undefined) return;
     const { clock, log, store } = this.#o;
     const nowMs = clock.wallMs();
     try {

@@ -6,7 +6,7 @@
  * So what is acknowledged holds no credit any more, and a sidecar that was told all is free to send something large.
  *
  * When the ledger refuses, nothing is taken and every stream is ended: the sidecars keep what they have. It is asked again each second, and
- * what was in doubt stands, or does not, before anybody is welcomed again.
+ * what was in doubt stands before anybody is welcomed again. When a part of it is gone the process has to end: a start reads what stands.
  *
  * Bound: what is between `take` and summing up is covered by credit.
  */
@@ -36,6 +36,8 @@ export interface IntakeOptions {
   readonly sum: (entry: Entry) => Promise<void> | undefined;
   /** The ledger refuses, or takes again (undefined). */
   readonly onTrouble: (reason: string | undefined) => void;
+  /** Some of what was taken is gone, and nobody was told that it stands. Nothing is taken any more. */
+  readonly onLost: (cause: Error) => void;
   /** All sessions there are, to be ended when the ledger refuses. */
   readonly sessions: ReadonlyMap<string, Session>;
 }
@@ -75,7 +77,8 @@ export class Intake implements Taking {
     try {
       this.#o.ledger.append(entry);
     } catch (cause) {
-      this.#fail(cause);
+      // An entry that is too long is the trouble of who sent it.
+      if (!(cause instanceof RangeError) && (cause as NodeJS.ErrnoException).code !== undefined) this.#fail(cause);
       throw cause;
     }
     take(spool, entry);
@@ -111,6 +114,8 @@ export class Intake implements Taking {
     while (this.#pending.length > 0) {
       // What is read in this turn of the loop goes with it.
       await new Promise<void>((resolve) => this.#o.timers.afterPoll(resolve));
+      // Or under load that never ends there would be no moment at which all is summed up.
+      if (this.#cuts.length > 0) await this.#summing;
       try {
         await this.#commitOnce();
       } catch (cause) {
@@ -180,7 +185,12 @@ export class Intake implements Taking {
     this.#trouble = `the ledger takes nothing: ${code ?? message}`;
     this.#o.onTrouble(this.#trouble);
     for (const session of [...this.#o.sessions.values()]) session.stall(this.#trouble);
-    this.#mendLater();
+    this.#mendOrEnd(cause);
+  }
+
+  #mendOrEnd(cause: unknown): void {
+    if ((cause as NodeJS.ErrnoException).code === 'log-lost') this.#o.onLost(cause as Error);
+    else this.#mendLater();
   }
 
   #mendLater(): void {
@@ -198,8 +208,8 @@ export class Intake implements Taking {
       await this.#commitOnce();
       this.#trouble = undefined;
       this.#o.onTrouble(undefined);
-    } catch {
-      this.#mendLater();
+    } catch (cause) {
+      this.#mendOrEnd(cause);
     }
     this.#committing = undefined;
   }

@@ -11,6 +11,11 @@ export interface Committed {
   readonly entry: Entry;
   /** Where the next one begins. */
   readonly next: Place;
+  /**
+   * It was on the medium, and may have been acknowledged, whatever stands before it. Not known of the last of an earlier life: the machine may have
+   * stopped before a sync, and kept a later piece of it and not an earlier one.
+   */
+  readonly isSettled: boolean;
 }
 
 export interface Ledger {

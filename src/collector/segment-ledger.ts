@@ -1,6 +1,6 @@
 /** The ledger in a directory of segments (room wal, kind LEDG). A segment's head says when it began, so that old ones can be dropped. */
-import { type Clock, Writer } from '../core/index.ts';
-import { BODY_BYTES_MAX, type Damage, type Disk, FRAME_HEAD, type Place, SegmentLog } from '../wal/index.ts';
+import { type Clock, ReeveError, Writer } from '../core/index.ts';
+import { BODY_BYTES_MAX, type Damage, type Disk, FRAME_HEAD, type Place, reaches, SegmentLog } from '../wal/index.ts';
 import { type Entry, readEntry, writeEntry } from './entry.ts';
 import type { Committed, Ledger } from './ledger.ts';
 
@@ -8,13 +8,15 @@ export const LEDGER_KIND = 'LEDG';
 /** Room for a batch as they mostly are. What is written to find out is no entry, and stays. */
 const PROBE_BYTES = 64 * 1024;
 const NO_ENTRY = 0xff;
+/** Segments with entries at the end of an earlier life that a machine may have left in pieces: what one sync was for may lie in two. */
+const TAIL_SEGMENTS = 2;
 
 export interface SegmentLedgerOptions {
   readonly dir: string;
   readonly disk: Disk;
   readonly clock: Clock;
-  /** Segments before it were read in an earlier life and are not read again. */
-  readonly from?: number;
+  /** What stands before it was read in an earlier life and is not read again. */
+  readonly from?: Place | undefined;
   readonly segmentBytes?: number;
   readonly onDamage: (damage: Damage) => void;
 }
@@ -23,16 +25,31 @@ export class SegmentLedger implements Ledger {
   readonly #log: SegmentLog;
   readonly #onDamage: (damage: Damage) => void;
   readonly #writer = new Writer(FRAME_HEAD + BODY_BYTES_MAX);
+  /** Segments before it were synced whole in an earlier life. */
+  readonly #settledBefore: number;
   #highWater: Place;
 
   private constructor(log: SegmentLog, onDamage: (damage: Damage) => void) {
     this.#log = log;
     this.#onDamage = onDamage;
     this.#highWater = log.end;
+    // One that was opened and never written to holds its seal alone.
+    const written = log.segments.filter(({ begin, bytes }) => bytes > begin + FRAME_HEAD);
+    this.#settledBefore = written.at(-TAIL_SEGMENTS)?.number ?? 0;
   }
 
-  /** Throws a ReeveError when the directory cannot be used. */
-  static open({ clock, onDamage, ...o }: SegmentLedgerOptions): SegmentLedger {
+  /** Throws a ReeveError when the directory cannot be used, or ends before `from`: then it is another ledger, and is left as it is. */
+  static open({ clock, onDamage, from, ...rest }: SegmentLedgerOptions): SegmentLedger {
+    if (from !== undefined && !reaches(rest.disk, rest.dir, from))
+      throw new ReeveError(
+        'ledger-behind',
+        `it ends before ${from.segment}:${from.offset}, where the sums were saved`,
+        {
+          place: rest.dir,
+          remedy: 'put the ledger back that the sums were made from, or make them anew from this one with --rebuild',
+        },
+      );
+    const o = { ...rest, from: from?.segment ?? 0 };
     const head = (): Buffer => headOf(clock.wallMs());
     // It is read by `scan`, from where on it is needed.
     const log = SegmentLog.open({ ...o, kind: LEDGER_KIND, head }, () => {}, onDamage);
@@ -65,7 +82,9 @@ export class SegmentLedger implements Ledger {
   *scan(from: Place | undefined): Generator<Committed> {
     for (const frame of this.#log.frames(from ?? { segment: 0, offset: 0 }, this.#onDamage)) {
       const entry = readEntry(frame.body);
-      if (entry !== undefined) yield { entry, next: { segment: frame.segment, offset: frame.next } };
+      if (entry === undefined) continue;
+      const isSettled = frame.segment < this.#settledBefore;
+      yield { entry, next: { segment: frame.segment, offset: frame.next }, isSettled };
     }
   }
 

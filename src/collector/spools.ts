@@ -101,10 +101,21 @@ export class Spools {
     return row;
   }
 
-  /** An entry of the ledger, read back. False: it does not fit behind what is known, and counts nowhere. */
-  replay(entry: Entry): boolean {
+  /**
+   * An entry of the ledger, read back. False: it does not fit behind what is known, and counts nowhere. With `onHole` one that was once taken and
+   * stands behind damage counts, and what is missing before it is lost.
+   */
+  replay(entry: Entry, onHole?: (lost: number) => void): boolean {
     const row = this.meet(entry.spoolId, entry.service, entry.instance, entry.receivedMs);
-    if (row === undefined || judge(row.taken, entry) !== 'next') return false;
+    if (row === undefined) return false;
+    if (judge(row.taken, entry) !== 'next') {
+      const lost = onHole === undefined ? 0 : holeBefore(row.taken, entry);
+      if (lost === 0) return false;
+      row.lost += lost;
+      // It says where the spool ended, and what is missing ended there.
+      if (entry.kind === 'bye') row.taken = row.synced = markOf(entry);
+      onHole?.(lost);
+    }
     take(row, entry);
     settle(row, entry);
     return true;
@@ -155,6 +166,13 @@ export function judge(at: Mark, entry: Place, newest?: { readonly epoch: number;
   if (epoch < at.epoch || seqFrom !== 1 || (newest !== undefined && epoch > newest.epoch)) return 'elsewhere';
   // The life of an epoch between the two is not known here; that of the newest is.
   return newest !== undefined && epoch === newest.epoch && chainBefore !== newest.chain ? 'foreign' : 'next';
+}
+
+/** How many numbers are missing between what was taken and an entry behind it; 0: it does not stand behind it. */
+function holeBefore(at: Mark, { kind, epoch, seqFrom, seqTo }: Place): number {
+  if (seqTo < seqFrom || epoch < at.epoch) return 0;
+  const before = kind === 'bye' ? seqTo : seqFrom - 1;
+  return Math.max(0, before - (epoch === at.epoch ? at.seq : 0));
 }
 
 /** What the first frame of an epoch has before it. */

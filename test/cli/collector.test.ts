@@ -96,6 +96,18 @@ t.test(
       t.match(await ask('acme', '--meter', 'requests'), { stdout: 'requests\t7\n' }, `rebuilding: ${isRebuilding}`);
     }
     await running.close();
+    const ledger = join(dir, 'data/ledger');
+    renameSync(ledger, join(dir, 'elsewhere'));
+    for (let i = 0; i < 4; i++)
+      await t.rejects(startCollector(await valuesOf(), { log: silentLog }), { code: 'ledger-behind', place: ledger });
+    await t.rejects(startCollector(await valuesOf(), { log: silentLog, isRebuilding: true }), { code: 'ledger-empty' });
+    writeFileSync(ledger, '');
+    await t.rejects(startCollector(await valuesOf(), { log: silentLog, isRebuilding: true }), {
+      code: 'ledger-unreadable',
+    });
+    rmSync(ledger);
+    renameSync(join(dir, 'elsewhere'), ledger);
+    await (await startCollector(await valuesOf(), { log: silentLog })).close();
     renameSync(join(dir, 'data/ledger/000000000001.wal'), join(dir, 'first'));
     await t.rejects(startCollector(await valuesOf(), { log: silentLog, isRebuilding: true }), {
       code: 'ledger-begins-late',

@@ -1,15 +1,18 @@
 /** From streams to sums over the ledger of segments, on a disk that refuses when the test says. */
 import t from 'tap';
 import { Collector, type CollectorOptions } from '../../src/collector/collector.ts';
+import type { Entry } from '../../src/collector/entry.ts';
+import { Intake } from '../../src/collector/intake.ts';
+import type { Ledger } from '../../src/collector/ledger.ts';
 import { SegmentLedger } from '../../src/collector/segment-ledger.ts';
-import type { Spool } from '../../src/collector/spools.ts';
+import { type Spool, Spools } from '../../src/collector/spools.ts';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import type { Damage } from '../../src/wal/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { VirtualTime } from '../metering/world.ts';
 import { type Kept, MemoryRollups } from './memory-rollups.ts';
-import { Heard, SPOOL, T0, Teller, usage } from './told.ts';
+import { Heard, LIFE, SPOOL, T0, Teller, usage } from './told.ts';
 
 const HOUR = 3_600_000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -86,6 +89,22 @@ class World {
     return 'tooMany' in rows ? -1 : (rows[0]?.value ?? 0);
   }
 }
+
+const LONG: Entry = {
+  kind: 'batch',
+  receivedMs: T0,
+  spoolId: SPOOL,
+  service: 'orders',
+  instance: '',
+  epoch: 1,
+  life: LIFE,
+  seqFrom: 1,
+  seqTo: 1,
+  chainBefore: 0,
+  chainAfter: 1,
+  watermarkMs: T0,
+  batch: { isFolded: false, crc: 0, bytes: 1, zstd: Buffer.alloc(2 ** 21) },
+};
 
 const many = (count: number, more: object = {}) => Array.from({ length: count }, () => usage(more));
 
@@ -222,6 +241,49 @@ t.test(
   },
 );
 
+t.test('damage costs what it hit, and at the end of the ledger what its sidecar tells again', async (t) => {
+  const w = new World();
+  w.segmentBytes = 100;
+  const teller = new Teller();
+  let collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  for (let i = 0; i < 8; i++) {
+    session.receive(teller.batch(many(1)));
+    await w.run();
+  }
+  w.disk.kill();
+  const paths = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal')).sort();
+  const hit = (at: number): void => {
+    const path = paths[at] as string;
+    w.disk.damage(path, (w.disk.files.get(path) as { length: number }).length - 40);
+  };
+  hit(2);
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 7, lost: 1, synced: { seq: 8 } });
+  t.equal(await w.requests(), 7);
+  t.ok(w.events.includes('collector.ledger_hole'));
+  w.disk.kill();
+  w.kept.word = undefined;
+  w.kept.rows = [];
+  hit(6);
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 5, lost: 1, synced: { seq: 6 } }, 'nobody knows that it was synced');
+  // What stands behind it is no end any more once its sidecar told it again.
+  const again = Object.assign(new Teller(), { seq: 6, chain: collector.spools.get(SPOOL)?.synced.chain });
+  const back = await w.greet(collector, again);
+  t.same(back.heard.words, ['welcome 1:6']);
+  back.session.receive(again.batch(many(3)));
+  await w.run();
+  for (let i = 0; i < 3; i++) {
+    back.session.receive(again.batch(many(1)));
+    await w.run();
+  }
+  w.disk.kill();
+  collector = await w.open();
+  t.match(collector.spools.get(SPOOL), { records: 11, lost: 1, synced: { seq: 12 } });
+  t.equal(await w.requests(), 11);
+});
+
 t.test(
   'hours are sealed when every live spool has passed them, or after a while without those that are away',
   async (t) => {
@@ -306,12 +368,182 @@ t.test(
     };
     session.receive(teller.batch(many(2)));
     await w.run(2000);
-    t.match(collector.trouble, /the sums fail: out of memory/);
+    t.match(collector.trouble, /it cannot go on: out of memory/);
     const closed = collector.close();
     await w.run();
     await closed;
     w.disk.kill();
     await w.open();
     t.equal(await w.requests(), 4, 'a start has all of it');
+  },
+);
+
+t.test('what was not applied is never saved as if it were: the collector ends, and a start has it', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  const deaths: Error[] = [];
+  let collector = await w.open({ onDeath: (cause) => deaths.push(cause) });
+  const { session } = await w.greet(collector, teller);
+  let fail = (_cause: Error): void => {};
+  w.store.hinder = (call) => (call === 'apply' ? new Promise((_, reject) => (fail = reject)) : undefined);
+  session.receive(teller.batch(many(3)));
+  await w.run();
+  // It fails only when the save was asked for.
+  const saving = collector.save();
+  await w.run();
+  session.receive(teller.batch(many(2)));
+  await w.run();
+  fail(new Error('no memory'));
+  await t.rejects(saving, { message: 'no memory' });
+  await w.run();
+  t.match(deaths, [{ message: 'no memory' }]);
+  w.store.hinder = undefined;
+  await t.rejects(collector.settle(), { message: 'no memory' });
+  await t.rejects(collector.save(), { message: 'no memory' });
+  await w.run(200_000);
+  t.equal(w.kept.word, undefined);
+  const closed = collector.close();
+  await w.run();
+  await closed;
+  w.disk.kill();
+  collector = await w.open();
+  t.equal(await w.requests(), 5);
+});
+
+t.test('a save that waits for what was handed on holds no more than that', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  const collector = await w.open();
+  const { session } = await w.greet(collector, teller);
+  let go = (): void => {};
+  w.store.hinder = (call) => (call === 'apply' ? new Promise((resolve) => (go = resolve)) : undefined);
+  session.receive(teller.batch(many(3)));
+  await w.run();
+  const saving = collector.save();
+  await w.run();
+  session.receive(teller.batch(many(2)));
+  await w.run();
+  w.store.hinder = undefined;
+  const settled = collector.settle();
+  await w.run();
+  go();
+  await w.run();
+  await Promise.all([saving, settled]);
+  w.disk.kill();
+  await w.open();
+  t.equal(await w.requests(), 5);
+});
+
+t.test('an entry that is too long is refused alone: the ledger goes on', async (t) => {
+  const w = new World();
+  const teller = new Teller();
+  const collector = await w.open();
+  const { session, heard } = await w.greet(collector, teller);
+  const spool = collector.spools.get(SPOOL) as Spool;
+  t.throws(() => collector.intake.take(spool, LONG, session), RangeError);
+  t.throws(() => collector.intake.take(spool, { ...LONG, batch: longBatch(2 ** 21 - 20) }, session), RangeError);
+  t.equal(collector.trouble, undefined);
+  session.receive(teller.batch(many(2)));
+  await w.run();
+  t.same(heard.words, ['welcome 0:0', 'ack 1:2']);
+});
+
+const longBatch = (bytes: number) => ({ isFolded: false, crc: 0, bytes: 1, zstd: Buffer.alloc(bytes) });
+
+t.test(
+  'what a failed sync left in doubt and the disk lost is never acknowledged: a start reads what stands',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    const deaths: Error[] = [];
+    let collector = await w.open({ onDeath: (cause) => deaths.push(cause) });
+    const { session, heard } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(4)));
+    await w.run();
+    const told = { seq: teller.seq, chain: teller.chain };
+    const [path] = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal'));
+    const { length } = w.disk.files.get(path as string) as { length: number };
+    w.disk.refuse = (call) => {
+      if (call === 'sync') throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    };
+    session.receive(teller.batch(many(3)));
+    session.receive(teller.batch(many(2)));
+    await w.run();
+    w.disk.damage(path as string, length + 40);
+    w.disk.refuse = undefined;
+    await w.run(5000);
+    t.match(deaths, [{ code: 'log-lost' }]);
+    t.match(heard.words, ['welcome 0:0', 'ack 1:4', /^nack/]);
+    t.match(collector.trouble, /it cannot go on/);
+    t.match((await w.greet(collector, teller)).heard.words, [/^nack/]);
+    w.disk.kill();
+    collector = await w.open();
+    t.equal(await w.requests(), 4);
+    const again = Object.assign(new Teller(), told);
+    const back = await w.greet(collector, again);
+    t.same(back.heard.words, ['welcome 1:4']);
+    back.session.receive(again.batch(many(5)));
+    await w.run();
+    w.disk.kill();
+    collector = await w.open();
+    t.equal(await w.requests(), 9);
+    t.match(collector.spools.get(SPOOL), { lost: 0, records: 9 });
+  },
+);
+
+t.test('under load that never ends a cut has its turn', async (t) => {
+  const time = new VirtualTime();
+  const ledger = {
+    highWater: { segment: 1, offset: 1 },
+    bytes: 0,
+    append() {},
+    commit: async () => {},
+  } as unknown as Ledger;
+  let summed = 0;
+  const intake = new Intake({
+    clock: time,
+    timers: time,
+    ledger,
+    sessions: new Map(),
+    onTrouble: () => {},
+    onLost: () => {},
+    sum: async () => {
+      await turn();
+      await turn();
+      summed++;
+    },
+  });
+  const spool = new Spools().meet(SPOOL, 'orders', '', T0) as Spool;
+  let taken = 0;
+  let cutAt = 0;
+  for (let i = 0; i < 60; i++) {
+    intake.take(spool, { ...LONG, kind: 'gap', seqFrom: ++taken, seqTo: taken }, undefined);
+    if (i === 20) void intake.cut(() => (cutAt = taken));
+    time.turn();
+    await turn();
+  }
+  t.ok(cutAt > 0, `${summed} of ${taken} were summed up`);
+});
+
+t.test(
+  'a ledger that ends before the place of the last save is not taken for the one that the sums are of',
+  async (t) => {
+    const w = new World();
+    const teller = new Teller();
+    let collector = await w.open();
+    const { session } = await w.greet(collector, teller);
+    session.receive(teller.batch(many(3)));
+    await w.run();
+    await Promise.all([collector.save(), w.run()]);
+    w.disk.kill();
+    const path = '/ledger/000000000001.wal';
+    const file = w.disk.files.get(path) as { length: number };
+    file.length -= 1;
+    await t.rejects(w.open(), { code: 'ledger-behind', place: '/ledger', remedy: /put the ledger back.*--rebuild/ });
+    w.disk.remove(path);
+    for (let i = 0; i < 3; i++) await t.rejects(w.open(), { code: 'ledger-behind' }, 'and a start makes none');
+    w.disk.files.set(`${path}.corrupt`, file as never);
+    collector = await w.open();
+    t.equal(await w.requests(), 3, 'a segment that was put aside was there');
   },
 );

@@ -64,6 +64,17 @@ t.test('entries of the ledger count once, in order, whatever stands there twice'
   t.equal(row?.state, 'ended');
   t.ok(spools.replay(entry({ kind: 'write-off' })));
   t.equal(row?.state, 'written off');
+  const holes: number[] = [];
+  const onHole = (lost: number): void => void holes.push(lost);
+  t.notOk(spools.replay(entry({ epoch: 2, seqFrom: 5, seqTo: 6 })), 'behind a hole');
+  t.ok(spools.replay(entry({ epoch: 2, seqFrom: 5, seqTo: 6 }), onHole), 'behind one that damage made');
+  t.notOk(spools.replay(entry({ epoch: 2, seqFrom: 6, seqTo: 9 }), onHole), 'overlapping');
+  t.notOk(spools.replay(entry({ epoch: 2, seqFrom: 7, seqTo: 9, chainBefore: 1 }), onHole), 'of another history');
+  t.notOk(spools.replay(entry({ epoch: 1, seqFrom: 9, seqTo: 9 }), onHole), 'an earlier epoch');
+  t.ok(spools.replay(entry({ epoch: 3, seqFrom: 2, seqTo: 2 }), onHole), 'of a later epoch');
+  t.ok(spools.replay(entry({ epoch: 3, kind: 'bye', seqFrom: 6, seqTo: 6, chainAfter: 4 }), onHole), 'before the end');
+  t.same(holes, [3, 1, 4]);
+  t.match(row, { lost: 17, state: 'ended', pending: 0, synced: { epoch: 3, seq: 6, chain: 4 } });
   const copy = new Spools();
   copy.read(JSON.parse(JSON.stringify(spools.write())));
   t.same([...copy], [...spools], 'a checkpoint holds all of it');
