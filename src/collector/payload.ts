@@ -6,8 +6,10 @@ import type { Payload } from './entry.ts';
 
 /** Of one batch, before compression: what a bomb can make of this process. Sidecars fold what 5 MiB and one block more hold. */
 export const PAYLOAD_BYTES_MAX: number = 8 * 2 ** 20;
-/** No request and no hour of them has more of anything: sums of a million of these are exact. */
-const AMOUNT_MAX = 2 ** 48;
+/** What a record or a fold of them can say of anything; whole numbers are exact up to it. */
+const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
+/** Units: a report has at most 1e15, a fold so many times that; twice, for what sums of doubles are off. */
+const UNITS_EACH_MAX = 2e15;
 
 /** Or why it cannot be read. */
 export function unpack({ zstd, bytes, crc }: Payload): Buffer | string {
@@ -37,7 +39,7 @@ export function countOf(payload: Buffer, isFolded: boolean): number {
 
 function isSane({ bytesIn, bytesOut, durationUs, upstreamUs, units }: RecordReader): boolean {
   if (bytesIn > AMOUNT_MAX || bytesOut > AMOUNT_MAX || durationUs > AMOUNT_MAX || upstreamUs > AMOUNT_MAX) return false;
-  for (const { units: amount } of units) if (Math.abs(amount) > AMOUNT_MAX) return false;
+  for (const { units: amount } of units) if (Math.abs(amount) > UNITS_EACH_MAX) return false;
   return true;
 }
 
@@ -52,7 +54,7 @@ function isSaneRow({
 }: Readonly<Sums>): boolean {
   return (
     Math.max(count, bytesIn, bytesOut, durationUs, durationUsMax, upstreamUs) <= AMOUNT_MAX &&
-    Math.abs(units) <= AMOUNT_MAX
+    Math.abs(units) <= UNITS_EACH_MAX * count
   );
 }
 
