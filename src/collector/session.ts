@@ -10,7 +10,7 @@ import type { Batch, Bye, CollectorSays, FromSidecar, Gap, Hello } from '../mete
 import { PROTOCOL_VERSION } from '../metering/index.ts';
 import type { CreditLine, CreditPool } from './credits.ts';
 import { type Entry, INSTANCE_MAX, LIFE_UNKNOWN, type Payload, REASON_MAX, SERVICE_MAX } from './entry.ts';
-import { countOf, unpack } from './payload.ts';
+import { countOf, unpack, ZSTD_BYTES_MAX } from './payload.ts';
 import { chainStart, judge, type Spool, type Spools } from './spools.ts';
 
 /** The stream, as the session sees it. After `end` nothing is sent any more. */
@@ -160,6 +160,8 @@ export class Session {
   }
 
   #takeBatch(batch: Batch): void {
+    const { length } = batch.payload;
+    if (length > ZSTD_BYTES_MAX) return this.#refuse('malformed', `a payload has at most ${ZSTD_BYTES_MAX} bytes`);
     const payload: Payload = {
       isFolded: batch.isFolded,
       crc: batch.crc,
@@ -172,7 +174,6 @@ export class Session {
     if (typeof unpacked === 'string') return this.#refuse('malformed', unpacked);
     if (countOf(unpacked, batch.isFolded) !== entry.seqTo - entry.seqFrom + 1)
       return this.#refuse('malformed', 'the payload does not hold the records that the batch is of');
-    const { length } = batch.payload;
     if (!(this.#credit as CreditLine).spend(length))
       return this.#refuse('credit', `${length} bytes are more than was allowed`);
     // What the ledger refuses is not held.
@@ -223,8 +224,10 @@ export class Session {
   }
 
   #take(entry: Entry): boolean {
+    // A clock that is ahead does not make windows whole before their time.
+    const watermarkMs = Math.min(entry.watermarkMs, entry.receivedMs);
     try {
-      this.#world.intake.take(this.#spool as Spool, entry, this);
+      this.#world.intake.take(this.#spool as Spool, { ...entry, watermarkMs }, this);
       return true;
     } catch (cause) {
       this.#refuse('ledger', (cause as Error).message);
@@ -237,7 +240,7 @@ export class Session {
     if (watermarkMs > POSITION_MAX) return this.#refuse('malformed', 'a watermark is beyond all bounds');
     spool.lastMs = this.#world.clock.wallMs();
     spool.spoolBytes = spoolBytes;
-    spool.watermarkTakenMs = Math.max(spool.watermarkTakenMs, watermarkMs);
+    spool.watermarkTakenMs = Math.max(spool.watermarkTakenMs, Math.min(watermarkMs, spool.lastMs));
     // Of what is on its way to the medium nothing is said yet.
     if (spool.pending === 0) spool.watermarkMs = spool.watermarkTakenMs;
   }

@@ -37,8 +37,9 @@ class Desk implements Taking {
 function world(o: { spoolsMax?: number; budget?: number } = {}) {
   const desk = new Desk();
   const refusals: RefusalKind[] = [];
+  const now = { wallMs: T0 };
   const all: SessionWorld = {
-    clock: { now: () => 0 as never, wallMs: () => T0 },
+    clock: { now: () => 0 as never, wallMs: () => now.wallMs },
     spools: new Spools(o.spoolsMax),
     pool: new CreditPool({ budget: o.budget ?? 1_000_000, base: 1000, most: 8000 }),
     intake: desk,
@@ -49,7 +50,7 @@ function world(o: { spoolsMax?: number; budget?: number } = {}) {
     const heard = new Heard();
     return { session: new Session(all, heard), heard };
   };
-  return { ...all, desk, refusals, open };
+  return { ...all, desk, refusals, open, now };
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -219,10 +220,13 @@ t.test('messages out of turn end the stream', async (t) => {
   }
 });
 
+const large = Buffer.alloc(2 * 2 ** 20 - 16 * 1024 + 1);
+
 t.test('what cannot be read is refused, and nothing of it is taken', async (t) => {
   for (const [what, make, reason] of [
     ['no Zstandard', (s: Teller) => s.batch([usage()], { payload: Buffer.from('nonsense') }), /not Zstandard/],
     ['a bomb', (s: Teller) => s.batch([usage()], { payloadBytes: 2 ** 31 }), /1 to 8388608 bytes/],
+    ['more than a frame of the ledger holds', (s: Teller) => s.batch([usage()], { payload: large }), /at most 2080768/],
     ['empty', (s: Teller) => s.batch([usage()], { payloadBytes: 0 }), /1 to 8388608 bytes/],
     ['more than it says', (s: Teller) => s.batch([usage()], { payloadBytes: 5 }), /not Zstandard of 5 bytes/],
     ['less than it says', (s: Teller) => s.batch([usage()], { payloadBytes: 5000 }), /fewer bytes/],
@@ -331,6 +335,9 @@ t.test('heartbeats move the watermark, but not past what is on its way', async (
   const { session } = await greeted(w, teller);
   const spool = w.spools.get(SPOOL) as Spool;
   session.receive(teller.heartbeat(T0 + 5000));
+  t.equal(spool.watermarkMs, T0, 'a clock that is ahead says nothing of the future');
+  w.now.wallMs = T0 + 10_000;
+  session.receive(teller.heartbeat(T0 + 5000));
   t.equal(spool.watermarkMs, T0 + 5000);
   t.equal(spool.spoolBytes, 77);
   session.receive(teller.heartbeat(T0 + 1000));
@@ -340,6 +347,9 @@ t.test('heartbeats move the watermark, but not past what is on its way', async (
   t.equal(spool.watermarkMs, T0 + 5000);
   w.desk.commit();
   t.equal(spool.watermarkMs, T0 + 9000);
+  session.receive(teller.batch([usage()], { watermarkMs: BigInt(T0 + 99_000) }));
+  w.desk.commit();
+  t.equal(spool.watermarkMs, T0 + 10_000);
 });
 
 t.test('a Bye that leaves something out is only an end; one of an epoch without a record is whole', async (t) => {
