@@ -297,9 +297,67 @@ t.test('when there is no room for a stream or a spool, it is told so', async (t)
   const { heard } = await greeted(w, new Teller('ff'.repeat(16)));
   t.match(heard.words, [/no room for another stream/]);
   const small = world({ spoolsMax: 1 });
-  await greeted(small, new Teller());
-  const refused = await greeted(small, new Teller('ff'.repeat(16)));
-  t.match(refused.heard.words, [/table of spools is full/]);
+  const [one, other] = [new Teller(), new Teller('ff'.repeat(16))];
+  (await greeted(small, one)).session.receive(one.batch([usage()]));
+  const refused = await greeted(small, other);
+  refused.session.receive(other.batch([usage()]));
+  t.match(refused.heard.words[1], /table of spools is full/);
+  const again = await greeted(small, new Teller('ff'.repeat(16)));
+  again.session.receive(new Teller('ff'.repeat(16)).gap(1));
+  t.match(again.heard.words[1], /table of spools is full/);
+  small.desk.commit();
+  again.session.close();
+  t.equal(small.pool.free, 1_000_000 - 1000);
+});
+
+t.test('gaps cost credit until they stand, and many at once end the stream', async (t) => {
+  const w = world();
+  const teller = new Teller();
+  const { session, heard } = await greeted(w, teller);
+  const before = w.pool.free;
+  session.receive(teller.gap(1));
+  session.receive(teller.gap(1));
+  t.equal(w.pool.free, before - 2048);
+  w.desk.commit();
+  t.equal(w.pool.free, before);
+  for (let i = 0; i < 8; i++) session.receive(teller.gap(1));
+  t.match(heard.words.at(-1), /many gaps/);
+  t.equal(w.desk.taken.length, 7, 'what a window has');
+  w.desk.commit();
+  t.equal(w.pool.free, 1_000_000, 'behind its end too');
+});
+
+t.test('a spool has no row before it told something, and its stream is its own all the same', async (t) => {
+  const w = world();
+  for (let i = 0; i < 100; i++) {
+    const stranger = new Teller(i.toString(16).padStart(32, '0'));
+    const { session } = await greeted(w, stranger);
+    session.receive(stranger.heartbeat(T0));
+    session.receive(stranger.bye({ seq: 0n }));
+    t.ok(session.isEnded);
+  }
+  t.equal(w.spools.size, 0);
+  t.equal(w.desk.taken.length, 0);
+  const teller = new Teller();
+  const first = await greeted(w, teller);
+  first.session.receive(teller.heartbeat(T0 - 7));
+  const second = await greeted(w, teller);
+  t.ok(first.session.isEnded);
+  w.now.wallMs += 5000;
+  second.session.receive(teller.batch([usage()]));
+  t.match(w.spools.get(SPOOL), { firstMs: T0, watermarkMs: T0 - 7, newest: { epoch: 1, life: LIFE }, pending: 1 });
+  w.desk.commit();
+  t.match(w.spools.get(SPOOL), { records: 1, pending: 0, state: 'live' });
+});
+
+t.test('a stream without Hello is ended when its time is over; others are not', async (t) => {
+  const w = world();
+  const mute = w.open();
+  mute.session.hurry();
+  t.match(mute.heard.words, [/first message of a stream is Hello, and it did not come/]);
+  const { session, heard } = await greeted(w, new Teller());
+  session.hurry();
+  t.same(heard.words, ['welcome 0:0']);
 });
 
 t.test('a ledger that refuses: the stream ends and says why, Hello too; nothing is lost of the credit', async (t) => {
@@ -333,6 +391,8 @@ t.test('heartbeats move the watermark, but not past what is on its way', async (
   const w = world();
   const teller = new Teller();
   const { session } = await greeted(w, teller);
+  session.receive(teller.gap(1));
+  w.desk.commit();
   const spool = w.spools.get(SPOOL) as Spool;
   session.receive(teller.heartbeat(T0 + 5000));
   t.equal(spool.watermarkMs, T0, 'a clock that is ahead says nothing of the future');
