@@ -1,10 +1,11 @@
 /**
  * How much all sidecars together may have on its way to here: payloads that came and are not summed up yet, and payloads that may come.
  *
- *   budget = free + Σ lines ( promised + held )        always; a line is a stream
+ *   budget = free + Σ lines ( promised + held + charged )        always; a line is a stream
  *
- * A line begins with the base. One that uses up what it was promised gets twice as much the next time, up to the most, as long as there is
- * something free; one that does not goes back to the base by halves. What was lent and is not used stays lent until it is: at most one window a line.
+ * A line begins with the base. One that uses up what it was promised gets twice as much the next time, up to the most, as long as it takes
+ * nothing of half of the budget, which is for those that come; one that does not goes back to the base by halves. What was lent and is not
+ * used stays lent until it is: at most one window a line.
  */
 export interface CreditOptions {
   /** Bytes in all. */
@@ -55,6 +56,7 @@ export class CreditLine {
   /** Gives back, or takes when it is below zero; returns what is free then. */
   readonly #giveBack: (bytes: number) => number;
   readonly #onLeave: () => void;
+  #charged = 0;
   #promised: number;
   #held = 0;
   #window: number;
@@ -95,14 +97,35 @@ export class CreditLine {
     }
     this.#held -= bytes;
     const free = this.#giveBack(bytes);
-    const { base, most } = this.#o;
-    this.#window = this.#isUsedUp ? Math.min(this.#window * 2, most) : Math.max(base, Math.floor(this.#window / 2));
+    const { base, most, budget } = this.#o;
+    const spare = Math.max(0, Math.floor(free - this.#missing - budget / 2));
+    this.#window = this.#isUsedUp
+      ? Math.min(this.#window * 2, this.#window + spare, most)
+      : Math.max(base, Math.floor(this.#window / 2));
     this.#isUsedUp = false;
-    const more = Math.min(this.#window - this.#promised - this.#held, free);
+    const more = Math.min(this.#missing, free);
     if (more <= 0) return 0;
     this.#giveBack(-more);
     this.#promised += more;
     return more;
+  }
+
+  /** To a full window. */
+  get #missing(): number {
+    return Math.max(0, this.#window - this.#promised - this.#held);
+  }
+
+  /** Something small came that no promise is for: it takes of what is free, at most as much as a window has. False: it must not be kept. */
+  charge(bytes: number): boolean {
+    if (bytes > this.#giveBack(0) || this.#charged + bytes > this.#o.most) return false;
+    this.#charged += bytes;
+    this.#giveBack(-bytes);
+    return true;
+  }
+
+  discharge(bytes: number): void {
+    this.#charged -= bytes;
+    this.#giveBack(bytes);
   }
 
   /** What it was promised is free again; what it holds, once it is released. */

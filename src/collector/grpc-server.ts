@@ -19,6 +19,8 @@ import type { Line, Session } from './session.ts';
 const MESSAGE_BYTES_MAX = 2 * 2 ** 20;
 /** A sidecar that is gone without a word is noticed within a minute. */
 const KEEPALIVE = { time: 30_000, timeout: 20_000 };
+/** A stream that has not said Hello by then is ended, ms: a sidecar says it at once. */
+const HELLO_MS = 10_000;
 /** Streams of one connection: a sidecar has one. */
 const STREAMS_MAX = 16;
 
@@ -62,7 +64,7 @@ export async function openGrpcServer(o: GrpcServerOptions): Promise<RunningGrpcS
     if (!isAllowed(o.tokens(), call.metadata.get('authorization')[0]))
       return void call.emit('error', { code: status.UNAUTHENTICATED, details: 'a token of this collector is needed' });
     calls.add(call);
-    serve(call, o.session, () => calls.delete(call));
+    serve(call, o, () => calls.delete(call));
   };
   const handlers: UntypedServiceImplementation = { report: report as never };
   server.addService({ report: REPORT }, handlers);
@@ -76,9 +78,9 @@ export async function openGrpcServer(o: GrpcServerOptions): Promise<RunningGrpcS
   };
 }
 
-function serve(call: Call, open: (line: Line) => Session, onEnd: () => void): void {
+function serve(call: Call, o: GrpcServerOptions, onEnd: () => void): void {
   let isOver = false;
-  const session = open({
+  const session = o.session({
     send(message) {
       if (!isOver) call.write(fromCollector(message));
     },
@@ -89,8 +91,10 @@ function serve(call: Call, open: (line: Line) => Session, onEnd: () => void): vo
       call.resume();
     },
   });
+  const late = o.timers.after(HELLO_MS, () => session.hurry());
   const over = (): void => {
     isOver = true;
+    late.cancel();
     session.close();
     onEnd();
   };

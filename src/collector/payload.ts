@@ -2,12 +2,17 @@
 /** What a batch holds: judged before it is taken into the ledger, and read once it stands there. */
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import { type RecordReader, readRuns, readWindows, type Sums } from '../metering/index.ts';
+import { BODY_BYTES_MAX } from '../wal/index.ts';
 import type { Payload } from './entry.ts';
 
 /** Of one batch, before compression: what a bomb can make of this process. Sidecars fold what 5 MiB and one block more hold. */
 export const PAYLOAD_BYTES_MAX: number = 8 * 2 ** 20;
-/** No request and no hour of them has more of anything: sums of a million of these are exact. */
-const AMOUNT_MAX = 2 ** 48;
+/** Of one batch as it comes: in a frame of the ledger, and in a message, it has room with all that stands around it. */
+export const ZSTD_BYTES_MAX: number = BODY_BYTES_MAX - 16 * 1024;
+/** What a record or a fold of them can say of anything; whole numbers are exact up to it. */
+const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
+/** Units: a report has at most 1e15, a fold so many times that; twice, for what sums of doubles are off. */
+const UNITS_EACH_MAX = 2e15;
 
 /** Or why it cannot be read. */
 export function unpack({ zstd, bytes, crc }: Payload): Buffer | string {
@@ -37,7 +42,7 @@ export function countOf(payload: Buffer, isFolded: boolean): number {
 
 function isSane({ bytesIn, bytesOut, durationUs, upstreamUs, units }: RecordReader): boolean {
   if (bytesIn > AMOUNT_MAX || bytesOut > AMOUNT_MAX || durationUs > AMOUNT_MAX || upstreamUs > AMOUNT_MAX) return false;
-  for (const { units: amount } of units) if (Math.abs(amount) > AMOUNT_MAX) return false;
+  for (const { units: amount } of units) if (Math.abs(amount) > UNITS_EACH_MAX) return false;
   return true;
 }
 
@@ -52,7 +57,7 @@ function isSaneRow({
 }: Readonly<Sums>): boolean {
   return (
     Math.max(count, bytesIn, bytesOut, durationUs, durationUsMax, upstreamUs) <= AMOUNT_MAX &&
-    Math.abs(units) <= AMOUNT_MAX
+    Math.abs(units) <= UNITS_EACH_MAX * count
   );
 }
 

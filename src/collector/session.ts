@@ -10,8 +10,8 @@ import type { Batch, Bye, CollectorSays, FromSidecar, Gap, Hello } from '../mete
 import { PROTOCOL_VERSION } from '../metering/index.ts';
 import type { CreditLine, CreditPool } from './credits.ts';
 import { type Entry, INSTANCE_MAX, LIFE_UNKNOWN, type Payload, REASON_MAX, SERVICE_MAX } from './entry.ts';
-import { countOf, unpack } from './payload.ts';
-import { chainStart, judge, type Spool, type Spools } from './spools.ts';
+import { countOf, unpack, ZSTD_BYTES_MAX } from './payload.ts';
+import { chainStart, judge, type Spool, Spools } from './spools.ts';
 
 /** The stream, as the session sees it. After `end` nothing is sent any more. */
 export interface Line {
@@ -44,6 +44,8 @@ export interface SessionWorld {
 
 /** 2^48: an epoch or a number beyond it is nobody's. */
 const POSITION_MAX = 2 ** 48;
+/** Of credit, for a gap on its way: more than its entry takes, with all that holds it. */
+const GAP_BYTES = 1024;
 /** Printable ASCII: names stand in tables, labels and files. */
 const NAME = /^[\x21-\x7e]+$/;
 const WORDS = /^[\x20-\x7e]*$/;
@@ -57,6 +59,8 @@ export class Session {
   #epoch = 0;
   #life = LIFE_UNKNOWN;
   #chain = 0;
+  /** On their way to the medium. */
+  readonly #gaps: Entry[] = [];
 
   constructor(world: SessionWorld, line: Line) {
     this.#world = world;
@@ -82,8 +86,17 @@ export class Session {
     else this.#refuse('malformed', `a message that this version does not know, or a second Hello`);
   }
 
+  /** Hello had its time. */
+  hurry(): void {
+    if (this.#state === 'new') this.#refuse('malformed', 'the first message of a stream is Hello, and it did not come');
+  }
+
   /** Entries of it are on the medium and summed up, the last one of them this one. */
   committed({ kind, epoch, seqTo }: Entry): void {
+    while (this.#gaps[0] !== undefined && isUpTo(this.#gaps[0], epoch, seqTo)) {
+      this.#gaps.shift();
+      this.#credit?.discharge(GAP_BYTES);
+    }
     if (this.#state === 'ended') return;
     this.#line.send({ case: 'ack', value: { epoch: BigInt(epoch), seq: BigInt(seqTo) } });
     if (kind === 'bye') this.#end();
@@ -118,13 +131,17 @@ export class Session {
     this.#epoch = Number(hello.epoch);
     this.#life = hexOf(hello.life);
     this.#chain = chainStart(id, this.#life);
-    const known = spools.get(id);
+    // Of one that told nothing yet, only its stream knows.
+    const row = spools.get(id);
+    const current = sessions.get(id);
+    const known = row ?? (current === undefined ? undefined : current.#spool);
     const fence = known === undefined ? undefined : this.#fenceBy(known);
     // Before the one that may be right is cut off.
     if (fence !== undefined) return this.#fence(fence, known);
-    const spool = spools.meet(id, hello.service, hello.instance, clock.wallMs());
-    if (spool === undefined) return this.#refuse('busy', 'the table of spools is full');
-    sessions.get(id)?.replace();
+    const table = row === undefined ? new Spools(1) : spools;
+    const spool = known ?? (table.meet(id, hello.service, hello.instance, clock.wallMs()) as Spool);
+    Object.assign(spool, { service: hello.service, instance: hello.instance });
+    current?.replace();
     sessions.set(id, this);
     this.#spool = spool;
     spool.newest = { epoch: this.#epoch, life: this.#life };
@@ -160,6 +177,8 @@ export class Session {
   }
 
   #takeBatch(batch: Batch): void {
+    const { length } = batch.payload;
+    if (length > ZSTD_BYTES_MAX) return this.#refuse('malformed', `a payload has at most ${ZSTD_BYTES_MAX} bytes`);
     const payload: Payload = {
       isFolded: batch.isFolded,
       crc: batch.crc,
@@ -172,18 +191,32 @@ export class Session {
     if (typeof unpacked === 'string') return this.#refuse('malformed', unpacked);
     if (countOf(unpacked, batch.isFolded) !== entry.seqTo - entry.seqFrom + 1)
       return this.#refuse('malformed', 'the payload does not hold the records that the batch is of');
-    const { length } = batch.payload;
     if (!(this.#credit as CreditLine).spend(length))
       return this.#refuse('credit', `${length} bytes are more than was allowed`);
     // What the ledger refuses is not held.
-    if (!this.#take(entry)) this.#credit?.release(length);
+    if (!this.#enter() || !this.#take(entry)) this.#credit?.release(length);
   }
 
   #takeGap(gap: Gap): void {
     const reason = gap.reason.slice(0, REASON_MAX);
     if (!WORDS.test(reason)) return this.#refuse('malformed', 'the reason of a gap is a few plain words');
     const entry = this.#entry('gap', gap, { reason });
-    if (this.#fits(entry)) this.#take(entry);
+    if (!this.#fits(entry)) return;
+    const credit = this.#credit as CreditLine;
+    if (!credit.charge(GAP_BYTES)) return this.#refuse('credit', 'many gaps are on their way');
+    if (this.#enter() && this.#take(entry)) this.#gaps.push(entry);
+    else credit.discharge(GAP_BYTES);
+  }
+
+  /** A name costs a stranger nothing: a spool has a row once it told something. False: there is no room for one. */
+  #enter(): boolean {
+    const { spools } = this.#world;
+    const spool = this.#spool as Spool;
+    if (spools.get(spool.id) === spool) return true;
+    const row = spools.meet(spool.id, spool.service, spool.instance, spool.firstMs);
+    if (row === undefined) this.#refuse('busy', 'the table of spools is full');
+    else this.#spool = Object.assign(row, spool);
+    return row !== undefined;
   }
 
   #entry(kind: 'batch' | 'gap', told: Batch | Gap, more: Pick<Entry, 'batch' | 'reason'>): Entry {
@@ -223,8 +256,10 @@ export class Session {
   }
 
   #take(entry: Entry): boolean {
+    // A clock that is ahead does not make windows whole before their time.
+    const watermarkMs = Math.min(entry.watermarkMs, entry.receivedMs);
     try {
-      this.#world.intake.take(this.#spool as Spool, entry, this);
+      this.#world.intake.take(this.#spool as Spool, { ...entry, watermarkMs }, this);
       return true;
     } catch (cause) {
       this.#refuse('ledger', (cause as Error).message);
@@ -237,7 +272,7 @@ export class Session {
     if (watermarkMs > POSITION_MAX) return this.#refuse('malformed', 'a watermark is beyond all bounds');
     spool.lastMs = this.#world.clock.wallMs();
     spool.spoolBytes = spoolBytes;
-    spool.watermarkTakenMs = Math.max(spool.watermarkTakenMs, watermarkMs);
+    spool.watermarkTakenMs = Math.max(spool.watermarkTakenMs, Math.min(watermarkMs, spool.lastMs));
     // Of what is on its way to the medium nothing is said yet.
     if (spool.pending === 0) spool.watermarkMs = spool.watermarkTakenMs;
   }
@@ -261,7 +296,9 @@ export class Session {
       chainAfter: taken.chain,
       watermarkMs: watermarkTakenMs,
     };
-    if (epoch <= this.#epoch && judge(taken, entry) === 'next') this.#take(entry);
+    // Of one that told nothing there is nothing to end.
+    const isKnown = this.#world.spools.get(id) !== undefined;
+    if (isKnown && epoch <= this.#epoch && judge(taken, entry) === 'next') this.#take(entry);
     else this.#end();
   }
 
@@ -293,6 +330,10 @@ function mistakeIn({ version, spoolId, epoch, life, service, instance }: Hello):
   if (instance.length > INSTANCE_MAX || !WORDS.test(instance))
     return `an instance has at most ${INSTANCE_MAX} plain letters`;
   return undefined;
+}
+
+function isUpTo(entry: Entry, epoch: number, seq: number): boolean {
+  return entry.epoch < epoch || (entry.epoch === epoch && entry.seqTo <= seq);
 }
 
 function hexOf(bytes: Uint8Array): string {

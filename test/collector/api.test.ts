@@ -199,6 +199,21 @@ t.test('tokens: all, or one tenant and nothing else', async (t) => {
   t.equal(rowsOf(await ask('/v1/usage?tenant=acme&meter=requests', { token: 'one' })).length, 1);
   t.match(await ask('/v1/usage?tenant=globex', { token: 'one' }), { status: 403 });
   t.match(await ask('/v1/spools', { token: 'one' }), { status: 403 });
+  const writeOff = `/v1/spools/${SPOOL}/write-off`;
+  t.match(await ask(writeOff, { method: 'POST', token: 'one' }), { status: 403 });
+  t.match(await ask(writeOff, { method: 'POST', token: 'all' }), { status: 409 }, 'it has a stream');
+  t.same(
+    (JSON.parse(own.body) as { provenance: object }).provenance,
+    {
+      asOf: new Date(NOW).toISOString(),
+      complete: false,
+      completeUntil: new Date(T0).toISOString(),
+      incompleteCount: 1,
+      incomplete: [],
+    },
+    'a tenant sees nothing of the fleet',
+  );
+  for (const told of [SPOOL, 'pod-1', '"spools"', '"ledger"']) t.notMatch(own.body, told);
 });
 
 t.test('the OpenAPI document is what is served: each path, method and parameter, and no other', async (t) => {

@@ -1,5 +1,5 @@
 /** The store of sums in this thread: its contract, its files, and what it does when they fail. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -81,6 +81,25 @@ t.test('a save that fails leaves all as it was; the next one has it', async (t) 
   t.equal(await store.save('w', BEGIN_S + HOUR_S), 1);
   t.match(await store.query(all), [{ value: 2 }]);
   await t.rejects(store.apply('orders', Buffer.from([1, 2, 3])), /cannot be read/);
+  await store.close();
+});
+
+t.test('a save whose old file cannot be removed stands, and counts once', async (t) => {
+  const o = place(t);
+  let store = await DuckRollups.open(o);
+  await store.apply('orders', windowsOf([usage({ wallMs: BEGIN_S * 1000 })]));
+  await store.save('one', 0);
+  const old = readdirSync(o.dir).find((name) => name.startsWith('hot-')) as string;
+  rmSync(join(o.dir, old));
+  // A directory is not removed as a file is.
+  mkdirSync(join(o.dir, old, 'kept'), { recursive: true });
+  t.equal(await store.save('two', BEGIN_S + HOUR_S), 1);
+  t.match(await store.query(all), [{ value: 1 }]);
+  await store.close();
+  store = await DuckRollups.open(o);
+  t.equal(store.word, 'two');
+  t.match(await store.query(all), [{ value: 1 }]);
+  t.notOk(readdirSync(o.dir).includes(old));
   await store.close();
 });
 

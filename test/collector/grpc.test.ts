@@ -4,7 +4,7 @@ import { credentials } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import { openGrpcServer, type TlsFiles } from '../../src/collector/grpc-server.ts';
 import { Collector, SegmentLedger } from '../../src/collector/index.ts';
-import { systemClock, systemTimers } from '../../src/core/index.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { GrpcClient } from './grpc-client.ts';
@@ -13,7 +13,7 @@ import { Teller, usage } from './told.ts';
 
 const fixture = (name: string): Buffer => readFileSync(new URL(`./tls/${name}`, import.meta.url));
 
-async function serve(t: Test, o: { tokens?: readonly string[]; tls?: TlsFiles } = {}) {
+async function serve(t: Test, o: { tokens?: readonly string[]; tls?: TlsFiles; timers?: Timers } = {}) {
   const disk = new MemoryDisk();
   const collector = await Collector.open({
     clock: systemClock,
@@ -29,7 +29,7 @@ async function serve(t: Test, o: { tokens?: readonly string[]; tls?: TlsFiles } 
   const server = await openGrpcServer({
     host: '127.0.0.1',
     port: 0,
-    timers: systemTimers,
+    timers: o.timers ?? systemTimers,
     tls: o.tls,
     tokens: () => o.tokens ?? [],
     session: (line) => collector.session(line),
@@ -90,6 +90,13 @@ t.test('hostile streams get a reason and an end, and the collector serves on', a
   good.send(new Teller('ab'.repeat(16)).hello());
   t.equal(await good.next(), 'welcome 0:0');
   t.equal(collector.trouble, undefined);
+});
+
+t.test('a stream that says no Hello is ended', async (t) => {
+  const { connect } = await serve(t, { timers: { ...systemTimers, after: (_ms, run) => systemTimers.after(1, run) } });
+  const mute = connect();
+  t.match(await mute.next(), /^nack .* Hello, and it did not come/);
+  t.equal(await mute.next(), 'over 0');
 });
 
 t.test('without the token nobody is heard', async (t) => {

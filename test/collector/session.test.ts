@@ -37,8 +37,9 @@ class Desk implements Taking {
 function world(o: { spoolsMax?: number; budget?: number } = {}) {
   const desk = new Desk();
   const refusals: RefusalKind[] = [];
+  const now = { wallMs: T0 };
   const all: SessionWorld = {
-    clock: { now: () => 0 as never, wallMs: () => T0 },
+    clock: { now: () => 0 as never, wallMs: () => now.wallMs },
     spools: new Spools(o.spoolsMax),
     pool: new CreditPool({ budget: o.budget ?? 1_000_000, base: 1000, most: 8000 }),
     intake: desk,
@@ -49,7 +50,7 @@ function world(o: { spoolsMax?: number; budget?: number } = {}) {
     const heard = new Heard();
     return { session: new Session(all, heard), heard };
   };
-  return { ...all, desk, refusals, open };
+  return { ...all, desk, refusals, open, now };
 }
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -219,10 +220,13 @@ t.test('messages out of turn end the stream', async (t) => {
   }
 });
 
+const large = Buffer.alloc(2 * 2 ** 20 - 16 * 1024 + 1);
+
 t.test('what cannot be read is refused, and nothing of it is taken', async (t) => {
   for (const [what, make, reason] of [
     ['no Zstandard', (s: Teller) => s.batch([usage()], { payload: Buffer.from('nonsense') }), /not Zstandard/],
     ['a bomb', (s: Teller) => s.batch([usage()], { payloadBytes: 2 ** 31 }), /1 to 8388608 bytes/],
+    ['more than a frame of the ledger holds', (s: Teller) => s.batch([usage()], { payload: large }), /at most 2080768/],
     ['empty', (s: Teller) => s.batch([usage()], { payloadBytes: 0 }), /1 to 8388608 bytes/],
     ['more than it says', (s: Teller) => s.batch([usage()], { payloadBytes: 5 }), /not Zstandard of 5 bytes/],
     ['less than it says', (s: Teller) => s.batch([usage()], { payloadBytes: 5000 }), /fewer bytes/],
@@ -234,9 +238,8 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
       /does not hold the records/,
     ],
     ['folded as raw', (s: Teller) => s.folded([usage()], { isFolded: false }), /does not hold the records/],
-    ['an insane amount', (s: Teller) => s.batch([usage({ bytesIn: 2 ** 50 })]), /does not hold the records/],
+    ['an insane amount', (s: Teller) => s.batch([usage({ bytesIn: 2 ** 53 })]), /does not hold the records/],
     ['insane units', (s: Teller) => s.batch([usage({ units: [{ meter: 'x', units: -1e300 }] })]), /does not hold/],
-    ['insane sums', (s: Teller) => s.folded([usage({ bytesOut: 2 ** 50 })]), /does not hold the records/],
     [
       'a watermark beyond all bounds',
       (s: Teller) => s.batch([usage()], { watermarkMs: 2n ** 63n }),
@@ -254,6 +257,23 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     t.ok(heard.isEnded && w.desk.taken.length === 0, what);
     t.equal(w.pool.free, 1_000_000, what);
   }
+});
+
+t.test('whatever a sidecar may write is taken: the largest amounts, and folds of the largest units', async (t) => {
+  const w = world();
+  const teller = new Teller();
+  const { session, heard } = await greeted(w, teller);
+  const largest = usage({
+    bytesIn: Number.MAX_SAFE_INTEGER,
+    bytesOut: 2 ** 50,
+    units: [{ meter: 'tokens', units: 1e15 }],
+  });
+  session.receive(teller.batch([largest]));
+  session.receive(teller.folded([largest]));
+  const used = usage({ units: [{ meter: 'tokens', units: 1e15 }] });
+  session.receive(teller.folded(Array.from({ length: 100 }, () => used)));
+  w.desk.commit();
+  t.same(heard.words, ['welcome 0:0', 'ack 1:1', 'ack 1:2', 'ack 1:102']);
 });
 
 t.test('credit: more than was allowed ends the stream; a large one may come alone', async (t) => {
@@ -277,9 +297,67 @@ t.test('when there is no room for a stream or a spool, it is told so', async (t)
   const { heard } = await greeted(w, new Teller('ff'.repeat(16)));
   t.match(heard.words, [/no room for another stream/]);
   const small = world({ spoolsMax: 1 });
-  await greeted(small, new Teller());
-  const refused = await greeted(small, new Teller('ff'.repeat(16)));
-  t.match(refused.heard.words, [/table of spools is full/]);
+  const [one, other] = [new Teller(), new Teller('ff'.repeat(16))];
+  (await greeted(small, one)).session.receive(one.batch([usage()]));
+  const refused = await greeted(small, other);
+  refused.session.receive(other.batch([usage()]));
+  t.match(refused.heard.words[1], /table of spools is full/);
+  const again = await greeted(small, new Teller('ff'.repeat(16)));
+  again.session.receive(new Teller('ff'.repeat(16)).gap(1));
+  t.match(again.heard.words[1], /table of spools is full/);
+  small.desk.commit();
+  again.session.close();
+  t.equal(small.pool.free, 1_000_000 - 1000);
+});
+
+t.test('gaps cost credit until they stand, and many at once end the stream', async (t) => {
+  const w = world();
+  const teller = new Teller();
+  const { session, heard } = await greeted(w, teller);
+  const before = w.pool.free;
+  session.receive(teller.gap(1));
+  session.receive(teller.gap(1));
+  t.equal(w.pool.free, before - 2048);
+  w.desk.commit();
+  t.equal(w.pool.free, before);
+  for (let i = 0; i < 8; i++) session.receive(teller.gap(1));
+  t.match(heard.words.at(-1), /many gaps/);
+  t.equal(w.desk.taken.length, 7, 'what a window has');
+  w.desk.commit();
+  t.equal(w.pool.free, 1_000_000, 'behind its end too');
+});
+
+t.test('a spool has no row before it told something, and its stream is its own all the same', async (t) => {
+  const w = world();
+  for (let i = 0; i < 100; i++) {
+    const stranger = new Teller(i.toString(16).padStart(32, '0'));
+    const { session } = await greeted(w, stranger);
+    session.receive(stranger.heartbeat(T0));
+    session.receive(stranger.bye({ seq: 0n }));
+    t.ok(session.isEnded);
+  }
+  t.equal(w.spools.size, 0);
+  t.equal(w.desk.taken.length, 0);
+  const teller = new Teller();
+  const first = await greeted(w, teller);
+  first.session.receive(teller.heartbeat(T0 - 7));
+  const second = await greeted(w, teller);
+  t.ok(first.session.isEnded);
+  w.now.wallMs += 5000;
+  second.session.receive(teller.batch([usage()]));
+  t.match(w.spools.get(SPOOL), { firstMs: T0, watermarkMs: T0 - 7, newest: { epoch: 1, life: LIFE }, pending: 1 });
+  w.desk.commit();
+  t.match(w.spools.get(SPOOL), { records: 1, pending: 0, state: 'live' });
+});
+
+t.test('a stream without Hello is ended when its time is over; others are not', async (t) => {
+  const w = world();
+  const mute = w.open();
+  mute.session.hurry();
+  t.match(mute.heard.words, [/first message of a stream is Hello, and it did not come/]);
+  const { session, heard } = await greeted(w, new Teller());
+  session.hurry();
+  t.same(heard.words, ['welcome 0:0']);
 });
 
 t.test('a ledger that refuses: the stream ends and says why, Hello too; nothing is lost of the credit', async (t) => {
@@ -313,7 +391,12 @@ t.test('heartbeats move the watermark, but not past what is on its way', async (
   const w = world();
   const teller = new Teller();
   const { session } = await greeted(w, teller);
+  session.receive(teller.gap(1));
+  w.desk.commit();
   const spool = w.spools.get(SPOOL) as Spool;
+  session.receive(teller.heartbeat(T0 + 5000));
+  t.equal(spool.watermarkMs, T0, 'a clock that is ahead says nothing of the future');
+  w.now.wallMs = T0 + 10_000;
   session.receive(teller.heartbeat(T0 + 5000));
   t.equal(spool.watermarkMs, T0 + 5000);
   t.equal(spool.spoolBytes, 77);
@@ -324,6 +407,9 @@ t.test('heartbeats move the watermark, but not past what is on its way', async (
   t.equal(spool.watermarkMs, T0 + 5000);
   w.desk.commit();
   t.equal(spool.watermarkMs, T0 + 9000);
+  session.receive(teller.batch([usage()], { watermarkMs: BigInt(T0 + 99_000) }));
+  w.desk.commit();
+  t.equal(spool.watermarkMs, T0 + 10_000);
 });
 
 t.test('a Bye that leaves something out is only an end; one of an epoch without a record is whole', async (t) => {

@@ -119,6 +119,19 @@ t.test('windows are complete up to the slowest live spool, which is named', asyn
   t.equal(many.missingCount, 150);
 });
 
+t.test('lines that grew leave half of the credit to those that come', async (t) => {
+  const pool = new CreditPool({ budget: 1_000_000, base: 1000, most: 400_000 });
+  const lines = Array.from({ length: 10 }, () => pool.join());
+  for (let round = 0; round < 50; round++)
+    for (const line of lines) {
+      const bytes = line?.promised as number;
+      t.ok(line?.spend(bytes));
+      line?.release(bytes);
+    }
+  t.equal(pool.free, 500_000);
+  t.ok(Array.from({ length: 500 }, () => pool.join()).every((line) => line !== undefined));
+});
+
 t.test('credit of 10,000 streams never exceeds the budget, and each of them goes on', async (t) => {
   const budget = 10_000 * 32 * 1024 + 50 * 2 ** 20;
   const pool = new CreditPool({ budget, base: 32 * 1024, most: 4 * 2 ** 20 });

@@ -17,6 +17,7 @@ import { askAdmin } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
+import { ledgerChecks } from './check-ledger.ts';
 import { meteringChecks } from './check-metering.ts';
 import { bad, type Check, good, type Result } from './check-result.ts';
 import { count, namesOf } from './config.ts';
@@ -49,10 +50,15 @@ export async function check(options: CheckOptions): Promise<void> {
   const dir = options.tenancy ?? config?.tenancy.dir;
   if (dir !== undefined)
     categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir, config, options.config) });
+  // As a collector is told where it is.
+  const ledgerOf = process.env['REEVE_COLLECTOR_DIR'];
+  if (ledgerOf !== undefined) categories.push({ categoryName: 'ledger', checks: ledgerChecks(ledgerOf) });
   const live = options.live === true ? await liveChecks(options.admin) : undefined;
   if (live !== undefined) categories.push({ categoryName: 'running sidecar', checks: live.checks });
   if (categories.length === 0)
-    throw new ReeveError('usage', 'nothing to check', { remedy: 'give --config, --tenancy or --live' });
+    throw new ReeveError('usage', 'nothing to check', {
+      remedy: 'give --config, --tenancy or --live, or REEVE_COLLECTOR_DIR',
+    });
   const errors = categories.flatMap(({ checks }) => checks).filter((each) => each.result === 'error').length;
   if (options.output === 'json') printJson({ success: errors === 0, categories });
   else process.stdout.write(textOf(categories, errors === 0));

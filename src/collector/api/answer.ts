@@ -40,6 +40,8 @@ export interface Asking extends ApiOptions {
   readonly query: URLSearchParams;
   readonly path: Readonly<Record<string, string>>;
   readonly accept: string;
+  /** Whose token it is asked with; undefined: one for all, or none is needed. */
+  readonly tenant: string | undefined;
 }
 
 export const jsonAnswer = (value: unknown, status = 200): ApiAnswer => ({

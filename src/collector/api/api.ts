@@ -53,7 +53,7 @@ export async function answerApi(o: ApiOptions, request: ApiRequest): Promise<Api
   }
   try {
     refuseUnknown(searchParams, Object.keys(page.parameters));
-    return await page.run({ ...o, query: searchParams, path, accept: request.accept });
+    return await page.run({ ...o, query: searchParams, path, accept: request.accept, tenant: scope.tenant });
   } catch (cause) {
     if (cause instanceof Mistake) return problemAnswer(400, 'bad-parameter', `${cause.parameter}: ${cause.message}.`);
     if (cause instanceof ReeveError) return problemAnswer(STATUS[cause.code] ?? 500, cause.code, String(cause));

@@ -205,15 +205,20 @@ function tableAnswer(asking: Asking, table: Table, toS: number, more: object): A
   };
 }
 
-/** What the numbers are made of. */
-function provenanceOf({ collector, nowMs, query }: Asking, completeness: Completeness): object {
+/** What the numbers are made of. Which spools there are is the operator's: a tenant is told how many are missing, no more. */
+function provenanceOf({ collector, nowMs, query, tenant }: Asking, completeness: Completeness): object {
+  const told = {
+    asOf: new Date(nowMs()).toISOString(),
+    complete: completeness.missingCount === 0,
+    completeUntil: new Date(completeness.untilMs).toISOString(),
+    incompleteCount: completeness.missingCount,
+  };
+  if (tenant !== undefined) return { ...told, incomplete: [] };
   const service = query.get('service');
   const spools = [...collector.spools].filter((spool) => service === null || spool.service === service);
   return {
-    asOf: new Date(nowMs()).toISOString(),
+    ...told,
     ledger: collector.ledger.highWater,
-    complete: completeness.missingCount === 0,
-    completeUntil: new Date(completeness.untilMs).toISOString(),
     incomplete: incompleteView(completeness),
     spoolCount: spools.length,
     spools: spools.slice(0, SPOOLS_MAX).map(({ id, service, instance, synced, watermarkMs, records, lost }) => ({

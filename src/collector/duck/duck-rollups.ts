@@ -174,6 +174,7 @@ export class DuckRollups implements RollupStore, Exporter {
   }
 
   async #write(snapshot: DuckDBConnection, hours: readonly number[], word: string, sealS: number): Promise<number> {
+    let stands = false;
     try {
       const added: SumFile[] = [];
       for (const [fromS, toS] of spansOf(hours, sealS))
@@ -184,11 +185,13 @@ export class DuckRollups implements RollupStore, Exporter {
       syncPath(path);
       await this.#turns.alone(async () => {
         this.#replace({ ...this.#manifest, word, hot, files: [...this.#manifest.files, ...added] });
+        stands = true;
         await this.#hot.moved();
       });
       return hours.length;
     } catch (cause) {
-      await this.#turns.alone(() => this.#hot.moveBack());
+      // What stands in files would count twice.
+      if (!stands) await this.#turns.alone(() => this.#hot.moveBack());
       throw cause;
     } finally {
       snapshot.closeSync();
@@ -257,7 +260,7 @@ export class DuckRollups implements RollupStore, Exporter {
       (name) => !counts.has(name),
     );
     this.#manifest = manifest;
-    for (const name of gone) if (name !== undefined) rmSync(join(this.#o.dir, name), { force: true });
+    for (const name of gone) if (name !== undefined) remove(join(this.#o.dir, name));
   }
 
   /** Of a file that is made now; the manifest that names it has it too. */
@@ -288,6 +291,15 @@ export class DuckRollups implements RollupStore, Exporter {
     } finally {
       connection.closeSync();
     }
+  }
+}
+
+/** As well as it goes: the next opening removes what no manifest names. */
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Said above.
   }
 }
 

@@ -31,6 +31,8 @@ export class HotRows {
   readonly #connection: DuckDBConnection;
   #numbers = new Map<string, number>();
   #nextNumber = 0;
+  /** What is in `moving` is in files. */
+  #hasMoved = false;
 
   constructor(connection: DuckDBConnection) {
     this.#connection = connection;
@@ -71,6 +73,7 @@ export class HotRows {
 
   /** Takes rows of before to `moving`, which is empty; the hours they are of, seconds, in order. */
   async move(beforeS: number): Promise<number[]> {
+    if (this.#hasMoved) await this.#empty();
     const before = Math.trunc(beforeS);
     const reader = await this.#connection.runAndReadAll(
       `SELECT DISTINCT t - t % 3600 AS hour FROM hot WHERE t < ${before} ORDER BY hour`,
@@ -84,12 +87,18 @@ export class HotRows {
     return hours;
   }
 
-  /** They are in files. */
+  /** They are in files. When it rejects, the next `move` goes on with it. */
   async moved(): Promise<void> {
-    await this.#connection.run('CREATE OR REPLACE TABLE moving AS SELECT * FROM hot LIMIT 0');
+    this.#hasMoved = true;
+    await this.#empty();
     // Of what was deleted the room is kept otherwise.
     await this.#connection.run('CREATE OR REPLACE TABLE hot AS SELECT * FROM hot');
     if (this.#numbers.size > SERIES_MAX) await this.#forget();
+  }
+
+  async #empty(): Promise<void> {
+    await this.#connection.run('CREATE OR REPLACE TABLE moving AS SELECT * FROM hot LIMIT 0');
+    this.#hasMoved = false;
   }
 
   /** They are not. */

@@ -13,7 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
@@ -80,11 +80,14 @@ export function writeManifest(dir: string, manifest: Manifest): void {
   const path = join(dir, `${NAME}.new`);
   const file = openSync(path, 'w', 0o600);
   try {
-    writeSync(file, JSON.stringify(manifest));
+    // All of it: one write may take less than it is given.
+    writeFileSync(file, JSON.stringify(manifest));
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  // The names that it names, before it.
+  syncPath(dir);
   renameSync(path, join(dir, NAME));
   syncPath(dir);
 }
