@@ -19,7 +19,7 @@ import { FOLDED_BATCH, Sender } from './sender.ts';
 import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
 import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
-import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
+import { OUTCOMES, UNITS_EACH_MAX, type Units, type UsageRecord } from './usage-record.ts';
 
 /** With `durability: interval`, ms: what a crash of the machine can cost. */
 const SYNC_MS = 100;
@@ -165,6 +165,8 @@ class Meter {
 
   #record(record: UsageRecord): void {
     (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
+    for (const { meter, units } of record.units)
+      if (Math.abs(units) > UNITS_EACH_MAX) this.#incidents.cut(record.tenant, meter, units);
     this.commits.record(record);
   }
 
@@ -232,7 +234,7 @@ class Meter {
           return spool.bytes;
         },
       },
-      pack: (payload, done) => zstdCompress(payload, (_error, packed) => done(packed)),
+      pack: (payload, done) => zstdCompress(payload, (error, packed) => done(error === null ? packed : undefined)),
       onFence: (reason) => this.#onFence(reason),
       onFailure: (why) => this.#incidents.away(why),
       onWelcome: () => this.#incidents.found(spool),

@@ -165,18 +165,18 @@ export class SpoolReader {
     return this.#told(last, start.run, plain(this.#runs.payload), false);
   }
 
-  /** Blocks summed up by second; undefined: their sums cannot be exact. */
+  /** Blocks summed up by second; undefined: they have no room, or are broken. */
   #folded(start: Start): Draft | undefined {
     const windows = new Windows({ spanMs: FOLD_SPAN_MS, rowsMax: FOLD_ROWS_MAX, seriesMax: FOLD_ROWS_MAX });
     let bytes = 0;
-    let isExact = true;
+    let isWhole = true;
     const last = this.#join(start, ({ records, baseMs }) => {
       bytes += (records as Buffer).length;
       if (bytes > FOLD_BYTES_MAX) return false;
-      isExact = readRecords(records as Buffer, baseMs, (reader, base) => windows.addRecord(reader, base)) !== -1;
-      return isExact;
+      isWhole = readRecords(records as Buffer, baseMs, (reader, base) => windows.addRecord(reader, base)) !== -1;
+      return isWhole;
     });
-    return isExact ? this.#told(last, start.run, plain(windows.encode()), true) : undefined;
+    return isWhole ? this.#told(last, start.run, plain(windows.encode()), true) : undefined;
   }
 
   /** Hands blocks to `add` as long as they follow one another and it takes them; the last that it took. It takes the first. */
