@@ -6,7 +6,7 @@
  */
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import type { Timers } from '../core/index.ts';
-import { markBody, type PackedWindows, type Run, readFrame, windowsBody } from './block.ts';
+import { endBody, markBody, type PackedWindows, type Run, readFrame, windowsBody } from './block.ts';
 import type { Part } from './part.ts';
 import { readRecords } from './runs.ts';
 import type { Spool } from './spool.ts';
@@ -74,6 +74,11 @@ class Folding {
 
   /** False: it is damaged, or no frame has room for it. */
   async add(run: Run): Promise<boolean> {
+    if (run.lastSeq < run.firstSeq) {
+      if (!(await this.flush())) return false;
+      this.bodies.push(endBody(run.lastSeq, run.chainBefore, run.baseMs, 0));
+      return true;
+    }
     const held = this.#run;
     const follows = held !== undefined && run.firstSeq === held.lastSeq + 1 && run.chainBefore === held.chainAfter;
     // Before anything is waited for: the frame's bytes are good until then.

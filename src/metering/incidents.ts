@@ -85,6 +85,12 @@ export class Incidents {
     this.#log.error('metering.fenced', { spool: head.spoolId, reason, aside, untold: unacked, remedy: NO_TWO });
   }
 
+  notPutAside(cause: unknown, aside: string): void {
+    const remedy =
+      'make the directory above writable; records are kept, nobody is told, and it is tried again in 10 min';
+    this.#log.error('metering.not_put_aside', { cause, aside, remedy });
+  }
+
   fencedAgain({ head }: Spool, reason: string): void {
     const remedy = 'look at the collector; it is asked again in 10 min';
     this.#log.error('metering.fenced_again', { spool: head.spoolId, reason, remedy });

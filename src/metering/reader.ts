@@ -98,6 +98,7 @@ export class SpoolReader {
     const isSameEpoch = part.epoch === this.#position.epoch;
     const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
     const chain = isSameEpoch ? this.#chain : chainStart(part);
+    if (!isSameEpoch && comparePositions(part.before, this.#position) > 0) return this.#ended(start);
     if (run.firstSeq > seqFrom) return this.#gap(start, seqFrom, chain);
     if (run.chainBefore !== chain) return 'forked';
     if (run.windows !== undefined) return this.#told(start, run, { ...run.windows, payload: run.windows.zstd }, true);
@@ -132,6 +133,29 @@ export class SpoolReader {
     }
     this.#spool.sync().then(done, done);
     return 'wait';
+  }
+
+  /** What the epoch before had behind the position, and nobody finds any more. */
+  #ended({ part, run }: Start): Gap {
+    const { epoch, seq, chain } = part.before;
+    const isSameEpoch = epoch === this.#position.epoch;
+    const isOldest = part === this.#spool.parts.find(({ lastSeq }) => lastSeq > 0);
+    const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
+    // Of an epoch that is gone nobody knows how its chain began.
+    const chainBefore = isSameEpoch ? this.#chain : 0;
+    this.#position = { epoch, seq };
+    this.#chain = chain;
+    const reason = reasonOf(isSameEpoch && chainBefore === chain, isOldest);
+    return {
+      kind: 'gap',
+      epoch,
+      seqFrom,
+      seqTo: seq,
+      chainBefore,
+      chainAfter: chain,
+      watermarkMs: run.baseMs,
+      reason,
+    };
   }
 
   #gap({ part, run }: Start, seqFrom: number, chainBefore: number): Gap {
