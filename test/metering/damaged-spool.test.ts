@@ -2,6 +2,7 @@
 import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { systemTimers, type Timers } from '../../src/core/index.ts';
 import { inspectSpool } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import type { Tenant } from '../../src/tenants/index.ts';
@@ -37,7 +38,17 @@ t.test('fenced: the files are put aside, and a new spool is told', async (t) => 
 t.test('fenced where the files cannot be put aside: it is said, records are kept, and nobody is told', async (t) => {
   const disk = new MemoryDisk();
   const collector = await grpcCollector(t);
-  const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk });
+  let again: (() => void) | undefined;
+  const timers: Timers = {
+    ...systemTimers,
+    // What is tried again in 10 min is tried when the test says so.
+    after(ms, run) {
+      if (ms < 600_000) return systemTimers.after(ms, run);
+      again = run;
+      return { cancel() {} };
+    },
+  };
+  const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk, timers });
   end('acme', 2);
   await isTold(collector, 2);
   disk.refuse = (call) => {
@@ -51,6 +62,12 @@ t.test('fenced where the files cannot be put aside: it is said, records are kept
   t.match(await text(), /reeve_meter_unacked_records [4-6]\n/);
   t.match(await text(), /reeve_meter_connected 0\n/);
   t.equal(collector.records().length, 2);
+  disk.refuse = undefined;
+  again?.();
+  t.ok(said.some(({ event }) => event === 'metering.spool_begun'));
+  t.ok([...disk.files.keys()].some((path) => path.startsWith('/spool.fenced-')));
+  end('globex', 1);
+  t.ok(await reaches(() => collector.records().at(-1)?.tenant, 'globex'));
 });
 
 t.test('fenced beside a directory of the same name: it is put aside under the next', async (t) => {
