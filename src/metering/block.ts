@@ -6,20 +6,26 @@
  *   windows  [2][first seq u48][last seq u48][chain before u32][chain after u32][base ms u48]       what blocks were folded to
  *               [last ms u48][CRC-32 of the windows u32][bytes of the windows u32][their Zstandard …]
  *   mark     [3][segment u48]                                                                       of it, or one before, something is told
+ *   end      [4][seq u48][chain u32][base ms u48][zeros …]                                          no more than that many were numbered until now
  *
- * A segment's head: [spool id, 16][epoch u48][life, 8].
+ * A segment's head: [spool id, 16][epoch u48][life, 8], and of the epoch before [epoch u48][last seq u48][chain u32].
  *
  * The chain: each block holds the CRC-32 of the block before it; the first of an epoch that of spool id and life. Windows stand in the chain
- * as the blocks did that they were made of.
+ * as the blocks did that they were made of. An end has no part in it: it says what was lost behind the last block, to whom finds none.
  */
 import { crc32 } from 'node:zlib';
 import { FRAME_HEAD } from '../wal/index.ts';
+import { NOWHERE, type Position } from './position.ts';
 import { RECORD_BYTES_MAX, type UsageRecord, writeRecord } from './usage-record.ts';
 
-const [BLOCK, WINDOWS, MARK] = [1, 2, 3] as const;
+const [BLOCK, WINDOWS, MARK, END] = [1, 2, 3, 4] as const;
 const BLOCK_HEAD = 1 + 6 + 2 + 6 + 4;
+/** Fewer bytes have never been a block. */
+export const BLOCK_FRAME_MIN: number = FRAME_HEAD + BLOCK_HEAD + 1;
 const WINDOWS_HEAD = 1 + 6 + 6 + 4 + 4 + 6 + 6 + 4 + 4;
-const HEAD_BYTES = 16 + 6 + 8;
+const END_BYTES = 1 + 6 + 4 + 6;
+const OLD_HEAD_BYTES = 16 + 6 + 8;
+const HEAD_BYTES: number = OLD_HEAD_BYTES + 6 + 6 + 4;
 /** Of one turn of the loop; what does not fit begins the next block. 128 KiB: a few thousand records. */
 const BLOCK_BYTES_MAX = 128 * 1024;
 
@@ -67,7 +73,7 @@ export class BlockWriter {
   }
 }
 
-/** Records that follow one another, as a frame holds them. */
+/** Records that follow one another, as a frame holds them. Of an end none: it has neither records nor windows, and `firstSeq` is behind `lastSeq`. */
 export interface Run {
   readonly firstSeq: number;
   readonly lastSeq: number;
@@ -94,6 +100,7 @@ export interface PackedWindows {
 export function readFrame(body: Buffer, sum: number): Run | number | undefined {
   if (body[0] === BLOCK && body.length > BLOCK_HEAD) return readBlock(body, sum);
   if (body[0] === WINDOWS && body.length > WINDOWS_HEAD) return readWindowsFrame(body);
+  if (body[0] === END && body.length >= END_BYTES) return readEnd(body);
   return body[0] === MARK && body.length === 7 ? body.readUIntBE(1, 6) : undefined;
 }
 
@@ -130,6 +137,33 @@ function readWindowsFrame(body: Buffer): Run | undefined {
   };
 }
 
+function readEnd(body: Buffer): Run | undefined {
+  const lastSeq = body.readUIntBE(1, 6);
+  const chain = body.readUInt32BE(7);
+  const baseMs = body.readUIntBE(11, 6);
+  if (lastSeq === 0) return undefined;
+  return {
+    firstSeq: lastSeq + 1,
+    lastSeq,
+    baseMs,
+    lastMs: baseMs,
+    chainBefore: chain,
+    chainAfter: chain,
+    records: undefined,
+    windows: undefined,
+  };
+}
+
+/** The body of an end, at least of so many bytes. */
+export function endBody(lastSeq: number, chain: number, baseMs: number, bytesMin: number): Buffer {
+  const body = Buffer.alloc(Math.max(END_BYTES, bytesMin));
+  body[0] = END;
+  body.writeUIntBE(lastSeq, 1, 6);
+  body.writeUInt32BE(chain, 7);
+  body.writeUIntBE(baseMs, 11, 6);
+  return body;
+}
+
 /** The body of a frame of windows. */
 export function windowsBody(run: Omit<Run, 'records' | 'windows'>, { zstd, crc, bytes }: PackedWindows): Buffer {
   const body = Buffer.allocUnsafe(WINDOWS_HEAD + zstd.length);
@@ -161,27 +195,42 @@ export interface SpoolHead {
   readonly epoch: number;
   /** 16 hex digits. */
   readonly life: string;
+  /** Where the epoch before it ended, as far as it is known. */
+  readonly before: EpochEnd;
 }
 
-export function spoolHead({ spoolId, epoch, life }: SpoolHead): Buffer {
+/** Epoch and seq 0: nothing is known of it. */
+export interface EpochEnd extends Position {
+  /** Behind the last. 0: of no block that is there. */
+  readonly chain: number;
+}
+
+export function spoolHead({ spoolId, epoch, life, before }: SpoolHead): Buffer {
   const head = Buffer.alloc(HEAD_BYTES);
   head.write(spoolId, 0, 16, 'hex');
   head.writeUIntBE(epoch, 16, 6);
   head.write(life, 22, 8, 'hex');
+  head.writeUIntBE(before.epoch, 30, 6);
+  head.writeUIntBE(before.seq, 36, 6);
+  head.writeUInt32BE(before.chain, 42);
   return head;
 }
 
 /** Undefined: it is none. */
 export function readSpoolHead(head: Buffer): SpoolHead | undefined {
-  if (head.length !== HEAD_BYTES) return undefined;
+  const isOld = head.length === OLD_HEAD_BYTES;
+  if (!isOld && head.length !== HEAD_BYTES) return undefined;
   return {
     spoolId: head.toString('hex', 0, 16),
     epoch: head.readUIntBE(16, 6),
     life: head.toString('hex', 22, 30),
+    before: isOld
+      ? { ...NOWHERE, chain: 0 }
+      : { epoch: head.readUIntBE(30, 6), seq: head.readUIntBE(36, 6), chain: head.readUInt32BE(42) },
   };
 }
 
 /** What the first block of an epoch holds as the sum before it. */
-export function chainStart({ spoolId, life }: SpoolHead): number {
+export function chainStart({ spoolId, life }: Omit<SpoolHead, 'before'>): number {
   return crc32(Buffer.from(spoolId + life, 'hex'));
 }

@@ -21,6 +21,7 @@ export function describeSpoolFrame(body: Buffer, head: Buffer): unknown {
     seq: `${firstSeq}–${lastSeq}`,
     from: new Date(baseMs).toISOString(),
   };
+  if (lastSeq < firstSeq) return { spool: spool.spoolId, epoch: spool.epoch, ended: lastSeq, from: range.from };
   if (records === undefined) return { ...range, to: new Date(lastMs).toISOString(), folded: windows?.bytes };
   const shown: unknown[] = [];
   readRecords(records, baseMs, ({ bytes, keyFrom, bytesIn, bytesOut, durationUs, units, traceAt }) => {

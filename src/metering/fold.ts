@@ -6,8 +6,7 @@
  */
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import type { Timers } from '../core/index.ts';
-import { BODY_BYTES_MAX } from '../wal/index.ts';
-import { markBody, type PackedWindows, type Run, readFrame, windowsBody } from './block.ts';
+import { endBody, markBody, type PackedWindows, type Run, readFrame, windowsBody } from './block.ts';
 import type { Part } from './part.ts';
 import { readRecords } from './runs.ts';
 import type { Spool } from './spool.ts';
@@ -23,6 +22,8 @@ const FRAME_BYTES_ENOUGH = 5 * 2 ** 20;
 const FRAME_BYTES_FULL = 7 * 2 ** 20;
 /** No block has more. */
 const ROWS_MAX = 2 ** 18;
+/** Of the body of a frame: the message that it becomes has room in the collector's 2 MiB, and so has its entry in the ledger. */
+const FOLDED_BYTES_MAX = 2 * 2 ** 20 - 64 * 1024;
 /** What one frame of windows may be uncompressed, bytes. */
 export const WINDOWS_BYTES_MAX: number = 16 * 2 ** 20;
 
@@ -71,8 +72,13 @@ class Folding {
     this.#windows = new Windows({ spanMs, rowsMax: ROWS_MAX, seriesMax: ROWS_MAX });
   }
 
-  /** False: its sums cannot be exact, it is damaged, or no frame has room for it. */
+  /** False: it is damaged, or no frame has room for it. */
   async add(run: Run): Promise<boolean> {
+    if (run.lastSeq < run.firstSeq) {
+      if (!(await this.flush())) return false;
+      this.bodies.push(endBody(run.lastSeq, run.chainBefore, run.baseMs, 0));
+      return true;
+    }
     const held = this.#run;
     const follows = held !== undefined && run.firstSeq === held.lastSeq + 1 && run.chainBefore === held.chainAfter;
     // Before anything is waited for: the frame's bytes are good until then.
@@ -129,7 +135,7 @@ class Folding {
     const zstd = await this.#pack(payload);
     const body = windowsBody(run, { zstd, crc: crc32(payload), bytes: payload.length });
     this.bodies.push(body);
-    return body.length <= BODY_BYTES_MAX;
+    return body.length <= FOLDED_BYTES_MAX;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Log } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
 import type { Damage } from '../wal/index.ts';
 import { type Spool, SpoolFull } from './spool.ts';
+import { UNITS_EACH_MAX } from './usage-record.ts';
 
 const NO_TWO =
   'no two sidecars may share a spool, and none be restored from a copy; what was not told of it stands there';
@@ -13,6 +14,7 @@ export class Incidents {
   lost = 0;
   syncFailures = 0;
   damages = 0;
+  #unitsCut = 0;
   #isLosing = false;
   #isSyncSound = true;
   #isAway = false;
@@ -32,6 +34,13 @@ export class Incidents {
       ? 'raise metering.maxBytes, or let the collector be reached'
       : 'look at the disk of the spool';
     this.#log.error('metering.records_lost', { cause, policy: this.#config.onFull, remedy });
+  }
+
+  /** Units that are more than one use can have. */
+  cut(tenant: string, meter: string, units: number): void {
+    this.#unitsCut++;
+    if (this.#unitsCut > 1 && this.#unitsCut % 1000 !== 0) return;
+    this.#log.warn('metering.units_cut', { tenant, meter, units, recorded: UNITS_EACH_MAX, times: this.#unitsCut });
   }
 
   back(): void {
@@ -74,6 +83,12 @@ export class Incidents {
 
   fenced({ head, unacked }: Spool, reason: string, aside: string): void {
     this.#log.error('metering.fenced', { spool: head.spoolId, reason, aside, untold: unacked, remedy: NO_TWO });
+  }
+
+  notPutAside(cause: unknown, aside: string): void {
+    const remedy =
+      'make the directory above writable; records are kept, nobody is told, and it is tried again in 10 min';
+    this.#log.error('metering.not_put_aside', { cause, aside, remedy });
   }
 
   fencedAgain({ head }: Spool, reason: string): void {

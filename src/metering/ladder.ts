@@ -75,7 +75,9 @@ export class Ladder {
     const { step } = this;
     if (step === 'single' || this.#isOver) return undefined;
     const spanMs = step === 'hours' ? HOUR_MS : 1;
-    return spool.parts.slice(0, -1).find((part) => !part.isMarked && part.lastSeq > 0 && part.spanMs < spanMs);
+    return spool.parts
+      .slice(0, -1)
+      .find((part) => !part.isMarked && !part.isUnfoldable && part.lastSeq > 0 && part.spanMs < spanMs);
   }
 
   async #fold(part: Part): Promise<void> {
@@ -94,7 +96,7 @@ export class Ladder {
     const bodies = await foldPart(this.#o, part, spanMs);
     if (this.#isOver) return true;
     // It is not tried again.
-    if (bodies === undefined) part.isMarked = true;
+    if (bodies === undefined) part.isUnfoldable = true;
     if (bodies === undefined) return true;
     if (bodies.reduce((sum, { length }) => sum + length, 0) > bytesMax) return false;
     this.#o.spool.rewrite(part, bodies, spanMs);

@@ -19,7 +19,7 @@ import { FOLDED_BATCH, Sender } from './sender.ts';
 import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
 import { Spool } from './spool.ts';
 import { TickCommits } from './tick-commits.ts';
-import { OUTCOMES, type Units, type UsageRecord } from './usage-record.ts';
+import { OUTCOMES, UNITS_EACH_MAX, type Units, type UsageRecord } from './usage-record.ts';
 
 /** With `durability: interval`, ms: what a crash of the machine can cost. */
 const SYNC_MS = 100;
@@ -27,6 +27,8 @@ const SYNC_MS = 100;
 const LOOK_MS = 1000;
 /** Between two spools that are fenced, ms. */
 const FENCE_MS = 600_000;
+/** Of one spool's letters. */
+const ASIDE_MAX = 1000;
 /** Letters of an instance that are told. */
 const INSTANCE_MAX = 63;
 
@@ -148,6 +150,7 @@ class Meter {
 
   async drain(graceMs: number): Promise<void> {
     this.commits.commitNow();
+    this.#spool.settle();
     if (this.#sender === undefined) return;
     const isTold = await this.#sender.part(graceMs);
     this.#incidents.told(this.#spool, isTold);
@@ -165,6 +168,8 @@ class Meter {
 
   #record(record: UsageRecord): void {
     (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
+    for (const { meter, units } of record.units)
+      if (Math.abs(units) > UNITS_EACH_MAX) this.#incidents.cut(record.tenant, meter, units);
     this.commits.record(record);
   }
 
@@ -232,7 +237,7 @@ class Meter {
           return spool.bytes;
         },
       },
-      pack: (payload, done) => zstdCompress(payload, (_error, packed) => done(packed)),
+      pack: (payload, done) => zstdCompress(payload, (error, packed) => done(error === null ? packed : undefined)),
       onFence: (reason) => this.#onFence(reason),
       onFailure: (why) => this.#incidents.away(why),
       onWelcome: () => this.#incidents.found(spool),
@@ -270,7 +275,7 @@ class Meter {
   }
 
   #onFence(reason: string): void {
-    const { config, clock, timers } = this.#o;
+    const { clock, timers } = this.#o;
     this.#reader = undefined;
     this.#sender = undefined;
     const now = clock.now();
@@ -282,15 +287,43 @@ class Meter {
       return;
     }
     this.#fencedUntil = now + FENCE_MS;
-    const aside = `${config.dir}.fenced-${this.#spool.head.spoolId.slice(0, 8)}`;
+    const aside = this.#freeAside();
     this.#incidents.fenced(this.#spool, reason, aside);
     this.#renew(aside);
+  }
+
+  /** Another spool with these letters may have been put aside before, or this one, restored once more. */
+  #freeAside(): string {
+    const path = `${this.#o.config.dir}.fenced-${this.#spool.head.spoolId.slice(0, 8)}`;
+    let free = path;
+    for (let i = 2; i <= ASIDE_MAX && this.#hasFiles(free); i++) free = `${path}-${i}`;
+    return free;
+  }
+
+  #hasFiles(dir: string): boolean {
+    try {
+      return this.#disk.list(dir).length > 0;
+    } catch (cause) {
+      return (cause as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
+  }
+
+  /** False: the files stay, and so do records in them, which nobody is told of until they can be put aside. */
+  #putAside(aside: string): boolean {
+    try {
+      this.#disk.rename(this.#o.config.dir, aside);
+      return true;
+    } catch (cause) {
+      this.#incidents.notPutAside(cause, aside);
+      return false;
+    }
   }
 
   /** A new spool is begun. `aside`: where the files of the old one go, for the operator. */
   #renew(aside: string | undefined): void {
     const old = this.#spool;
     let left = aside;
+    let isAside = true;
     this.#ladder.stop();
     try {
       old.close();
@@ -299,8 +332,8 @@ class Meter {
       this.#incidents.notSynced(cause);
     }
     try {
-      if (left !== undefined) this.#disk.rename(this.#o.config.dir, left);
-      left = undefined;
+      if (left !== undefined) isAside = this.#putAside(left);
+      if (isAside) left = undefined;
       this.#spool = this.#openSpool();
     } catch (cause) {
       // It is tried again each second; until then records are lost, and counted.
@@ -309,11 +342,20 @@ class Meter {
       return;
     }
     this.#spoolless = undefined;
-    this.#incidents.begun(this.#spool);
+    if (isAside) this.#incidents.begun(this.#spool);
     this.#spool.adopt(old);
     this.#ladder = this.#ladderOf(this.#spool);
     this.commits.use(this.#spool);
-    this.#tell();
+    if (isAside) this.#tell();
+    else this.#renewLater();
+  }
+
+  #renewLater(): void {
+    const kept = this.#spool;
+    const again = this.#o.timers.after(FENCE_MS, () => {
+      if (this.#spool === kept) this.#renew(this.#freeAside());
+    });
+    this.#stops.push(() => again.cancel());
   }
 
   #view(): MeteringView {

@@ -15,12 +15,24 @@ export interface Part extends SpoolHead {
   spanMs: number;
   /** Something of it may have been told: it is folded no more. */
   isMarked: boolean;
+  /** It was tried, and cannot be folded. */
+  isUnfoldable: boolean;
 }
 
 /** Of a segment in which nothing stands yet. */
 export function partOf(number: number, head: Buffer): Part {
   const read = readSpoolHead(head) as SpoolHead;
-  return { ...read, number, firstSeq: 0, lastSeq: 0, baseMs: 0, lastMs: 0, spanMs: 0, isMarked: false };
+  return {
+    ...read,
+    number,
+    firstSeq: 0,
+    lastSeq: 0,
+    baseMs: 0,
+    lastMs: 0,
+    spanMs: 0,
+    isMarked: false,
+    isUnfoldable: false,
+  };
 }
 
 /** A run that stands behind what it holds. */

@@ -98,6 +98,7 @@ export class SpoolReader {
     const isSameEpoch = part.epoch === this.#position.epoch;
     const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
     const chain = isSameEpoch ? this.#chain : chainStart(part);
+    if (!isSameEpoch && comparePositions(part.before, this.#position) > 0) return this.#ended(start);
     if (run.firstSeq > seqFrom) return this.#gap(start, seqFrom, chain);
     if (run.chainBefore !== chain) return 'forked';
     if (run.windows !== undefined) return this.#told(start, run, { ...run.windows, payload: run.windows.zstd }, true);
@@ -134,6 +135,29 @@ export class SpoolReader {
     return 'wait';
   }
 
+  /** What the epoch before had behind the position, and nobody finds any more. */
+  #ended({ part, run }: Start): Gap {
+    const { epoch, seq, chain } = part.before;
+    const isSameEpoch = epoch === this.#position.epoch;
+    const isOldest = part === this.#spool.parts.find(({ lastSeq }) => lastSeq > 0);
+    const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
+    // Of an epoch that is gone nobody knows how its chain began.
+    const chainBefore = isSameEpoch ? this.#chain : 0;
+    this.#position = { epoch, seq };
+    this.#chain = chain;
+    const reason = reasonOf(isSameEpoch && chainBefore === chain, isOldest);
+    return {
+      kind: 'gap',
+      epoch,
+      seqFrom,
+      seqTo: seq,
+      chainBefore,
+      chainAfter: chain,
+      watermarkMs: run.baseMs,
+      reason,
+    };
+  }
+
   #gap({ part, run }: Start, seqFrom: number, chainBefore: number): Gap {
     const seqTo = run.firstSeq - 1;
     const oldest = this.#spool.parts.find(({ lastSeq }) => lastSeq > 0);
@@ -165,18 +189,18 @@ export class SpoolReader {
     return this.#told(last, start.run, plain(this.#runs.payload), false);
   }
 
-  /** Blocks summed up by second; undefined: their sums cannot be exact. */
+  /** Blocks summed up by second; undefined: they have no room, or are broken. */
   #folded(start: Start): Draft | undefined {
     const windows = new Windows({ spanMs: FOLD_SPAN_MS, rowsMax: FOLD_ROWS_MAX, seriesMax: FOLD_ROWS_MAX });
     let bytes = 0;
-    let isExact = true;
+    let isWhole = true;
     const last = this.#join(start, ({ records, baseMs }) => {
       bytes += (records as Buffer).length;
       if (bytes > FOLD_BYTES_MAX) return false;
-      isExact = readRecords(records as Buffer, baseMs, (reader, base) => windows.addRecord(reader, base)) !== -1;
-      return isExact;
+      isWhole = readRecords(records as Buffer, baseMs, (reader, base) => windows.addRecord(reader, base)) !== -1;
+      return isWhole;
     });
-    return isExact ? this.#told(last, start.run, plain(windows.encode()), true) : undefined;
+    return isWhole ? this.#told(last, start.run, plain(windows.encode()), true) : undefined;
   }
 
   /** Hands blocks to `add` as long as they follow one another and it takes them; the last that it took. It takes the first. */

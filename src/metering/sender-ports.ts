@@ -45,8 +45,8 @@ export interface SenderOptions {
   readonly source: Source;
   readonly hello: Hello;
   readonly connect: (events: LinkEvents) => Link;
-  /** Compresses; calls back once. */
-  readonly pack: (payload: Buffer, done: (packed: Buffer) => void) => void;
+  /** Compresses; calls back once. Undefined: it could not. */
+  readonly pack: (payload: Buffer, done: (packed: Buffer | undefined) => void) => void;
   readonly batch?: BatchSize;
   /** Counted up. */
   readonly counts: SenderCounts;

@@ -224,7 +224,10 @@ export class Sender {
     this.#o.pack(draft.payload, (payload) => {
       this.#isPacking = false;
       // Of a connection that is over: the next one begins where the collector then stands.
-      if (link === this.#link) this.#packed = batchOf(draft, payload);
+      if (link === this.#link) {
+        if (payload === undefined) return this.#fail('a batch could not be compressed');
+        this.#packed = batchOf(draft, payload);
+      }
       this.#pump();
     });
   }

@@ -13,7 +13,19 @@
  */
 import { type Clock, type Random, ReeveError } from '../core/index.ts';
 import { type Damage, type Disk, FRAME_HEAD, type Frame, type Place, type Segment, SegmentLog } from '../wal/index.ts';
-import { BlockWriter, chainStart, markBody, readFrame, readSpoolHead, type SpoolHead, spoolHead } from './block.ts';
+import {
+  BLOCK_FRAME_MIN,
+  BlockWriter,
+  chainStart,
+  type EpochEnd,
+  endBody,
+  markBody,
+  type Run,
+  readFrame,
+  readSpoolHead,
+  type SpoolHead,
+  spoolHead,
+} from './block.ts';
 import { extend, isBefore, type Part, partOf } from './part.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import type { UsageRecord } from './usage-record.ts';
@@ -46,6 +58,16 @@ export class Spool {
   readonly #mark = Buffer.alloc(FRAME_HEAD + 7);
   #head: SpoolHead | undefined;
   #nextSeq = 1;
+  /** The last number that a frame speaks of. */
+  #saidSeq = 0;
+  /** Of the block that the disk refused last; 0: it was not the disk. */
+  #refusedBytes = 0;
+  /** Of the block that was to be committed last. */
+  #wantedBytes = 0;
+  /** What is found by the opening: where the last epoch that has a record ended. */
+  #found: EpochEnd = { ...NOWHERE, chain: 0 };
+  /** The last segment behind that of which something is damaged, and nobody knows how much it was; 0: none. */
+  #damagedSegment = 0;
   #chain = 0;
   #bytes = 0;
   #acked: Position = NOWHERE;
@@ -62,7 +84,12 @@ export class Spool {
     this.#log = SegmentLog.open(
       { dir, disk, kind: SPOOL_KIND, segmentBytes, head: (previous, number) => this.#beginSegment(previous, number) },
       (frame, head) => this.#recover(frame, head, found),
-      onDamage,
+      (damage) => {
+        const { what, bytes, segment } = damage;
+        // A tail that is torn is what was being appended: no client saw all of its answers.
+        if (what !== 'torn tail' && (what !== 'corrupt' || bytes >= BLOCK_FRAME_MIN)) this.#damagedSegment = segment;
+        onDamage(damage);
+      },
     );
     this.#refuseMixed();
     for (const segment of this.#log.segments)
@@ -143,8 +170,11 @@ export class Spool {
   commit(): void {
     const block = this.#block;
     if (block.count === 0) return;
-    if (this.#bytes + block.length > this.#o.maxBytes) throw new SpoolFull(`more than ${this.#o.maxBytes} bytes`);
+    this.#refusedBytes = 0;
+    this.#wantedBytes = block.length;
+    this.#assertRoom(block.length);
     block.end();
+    this.#refusedBytes = block.length;
     this.#append(block.bytes, block.length);
     const part = this.#parts.at(-1) as Part;
     if (part.lastSeq === 0) {
@@ -152,7 +182,7 @@ export class Spool {
       part.baseMs = block.baseMs;
     }
     this.#nextSeq += block.count;
-    part.lastSeq = this.#nextSeq - 1;
+    part.lastSeq = this.#saidSeq = this.#nextSeq - 1;
     part.lastMs = block.baseMs;
     this.#chain = this.#log.sum;
     this.#floorMs = block.baseMs;
@@ -172,10 +202,21 @@ export class Spool {
     if (other.pending > 0) this.#block.adopt(other.#block, this.#nextSeq, this.#chain);
   }
 
-  /** Throws as `commit` does, when a record would not fit now. */
+  /** Throws as `commit` does, when what was refused would not fit now. What was lost is a gap then, also if no record comes any more. */
   probe(): void {
-    if (this.#bytes + this.#mark.length > this.#o.maxBytes) throw new SpoolFull(`more than ${this.#o.maxBytes} bytes`);
-    this.#appendMark(0);
+    this.#assertRoom(this.#wantedBytes + FRAME_HEAD + this.#refusedBytes);
+    if (this.lastSeq === 0) this.#appendMark(0);
+    else this.#appendEnd(this.#refusedBytes);
+  }
+
+  /** Says how many were numbered, where that is not said yet. Whether the disk took it. */
+  settle(): boolean {
+    try {
+      if (this.#saidSeq < this.lastSeq) this.#appendEnd(0);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Nothing that comes from now on ended before that, unless the wall clock is set back. */
@@ -251,6 +292,11 @@ export class Spool {
   }
 
   close(): void {
+    if (!this.#isClosed && this.lastSeq > 0) {
+      // Also where nothing was lost: what is damaged later can be counted by it.
+      this.#saidSeq = 0;
+      this.settle();
+    }
     this.#isClosed = true;
     this.#log.close();
   }
@@ -268,6 +314,20 @@ export class Spool {
     this.#bytes = this.#log.bytes;
   }
 
+  /** `bytesMin`: of its body. */
+  #appendEnd(bytesMin: number): void {
+    const body = endBody(this.lastSeq, this.#chain, this.#now(), bytesMin);
+    const frame = Buffer.alloc(FRAME_HEAD + body.length);
+    frame.set(body, FRAME_HEAD);
+    this.#append(frame, frame.length);
+    this.#saidSeq = this.lastSeq;
+    extend(this.#parts.at(-1) as Part, readFrame(body, 0) as Run);
+  }
+
+  #assertRoom(bytes: number): void {
+    if (this.#bytes + bytes > this.#o.maxBytes) throw new SpoolFull(`more than ${this.#o.maxBytes} bytes`);
+  }
+
   #appendMark(number: number): void {
     this.#mark.set(markBody(number), FRAME_HEAD);
     this.#append(this.#mark, this.#mark.length);
@@ -279,8 +339,18 @@ export class Spool {
       spoolId: before?.spoolId ?? this.#o.random.hex(16),
       epoch: number,
       life: this.#o.random.hex(8),
+      before: this.#endBefore(before),
     };
     return spoolHead(this.#head);
+  }
+
+  /** Behind damage that nobody can count it is one more: a gap that says less is better than none. */
+  #endBefore(before: SpoolHead | undefined): EpochEnd {
+    if (before === undefined) return this.#found;
+    const known = comparePositions(before.before, this.#found) > 0 ? before.before : this.#found;
+    // How an epoch before that one ended is known to its head.
+    if (this.#damagedSegment < before.epoch) return known;
+    return { epoch: before.epoch, seq: known.epoch === before.epoch ? known.seq + 1 : 1, chain: 0 };
   }
 
   /** All files are of one spool, or some were copied here. */
@@ -301,6 +371,10 @@ export class Spool {
     const run = readFrame(body, sum);
     if (typeof run === 'number') {
       for (const each of found.values()) if (each.number <= run) each.isMarked = true;
-    } else if (run !== undefined) extend(part, run);
+    } else if (run !== undefined) {
+      extend(part, run);
+      this.#found = { epoch: part.epoch, seq: run.lastSeq, chain: run.chainAfter };
+      this.#damagedSegment = 0;
+    }
   }
 }

@@ -67,8 +67,8 @@ export const UNITS_MAX = 16;
 export const NAME_MAX = 63;
 /** The latest wall clock that a record may have; later is nobody's: the year 10,889. */
 export const WALL_MS_MAX: number = 2 ** 48 - 1;
-/** Units of one use: as much as a quota can have. */
-const UNITS_EACH_MAX = 1e15;
+/** Units of one use: as much as a quota can have. More, such as the change of a gauge from one end to the other, is written as that. */
+export const UNITS_EACH_MAX = 1e15;
 /** What the largest record takes. */
 export const RECORD_BYTES_MAX: number =
   1 + (2 + 3 * (1 + NAME_MAX)) + 5 * VARINT_BYTES_MAX + 1 + UNITS_MAX * (1 + NAME_MAX + 8) + 16;
@@ -108,7 +108,7 @@ function writeUnits(bytes: Buffer, offset: number, units: readonly Units[]): num
   for (let i = 0; i < count; i++) {
     const { meter, units: amount } = units[i] as Units;
     at = writeText(bytes, at, meter);
-    at = bytes.writeDoubleBE(amount, at);
+    at = bytes.writeDoubleBE(Math.min(UNITS_EACH_MAX, Math.max(-UNITS_EACH_MAX, amount)), at);
   }
   return at;
 }

@@ -1,7 +1,7 @@
 // hot path
 /**
  * Usage summed up by series and window of time. Sums are exact: whole numbers up to 2^53 − 1, and the application's own units as it
- * gave them.
+ * gave them, up to there too. What would pass it begins another row of the same window and series: whoever reads rows adds them up.
  *
  *   row      0    1    2   …        one a (window, series) that was used
  *   window   ──── Float64, wall ms at which it begins
@@ -42,6 +42,16 @@ export interface Sums {
 export interface Series extends UsageKey {
   readonly meter: string;
 }
+
+/** What a request of its own adds. */
+interface Amounts {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly durationUs: number;
+  readonly upstreamUs: number;
+}
+
+const NOTHING: Amounts = { bytesIn: 0, bytesOut: 0, durationUs: 0, upstreamUs: 0 };
 
 const COLUMNS = 7;
 const [COUNT, BYTES_IN, BYTES_OUT, DURATION, LONGEST, UPSTREAM, UNITS] = [0, 1, 2, 3, 4, 5, 6] as const;
@@ -113,24 +123,10 @@ export class Windows {
     const windowMs = this.#windowOf(baseMs + reader.sinceMs);
     // All of a record or nothing: room for its rows is made before the first is touched.
     if (!this.#hasRoom(1 + units.length)) return false;
-    const row = this.#row(windowMs, this.#seriesTable.numberOf(bytes, keyFrom, keyTo));
-    const at = row * COLUMNS;
-    const sums = this.#sums;
-    const bytesIn = (sums[at + BYTES_IN] as number) + reader.bytesIn;
-    const bytesOut = (sums[at + BYTES_OUT] as number) + reader.bytesOut;
-    const durationUs = (sums[at + DURATION] as number) + reader.durationUs;
-    const upstreamUs = (sums[at + UPSTREAM] as number) + reader.upstreamUs;
-    // A row that was begun now has room for anything, so none is left empty here.
-    if (Math.max(bytesIn, bytesOut, durationUs, upstreamUs) > Number.MAX_SAFE_INTEGER) return false;
-    (sums[at + COUNT] as number) += 1;
-    sums[at + BYTES_IN] = bytesIn;
-    sums[at + BYTES_OUT] = bytesOut;
-    sums[at + DURATION] = durationUs;
-    if (reader.durationUs > (sums[at + LONGEST] as number)) sums[at + LONGEST] = reader.durationUs;
-    sums[at + UPSTREAM] = upstreamUs;
+    this.#add(windowMs, this.#seriesTable.numberOf(bytes, keyFrom, keyTo), 1, reader, reader.durationUs, 0);
     for (const { meter, units: amount } of units) {
       const series = this.#seriesTable.numberOfMeter(bytes, keyFrom, keyTo, meter);
-      this.#addUnits(this.#row(windowMs, series), amount);
+      this.#add(windowMs, series, 1, NOTHING, 0, amount);
     }
     return true;
   }
@@ -141,23 +137,7 @@ export class Windows {
     const meterAt = keyEnd(series as Buffer, 0, series.length);
     const meter = Buffer.from(series.buffer, series.byteOffset, series.length).toString('latin1', meterAt + 1);
     const number = this.#seriesTable.numberOfMeter(series, 0, meterAt, meter);
-    const at = this.#row(this.#windowOf(windowMs), number) * COLUMNS;
-    const own = this.#sums;
-    const count = (own[at + COUNT] as number) + sums.count;
-    const bytesIn = (own[at + BYTES_IN] as number) + sums.bytesIn;
-    const bytesOut = (own[at + BYTES_OUT] as number) + sums.bytesOut;
-    const durationUs = (own[at + DURATION] as number) + sums.durationUs;
-    const upstreamUs = (own[at + UPSTREAM] as number) + sums.upstreamUs;
-    const units = (own[at + UNITS] as number) + sums.units;
-    if (Math.max(count, bytesIn, bytesOut, durationUs, upstreamUs) > Number.MAX_SAFE_INTEGER) return false;
-    if (!Number.isFinite(units)) return false;
-    own[at + COUNT] = count;
-    own[at + BYTES_IN] = bytesIn;
-    own[at + BYTES_OUT] = bytesOut;
-    own[at + DURATION] = durationUs;
-    own[at + LONGEST] = Math.max(own[at + LONGEST] as number, sums.durationUsMax);
-    own[at + UPSTREAM] = upstreamUs;
-    own[at + UNITS] = units;
+    this.#add(this.#windowOf(windowMs), number, sums.count, sums, sums.durationUsMax, sums.units);
     return true;
   }
 
@@ -212,18 +192,43 @@ export class Windows {
     return this.#size + rows <= this.#rowsMax && this.#seriesTable.hasRoom(rows);
   }
 
-  #addUnits(row: number, amount: number): void {
-    const at = row * COLUMNS;
-    (this.#sums[at + COUNT] as number) += 1;
-    (this.#sums[at + UNITS] as number) += amount;
+  #add(windowMs: number, series: number, count: number, amounts: Amounts, longestUs: number, units: number): void {
+    let at = this.#row(windowMs, series, false) * COLUMNS;
+    if (!this.#isExact(at, count, amounts, units)) at = this.#row(windowMs, series, true) * COLUMNS;
+    // Not before: a row that is begun may bring another array.
+    const sums = this.#sums;
+    (sums[at + COUNT] as number) += count;
+    (sums[at + BYTES_IN] as number) += amounts.bytesIn;
+    (sums[at + BYTES_OUT] as number) += amounts.bytesOut;
+    (sums[at + DURATION] as number) += amounts.durationUs;
+    if (longestUs > (sums[at + LONGEST] as number)) sums[at + LONGEST] = longestUs;
+    (sums[at + UPSTREAM] as number) += amounts.upstreamUs;
+    (sums[at + UNITS] as number) += units;
   }
 
-  #row(windowMs: number, series: number): number {
+  /** Whether its sums stay exact with that. */
+  #isExact(at: number, count: number, { bytesIn, bytesOut, durationUs, upstreamUs }: Amounts, units: number): boolean {
+    const sums = this.#sums;
+    return (
+      Math.max(
+        (sums[at + COUNT] as number) + count,
+        (sums[at + BYTES_IN] as number) + bytesIn,
+        (sums[at + BYTES_OUT] as number) + bytesOut,
+        (sums[at + DURATION] as number) + durationUs,
+        (sums[at + UPSTREAM] as number) + upstreamUs,
+        Math.abs((sums[at + UNITS] as number) + units),
+      ) <= Number.MAX_SAFE_INTEGER
+    );
+  }
+
+  /** `isNew`: another one, in the place of the one that is there. */
+  #row(windowMs: number, series: number, isNew: boolean): number {
     const mask = this.#slots.length - 1;
     for (let slot = hashOf(windowMs, series) & mask; ; slot = (slot + 1) & mask) {
       const row = this.#slots[slot] as number;
       if (row === -1) return this.#open(slot, windowMs, series);
-      if (this.#series[row] === series && this.#windows[row] === windowMs) return row;
+      if (this.#series[row] === series && this.#windows[row] === windowMs)
+        return isNew ? this.#open(slot, windowMs, series) : row;
     }
   }
 

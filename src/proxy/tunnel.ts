@@ -176,6 +176,8 @@ export class Tunnel implements Held {
     if (head.length > 0) this.#count(head, 'response', this.#client);
     if (this.#head.length > 0) this.#count(this.#head, 'request', socket);
     pump(this.#client, socket, (bytes) => void (x.requestBytes += bytes));
+    this.#client.on('end', () => socket.end());
+    // Its end is the last that the client gets: it waits until all is over, and recorded.
     pump(socket, this.#client, (bytes) => void (x.responseBytes += bytes));
     socket.on('close', () => this.#onClosed('upstream'));
   }
@@ -204,9 +206,12 @@ export class Tunnel implements Held {
     x.headAt = this.#world.clock.now();
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.
-    this.#client.write(headText(status, '', [...headers.raw, 'Connection', 'close']), 'latin1');
+    const head = headText(status, '', [...headers.raw, 'Connection', 'close']);
     let left = Number(headers.first('content-length') ?? Number.POSITIVE_INFINITY);
-    let last: Buffer | undefined;
+    let last: string | Buffer | undefined;
+    // Without a body the head is all of it.
+    if (left === 0 || status === 204 || status === 304) last = head;
+    else this.#client.write(head, 'latin1');
     response.on('data', (chunk: Buffer) => {
       x.responseBytes += chunk.length;
       left -= chunk.length;
@@ -236,17 +241,19 @@ export class Tunnel implements Held {
     } else this.#end(outcomeOf(reply, 'tunnel', status));
   }
 
-  /** The last bytes; then what the client still sends is thrown away, so that its end is seen. */
+  /** The last bytes, of a tunnel its end; then what the client still sends is thrown away, so that its end is seen. */
   release(): void {
     if (this.#last === undefined) return;
     this.#client.end(this.#last, 'latin1');
-    this.#client.resume();
+    if (this.#status === 101) this.#client.destroySoon();
+    else this.#client.resume();
   }
 
   #onClosed(side: 'client' | 'upstream'): void {
     // A side that ended in order has its last bytes delivered; one that broke off breaks the other.
     const [client, upstream] = [this.#client, this.#upstreamSocket];
-    if (side === 'upstream') upstream?.readableEnded === true ? client.destroySoon() : client.resetAndDestroy();
+    if (side === 'upstream' && upstream?.readableEnded === true) this.#last = '';
+    else if (side === 'upstream') client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
     if (this.#isDeciding) return this.#exchange?.abandon();
     this.#end(
@@ -268,7 +275,6 @@ function pump(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
     if (!to.write(chunk)) from.pause();
   });
   to.on('drain', () => from.resume());
-  from.on('end', () => to.end());
 }
 
 function headText(status: number, reason: string, raw: readonly string[]): string {

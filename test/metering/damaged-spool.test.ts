@@ -1,7 +1,8 @@
 /** What becomes of records, and of requests, when the spool is full, fenced, copied, cut short, removed or read-only; each is said. */
-import { cpSync, existsSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { systemTimers, type Timers } from '../../src/core/index.ts';
 import { inspectSpool } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import type { Tenant } from '../../src/tenants/index.ts';
@@ -34,20 +35,55 @@ t.test('fenced: the files are put aside, and a new spool is told', async (t) => 
   await metering.close();
 });
 
-t.test('fenced where the files cannot be put aside: it is said, and records are counted as lost', async (t) => {
+t.test('fenced where the files cannot be put aside: it is said, records are kept, and nobody is told', async (t) => {
   const disk = new MemoryDisk();
   const collector = await grpcCollector(t);
-  const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk });
+  let again: (() => void) | undefined;
+  const timers: Timers = {
+    ...systemTimers,
+    // What is tried again in 10 min is tried when the test says so.
+    after(ms, run) {
+      if (ms < 600_000) return systemTimers.after(ms, run);
+      again = run;
+      return { cancel() {} };
+    },
+  };
+  const { end, said, text } = await metered(t, { dir: '/spool', ...collectorOf(collector) }, { disk, timers });
   end('acme', 2);
   await isTold(collector, 2);
   disk.refuse = (call) => {
     if (call === 'rename') throw Object.assign(new Error('EROFS'), { code: 'EROFS' });
   };
   collector.say({ kind: 'fence', reason: 'it was copied' });
-  await reaches(() => said.some(({ event }) => event === 'metering.no_spool'), true);
+  await reaches(() => said.some(({ event }) => event === 'metering.not_put_aside'), true);
   end('acme', 4);
-  await reaches(() => said.some(({ event }) => event === 'metering.records_lost'), true);
-  t.match(await text(), /reeve_meter_lost_records_total 4\n/);
+  await new Promise(setImmediate);
+  t.match(await text(), /reeve_meter_lost_records_total 0\n/);
+  t.match(await text(), /reeve_meter_unacked_records [4-6]\n/);
+  t.match(await text(), /reeve_meter_connected 0\n/);
+  t.equal(collector.records().length, 2);
+  disk.refuse = undefined;
+  again?.();
+  t.ok(said.some(({ event }) => event === 'metering.spool_begun'));
+  t.ok([...disk.files.keys()].some((path) => path.startsWith('/spool.fenced-')));
+  end('globex', 1);
+  t.ok(await reaches(() => collector.records().at(-1)?.tenant, 'globex'));
+});
+
+t.test('fenced beside a directory of the same name: it is put aside under the next', async (t) => {
+  const dir = join(tempDir(t), 'spool');
+  const collector = await grpcCollector(t);
+  const { end, said } = await metered(t, { dir, ...collectorOf(collector) });
+  end('acme', 2);
+  await isTold(collector, 2);
+  const aside = `${dir}.fenced-${(collector.heard[0] as { spoolId: string }).spoolId.slice(0, 8)}`;
+  mkdirSync(aside);
+  writeFileSync(join(aside, 'of-another-time'), '');
+  collector.say({ kind: 'fence', reason: 'it was copied' });
+  await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true);
+  t.strictSame(inspectSpool(dir).fenced, [aside, `${aside}-2`]);
+  end('globex', 1);
+  t.ok(await reaches(() => collector.records().at(-1)?.tenant, 'globex'));
 });
 
 t.test('a full disk: by policy records become a gap, or requests are refused, until there is room', async (t) => {
@@ -141,7 +177,8 @@ t.test('a spool that was cut short: what is whole is told, and what was cut off 
   }
   await first.metering.close();
   const path = join(dir, '000000000001.wal');
-  truncateSync(path, statSync(path).size - 5);
+  // The end that its close wrote, and a part of the last block.
+  truncateSync(path, statSync(path).size - 29 - 5);
   const collector = await grpcCollector(t);
   const second = await metered(t, { dir, ...collectorOf(collector) });
   second.end('globex', 1);

@@ -36,6 +36,22 @@ t.test('each request that ended is in the ledger, with what it used', async (t) 
     t.ok(metrics.includes(line), line);
 });
 
+t.test('units beyond what a use can have are told as that, and it is said', async (t) => {
+  const collector = await grpcCollector(t);
+  const { metering, said } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });
+  t.ok(metering.report('acme', [{ meter: 'seats', units: -2e15 }]));
+  t.ok(metering.report('acme', [{ meter: 'seats', units: 2e15 }]));
+  await isTold(collector, 2);
+  t.strictSame(
+    collector.records().map(({ units }) => units),
+    [[{ meter: 'seats', units: -1e15 }], [{ meter: 'seats', units: 1e15 }]],
+  );
+  t.match(
+    said.filter(({ event }) => event === 'metering.units_cut'),
+    [{ tenant: 'acme', meter: 'seats', units: -2e15 }],
+  );
+});
+
 t.test('at the end the rest is told, and bye is said', async (t) => {
   const collector = await grpcCollector(t);
   const { metering, end, said } = await metered(t, { dir: join(tempDir(t), 'spool'), ...collectorOf(collector) });

@@ -141,6 +141,22 @@ t.test('it says hello, and tells nothing before it is welcome', async (t) => {
   t.match(w.counts, { batches: 1, bytesRaw: 9, bytesSent: 10, connects: 1 });
 });
 
+t.test('a batch that cannot be compressed ends the connection, and is told by the next', async (t) => {
+  let isBroken = true;
+  const w = senderWorld({ pack: (payload, done) => done(isBroken ? undefined : payload) });
+  w.queue.push(draft(1));
+  const connection = w.greet();
+  t.strictSame(kinds(connection), ['hello']);
+  t.ok(connection.isCut);
+  t.equal(w.sender.state, 'waiting');
+  t.strictSame(w.said, ['welcome', 'a batch could not be compressed']);
+  isBroken = false;
+  w.queue.push(draft(1));
+  w.time.advance(1000);
+  w.last.hear({ kind: 'welcome', epoch: 1, seq: 0, chain: 7, creditBytes: 1000 });
+  t.strictSame(kinds(w.last), ['hello', 'batch']);
+});
+
 t.test('little waits for more, at most for the time of a batch; much goes at once', async (t) => {
   const w = senderWorld();
   const connection = w.greet();

@@ -5,12 +5,14 @@ import { chainStart, readFrame, readSpoolHead } from '../../src/metering/block.t
 import type { Spool } from '../../src/metering/spool.ts';
 import { commitBlocks, DIR, recordOf, segmentPath, spoolWorld } from './world.ts';
 
-/** Each run that stands there: `epoch: first–last`. */
+/** Each run that stands there: `epoch: first–last`, and each end: `epoch ended: last`. */
 function runsOf(spool: Spool): string[] {
   const runs: string[] = [];
   for (const { body, sum, segment } of spool.frames({ segment: 0, offset: 0 })) {
     const run = readFrame(body, sum);
-    if (typeof run === 'object') runs.push(`${spool.part(segment)?.epoch}: ${run.firstSeq}–${run.lastSeq}`);
+    if (typeof run !== 'object') continue;
+    const { firstSeq, lastSeq } = run;
+    runs.push(`${spool.part(segment)?.epoch}${lastSeq < firstSeq ? ' ended' : `: ${firstSeq}–`}${lastSeq}`);
   }
   return runs;
 }
@@ -109,18 +111,16 @@ t.test('files that cannot be removed are found again by the next start', async (
 
 t.test('a full spool takes no more, and what is lost keeps its numbers', async (t) => {
   const { open } = spoolWorld();
-  const spool = open({ maxBytes: 200 });
+  const spool = open({ maxBytes: 260 });
   commitBlocks(spool, 1);
   spool.add(recordOf({ tenant: 't'.repeat(63), route: 'r'.repeat(63) }));
   spool.add(recordOf());
-  t.throws(() => spool.commit(), /more than 200 bytes/);
+  t.throws(() => spool.commit(), /more than 260 bytes/);
   t.equal(spool.pending, 2, 'it may be tried again');
   t.equal(spool.lose(), 2);
   t.equal(spool.lastSeq, 3);
   t.equal(spool.pending, 0);
-  t.throws(() => {
-    for (let i = 0; i < 10; i++) spool.probe();
-  }, /more than 200 bytes/);
+  t.throws(() => spool.probe(), /more than 260 bytes/, 'not for less than was refused');
 });
 
 t.test('a disk that refuses an append keeps what was there before', async (t) => {
@@ -137,7 +137,7 @@ t.test('a disk that refuses an append keeps what was there before', async (t) =>
   disk.refuse = undefined;
   spool.probe();
   commitBlocks(spool, 1);
-  t.strictSame(runsOf(open()), ['1: 1–1', '1: 3–3']);
+  t.strictSame(runsOf(open()), ['1: 1–1', '1 ended2', '1: 3–3']);
 });
 
 t.test('a block that is full is committed before more is added', async (t) => {
@@ -256,7 +256,28 @@ t.test('a spool is closed with all of it synced', async (t) => {
   spool.close();
   spool.close();
   disk.crash();
-  t.strictSame(runsOf(open()), ['1: 1–1']);
+  t.strictSame(runsOf(open()), ['1: 1–1', '1 ended1']);
+});
+
+t.test('a probe asks for as much as the disk refused', async (t) => {
+  const { open, disk } = spoolWorld();
+  const spool = open();
+  commitBlocks(spool, 1);
+  const path = segmentPath(1);
+  const room = (disk.files.get(path)?.length ?? 0) + 1000;
+  const { write } = disk;
+  let hasRoom = false;
+  disk.write = (...args: Parameters<typeof write>) => {
+    if (!hasRoom && args[4] + args[3] > room) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    return write.apply(disk, args);
+  };
+  for (let i = 0; i < 100; i++) spool.add(recordOf());
+  t.throws(() => spool.commit(), { code: 'ENOSPC' });
+  spool.lose();
+  t.throws(() => spool.probe(), { code: 'ENOSPC' }, 'a few bytes would have room');
+  hasRoom = true;
+  spool.probe();
+  t.strictSame(runsOf(open()), ['1: 1–1', '1 ended101']);
 });
 
 t.test('records of a turn can be taken over by another spool', async (t) => {

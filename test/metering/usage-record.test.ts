@@ -14,6 +14,7 @@ import {
   WALL_MS_MAX,
   writeRecord,
 } from '../../src/metering/usage-record.ts';
+import { readSeries, readWindows, Windows } from '../../src/metering/windows.ts';
 import { recordOf } from './world.ts';
 
 const name = fc.stringMatching(/^[a-z0-9][-a-z0-9]{0,62}$/);
@@ -91,6 +92,37 @@ t.test('a record of a request takes 24 bytes or less but for its names', async (
     upstreamUs: 8000,
   });
   t.ok(write([record]).length <= 24, `${write([record]).length} bytes`);
+});
+
+t.test('whatever can be written is taken by all who read it, single and folded', async () => {
+  const amount = fc.oneof(fc.double({ noNaN: true }), fc.constantFrom(2e15, -2e15, 1e308, -1e308, 1e15));
+  const any = fc.record({
+    record: aRecord,
+    units: fc.array(fc.record({ meter: name, units: amount }), { maxLength: UNITS_MAX + 2 }),
+  });
+  fc.assert(
+    fc.property(fc.array(any, { maxLength: 5 }), (many) => {
+      const records = many.map(({ record, units }) => ({ ...record, units }));
+      const bytes = write(records);
+      const runs = new RunsWriter(2 * bytes.length + 100);
+      runs.begin();
+      const run = { firstSeq: 1, lastSeq: records.length, baseMs: BASE, lastMs: BASE, chainBefore: 0, chainAfter: 0 };
+      if (!runs.add({ ...run, records: undefined, windows: undefined }, bytes)) throw new Error('no room');
+      const windows = new Windows({ spanMs: 1000, rowsMax: 1000, seriesMax: 1000 });
+      const count = readRuns(runs.payload, (reader, base) => {
+        for (const { units } of reader.units) if (Math.abs(units) > 1e15) throw new Error('more than a use can have');
+        return windows.addRecord(reader, base);
+      });
+      if (count !== records.length) throw new Error(`${count} of ${records.length}`);
+      let told = 0;
+      const isWhole = readWindows(windows.encode(), (_windowMs, series, { count, bytesIn, bytesOut, units }) => {
+        if (readSeries(series).meter === '') told += count;
+        return Math.max(bytesIn, bytesOut, Math.abs(units)) <= Number.MAX_SAFE_INTEGER;
+      });
+      if (!isWhole || told !== records.length) throw new Error(`folded: ${told} of ${records.length}`);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 t.test('the largest record has room, and what is too long is cut', async (t) => {

@@ -4,7 +4,7 @@ import t from 'tap';
 import { Writer } from '../../src/core/index.ts';
 import { readRecords } from '../../src/metering/runs.ts';
 import { SeriesTable } from '../../src/metering/series-table.ts';
-import { RECORD_BYTES_MAX, type UsageRecord, writeRecord } from '../../src/metering/usage-record.ts';
+import { RECORD_BYTES_MAX, UNITS_MAX, type UsageRecord, writeRecord } from '../../src/metering/usage-record.ts';
 import { isSeries, readWindows, type Sums, Windows } from '../../src/metering/windows.ts';
 import { recordOf } from './world.ts';
 
@@ -134,25 +134,29 @@ t.test('at its bounds nothing of a record is added', async (t) => {
   t.notOk(readWindows(fold(two, 1000).encode(), (windowMs, series, sums) => full.addRow(windowMs, series, sums)));
 });
 
-t.test('a sum that could not be exact any more is not made', async (t) => {
-  const large = recordOf({ bytesIn: 2 ** 53 - 1, bytesOut: 0, durationUs: 0, upstreamUs: 0 });
-  const windows = new Windows(SPANS);
-  t.equal(
-    readRecords(bytesOf([large]), BASE, (reader, base) => windows.addRecord(reader, base)),
-    1,
-  );
-  t.equal(
-    readRecords(bytesOf([large]), BASE, (reader, base) => windows.addRecord(reader, base)),
-    -1,
-  );
-  t.equal(windows.sums(0).count, 1);
-  const payload = windows.encode();
-  t.notOk(readWindows(payload, (windowMs, series, sums) => windows.addRow(windowMs, series, sums)));
-  const units = new Windows(SPANS);
-  const add = (amount: number): boolean =>
-    readWindows(payload, (windowMs, series) => units.addRow(windowMs, series, { ...NOTHING, units: amount }));
-  t.ok(add(1e308));
-  t.notOk(add(1e308));
+t.test('a sum that could not be exact any more is not made: another row is begun', async (t) => {
+  const large = recordOf({
+    ...{ bytesIn: 2 ** 53 - 1, bytesOut: 0, durationUs: 0, upstreamUs: 0 },
+    units: Array.from({ length: UNITS_MAX }, () => ({ meter: 'tokens', units: 1e15 })),
+  });
+  const rowsOf = (windows: Windows): Sums[] => Array.from({ length: windows.size }, (_, row) => windows.sums(row));
+  const totalOf = (windows: Windows, of: 'count' | 'bytesIn' | 'units'): bigint =>
+    rowsOf(windows).reduce((sum, each) => sum + BigInt(each[of]), 0n);
+  const windows = fold([large, large, recordOf({ bytesIn: 1 }), large], 1000);
+  // Enough of others that the table grows, and what was full is found anew.
+  const more = Array.from({ length: 600 }, (_, i) => recordOf({ tenant: `t${i}`, bytesIn: 0 }));
+  readRecords(bytesOf([...more, large]), BASE, (reader, base) => windows.addRecord(reader, base));
+  for (const each of [
+    windows,
+    refold(windows.encode(), 1000),
+    refold(refold(windows.encode(), 1000).encode(), 60_000),
+  ]) {
+    t.equal(totalOf(each, 'bytesIn'), 4n * (2n ** 53n - 1n) + 1n);
+    t.equal(totalOf(each, 'units'), 64n * 10n ** 15n);
+    t.equal(totalOf(each, 'count'), 605n + 64n);
+    for (const { bytesIn, units } of rowsOf(each))
+      if (Math.max(bytesIn, units) > Number.MAX_SAFE_INTEGER) t.fail(`${bytesIn} bytes, ${units} units`);
+  }
 });
 
 t.test('payloads that nobody made are refused, and never throw', async (t) => {

@@ -1,4 +1,6 @@
 /** The last bytes of whatever is answered wait until what was recorded of it stands: a client that saw all of an answer is accounted for. */
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
 import t from 'tap';
 import { systemRandom } from '../../src/core/index.ts';
 import { type Commits, chain, type Filter, type Held, type Routed } from '../../src/pipeline/index.ts';
@@ -75,8 +77,22 @@ function application(t: Ending): Promise<string> {
       res.write('until ');
       setImmediate(() => res.end('closed'));
     } else if (req.url === '/bodiless') res.writeHead(204).end();
+    else if (req.url === '/empty') res.writeHead(426, { 'content-length': 0 }).end();
+    else if (req.url === '/unchanged') res.writeHead(304, { 'content-length': 9 }).end();
     else res.writeHead(400, { connection: 'close', 'content-length': 9 }).end('no tunnel');
   });
+}
+
+/** Its tunnels end in order, when the client says so. */
+async function tunnelling(t: Ending): Promise<string> {
+  const server = createServer().on('upgrade', (_req, socket: Socket) => {
+    socket.write(`HTTP/1.1 101 Switching Protocols${NL}Connection: Upgrade${NL}Upgrade: x${NL}${NL}`);
+    socket.on('data', () => socket.end('goodbye'));
+    socket.on('error', () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 /** What the client may not have before, by what it asks for. */
@@ -90,6 +106,9 @@ const CASES = [
   { ask: 'GET /refused HTTP/1.1', whole: /quota-exceeded[\s\S]*\}\s*$/ },
   { ask: 'GET /kept HTTP/1.1', whole: /from before$/ },
   { ask: 'GET /tunnel HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /no tunnel$/ },
+  { ask: 'GET /empty HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /426[\s\S]*\r\n\r\n$/ },
+  { ask: 'GET /bodiless HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /204[\s\S]*\r\n\r\n$/ },
+  { ask: 'GET /unchanged HTTP/1.1', more: `Connection: Upgrade${NL}Upgrade: x${NL}`, whole: /304[\s\S]*\r\n\r\n$/ },
   {
     ask: 'GET /refused HTTP/1.1',
     more: `Connection: Upgrade${NL}Upgrade: x${NL}`,
@@ -121,6 +140,25 @@ for (const engine of ['fast', 'general'] as const) {
       },
     );
   }
+
+  t.test(`${engine} engine: the end of a tunnel that ends in order waits for its record`, async (t) => {
+    const { port, done, held } = await proxyThatHolds(t, engine, await tunnelling(t));
+    const { socket, text } = await openRaw(t, port);
+    let isEnded = false;
+    socket.on('end', () => {
+      isEnded = true;
+    });
+    socket.write(`GET /tunnel HTTP/1.1${NL}Host: a${NL}Connection: Upgrade${NL}Upgrade: x${NL}${NL}`);
+    t.ok(await becomes(() => text().includes('101')));
+    socket.write('that is all');
+    t.ok(await becomes(() => held.length === 1));
+    t.strictSame(done, ['/tunnel forwarded'], 'recorded by then');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    t.match(text(), /goodbye$/);
+    t.notOk(isEnded, 'open before');
+    held[0]?.release();
+    t.ok(await becomes(() => isEnded), 'ended afterwards');
+  });
 
   t.test(`${engine} engine: what is asked behind it is served once it is released`, async (t) => {
     const { port, done, held } = await proxyThatHolds(t, engine, await application(t));
