@@ -76,6 +76,10 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     log.warn('collector.open_to_all', {
       remedy: 'give tokenFile or tls.clientCaFile: whoever reaches the port can report usage',
     });
+  if (readTokens === undefined && !isLoopback(text('http.host')))
+    log.warn('collector.api_open_to_all', {
+      remedy: 'give readTokenFile: whoever reaches the port can read all usage and write spools off',
+    });
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));

@@ -209,7 +209,11 @@ t.test('tokens and certificates: read at the start, renewed without one, refused
     startCollector(await valuesOf({ dir: join(dir, 'x'), tlsCertFile: 'none', tlsKeyFile: 'none' }), { log }),
     { code: 'collector-file' },
   );
-  const open = await startCollector(await valuesOf({ dir: join(dir, 'open'), grpcHost: '0.0.0.0' }), { log });
+  const open = await startCollector(
+    await valuesOf({ dir: join(dir, 'open'), grpcHost: '0.0.0.0', httpHost: '0.0.0.0' }),
+    { log },
+  );
   await open.close();
   t.ok(events.includes('collector.open_to_all'));
+  t.ok(events.includes('collector.api_open_to_all'));
 });
