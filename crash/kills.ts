@@ -8,6 +8,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { seeded } from '../test/helpers/scale.ts';
 import { Clients, tenants } from './clients.ts';
 import { Actor, type Fate, type Role } from './company.ts';
 import { type Ledgered, readLedger } from './ledgered.ts';
@@ -70,6 +71,7 @@ export async function killAndJudge(
   progress: (text: string) => void,
 ): Promise<KillsResult> {
   const began = performance.now();
+  // The same order of fates in every run; what comes of them is for the machine to say.
   const random = seeded(seed);
   const dir = mkdtempSync(join(tmpdir(), 'reeve-crash-'));
   progress(`${kills} kills, seed ${seed}, in ${dir}`);
@@ -270,13 +272,4 @@ function writeTenancy(dir: string): void {
   writeFileSync(join(dir, 'tenancy/all.yaml'), `${documents.join('\n---\n')}\n`);
   for (const [at, name] of ['orders', 'payments'].entries())
     writeFileSync(join(dir, `sidecar-${at}.yaml`), document('Sidecar', name, {}));
-}
-
-/** The same order of fates in every run; what comes of them is for the machine to say. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
 }

@@ -32,12 +32,7 @@ export class Writer {
 
   /** A whole number up to 2^53 - 1. */
   varint(value: number): void {
-    let rest = value;
-    while (rest >= 0x80) {
-      this.bytes[this.offset++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.bytes[this.offset++] = rest;
+    this.offset = writeVarint(this.bytes, this.offset, value);
   }
 
   /** Text as bytes of Latin-1, its length in front. */
@@ -63,6 +58,18 @@ export class Writer {
 
 /** Bytes of the largest varint. */
 export const VARINT_BYTES_MAX = 8;
+
+/** A whole number up to 2^53 - 1. Returns where it ended; the caller left room for it. */
+export function writeVarint(bytes: Uint8Array, offset: number, value: number): number {
+  let at = offset;
+  let rest = value;
+  while (rest >= 0x80) {
+    bytes[at++] = (rest % 0x80) | 0x80;
+    rest = Math.floor(rest / 0x80);
+  }
+  bytes[at++] = rest;
+  return at;
+}
 
 /** Reads what others sent: beyond the end, or a number too large, breaks it, and a broken reader yields zeros. */
 export class Reader {

@@ -1,5 +1,5 @@
 export { BoundedMap } from './bounded-map.ts';
-export { Reader, VARINT_BYTES_MAX, Writer } from './bytes.ts';
+export { Reader, VARINT_BYTES_MAX, Writer, writeVarint } from './bytes.ts';
 export type { Clock, MonotonicMs } from './clock.ts';
 export { systemClock } from './clock.ts';
 export type { Closing } from './closer.ts';

@@ -8,7 +8,7 @@
  *
  * Texts are a byte of length and Latin-1; names have at most 63 letters.
  */
-import { VARINT_BYTES_MAX } from '../core/index.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../core/index.ts';
 
 /**
  * - `ok`: served. - `shaped`: after a delay. - `degraded`: cheaper than asked for. - `denied`: refused by limits, or for its form.
@@ -118,17 +118,6 @@ function writeText(bytes: Buffer, offset: number, text: string): number {
   bytes[offset] = length;
   for (let i = 0; i < length; i++) bytes[offset + 1 + i] = text.charCodeAt(i);
   return offset + 1 + length;
-}
-
-function writeVarint(bytes: Buffer, offset: number, value: number): number {
-  let at = offset;
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes[at++] = (rest % 0x80) | 0x80;
-    rest = rest < 0x8000_0000 ? rest >>> 7 : Math.floor(rest / 0x80);
-  }
-  bytes[at++] = rest;
-  return at;
 }
 
 /**

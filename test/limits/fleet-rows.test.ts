@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { writeVarint } from '../../src/core/index.ts';
 import { ageScale, rateScale } from '../../src/limits/fleet/log-byte.ts';
 import { NAME_MAX, ROWS_MAX, RowLog } from '../../src/limits/fleet/row-log.ts';
-import { VarintReader, writeVarint } from '../../src/limits/fleet/varint.ts';
+import { VarintReader } from '../../src/limits/fleet/varint.ts';
 
 /** Writes a row, with its name when it is the first. */
 function say(log: RowLog, number: number, admitted: number): void {

@@ -11,7 +11,8 @@
  *
  * Bound: `SERIES_MAX` series, each of a few days; about 300 bytes each.
  */
-import { VARINT_BYTES_MAX, VarintReader, writeVarint } from '../fleet/varint.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../../core/index.ts';
+import { VarintReader } from '../fleet/varint.ts';
 import {
   ENTRY_BYTES_MAX,
   type FleetRow,

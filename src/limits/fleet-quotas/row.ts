@@ -18,7 +18,8 @@
  * a share has what is kept of it, who reads a will has all that its writer spent.
  */
 
-import { VARINT_BYTES_MAX, type VarintReader, writeVarint } from '../fleet/varint.ts';
+import { VARINT_BYTES_MAX, writeVarint } from '../../core/index.ts';
+import type { VarintReader } from '../fleet/varint.ts';
 import { ACTOR, isCount, isName } from '../quotas/sound.ts';
 
 export type RowKind = (typeof KINDS)[number];

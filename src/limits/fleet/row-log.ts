@@ -13,9 +13,11 @@
  *
  *   first ─▶ entry ─▶ entry ─▶ last      entries by version: what is new is at the end, so a delta looks at no more than it says
  */
+
+import { writeVarint } from '../../core/index.ts';
 import { enlarged, enlargedBytes, enlargedInts } from '../arrays.ts';
 import { ageScale, rateScale } from './log-byte.ts';
-import { VarintReader, varintBytes, writeVarint } from './varint.ts';
+import { VarintReader, varintBytes } from './varint.ts';
 
 /** A name is a tenant's, at most 63 characters, and what of it is limited: a route by its name, at most 63. */
 export const NAME_MAX = 140;

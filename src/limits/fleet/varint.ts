@@ -1,23 +1,11 @@
-/** Unsigned integers up to 2^53 − 1, seven bits a byte, the lowest first. */
-export const VARINT_BYTES_MAX = 8;
+/** Reads unsigned integers up to 2^53 − 1, seven bits a byte, the lowest first; `writeVarint` of core writes them. */
+import { VARINT_BYTES_MAX } from '../../core/index.ts';
 
 /** How many bytes it takes. */
 export function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes++;
   return bytes;
-}
-
-/** Returns where it ended. The caller left room for it. */
-export function writeVarint(bytes: Uint8Array, offset: number, value: number): number {
-  let rest = value;
-  let at = offset;
-  while (rest >= 128) {
-    bytes[at++] = (rest % 128) + 128;
-    rest = Math.floor(rest / 128);
-  }
-  bytes[at++] = rest;
-  return at;
 }
 
 /** Reads forward; once something was malformed, `isSound` is false and all that follows is 0. */
