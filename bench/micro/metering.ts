@@ -25,7 +25,6 @@ export function meteringWork(perTurn: number): () => void {
     throw cause;
   };
   const commits = new TickCommits({
-    spool,
     timers: { ...systemTimers, afterPoll: () => {} },
     isStrict: false,
     onLost: fail,
@@ -33,6 +32,7 @@ export function meteringWork(perTurn: number): () => void {
     onCommitted: () => {},
     onSyncFailed: () => {},
   });
+  commits.use(spool);
   const { onDone } = meteringFilter({
     clock: systemClock,
     record: (record) => commits.record(record),
