@@ -256,6 +256,7 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     ],
     ['a range that goes back', (s: Teller) => s.batch([usage()], { seqTo: 0n }), /does not follow/],
     ['a reason that is none', (s: Teller) => s.gap(1, 'a\nb'), /a few plain words/],
+    ['a gap that goes back', (s: Teller) => s.gap(1, 'corrupt', { seqTo: 0n }), /does not follow/],
     ['a heartbeat of never', (s: Teller) => s.heartbeat(2 ** 60), /beyond all bounds/],
   ] as const) {
     const w = world();
