@@ -9,6 +9,7 @@ import { ingestFolded, ingestRaw } from './ingest.ts';
 import { measureOutage } from './outage.ts';
 import { quantile } from './quantile.ts';
 import { measureSidecar } from './sidecar.ts';
+import { measureStreams } from './streams.ts';
 
 export const suite: Suite = {
   describe:
@@ -33,6 +34,7 @@ export const suite: Suite = {
       const ofCollector = {
         ...(await measureIngest(dir, quick, progress)),
         ...(await measureQuestions(dir, quick, progress)),
+        ...(await measureStreams(join(dir, 'streams'), quick, progress)),
       };
       const outage = await measureOutage(o);
       // Last: it keeps this process to one core.
