@@ -2,9 +2,12 @@
 /** How metering stands in the path: once for each request of a verified tenant, when all is over. The only file of the room that knows of requests. */
 import type { Clock } from '../core/index.ts';
 import type { Exchange, Filter, Identified, Outcome, Reply } from '../pipeline/index.ts';
+import { OTHER, readHop, traceIdOf } from '../telemetry/index.ts';
 import { type MethodClass, UNITS_MAX, type Units, type UsageOutcome, type UsageRecord } from './usage-record.ts';
 
 const NO_UNITS: readonly Units[] = [];
+/** Operations that began elsewhere and are told apart, of one sidecar; one more is written as OTHER. Whoever calls chooses their names. */
+const OPERATIONS_MAX = 4096;
 const FULL: Reply = {
   code: 'temporary-reduced-capacity',
   detail: 'Usage cannot be recorded at present.',
@@ -27,10 +30,18 @@ export interface FilterOptions {
 export function meteringFilter({ clock, record, isRefusing, traceIds }: FilterOptions): Filter<Identified> {
   // One for all: it is filled and written at once.
   const usage = emptyRecord();
+  const operations = new Set<string>();
+  const known = (operation: string): string => {
+    if (operations.has(operation)) return operation;
+    if (operations.size >= OPERATIONS_MAX) return OTHER;
+    operations.add(operation);
+    return operation;
+  };
   return {
     name: 'metering',
     onThrow: 'skip',
     onRequest(x) {
+      if (x.trustClass === 'mesh') noteHop(x);
       return isRefusing() && x.route?.isCritical !== true ? FULL : undefined;
     },
     onDone(x, outcome) {
@@ -38,6 +49,8 @@ export function meteringFilter({ clock, record, isRefusing, traceIds }: FilterOp
       usage.tenant = x.tenant.id;
       usage.route = x.route?.name ?? '';
       usage.upstream = upstreamOf(x);
+      usage.hop = x.hop;
+      usage.operation = x.hop === 0 ? '' : known(x.operation);
       usage.outcome = outcomeOf(x, outcome);
       usage.methodClass = methodClassOf(x.method);
       usage.statusClass = statusClassOf(statusOf(outcome));
@@ -63,6 +76,9 @@ function emptyRecord(): UsageRecord {
     tenant: '',
     route: '',
     upstream: '',
+    operation: '',
+    hop: 0,
+    isPart: false,
     outcome: 'ok',
     methodClass: 'other',
     statusClass: 0,
@@ -73,6 +89,16 @@ function emptyRecord(): UsageRecord {
     units: NO_UNITS,
     traceId: '',
   };
+}
+
+/** What the sidecar before it said. Without a sound trace nobody's `tracestate` counts (W3C Trace Context §3.3.1.2). */
+function noteHop(x: Exchange): void {
+  const states = x.headers.all('tracestate');
+  if (states.length === 0 || traceIdOf(x.headers.only('traceparent') ?? undefined) === undefined) return;
+  const said = readHop(states);
+  if (said === undefined) return;
+  x.hop = said.hop;
+  x.operation = said.operation;
 }
 
 function upstreamOf({ endpoint }: Exchange): string {

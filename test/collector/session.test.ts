@@ -182,7 +182,8 @@ t.test('a copied or restored spool is fenced before it disturbs the right one', 
 t.test('whoever does not say Hello well is refused with the reason', async (t) => {
   const w = world();
   for (const [more, reason] of [
-    [{ version: 2 }, /speaks version 1, not 2/],
+    [{ version: 3 }, /understands versions 1 to 2, not 3: a newer sidecar needs a newer collector/],
+    [{ version: 0 }, /understands versions 1 to 2, not 0/],
     [{ spoolId: Buffer.alloc(15) }, /spool id has 16 bytes/],
     [{ life: Buffer.alloc(9) }, /a life 8/],
     [{ epoch: 0n }, /counted from 1/],
@@ -199,7 +200,8 @@ t.test('whoever does not say Hello well is refused with the reason', async (t) =
     t.ok(heard.isEnded);
   }
   const { session, heard } = w.open();
-  session.receive(new Teller().hello({ instance: '' }));
+  // An older sidecar is welcome.
+  session.receive(new Teller().hello({ instance: '', version: 1 }));
   await tick();
   t.same(heard.words, ['welcome 0:0']);
 });

@@ -5,6 +5,7 @@ import { meteringFilter, reportedRecord } from '../../src/metering/filter.ts';
 import type { UsageRecord } from '../../src/metering/usage-record.ts';
 import type { Decision, Exchange, Identified, Outcome, ReplyCode } from '../../src/pipeline/index.ts';
 import type { Route, Tenant } from '../../src/tenants/index.ts';
+import { HeaderList } from '../../src/wire/index.ts';
 import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
 import { VirtualTime } from './world.ts';
 
@@ -54,6 +55,7 @@ t.test('a request that was served: its names, bytes and times', async (t) => {
   t.strictSame(end(x, forwarded(201)), {
     wallMs: time.wall,
     ...{ tenant: 'acme', route: 'orders', upstream: 'payments', outcome: 'ok', methodClass: 'write', statusClass: 2 },
+    ...{ operation: '', hop: 0, isPart: false },
     ...{ bytesIn: 10, bytesOut: 2000, durationUs: 14_000, upstreamUs: 7432, traceId: '' },
     units: [{ meter: 'tokens', units: 3 }],
   });
@@ -101,6 +103,35 @@ t.test('classes of methods', async (t) => {
     (method) => end(exchange(method), forwarded()).methodClass,
   );
   t.strictSame(classes, ['read', 'read', 'read', 'write', 'write', 'write', 'write', 'other']);
+});
+
+t.test('where it began: as the sidecar before it said, within the mesh and in a sound trace', async (t) => {
+  const { filter, end } = filterWorld();
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const record = (trustClass: 'edge' | 'mesh', fields: string[]): UsageRecord => {
+    const x = exchangeForTest({ trustClass, headers: new HeaderList(fields) });
+    x.tenant = { id: 'acme' } as Tenant;
+    filter.onRequest?.(x as Identified);
+    return end(x, forwarded());
+  };
+  const state = ['tracestate', 'a=1,reeve=2;shop/list'];
+  const none = { hop: 0, operation: '' };
+  t.match(record('mesh', ['traceparent', traceparent, ...state]), { hop: 2, operation: 'shop/list' });
+  t.match(record('edge', ['traceparent', traceparent, ...state]), none);
+  t.match(record('mesh', state), none);
+  t.match(record('mesh', ['traceparent', 'x', ...state]), none);
+  t.match(record('mesh', ['traceparent', traceparent, 'traceparent', traceparent, ...state]), none);
+  t.match(record('mesh', ['traceparent', traceparent]), none);
+  t.match(record('mesh', ['traceparent', traceparent, 'tracestate', 'reeve=2;shop']), none);
+});
+
+t.test('of operations whose names others choose only so many are told apart', async (t) => {
+  const { end, exchange } = filterWorld();
+  const began = (operation: string): string =>
+    end(Object.assign(exchange(), { hop: 1, operation }), forwarded()).operation;
+  for (let i = 0; i < 4096; i++) if (began(`shop/r${i}`) !== `shop/r${i}`) t.fail(`${i}`);
+  t.equal(began('shop/one-more'), '__other__');
+  t.equal(began('shop/r5'), 'shop/r5');
 });
 
 t.test('trace ids where they are asked for', async (t) => {
