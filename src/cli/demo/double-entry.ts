@@ -3,7 +3,7 @@
  * one sidecar recorded as sent must be what the other recorded as arrived, of the operation at the edge where it began.
  */
 import { Pool, request } from 'undici';
-import type { Stage } from './stage.ts';
+import { LITE, type Stage } from './stage.ts';
 
 export interface DoubleEntry {
   readonly operation: string;
@@ -15,8 +15,6 @@ export interface DoubleEntry {
   readonly arrived: number;
 }
 
-/** The service that degraded exports go to, as its upstream and its sidecar are called. */
-export const LITE = 'exports-lite';
 const OPERATION = 'orders/exports';
 /** Its plan allows 10 exports at once, and banks credit for 2 more with each second that it asked for little. */
 const EXPORTER = 'oscorp';

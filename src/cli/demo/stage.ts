@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline';
 import { Closer, ReeveError } from '../../core/index.ts';
 import { packageRoot } from '../root.ts';
 import { type Credentials, makeCredentials } from './credentials.ts';
-import { LITE } from './double-entry.ts';
 
 const ROOT = packageRoot();
+/** The service that degraded exports go to, as its upstream and its sidecar are called. */
+export const LITE = 'exports-lite';
 const START_MS_MAX = 15_000;
 const END_MS_MAX = 5000;
 

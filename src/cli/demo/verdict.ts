@@ -1,9 +1,9 @@
 /** Checks every number of the demo against another that was counted elsewhere. */
 import { request } from 'undici';
 import type { Account } from './accounting.ts';
-import { type DoubleEntry, LITE } from './double-entry.ts';
+import type { DoubleEntry } from './double-entry.ts';
 import type { Attempt } from './spoofing.ts';
-import type { Stage } from './stage.ts';
+import { LITE, type Stage } from './stage.ts';
 import { FLOODER, OVER, percentile, SECONDS, type Tally } from './traffic.ts';
 
 export interface TenantRow {
