@@ -10,7 +10,7 @@ import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
 import { type Disk, systemDisk } from '../wal/index.ts';
-import { meteringFilter, reportedRecord } from './filter.ts';
+import { type MeteringStage, meteringStage, reportedRecord } from './filter.ts';
 import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
@@ -24,7 +24,7 @@ import { OUTCOMES, UNITS_EACH_MAX, type Units, type UsageRecord } from './usage-
 
 /** With `durability: interval`, ms: what a crash of the machine can cost. */
 const SYNC_MS = 100;
-/** How soon it is seen that the spool fills, or that the disk takes records again, ms. */
+/** How soon it is seen that the spool fills, that the disk takes records again, or that a stream is to be recorded in part, ms. */
 const LOOK_MS = 1000;
 /** Letters of an instance that are told. */
 const INSTANCE_MAX = 63;
@@ -79,7 +79,7 @@ async function connectOf({ collector }: MeteringConfig): Promise<Connect | undef
 }
 
 class Meter {
-  readonly filter: Filter<Identified>;
+  readonly #stage: MeteringStage;
   readonly commits: TickCommits;
   readonly #o: MeteringOptions;
   readonly #connect: Connect | undefined;
@@ -89,6 +89,7 @@ class Meter {
   #sender: Sender | undefined;
   readonly #stops: (() => void)[] = [];
   readonly #records = new Float64Array(OUTCOMES.length);
+  #parts = 0;
   /** Of all senders: one a spool. */
   readonly #sent: SenderCounts = noCounts();
   readonly #incidents: Incidents;
@@ -119,13 +120,18 @@ class Meter {
       },
       onSyncFailed: (cause) => this.#incidents.notSynced(cause),
     });
-    this.filter = meteringFilter({
+    this.#stage = meteringStage({
       clock,
       record: (record) => this.#record(record),
       isRefusing: () => this.commits.isRefused && config.onFull === 'failClosed',
       traceIds: config.traceIds,
+      partEveryMs: config.streamEveryMs,
     });
     registerMetering(metrics, () => this.#view());
+  }
+
+  get filter(): Filter<Identified> {
+    return this.#stage.filter;
   }
 
   /** Throws a ReeveError when the spool cannot be opened. */
@@ -165,7 +171,8 @@ class Meter {
   }
 
   #record(record: UsageRecord): void {
-    (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
+    if (record.isPart) this.#parts++;
+    else (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
     for (const { meter, units } of record.units)
       if (Math.abs(units) > UNITS_EACH_MAX) this.#incidents.cut(record.tenant, meter, units);
     this.commits.record(record);
@@ -258,6 +265,7 @@ class Meter {
   #look(): void {
     this.#keeper.look();
     this.commits.probe();
+    this.#stage.recordParts();
     void this.#ladder?.run();
   }
 
@@ -277,6 +285,7 @@ class Meter {
     const sender = this.#sender;
     return {
       records: this.#records,
+      parts: this.#parts,
       commits: this.#commits,
       spoolBytes: spool?.bytes ?? 0,
       unacked: spool?.unacked ?? 0,

@@ -16,6 +16,7 @@ const configOf = (more: Partial<MeteringConfig>): MeteringConfig => ({
   granularity: 'raw',
   maxBytes: 2 ** 20,
   onFull: 'failOpen',
+  streamEveryMs: 60_000,
   traceIds: false,
   ...more,
 });
