@@ -405,7 +405,7 @@ t.test(
       row({ kind: 'grant', tenant: 'acme', meter: 'api_calls', from: actorOf(1), to: actorOf(2) }, 1),
     );
     t.same([quotas.isEndowed, quotas.isSpending], [false, false]);
-  quotas.leave();
+    quotas.leave();
     const allowance = new Allowance();
     const line = fleet.line(only(fleet), 'api_calls');
     for (const at of [() => allowance.asks(line), () => allowance.lacks(line, 5)]) at();
