@@ -126,7 +126,8 @@ async function measureFreshness(
   traffic: Traffic,
   times: number,
 ): Promise<number> {
-  const [tenant, credential] = readFileSync(traffic.credentialsFile, 'utf8').split('\n', 1)[0]?.split(' ') as string[];
+  const [first] = readFileSync(traffic.credentialsFile, 'utf8').split('\n', 1) as [string];
+  const [tenant, credential] = first.split(' ');
   const recorded = async (): Promise<number> => {
     const url = `http://127.0.0.1:${httpPort}/v1/usage?tenant=${tenant}&meter=requests&from=1h`;
     const { rows } = (await (await fetch(url)).json()) as { rows: { value: number }[] };
