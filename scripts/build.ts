@@ -50,29 +50,36 @@ const threads: Plugin = {
   },
 };
 
+/** What runs by itself: the command, and each thread with its first module. Nothing is shared between them, so that each is few files and holds only what it uses. */
+const programs: readonly Readonly<Record<string, string>>[] = [
+  { main: 'src/cli/main.ts' },
+  { 'thread-entry': 'src/tenants/thread-entry.ts' },
+  { 'loader-worker': 'src/tenants/loader-worker.ts' },
+  { 'parse-worker': 'src/tenants/documents/parse-worker.ts' },
+  { 'rollup-worker': 'src/collector/duck/rollup-worker.ts' },
+];
+
 const began = new Date();
 rmSync(join(root, 'dist'), { recursive: true, force: true });
-await build({
-  absWorkingDir: root,
-  entryPoints: {
-    main: 'src/cli/main.ts',
-    'thread-entry': 'src/tenants/thread-entry.ts',
-    'loader-worker': 'src/tenants/loader-worker.ts',
-    'parse-worker': 'src/tenants/documents/parse-worker.ts',
-    'rollup-worker': 'src/collector/duck/rollup-worker.ts',
-  },
-  outdir: 'dist',
-  outExtension: { '.js': '.mjs' },
-  bundle: true,
-  splitting: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node24',
-  legalComments: 'none',
-  // Native code, and large: read from node_modules by the collector alone.
-  external: ['@duckdb/node-api'],
-  plugins: [builtins, threads],
-  logLevel: 'warning',
-});
+await Promise.all(
+  programs.map((entryPoints) =>
+    build({
+      absWorkingDir: root,
+      entryPoints,
+      outdir: 'dist',
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      splitting: true,
+      platform: 'node',
+      format: 'esm',
+      target: 'node24',
+      legalComments: 'none',
+      // Native code, and large: read from node_modules by the collector alone.
+      external: ['@duckdb/node-api'],
+      plugins: [builtins, threads],
+      logLevel: 'warning',
+    }),
+  ),
+);
 // What is saved during the build is newer than what it read.
 utimesSync(join(root, 'dist/main.mjs'), began, began);
