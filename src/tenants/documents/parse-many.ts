@@ -7,13 +7,9 @@
  */
 import type { Worker } from 'node:worker_threads';
 import type { Timers } from '../../core/index.ts';
-import type { Kind } from '../schema.ts';
 import { startThread } from '../thread.ts';
 import { type ParsedDocument, parseOne } from './parse.ts';
 import type { ParseJob } from './parse-worker.ts';
-
-/** The kinds a tenancy directory may hold. */
-export const TENANCY_KINDS: readonly Kind[] = ['Plan', 'Tenant', 'IdentityProvider', 'Route'];
 
 /** 2 KiB parse in about 1 ms. */
 const SMALL_CHARS = 2048;
@@ -63,7 +59,7 @@ class Job {
 
   async parseHere(): Promise<void> {
     for (let at = this.#small.pop(); at !== undefined; at = this.#small.pop()) {
-      this.results[at] = this.#batch(at).map((text) => parseOne(text, TENANCY_KINDS));
+      this.results[at] = this.#batch(at).map((text) => parseOne(text));
       // The thread has answered meanwhile, and wants its next.
       await this.#timers.yieldLoop();
     }
@@ -118,7 +114,7 @@ class ParseThread {
       };
       const silence = this.#timers.after(this.#silenceMsMax, fail);
       worker.on('message', end).on('error', fail).on('exit', fail);
-      worker.postMessage({ texts, kinds: TENANCY_KINDS } satisfies ParseJob);
+      worker.postMessage(texts satisfies ParseJob);
     });
   }
 
