@@ -11,12 +11,12 @@ import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
  * that larger would only be resident; V8 would go to 32 MiB.
  */
 const NEW_SPACE_BYTES_MAX = 8 * 2 ** 20;
-/** The first look, ms: a start is over by then, and what it needed once can go. */
-const START_MS = 200;
+/** Between looks, ms: until what a start needed once is gone, and from then on. */
+const START_EVERY_MS = 200;
 const EVERY_MS = 1000;
 const AGAIN_MS = 60_000;
-/** Shares of the time between two looks. A shrink holds the loop for about 10 ms; below the first nearly nobody notices. */
-const QUIET = 0.02;
+/** Shares of the time between two looks. A shrink holds the loop for about 10 ms: below the first few are there to notice. */
+const QUIET = 0.03;
 const BUSY = 0.1;
 
 export class HeapKeeper {
@@ -35,14 +35,18 @@ export class HeapKeeper {
     this.#timers = timers;
     this.#heap = heap;
     this.#mark = heap.mark();
-    this.#timer = timers.after(START_MS, () => {
-      this.#look();
-      this.#timer = this.#timers.every(EVERY_MS, () => this.#look());
-    });
+    this.#timer = this.#lookLater();
   }
 
   close(): void {
     this.#timer.cancel();
+  }
+
+  #lookLater(): Timer {
+    return this.#timers.after(this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS, () => {
+      this.#look();
+      this.#timer = this.#lookLater();
+    });
   }
 
   #look(): void {

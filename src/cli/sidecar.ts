@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
-import { Closer, ReeveError, systemClock, systemHeap, systemRandom, systemTimers } from '../core/index.ts';
+import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createAdmission, createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
@@ -22,7 +22,6 @@ import {
   unknownUpstreams,
 } from '../tenants/index.ts';
 import { refusedApiKeys } from './api-keys.ts';
-import { HeapKeeper } from './heap-keeper.ts';
 import { version } from './version.ts';
 
 /** To tell a collector the rest, also where requests took the whole grace, ms. */
@@ -222,8 +221,6 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const status = await openStatus({ ...world, ...config.status, health });
   closer.add(() => status.close());
 
-  const heapKeeper = new HeapKeeper({ ...world, heap: systemHeap });
-  closer.add(() => heapKeeper.close());
   const ports = {
     inbound: proxy.port,
     status: status.port,
