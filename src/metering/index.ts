@@ -17,6 +17,6 @@ export { SPOOL_KIND } from './spool.ts';
 export type { SpoolState } from './spool-state.ts';
 export { inspectSpool } from './spool-state.ts';
 export type { MethodClass, Units, UsageKey, UsageOutcome, UsageRecord } from './usage-record.ts';
-export { RecordReader } from './usage-record.ts';
+export { keyEnd, RecordReader } from './usage-record.ts';
 export type { Series, Sums, WindowsOptions } from './windows.ts';
 export { readSeries, readWindows, Windows } from './windows.ts';

@@ -52,7 +52,7 @@ export interface LoaderWorld {
 /** The last good file is written at most this often. */
 const SAVE_EVERY_MS = 1000;
 /** After the first look, and after one that changed many objects, this thread's heap is made small again when it was quiet for so long, ms. */
-const SHRINK_AFTER_MS = 200;
+const SHRINK_AFTER_MS = 100;
 const MANY = 1000;
 
 export class Loader {

@@ -198,15 +198,15 @@ t.test('a loader makes its heap small once it is quiet after the first look, and
   await using loader = new Loader(facts(dir.dir), {
     clock,
     // Files are watched in the time of the world.
-    timers: { ...systemTimers, after: (ms, run) => (ms === 200 ? clock.after(ms, run) : systemTimers.after(ms, run)) },
+    timers: { ...systemTimers, after: (ms, run) => (ms === 100 ? clock.after(ms, run) : systemTimers.after(ms, run)) },
     publish: async ({ parts }) => void [...parts],
     warn: () => {},
     shrink: () => shrinks++,
   });
   await loader.start();
-  clock.advance(199);
+  clock.advance(99);
   await loader.look();
-  clock.advance(199);
+  clock.advance(99);
   t.equal(shrinks, 0, 'each look puts it off');
   clock.advance(1);
   t.equal(shrinks, 1);
@@ -216,11 +216,11 @@ t.test('a loader makes its heap small once it is quiet after the first look, and
   t.equal(shrinks, 1, 'one change is not worth it');
   dir.write('more.yaml', Array.from({ length: 999 }, (_, i) => plan(`p${i}`)).join(''));
   await loader.look();
-  clock.advance(200);
+  clock.advance(100);
   t.equal(shrinks, 2, 'a thousand in all are');
   dir.write('more.yaml', Array.from({ length: 999 }, (_, i) => plan(`q${i}`)).join(''));
   await loader.look();
   await loader.close();
-  clock.advance(200);
+  clock.advance(100);
   t.equal(shrinks, 2, 'closed');
 });

@@ -120,7 +120,7 @@ export declare const FromCollectorSchema: GenMessage<FromCollector>;
  */
 export declare type Hello = Message<"reeve.metering.v1.Hello"> & {
   /**
-   * Of this protocol: 1.
+   * Of this protocol: 2. 1 had no hops, operations and parts in its records.
    *
    * @generated from field: uint32 version = 1;
    */
