@@ -1,4 +1,5 @@
 export { chainStart } from './block.ts';
+export { connectKeeper } from './connect-keeper.ts';
 export { describeSpoolFrame } from './describe.ts';
 export type {
   Batch,
@@ -8,6 +9,8 @@ export type {
   Gap,
   Hello,
 } from './generated/metering_pb.js';
+export type { KeptRow } from './keeping.ts';
+export { KEEP, KEEPER_VERSION, ofWire, RESTORE, toWire } from './keeping.ts';
 export type { Connect, Metering, MeteringOptions } from './metering.ts';
 export { openMetering } from './metering.ts';
 export type { CollectorSays, SidecarSays } from './protocol.ts';

@@ -40,6 +40,6 @@ export const REPORT = {
   responseDeserialize: (bytes: Buffer): FromCollector => fromBinary(FromCollectorSchema, bytes),
 } as const;
 
-function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+export function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, length);
 }

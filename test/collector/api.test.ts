@@ -11,6 +11,7 @@ import {
 import { ReeveError, systemClock, systemTimers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
+import { openKeeper } from './kept/open-keeper.ts';
 import { MemoryRollups } from './memory-rollups.ts';
 import { Heard, SPOOL, T0, Teller, usage } from './told.ts';
 
@@ -282,6 +283,7 @@ t.test('metrics: the collector, and each tenant in slices', async (t) => {
   registerCollectorMetrics({
     metrics,
     collector,
+    keeper: openKeeper(new MemoryDisk()),
     streams: () => 1,
     figures: () => ({ hotRows: 1, files: 2, fileBytes: 3 }),
     nowMs: () => NOW,
