@@ -21,7 +21,7 @@ export interface Ending {
 
 export const root: string = join(import.meta.dirname, '../..');
 
-const isCovered = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
+const isCovered = process.env['COVERED_FILES'] !== undefined;
 
 const LAUNCHER = join(root, 'src/cli/reeve.mjs');
 /** What a process of the command runs: the launcher as it is installed; the sources where their lines are counted. */
