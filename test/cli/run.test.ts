@@ -5,10 +5,18 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { environment, hasTerminal, onTerminal, reeve, reeveProcess, terminalEnvironment } from '../helpers/command.ts';
+import {
+  countedEnvironment,
+  environment,
+  hasTerminal,
+  onTerminal,
+  reeve,
+  reeveProcess,
+  terminalEnvironment,
+} from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { REEVE, root } from '../helpers/sidecar.ts';
+import { COUNTED, REEVE, root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -123,10 +131,10 @@ t.test(
       const child = spawn(
         process.execPath,
         [
-          ...[REEVE, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
+          ...[COUNTED, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
           ...[process.execPath, '-e', SERVING, String(appPort)],
         ],
-        { cwd: root, env: { ...environment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+        { cwd: root, env: { ...countedEnvironment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
       );
       t.teardown(() => child.kill('SIGKILL'));
       let printed = '';
@@ -245,6 +253,8 @@ function atTerminal(t: { teardown(end: () => unknown): void }, words: readonly s
 
 /** As a person does who presses until it helps; the first is too close to the one before to count. */
 async function pressUntil({ stdin }: AtTerminal['child'], exited: Promise<unknown>): Promise<void> {
+  // It may end between two.
+  stdin.on('error', () => {});
   const timer = setInterval(() => stdin.write(CTRL_C), 400);
   await exited;
   clearInterval(timer);
