@@ -1,5 +1,5 @@
 /**
- * `npm test [-- files…]`: each file of tests in a process of its own; those of the rooms with coverage, some guarantees once more with the
+ * `npm test [-- files…]`: the files of tests in processes of their own; those of the rooms with coverage, some guarantees once more with the
  * other engine, and then, one at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
  * `npm test -- --coverage files…` says which lines those files leave out of the rooms they are of.
  */
@@ -7,7 +7,7 @@ import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import coverageMap from '../test/coverage-map.mjs';
 import { Coverage } from './test/coverage.ts';
-import { type Outcome, type Ran, runFile, type TestFile } from './test/file.ts';
+import { type Outcome, type Ran, runTests, type TestRun } from './test/file.ts';
 import { stripSources } from './test/strip.ts';
 
 /** Each of these holds a figure in milliseconds to a bound, so nothing else runs beside it. */
@@ -21,8 +21,22 @@ const ALONE = [
   'test/scenarios/metrics.test.ts',
   'test/sim/namespaces.test.ts',
 ];
-/** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
-const JOBS = availableParallelism() + 1;
+/** Rooms whose tests start no process and measure no time: so many of their files are run by one process, for a start costs as much as many of them. */
+const TOGETHER = [
+  'collector',
+  'core',
+  'gossip',
+  'identity',
+  'limits',
+  'metering',
+  'pipeline',
+  'telemetry',
+  'wal',
+  'wire',
+];
+const TOGETHER_MAX = 8;
+/** Processes at once. Twice the cores: half of their time many wait, for a timeout or for silence on a connection. */
+const JOBS = 2 * availableParallelism();
 /**
  * These promises of the wire hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
  * in general-engine.test.ts, where they count as coverage; G28 has both engines in one run.
@@ -42,8 +56,23 @@ const OF_BOTH_ENGINES = [
 ];
 const RESULTS = 'test-results.json';
 
+/** A run for each file, but for those of a room that go together. */
+function runsOf(paths: readonly string[], isCounted: boolean): TestRun[] {
+  const rooms = new Map<string, string[]>();
+  for (const path of paths) {
+    const room = path.split('/')[1] as string;
+    const key = TOGETHER.includes(room) ? room : path;
+    rooms.set(key, [...(rooms.get(key) ?? []), path]);
+  }
+  return [...rooms.values()].flatMap((of) => {
+    const runs = Math.ceil(of.length / TOGETHER_MAX);
+    const covers = (isCounted && coverageMap(of[0] as string)) || [];
+    return Array.from({ length: runs }, (_, run) => ({ paths: of.filter((_, at) => at % runs === run), covers }));
+  });
+}
+
 /** The longest first, by what the last run took: nobody waits for one that began last. */
-function longestFirst(files: readonly TestFile[]): TestFile[] {
+function longestFirst(runs: readonly TestRun[]): TestRun[] {
   const lastMs = new Map<string, number>();
   if (existsSync(RESULTS)) {
     const { tests } = JSON.parse(readFileSync(RESULTS, 'utf8')) as { tests: Outcome[] };
@@ -52,21 +81,24 @@ function longestFirst(files: readonly TestFile[]): TestFile[] {
       lastMs.set(key, (lastMs.get(key) ?? 0) + durationMs);
     }
   }
-  const last = ({ path, engine }: TestFile): number => lastMs.get(keyOf(path, engine)) ?? 0;
-  return [...files].sort((a, b) => last(b) - last(a));
+  const last = ({ paths, engine }: TestRun): number =>
+    paths.reduce((sum, path) => sum + (lastMs.get(keyOf(path, engine)) ?? 0), 0);
+  return [...runs].sort((a, b) => last(b) - last(a));
 }
 
-const keyOf = (path: string, engine: TestFile['engine']): string => `${path} ${engine ?? ''}`;
+const keyOf = (path: string, engine: TestRun['engine']): string => `${path} ${engine ?? ''}`;
 
-async function run(files: readonly TestFile[], jobs: number, coverageDir: string): Promise<Ran[]> {
-  const queue = [...files];
+async function runAll(runs: readonly TestRun[], jobs: number, coverageDir: string): Promise<Ran[]> {
+  const queue = [...runs];
   const ran: Ran[] = [];
   const work = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const one = await runFile(file, coverageDir);
-      for (const failure of one.failures) process.stdout.write(`  not ok ${failure}\n`);
-      process.stdout.write(`${one.isGood ? 'ok    ' : 'NOT OK'} ${one.name} (${one.durationMs} ms)\n`);
-      ran.push(one);
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      for (const file of await runTests(next, coverageDir)) {
+        for (const failure of file.failures) process.stdout.write(`  not ok ${failure}\n`);
+        const isGood = file.outcomes.every(({ outcome }) => outcome !== 'failed');
+        process.stdout.write(`${isGood ? 'ok    ' : 'NOT OK'} ${file.name} (${file.durationMs} ms)\n`);
+        ran.push(file);
+      }
     }
   };
   await Promise.all(Array.from({ length: jobs }, work));
@@ -76,17 +108,17 @@ async function run(files: readonly TestFile[], jobs: number, coverageDir: string
 const asked = process.argv.slice(2).filter((word) => word !== '--coverage');
 const isAll = asked.length === 0;
 const isCounted = isAll || process.argv.includes('--coverage');
-const paths = isAll ? globSync('test/**/*.test.ts') : asked;
-const files: TestFile[] = paths.map((path) => ({ path, covers: (isCounted && coverageMap(path)) || [] }));
-if (isAll) for (const path of OF_BOTH_ENGINES) files.push({ path, engine: 'general', covers: [] });
-const isAlone = ({ path }: TestFile): boolean => ALONE.includes(path);
+const paths = isAll ? globSync('test/**/*.test.ts').sort() : asked;
+const runs = runsOf(paths, isCounted);
+if (isAll) for (const path of OF_BOTH_ENGINES) runs.push({ paths: [path], engine: 'general', covers: [] });
+const isAlone = ({ paths }: TestRun): boolean => ALONE.includes(paths[0] as string);
 
 const began = performance.now();
 using coverage = new Coverage();
 if (isCounted) stripSources();
 const ran = [
-  ...(await run(longestFirst(files.filter((file) => !isAlone(file))), JOBS, coverage.dir)),
-  ...(await run(files.filter(isAlone), 1, coverage.dir)),
+  ...(await runAll(longestFirst(runs.filter((each) => !isAlone(each))), JOBS, coverage.dir)),
+  ...(await runAll(runs.filter(isAlone), 1, coverage.dir)),
 ];
 ran.sort((a, b) => (a.name < b.name ? -1 : 1));
 const outcomes = ran.flatMap((each) => each.outcomes);

@@ -25,10 +25,10 @@ const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_POR
 t.test('the code of the application, also when a signal ended it', async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
-  const run = (script: string) =>
-    reeveProcess(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS).status;
-  t.equal(run('process.exit(7)'), 7);
-  t.equal(run("process.kill(process.pid, 'SIGKILL')"), 137);
+  const run = async (script: string) =>
+    (await reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS)).status;
+  t.equal(await run('process.exit(7)'), 7);
+  t.equal(await run("process.kill(process.pid, 'SIGKILL')"), 137);
 });
 
 t.test('the upstream is the one that was said: flag, then variable or boot file, then 8080', async (t) => {
