@@ -99,14 +99,18 @@ class Said {
     this.#files = paths.map((path) => new FileSaid(path, suffix));
     this.#now = this.#files[0] as FileSaid;
     this.#listen(this.#parser, '');
+    // Of the parser, which tells of a test only when it has read on.
+    this.#parser.on('comment', (text: string) => {
+      const next = this.#files.find(({ path }) => text === `# file ${path}\n`);
+      if (next !== undefined) this.#turnTo(next);
+    });
     this.#parser.on('assert', ({ ok, name, skip, time }) =>
       this.#now.note(name, skip ? 'skipped' : ok ? 'passed' : 'failed', time ?? 0),
     );
   }
 
   line(text: string): void {
-    const [, file, figure] = /^\s*# (?:file (\S+)|((?:G\d\d|figure|missing)\b.*))$/.exec(text) ?? [];
-    if (file !== undefined) this.#turnTo(this.#files.find(({ path }) => path === file) as FileSaid);
+    const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(text)?.[1];
     if (figure !== undefined) this.#now.figures.push(figure);
     this.#parser.write(`${text}\n`);
   }
