@@ -99,19 +99,12 @@ class Said {
     this.#files = paths.map((path) => new FileSaid(path, suffix));
     this.#now = this.#files[0] as FileSaid;
     this.#listen(this.#parser, '');
-    // Of the parser, which tells of a test only when it has read on.
-    this.#parser.on('comment', (text: string) => {
-      const next = this.#files.find(({ path }) => text === `# file ${path}\n`);
-      if (next !== undefined) this.#turnTo(next);
-    });
     this.#parser.on('assert', ({ ok, name, skip, time }) =>
       this.#now.note(name, skip ? 'skipped' : ok ? 'passed' : 'failed', time ?? 0),
     );
   }
 
   line(text: string): void {
-    const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(text)?.[1];
-    if (figure !== undefined) this.#now.figures.push(figure);
     this.#parser.write(`${text}\n`);
   }
 
@@ -137,6 +130,13 @@ class Said {
   }
 
   #listen(parser: Parser, place: string): void {
+    // Of the parser, not of the lines: it tells of a test only when it has read on.
+    parser.on('comment', (text: string) => {
+      const [, path, figure] = /^# (?:file (\S+)|((?:G\d\d|figure|missing)\b.*))\n$/.exec(text) ?? [];
+      const next = this.#files.find((file) => file.path === path);
+      if (next !== undefined) this.#turnTo(next);
+      if (figure !== undefined) this.#now.figures.push(figure);
+    });
     parser.on('child', (child: Parser) => this.#listen(child, `${place} > ${child.name}`));
     parser.on('assert', ({ ok, name, skip, todo, diag }) => {
       if (!ok && !skip && !todo) this.#now.failures.push(`${this.#now.name}${place} > ${name}\n${indented(diag)}`);
