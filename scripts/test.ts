@@ -3,6 +3,7 @@
  * other engine, and then, one at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
  * `npm test -- --coverage files…` says which lines those files leave out of the rooms they are of.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import coverageMap from '../test/coverage-map.mjs';
@@ -55,6 +56,16 @@ const OF_BOTH_ENGINES = [
   'test/guarantees/g30-never-dies.test.ts',
 ];
 const RESULTS = 'test-results.json';
+
+/** tap builds its test object from the plugins in .taprc: after an install, and when they changed. */
+function buildTap(): void {
+  const built = 'node_modules/.tap-built';
+  const plugins = readFileSync('.taprc', 'utf8');
+  if (existsSync(built) && readFileSync(built, 'utf8') === plugins) return;
+  const { status, stdout, stderr } = spawnSync('tap', ['build'], { encoding: 'utf8' });
+  if (status === 0) writeFileSync(built, plugins);
+  else process.stdout.write(`${stdout}${stderr}`);
+}
 
 /** A run for each file, but for those of a room that go together. */
 function runsOf(paths: readonly string[], isCounted: boolean): TestRun[] {
@@ -115,6 +126,7 @@ const isAlone = ({ paths }: TestRun): boolean => ALONE.includes(paths[0] as stri
 
 const began = performance.now();
 using coverage = new Coverage();
+buildTap();
 if (isCounted) stripSources();
 const ran = [
   ...(await runAll(longestFirst(runs.filter((each) => !isAlone(each))), JOBS, coverage.dir)),
