@@ -306,6 +306,7 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       granularity: value('metering.granularity') as 'raw',
       maxBytes: bytes('metering.maxBytes'),
       onFull: value('metering.onFull') as 'failOpen',
+      streamEveryMs: ms('metering.streamEvery'),
       traceIds: isOn('metering.traceIds'),
     },
     wire: {
