@@ -1,51 +1,16 @@
 /**
- * `npm test [-- files…]`: tap in passes: the rooms' own tests with coverage, then the guarantees and scenarios beside those that are run
- * again with the other engine, and then, one file at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
+ * `npm test [-- files…]`: the files of tests in processes of their own; those of the rooms with coverage, some guarantees once more with the
+ * other engine, and then, one at a time, what measures time. Writes test-results.json and ends with `N passed, N failed`.
+ * `npm test -- --coverage files…` says which lines those files leave out of the rooms they are of.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import coverageMap from '../test/coverage-map.mjs';
+import { Coverage } from './test/coverage.ts';
+import { type Outcome, type Ran, runTests, type TestRun } from './test/file.ts';
+import { stripSources } from './test/strip.ts';
 
-interface Outcome {
-  readonly name: string;
-  readonly outcome: 'passed' | 'failed' | 'skipped';
-  readonly durationMs: number;
-}
-
-interface TapEvent {
-  readonly name: string;
-  readonly level?: number;
-  readonly ok?: boolean;
-  readonly time?: number;
-  readonly fullname?: string;
-  readonly skip?: string | boolean;
-  readonly diag?: unknown;
-  readonly tests?: number;
-}
-
-/**
- * The coverage each room has by its own tests, lines and branches in percent; less fails. 100 and 100 for identity, limits, tenants and
- * pipeline, at least 90 and 90 for the others. A floor only ever rises.
- */
-const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
-  admin: [99, 95],
-  cli: [98, 93],
-  collector: [98, 92],
-  core: [100, 100],
-  gossip: [100, 99],
-  identity: [100, 100],
-  limits: [100, 100],
-  metering: [99, 96],
-  pipeline: [100, 100],
-  proxy: [98, 92],
-  'proxy/fast': [98, 92],
-  telemetry: [100, 100],
-  tenants: [100, 100],
-  wal: [100, 100],
-  wire: [100, 99],
-};
 /** Each of these holds a figure in milliseconds to a bound, so nothing else runs beside it. */
 const ALONE = [
   'test/guarantees/g09-backpressure.test.ts',
@@ -57,12 +22,22 @@ const ALONE = [
   'test/scenarios/metrics.test.ts',
   'test/sim/namespaces.test.ts',
 ];
-/** Of the others the longest, each with a tap of its own: one works all the time, the other waits most of it. */
-const LONGEST = ['test/guarantees/g16-idle-connections.test.ts', 'test/guarantees/g28-drain.test.ts'];
-/** These belong to no room, and cover none. */
-const WHOLE = ['contracts', 'guarantees', 'scenarios', 'sim'];
-/** Files at once. One more than the cores: half of their time many wait, for a timeout or for silence on a connection. */
-const JOBS = availableParallelism() + 1;
+/** Rooms whose tests start no process and measure no time: so many of their files are run by one process, for a start costs as much as many of them. */
+const TOGETHER = [
+  'collector',
+  'core',
+  'gossip',
+  'identity',
+  'limits',
+  'metering',
+  'pipeline',
+  'telemetry',
+  'wal',
+  'wire',
+];
+const TOGETHER_MAX = 8;
+/** Processes at once. Twice the cores: half of their time many wait, for a timeout or for silence on a connection. */
+const JOBS = 2 * availableParallelism();
 /**
  * These promises of the wire hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
  * in general-engine.test.ts, where they count as coverage; G28 has both engines in one run.
@@ -80,71 +55,7 @@ const OF_BOTH_ENGINES = [
   'test/guarantees/g15-slow-clients.test.ts',
   'test/guarantees/g30-never-dies.test.ts',
 ];
-const UNCOVERED = ['--disable-coverage'];
-
-const isWhole = (file: string): boolean => WHOLE.some((folder) => file.startsWith(`test/${folder}/`));
-
-const outcomes: Outcome[] = [];
-const figures: string[] = [];
-let taps = 0;
-
-async function runTap(
-  files: readonly string[],
-  jobs: number,
-  coverage: readonly string[],
-  engine?: 'general',
-): Promise<void> {
-  if (files.length === 0) return;
-  const raw = join(tmpdir(), `reeve-test-${process.pid}-${taps++}.tap`);
-  const args = ['-R', 'jsonstream', '-o', raw, `--jobs=${jobs}`, ...coverage, ...files];
-  const env: NodeJS.ProcessEnv = { ...process.env };
-  if (engine !== undefined) env['ENGINE'] = engine;
-  // A third less of a start. Not where lines are counted: of code from the cache V8 tells only roughly which branches ran.
-  if (coverage === UNCOVERED) env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
-  const tap = spawn('tap', args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const suffix = engine === undefined ? '' : ` (${engine} engine)`;
-  await collect(tap, suffix);
-  // A tap that was killed says nothing of the files it did not come to.
-  for (const file of files)
-    if (!outcomes.some(({ name }) => name.startsWith(file) && name.endsWith(suffix)))
-      note({ name: file, fullname: `${file} > the file as a whole, which did not run${suffix}` }, 'failed');
-  for (const line of readFileSync(raw, 'utf8').split('\n')) {
-    const figure = /^\s*# ((?:G\d\d|figure|missing)\b.*)$/.exec(line)?.[1];
-    if (figure !== undefined && !figures.includes(figure)) figures.push(figure);
-  }
-  rmSync(raw);
-}
-
-async function collect(tap: ChildProcess, suffix: string): Promise<void> {
-  let inFile = 0;
-  for await (const line of createInterface({ input: tap.stdout as NodeJS.ReadableStream })) {
-    if (!line.startsWith('["')) continue;
-    const [type, read] = JSON.parse(line) as [string, TapEvent];
-    const event = typeof read === 'object' && read !== null ? named(read, suffix) : read;
-    if (type === 'start' && event.level === 1) inFile = 0;
-    if (type === 'fail') process.stdout.write(`  not ok ${event.fullname}\n${indented(event.diag)}\n`);
-    if (type === 'skip' && event.fullname?.split(' > ').length === 2) inFile += note(event, 'skipped');
-    if (type !== 'end') continue;
-    if (event.level === 2) inFile += note(event, event.ok === true ? 'passed' : 'failed');
-    if (event.level !== 1) continue;
-    if (
-      inFile === 0 ||
-      (event.ok !== true && !outcomes.some((each) => each.outcome === 'failed' && each.name.startsWith(event.name)))
-    ) {
-      note({ ...event, fullname: `${event.name} > the file as a whole` }, event.ok === true ? 'passed' : 'failed');
-    }
-    process.stdout.write(
-      `${event.ok === true ? 'ok    ' : 'NOT OK'} ${event.name} (${Math.round(event.time ?? 0)} ms)\n`,
-    );
-  }
-  await new Promise((resolve) => (tap.exitCode === null ? tap.once('close', resolve) : resolve(undefined)));
-}
-
-/** Outcomes of one file under two engines are two. */
-function named(event: TapEvent, suffix: string): TapEvent {
-  const fullname = event.fullname === undefined ? {} : { fullname: `${event.fullname}${suffix}` };
-  return suffix === '' ? event : { ...event, name: `${event.name}${suffix}`, ...fullname };
-}
+const RESULTS = 'test-results.json';
 
 /** tap builds its test object from the plugins in .taprc: after an install, and when they changed. */
 function buildTap(): void {
@@ -156,91 +67,81 @@ function buildTap(): void {
   else process.stdout.write(`${stdout}${stderr}`);
 }
 
-function note(event: TapEvent, outcome: Outcome['outcome']): number {
-  outcomes.push({ name: event.fullname ?? event.name, outcome, durationMs: Math.round(event.time ?? 0) });
-  return 1;
+/** A run for each file, but for those of a room that go together. */
+function runsOf(paths: readonly string[], isCounted: boolean): TestRun[] {
+  const rooms = new Map<string, string[]>();
+  for (const path of paths) {
+    const room = path.split('/')[1] as string;
+    const key = TOGETHER.includes(room) ? room : path;
+    rooms.set(key, [...(rooms.get(key) ?? []), path]);
+  }
+  return [...rooms.values()].flatMap((of) => {
+    const runs = Math.ceil(of.length / TOGETHER_MAX);
+    const covers = (isCounted && coverageMap(of[0] as string)) || [];
+    return Array.from({ length: runs }, (_, run) => ({ paths: of.filter((_, at) => at % runs === run), covers }));
+  });
 }
 
-function indented(value: unknown): string {
-  return JSON.stringify(value ?? null, null, 2)
-    .slice(0, 4000)
-    .replaceAll(/^/gm, '    ');
-}
-
-/** One outcome a room: is it covered by its own tests? */
-function judgeCoverage(): void {
-  const summary = JSON.parse(readFileSync('.tap/report/coverage-summary.json', 'utf8')) as Record<
-    string,
-    Record<'lines' | 'branches', { total: number; covered: number }>
-  >;
-  const rooms = new Map<string, { lines: number[]; branches: number[] }>();
-  for (const [file, { lines, branches }] of Object.entries(summary)) {
-    const room = /\/src\/(proxy\/fast|[^/]+)\/(?!generated\/)/.exec(file)?.[1];
-    if (room === undefined) continue;
-    const sums = rooms.get(room) ?? { lines: [0, 0], branches: [0, 0] };
-    rooms.set(room, sums);
-    for (const [sum, part] of [
-      [sums.lines, lines],
-      [sums.branches, branches],
-    ] as const) {
-      sum[0] = (sum[0] ?? 0) + part.covered;
-      sum[1] = (sum[1] ?? 0) + part.total;
+/** The longest first, by what the last run took: nobody waits for one that began last. */
+function longestFirst(runs: readonly TestRun[]): TestRun[] {
+  const lastMs = new Map<string, number>();
+  if (existsSync(RESULTS)) {
+    const { tests } = JSON.parse(readFileSync(RESULTS, 'utf8')) as { tests: Outcome[] };
+    for (const { name, durationMs } of tests) {
+      const key = keyOf(name.split(' > ')[0] as string, name.endsWith(' (general engine)') ? 'general' : undefined);
+      lastMs.set(key, (lastMs.get(key) ?? 0) + durationMs);
     }
   }
-  process.stdout.write('\ncoverage of each room by its own tests   lines  branches\n');
-  for (const room of Object.keys(FLOORS)) {
-    // A room without a test of its own is covered by nothing.
-    const { lines, branches } = rooms.get(room) ?? { lines: [0, 1], branches: [0, 1] };
-    const [line, branch] = [lines, branches].map(
-      ([covered, total]) => (100 * (covered as number)) / Math.max(total as number, 1),
-    ) as [number, number];
-    const [lineFloor, branchFloor] = FLOORS[room] as readonly [number, number];
-    const isGood = line >= lineFloor && branch >= branchFloor;
-    outcomes.push({
-      name: `coverage of ${room}: ${lineFloor} % of lines, ${branchFloor} % of branches`,
-      outcome: isGood ? 'passed' : 'failed',
-      durationMs: 0,
-    });
-    process.stdout.write(
-      `${isGood ? 'ok    ' : 'NOT OK'} ${room.padEnd(33)} ${line.toFixed(1).padStart(6)} ${branch.toFixed(1).padStart(9)}\n`,
-    );
-  }
+  const last = ({ paths, engine }: TestRun): number =>
+    paths.reduce((sum, path) => sum + (lastMs.get(keyOf(path, engine)) ?? 0), 0);
+  return [...runs].sort((a, b) => last(b) - last(a));
 }
 
-const asked = process.argv.slice(2);
-const files = asked.length > 0 ? asked : globSync('test/**/*.test.ts').sort();
-const began = performance.now();
-buildTap();
+const keyOf = (path: string, engine: TestRun['engine']): string => `${path} ${engine ?? ''}`;
 
-const own = files.filter((file) => !isWhole(file));
-const isAlone = (file: string): boolean => ALONE.includes(file);
-const whole = files.filter((file) => isWhole(file) && !isAlone(file));
-const alone = files.filter(isAlone);
-await runTap(own, JOBS, asked.length > 0 ? UNCOVERED : ['--coverage-report=json-summary', '--show-full-coverage']);
-if (own.length > 0 && asked.length === 0) judgeCoverage();
-const again = OF_BOTH_ENGINES.filter((file) => asked.length === 0 && files.includes(file));
-await Promise.all([
-  runTap(
-    whole.filter((file) => !LONGEST.includes(file)),
-    JOBS - 1,
-    UNCOVERED,
-  ),
-  ...LONGEST.map((file) =>
-    runTap(
-      whole.filter((each) => each === file),
-      1,
-      UNCOVERED,
-    ),
-  ),
-  runTap(
-    again.filter((file) => !isAlone(file)),
-    1,
-    UNCOVERED,
-    'general',
-  ),
-]);
-await runTap(alone, 1, UNCOVERED);
-await runTap(again.filter(isAlone), 1, UNCOVERED, 'general');
+async function runAll(runs: readonly TestRun[], jobs: number, coverageDir: string): Promise<Ran[]> {
+  const queue = [...runs];
+  const ran: Ran[] = [];
+  const work = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      for (const file of await runTests(next, coverageDir)) {
+        for (const failure of file.failures) process.stdout.write(`  not ok ${failure}\n`);
+        const isGood = file.outcomes.every(({ outcome }) => outcome !== 'failed');
+        process.stdout.write(`${isGood ? 'ok    ' : 'NOT OK'} ${file.name} (${file.durationMs} ms)\n`);
+        ran.push(file);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, work));
+  return ran;
+}
+
+const asked = process.argv.slice(2).filter((word) => word !== '--coverage');
+const isAll = asked.length === 0;
+const isCounted = isAll || process.argv.includes('--coverage');
+const paths = isAll ? globSync('test/**/*.test.ts').sort() : asked;
+const runs = runsOf(paths, isCounted);
+if (isAll) for (const path of OF_BOTH_ENGINES) runs.push({ paths: [path], engine: 'general', covers: [] });
+const isAlone = ({ paths }: TestRun): boolean => ALONE.includes(paths[0] as string);
+
+const began = performance.now();
+using coverage = new Coverage();
+buildTap();
+if (isCounted) stripSources();
+const ran = [
+  ...(await runAll(longestFirst(runs.filter((each) => !isAlone(each))), JOBS, coverage.dir)),
+  ...(await runAll(runs.filter(isAlone), 1, coverage.dir)),
+];
+ran.sort((a, b) => (a.name < b.name ? -1 : 1));
+const outcomes = ran.flatMap((each) => each.outcomes);
+const figures = [...new Set(ran.flatMap((each) => each.figures))];
+if (isAll) {
+  const judged = await coverage.judge();
+  outcomes.push(...judged.outcomes);
+  process.stdout.write(judged.table);
+} else if (isCounted) {
+  await coverage.print();
+}
 
 const count = (outcome: Outcome['outcome']) => outcomes.filter((each) => each.outcome === outcome).length;
 const summary = {
@@ -250,8 +151,7 @@ const summary = {
   durationMs: Math.round(performance.now() - began),
   node: process.version,
 };
-if (asked.length === 0)
-  writeFileSync('test-results.json', `${JSON.stringify({ summary, figures, tests: outcomes }, null, 2)}\n`);
+if (isAll) writeFileSync(RESULTS, `${JSON.stringify({ summary, figures, tests: outcomes }, null, 2)}\n`);
 if (figures.length > 0) process.stdout.write(`\n${figures.join('\n')}\n`);
 for (const { name } of outcomes.filter((each) => each.outcome === 'failed')) process.stdout.write(`failed: ${name}\n`);
 process.stdout.write(`\n${summary.passed} passed, ${summary.failed} failed\n`);

@@ -178,7 +178,7 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
     stderr: /REEVE_UPSTREM no setting has this variable/,
   });
   t.match(
-    reeveProcess([
+    await reeve([
       'sidecar',
       '--upstream',
       'http://127.0.0.1:1',
@@ -192,7 +192,7 @@ t.test('a sidecar that cannot start says why in one line', async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const port = upstream.split(':')[2] as string;
   t.match(
-    reeveProcess([
+    await reeve([
       'sidecar',
       '--upstream',
       upstream,
@@ -225,7 +225,7 @@ t.test('run: an application and its sidecar, ended with its code', async (t) => 
     status: 7,
     stdout: /app {3}│ hello/,
   });
-  t.match(reeveProcess(['run', '--tenancy', dir.dir, '--', '/nowhere'], env), {
+  t.match(await reeve(['run', '--tenancy', dir.dir, '--', '/nowhere'], env), {
     status: 2,
     stderr: /cannot be started: ENOENT/,
   });

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { judge, rowsOf, type Story } from '../../src/cli/demo/verdict.ts';
-import { type Ending, environmentOf, REEVE, root } from '../helpers/sidecar.ts';
+import { COUNTED, type Ending, environmentOf, REEVE, root } from '../helpers/sidecar.ts';
 
 /** A story in which every number checks: the flooder, the one over its plan, and a neighbour. */
 function goodStory(): Story {
@@ -158,11 +158,14 @@ t.test('each number of the demo is checked: one that is off fails the check of i
 });
 
 /** The demo in a process group of its own, with what it has printed so far. */
-function startDemo(t: Ending): { child: ChildProcess; text: () => string; until: (pattern: RegExp) => Promise<void> } {
-  const child = spawn(process.execPath, [REEVE, 'demo'], {
+function startDemo(
+  t: Ending,
+  isCounted = false,
+): { child: ChildProcess; text: () => string; until: (pattern: RegExp) => Promise<void> } {
+  const child = spawn(process.execPath, [isCounted ? COUNTED : REEVE, 'demo'], {
     cwd: root,
     detached: true,
-    env: environmentOf(process.env),
+    env: environmentOf(process.env, isCounted),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.teardown(() => {
@@ -200,7 +203,7 @@ t.test(
   'the demo stays, what it prints to try does what it says, and Ctrl-C ends all',
   { timeout: 60_000 },
   async (t) => {
-    const { child, text, until } = startDemo(t);
+    const { child, text, until } = startDemo(t, true);
     await until(/Ctrl-C ends it/);
     t.match(text(), /\numbrella +free +2400 +\d+ +0 +0 +\d+ /, 'a table by tenant');
     t.match(text(), /its own token on acme's host +403 +did not reach the application/, 'the attempts');

@@ -129,7 +129,7 @@ t.test('a pepper that is empty is refused', async (t) => {
   t.teardown(() => dir.cleanUp());
   writeFileSync(dir.pepperFile, '\n');
   t.match(
-    reeveProcess([
+    await reeve([
       'sidecar',
       '--upstream',
       'http://127.0.0.1:1',

@@ -5,10 +5,18 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { environment, hasTerminal, onTerminal, reeve, reeveProcess, terminalEnvironment } from '../helpers/command.ts';
+import {
+  countedEnvironment,
+  environment,
+  hasTerminal,
+  onTerminal,
+  reeve,
+  reeveProcess,
+  terminalEnvironment,
+} from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { REEVE, root } from '../helpers/sidecar.ts';
+import { COUNTED, REEVE, root } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -17,10 +25,10 @@ const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_POR
 t.test('the code of the application, also when a signal ended it', async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
-  const run = (script: string) =>
-    reeveProcess(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS).status;
-  t.equal(run('process.exit(7)'), 7);
-  t.equal(run("process.kill(process.pid, 'SIGKILL')"), 137);
+  const run = async (script: string) =>
+    (await reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS)).status;
+  t.equal(await run('process.exit(7)'), 7);
+  t.equal(await run("process.kill(process.pid, 'SIGKILL')"), 137);
 });
 
 t.test('the upstream is the one that was said: flag, then variable or boot file, then 8080', async (t) => {
@@ -123,10 +131,10 @@ t.test(
       const child = spawn(
         process.execPath,
         [
-          ...[REEVE, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
+          ...[COUNTED, 'run', '--tenancy', dir.dir, '--app-port', String(appPort), '--'],
           ...[process.execPath, '-e', SERVING, String(appPort)],
         ],
-        { cwd: root, env: { ...environment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
+        { cwd: root, env: { ...countedEnvironment, ...PORTS }, stdio: ['ignore', 'pipe', 'inherit'] },
       );
       t.teardown(() => child.kill('SIGKILL'));
       let printed = '';
@@ -245,6 +253,8 @@ function atTerminal(t: { teardown(end: () => unknown): void }, words: readonly s
 
 /** As a person does who presses until it helps; the first is too close to the one before to count. */
 async function pressUntil({ stdin }: AtTerminal['child'], exited: Promise<unknown>): Promise<void> {
+  // It may end between two.
+  stdin.on('error', () => {});
   const timer = setInterval(() => stdin.write(CTRL_C), 400);
   await exited;
   clearInterval(timer);

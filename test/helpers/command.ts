@@ -10,9 +10,14 @@ const OF_THE_RUNNER =
   /^(NO_COLOR|FORCE_COLOR|NODE_DISABLE_COLORS|COLORTERM|TERM_PROGRAM|TMUX|CI|TF_BUILD|TEAMCITY_VERSION|TRAVIS|CIRCLECI|APPVEYOR|GITEA_ACTIONS|GITHUB_ACTIONS|GITLAB_CI|BUILDKITE|DRONE|CI_NAME|REEVE_.*)$/;
 
 /** What a person's shell would give the command. */
-export const environment: Readonly<Record<string, string>> = Object.fromEntries(
-  Object.entries(environmentOf(process.env)).filter(([name]) => !OF_THE_RUNNER.test(name)),
-) as Record<string, string>;
+export const environment: Readonly<Record<string, string>> = shell(false);
+/** The same for a process whose lines count. */
+export const countedEnvironment: Readonly<Record<string, string>> = shell(true);
+
+function shell(isCounted: boolean): Record<string, string> {
+  const variables = Object.entries(environmentOf(process.env, isCounted));
+  return Object.fromEntries(variables.filter(([name]) => !OF_THE_RUNNER.test(name))) as Record<string, string>;
+}
 
 export interface Ran {
   readonly status: number | null;

@@ -3,7 +3,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type RunningSidecar, startSidecar } from '../../src/cli/sidecar.ts';
@@ -21,15 +20,17 @@ export interface Ending {
 
 export const root: string = join(import.meta.dirname, '../..');
 
-const isCovered = process.env['_TAPJS_PROCESSINFO_COVERAGE_'] === '1';
+/** Lines are counted in this run of the tests. */
+const isCovered = process.env['COVERED_FILES'] !== undefined;
 
-const LAUNCHER = join(root, 'src/cli/reeve.mjs');
-/** What a process of the command runs: the launcher as it is installed; the sources where their lines are counted. */
-export const REEVE: string = isCovered ? join(root, 'src/cli/main.ts') : LAUNCHER;
+/** What a process of the command runs: the launcher as it is installed. */
+export const REEVE: string = join(root, 'src/cli/reeve.mjs');
+/** The same where its lines are to count: from the sources then, which takes twice the CPU time to start, so that only who tests the command itself asks for it. */
+export const COUNTED: string = isCovered ? join(root, 'src/cli/main.ts') : REEVE;
 
-/** What the test runner is no longer to do in processes of ours: its hooks cost each, and each of its threads, 100 ms; only coverage needs them, where the lines of that process count. */
-export function environmentOf(env: NodeJS.ProcessEnv, isCounted = true): NodeJS.ProcessEnv {
-  if (isCovered && isCounted) return { ...env, NODE_COMPILE_CACHE: join(tmpdir(), 'node-compile-cache') };
+/** Whose lines do not count is spared what counts them. */
+export function environmentOf(env: NodeJS.ProcessEnv, isCounted = false): NodeJS.ProcessEnv {
+  if (isCounted) return env;
   const { NODE_OPTIONS: _, ...rest } = env;
   return rest;
 }
@@ -141,13 +142,13 @@ export async function childSidecar(
   more: {
     readonly env?: Readonly<Record<string, string>>;
     readonly nodeArgs?: readonly string[];
-    /** Its lines count where lines are counted: it starts in seconds then, so that only who tests the command itself asks for it. */
+    /** Its lines count where lines are counted. */
     readonly isCounted?: boolean;
     /** A command that runs it, such as one that enters a namespace. */
     readonly within?: readonly string[];
   } = {},
 ): Promise<ChildSidecar> {
-  const env: NodeJS.ProcessEnv = { ...environmentOf(process.env, more.isCounted ?? false), ...more.env };
+  const env: NodeJS.ProcessEnv = { ...environmentOf(process.env, more.isCounted), ...more.env };
   for (const [path, text] of Object.entries(given))
     env[
       `REEVE_${path
@@ -155,10 +156,8 @@ export async function childSidecar(
         .replaceAll(/[A-Z]/g, (letter) => `_${letter}`)
         .toUpperCase()}`
     ] = text;
-  const node = [process.execPath, ...(more.nodeArgs ?? []), more.isCounted ? REEVE : LAUNCHER, 'sidecar'];
-  // The test runner puts its hooks back into whatever is spawned, but for what env(1) takes away.
-  const bare = more.isCounted ? node : ['env', '-u', 'NODE_OPTIONS', ...node];
-  const [command, ...args] = [...(more.within ?? []), ...bare];
+  const node = [process.execPath, ...(more.nodeArgs ?? []), more.isCounted ? COUNTED : REEVE, 'sidecar'];
+  const [command, ...args] = [...(more.within ?? []), ...node];
   const child = spawn(command as string, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   const lines: string[] = [];
