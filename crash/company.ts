@@ -18,6 +18,8 @@ export type Fate =
   | { readonly kind: 'moment'; readonly afterMs: number }
   /** At the `count`th such call; when it does not come within `patienceMs`, at a moment after all. */
   | { readonly kind: 'point'; readonly point: string; readonly count: number; readonly patienceMs: number }
+  /** At the first such call of a stop that begins after so long. */
+  | { readonly kind: 'parting'; readonly point: string; readonly afterMs: number }
   | { readonly kind: 'none' };
 
 export interface Role {
@@ -40,10 +42,14 @@ export class Actor {
     this.role = role;
   }
 
-  /** Lives one life. Resolves with the point it died at, `moment` for a kill from outside. Rejects when it ended by itself. */
-  async live(fate: Fate): Promise<string> {
+  /**
+   * Lives one life. Resolves with the point it died at, `moment` for a kill from outside, undefined when it stopped in order before it came to its
+   * point. Rejects when it ended by itself.
+   */
+  async live(fate: Fate): Promise<string | undefined> {
     const started = this.#spawn(fate);
     const signal = this.#ended.then(() => this.#child?.signalCode);
+    if (fate.kind === 'parting') return this.#part(fate, started);
     if (fate.kind === 'point') {
       const isDead = await Promise.race([
         signal,
@@ -60,6 +66,20 @@ export class Actor {
     this.kill();
     await this.#ended;
     return 'moment';
+  }
+
+  async #part(
+    { point, afterMs }: Extract<Fate, { kind: 'parting' }>,
+    started: Promise<void>,
+  ): Promise<string | undefined> {
+    await Promise.race([started, this.#ended]);
+    await Promise.race([this.#ended, sleep(afterMs)]);
+    this.#child?.kill('SIGTERM');
+    const end = await Promise.race([this.#ended.then(() => 'ended'), sleep(END_MS_MAX, 'late', { ref: false })]);
+    if (end === 'late') throw this.#wrong('did not stop');
+    if (this.#child?.signalCode === 'SIGKILL') return point;
+    if (this.#child?.exitCode === 0) return undefined;
+    throw this.#wrong(`stopped with ${this.#child?.exitCode}`);
   }
 
   /** Starts it for good. */
@@ -81,8 +101,9 @@ export class Actor {
   }
 
   #spawn(fate: Fate): Promise<void> {
-    const preload = fate.kind === 'point' ? ['--import', join(root, 'crash/failpoint.mjs')] : [];
-    const point = fate.kind === 'point' ? { CRASH_AT: `${fate.point}:${fate.count}` } : {};
+    const at = fate.kind === 'point' ? `${fate.point}:${fate.count}` : fate.kind === 'parting' ? fate.point : undefined;
+    const preload = at === undefined ? [] : ['--import', join(root, 'crash/failpoint.mjs')];
+    const point = at === undefined ? {} : { CRASH_AT: at };
     const child = spawn(process.execPath, [...preload, join(root, 'src/cli/reeve.mjs'), ...this.role.args], {
       env: { PATH: process.env['PATH'] ?? '', ...this.role.env, ...point },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -4,11 +4,13 @@
  *
  *   CRASH_AT=spool.append.torn:37      what · which call · when: `before` it, `torn` (half of it was done) or `after` : how many of these first
  *
- * What: the directory's name: spool, ledger, rollups … The calls: create, append, sync, sync-dir, rename, remove, truncate.
+ * What: the directory's name: spool, ledger, sums. The calls: create, append, sync, sync-dir, rename, remove, truncate. The sums are written in a
+ * thread: this is loaded there as well. DuckDB writes their Parquet files without node:fs; that they are synced is a `sync`.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename, dirname } from 'node:path';
+import threads from 'node:worker_threads';
 
 const [point = '', count = '1'] = (process.env.CRASH_AT ?? '').split(':');
 const [what, call, when] = point.split('.');
@@ -64,9 +66,26 @@ if (what !== undefined && call !== undefined) {
     if (isIt && when !== 'after') die();
     return real.fdatasync(file, isIt ? die : done);
   };
-  fs.fsyncSync = (file) => meet('sync-dir', paths.get(file), () => real.fsyncSync(file));
+  fs.writeFileSync = (file, text, options) =>
+    meet(
+      'append',
+      paths.get(file),
+      () => real.writeFileSync(file, text, options),
+      () => real.writeSync(file, text.slice(0, text.length / 2)),
+    );
+  fs.fsyncSync = (file) => {
+    const path = paths.get(file);
+    const name = path !== undefined && basename(path) === what ? 'sync-dir' : 'sync';
+    return meet(name, path, () => real.fsyncSync(file));
+  };
   fs.ftruncateSync = (file, length) => meet('truncate', paths.get(file), () => real.ftruncateSync(file, length));
   fs.renameSync = (from, to) => meet('rename', String(from), () => real.renameSync(from, to));
   fs.rmSync = (path, options) => meet('remove', String(path), () => real.rmSync(path, options));
+  if (what === 'sums')
+    threads.Worker = class extends threads.Worker {
+      constructor(url, options) {
+        super(url, { ...options, execArgv: ['--import', import.meta.url] });
+      }
+    };
   syncBuiltinESMExports();
 }

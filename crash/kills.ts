@@ -52,6 +52,14 @@ export const pointsOf = (dir: string): string[] => [
   `${dir}.append.torn`,
 ];
 
+/** Those of the sums: a save writes a Parquet file and syncs it, writes the list of all files beside the old one, and renames it. */
+const SUMS_POINTS: readonly string[] = [
+  ...['sync', 'create', 'append', 'sync-dir', 'rename', 'remove'].flatMap((call) =>
+    WHEN.map((when) => `sums.${call}.${when}`),
+  ),
+  'sums.append.torn',
+];
+
 /** How often a process comes to these in a second or two; to the others once or twice. */
 const OFTEN: Readonly<Record<string, number>> = { append: 100, sync: 10 };
 
@@ -121,7 +129,12 @@ async function killAll(
   let told = 0;
   const run = async (actor: Actor): Promise<void> => {
     while (left-- > 0) {
-      const at = `${actor.role.name === 'collector' ? 'collector' : 'sidecar'} ${await actor.live(fateOf(actor, random))}`;
+      const met = await actor.live(fateOf(actor, random));
+      if (met === undefined) {
+        left++;
+        continue;
+      }
+      const at = `${actor.role.name === 'collector' ? 'collector' : 'sidecar'} ${met}`;
       points[at] = (points[at] ?? 0) + 1;
       // Now and then the one it talks to dies with it.
       if (random() < 0.1) for (const other of actors) if (other !== actor && random() < 0.5) other.kill();
@@ -133,9 +146,12 @@ async function killAll(
 
 function fateOf({ role }: Actor, random: () => number): Fate {
   if (random() * MOMENTS < 1) return { kind: 'moment', afterMs: Math.floor(random() * LIFE_MS_MAX) };
-  const names = pointsOf(role.name === 'collector' ? 'ledger' : 'spool');
+  const isCollector = role.name === 'collector';
+  const names = isCollector ? [...pointsOf('ledger'), ...SUMS_POINTS] : pointsOf('spool');
   const point = names[Math.floor(random() * names.length)] as string;
-  const [, call = ''] = point.split('.');
+  const [what, call = ''] = point.split('.');
+  // A save is made by a stop, or behind much more than a short life has.
+  if (what === 'sums') return { kind: 'parting', point, afterMs: random() * LIFE_MS_MAX };
   return {
     kind: 'point',
     point,

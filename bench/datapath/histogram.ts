@@ -11,6 +11,9 @@ const STEPS = 256;
 const POWERS = 20;
 const VALUE_MAX = 2 ** 27 - 1;
 
+/** Of a histogram, by number of the step: those that are not 0. */
+export type Counts = readonly (readonly [at: number, count: number])[];
+
 export class Histogram {
   readonly #counts: Uint32Array = new Uint32Array(STEPS * POWERS);
   #total = 0;
@@ -20,6 +23,18 @@ export class Histogram {
     const power = Math.max(0, 24 - Math.clz32(value));
     (this.#counts[power * STEPS + (value >> power)] as number)++;
     this.#total++;
+  }
+
+  /** All of another's as well. */
+  merge(counts: Counts): void {
+    for (const [at, count] of counts) {
+      (this.#counts[at] as number) += count;
+      this.#total += count;
+    }
+  }
+
+  get counts(): Counts {
+    return [...this.#counts].flatMap((count, at) => (count === 0 ? [] : [[at, count] as const]));
   }
 
   get total(): number {

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Ground } from './ground.ts';
-import type { OpenLoopConfig, OpenLoopResult } from './open-loop.ts';
+import type { OpenLoopConfig, OpenLoopResult, OpenLoopWindow } from './open-loop.ts';
 import { inTurn, type Stage } from './stage.ts';
 import type { Running } from './system.ts';
 
@@ -40,7 +40,7 @@ export async function playLatency(ground: Ground, stage: Stage, o: LatencyOption
 async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
   // The application checks tenant headers, which nobody adds on the direct way.
   const traffic = { ...stage.traffic, header: '-' };
-  return { system: DIRECT, cpuNs: 0, ...(await generate(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
+  return { system: DIRECT, cpuNs: 0, ...(await resultOf(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
 }
 
 async function through(running: Running, ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
@@ -48,7 +48,7 @@ async function through(running: Running, ground: Ground, stage: Stage, o: Latenc
   tree.continue();
   try {
     const before = tree.cost();
-    const result = await generate(ground, { ...o, ...stage.traffic, port: place.port });
+    const result = await resultOf(ground, { ...o, ...stage.traffic, port: place.port });
     running.sent += result.requests;
     return { system: system.name, cpuNs: tree.cost().cpuNs - before.cpuNs, ...result };
   } finally {
@@ -56,14 +56,19 @@ async function through(running: Running, ground: Ground, stage: Stage, o: Latenc
   }
 }
 
+async function resultOf(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
+  const { latencies: _, ...result } = await generate(ground, config);
+  return result;
+}
+
 /** Requests at a fixed rate, straight to the port. Rejects when an answer was wrong. */
-export async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
+export async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopWindow> {
   const file = join(ground.dir, 'open-loop.json');
   writeFileSync(file, JSON.stringify({ ...config, connections: CONNECTIONS }));
   const program = join(import.meta.dirname, 'open-loop.ts');
   const args = ['-c', String(ground.cores.load), process.execPath, program, file];
   const { stdout } = await promisify(execFile)('taskset', args, { timeout: (config.seconds + 60) * 1000 });
-  const result = JSON.parse(stdout) as OpenLoopResult;
+  const result = JSON.parse(stdout) as OpenLoopWindow;
   if (result.wrong > 0) throw new Error(`void: ${result.wrong} wrong answers of ${result.requests} at a fixed rate`);
   return result;
 }

@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { Histogram } from './histogram.ts';
+import { type Counts, Histogram } from './histogram.ts';
 
 export interface OpenLoopConfig {
   readonly port: number;
@@ -29,6 +29,11 @@ export interface OpenLoopResult {
   readonly p999Us: number;
   /** How late the generator itself was, which is in every latency: the alarm for a disturbed run. */
   readonly lateP99Us: number;
+}
+
+/** With all latencies of the window, so that several can be one. */
+export interface OpenLoopWindow extends OpenLoopResult {
+  readonly latencies: Counts;
 }
 
 /** The first part warms the connections, the caches and the compiler of this program, and is not counted. */
@@ -83,7 +88,7 @@ class Connection {
   }
 }
 
-async function run(config: OpenLoopConfig): Promise<OpenLoopResult> {
+async function run(config: OpenLoopConfig): Promise<OpenLoopWindow> {
   const next = requestsOf(config);
   const latency = new Histogram();
   const lateness = new Histogram();
@@ -128,6 +133,7 @@ async function run(config: OpenLoopConfig): Promise<OpenLoopResult> {
     p99Us: latency.quantile(0.99),
     p999Us: latency.quantile(0.999),
     lateP99Us: lateness.quantile(0.99),
+    latencies: latency.counts,
   };
 }
 

@@ -21,13 +21,18 @@ export function median(values: readonly number[]): number {
 
 /** The median of rounds with a percentile-bootstrap interval (Efron and Tibshirani 1993, §13.3). Seeded: the same rounds give the same interval. */
 export function estimate(rounds: readonly number[]): Estimate {
+  return bootstrap(rounds, median);
+}
+
+/** The same of another statistic; `median` is its value over all rounds. */
+export function bootstrap<T>(rounds: readonly T[], statistic: (rounds: readonly T[]) => number): Estimate {
   const random = seeded(rounds.length);
-  const medians = Array.from({ length: RESAMPLES }, () =>
-    median(rounds.map(() => rounds[Math.floor(random() * rounds.length)] as number)),
+  const resampled = Array.from({ length: RESAMPLES }, () =>
+    statistic(rounds.map(() => rounds[Math.floor(random() * rounds.length)] as T)),
   ).sort((a, b) => a - b);
   return {
-    median: median(rounds),
-    low: medians[Math.floor(RESAMPLES * 0.025)] as number,
-    high: medians[Math.ceil(RESAMPLES * 0.975) - 1] as number,
+    median: statistic(rounds),
+    low: resampled[Math.floor(RESAMPLES * 0.025)] as number,
+    high: resampled[Math.ceil(RESAMPLES * 0.975) - 1] as number,
   };
 }

@@ -7,6 +7,12 @@ import { createInterface } from 'node:readline';
 /** Of the kernel's clock, a second: getconf CLK_TCK, 100 on every Linux that Node runs on. */
 const TICKS_PER_SEC = 100;
 
+interface Said {
+  readonly event: string;
+  readonly severity: string;
+  readonly ports: { readonly grpc: number; readonly http: number };
+}
+
 export class CollectorProcess {
   readonly #child: ChildProcess;
   readonly ports: { readonly grpc: number; readonly http: number };
@@ -35,13 +41,14 @@ export class CollectorProcess {
     ];
     const launcher = join(import.meta.dirname, '../../src/cli/reeve.mjs');
     const child = spawn(process.execPath, [launcher, 'collector', ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-    for await (const line of createInterface({ input: child.stdout })) {
-      const { event, ports } = JSON.parse(line) as { event: string; ports: { grpc: number; http: number } };
-      if (event !== 'collector.started') continue;
-      child.stdout.resume();
-      return new CollectorProcess(child, ports, performance.now() - began);
-    }
-    throw new Error('the collector did not start');
+    return new Promise((resolve, reject) => {
+      child.once('exit', () => reject(new Error('the collector did not start')));
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const { event, severity, ports } = JSON.parse(line) as Said;
+        if (event === 'collector.started') resolve(new CollectorProcess(child, ports, performance.now() - began));
+        if (severity === 'error') process.stderr.write(`${line}\n`);
+      });
+    });
   }
 
   /** Of the process until now, seconds. */

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import type { Suite } from '../run.ts';
 import { CollectorProcess } from './collector-process.ts';
 import { makeDays } from './days.ts';
-import { ingestFolded, ingestRaw, recordOf } from './ingest.ts';
+import { ingestFolded, ingestRaw } from './ingest.ts';
 import { measureOutage } from './outage.ts';
+import { quantile } from './quantile.ts';
 import { measureSidecar } from './sidecar.ts';
-import { packRecords, Teller } from './teller.ts';
+import { measureStreams } from './streams.ts';
 
 export const suite: Suite = {
   describe:
@@ -33,6 +34,7 @@ export const suite: Suite = {
       const ofCollector = {
         ...(await measureIngest(dir, quick, progress)),
         ...(await measureQuestions(dir, quick, progress)),
+        ...(await measureStreams(join(dir, 'streams'), quick, progress)),
       };
       const outage = await measureOutage(o);
       // Last: it keeps this process to one core.
@@ -54,35 +56,16 @@ async function measureIngest(
     const raw = await ingestRaw(collector, quick ? 100 : 600);
     progress('windows');
     const folded = await ingestFolded(collector, quick ? 20 : 80);
-    progress('one record at a time');
     return {
       ingest_raw_per_core_s: raw.perCoreSec,
       ingest_folded_per_core_s: folded.perCoreSec,
       wire_raw_bytes: raw.wireBytesEach,
       wire_folded_bytes: folded.wireBytesEach,
-      freshness_p99_ms: await measureFreshness(collector, quick ? 50 : 300),
       collector_resident_mib: collector.residentMiB,
     };
   } finally {
     await collector.stop();
   }
-}
-
-/** From telling one record until it is in an answer: the collector's part of it. */
-async function measureFreshness(collector: CollectorProcess, times: number): Promise<number> {
-  const teller = new Teller(collector.ports.grpc, 'fresh');
-  const tookMs: number[] = [];
-  for (let i = 1; i <= times; i++) {
-    const began = performance.now();
-    await teller.tell([packRecords([{ ...recordOf(1, Date.now()), tenant: 'fresh' }])]);
-    const { rows } = await collector.ask<{ rows: { value: number }[] }>(
-      '/v1/usage?tenant=fresh&meter=requests&from=1h',
-    );
-    if (rows[0]?.value !== i) throw new Error('what was acknowledged is not in the answer');
-    tookMs.push(performance.now() - began);
-  }
-  teller.close();
-  return quantile(tookMs, 0.99);
 }
 
 async function measureQuestions(
@@ -119,9 +102,4 @@ async function timed(times: number, run: (i: number) => Promise<unknown>): Promi
     tookMs.push(performance.now() - began);
   }
   return quantile(tookMs, 0.5);
-}
-
-function quantile(values: readonly number[], part: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] as number;
 }

@@ -50,11 +50,14 @@ export class Teller {
   readonly #welcomed: Promise<void>;
   #failure: Error | undefined;
 
-  constructor(port: number, service: string) {
+  /** `alone`: over a connection of its own, as a sidecar's; else of one address all share one. */
+  constructor(port: number, service: string, alone = false) {
     const spoolId = randomBytes(16);
     const life = randomBytes(8);
     this.#chain = chainStart({ spoolId: spoolId.toString('hex'), epoch: 1, life: life.toString('hex') });
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': alone ? 1 : 0,
+    });
     const { path, requestSerialize, responseDeserialize } = REPORT;
     this.#stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
     this.#welcomed = new Promise((resolve, reject) => {
@@ -93,6 +96,12 @@ export class Teller {
       if (this.#failure !== undefined) throw this.#failure;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
+  }
+
+  /** What a sidecar says each second while it has nothing to tell. */
+  heartbeat(): void {
+    const value = { watermarkMs: BigInt(Date.now()), spoolBytes: 0n };
+    this.#stream.write(fromSidecar({ case: 'heartbeat', value }));
   }
 
   close(): void {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type MonotonicMs, systemClock, systemRandom, systemTimers } from '../../src/core/index.ts';
-import { meteringFilter } from '../../src/metering/filter.ts';
+import { meteringStage } from '../../src/metering/filter.ts';
 import { Spool } from '../../src/metering/spool.ts';
 import { TickCommits } from '../../src/metering/tick-commits.ts';
 import { Exchange, type Identified, type Outcome } from '../../src/pipeline/index.ts';
@@ -25,7 +25,6 @@ export function meteringWork(perTurn: number): () => void {
     throw cause;
   };
   const commits = new TickCommits({
-    spool,
     timers: { ...systemTimers, afterPoll: () => {} },
     isStrict: false,
     onLost: fail,
@@ -33,17 +32,21 @@ export function meteringWork(perTurn: number): () => void {
     onCommitted: () => {},
     onSyncFailed: () => {},
   });
-  const { onDone } = meteringFilter({
+  commits.use(spool);
+  const { filter } = meteringStage({
     clock: systemClock,
     record: (record) => commits.record(record),
     isRefusing: () => false,
     traceIds: false,
+    partEveryMs: 60_000,
   });
   const exchanges = Array.from({ length: TENANTS }, (_, index) => exchangeOf(index));
   let turn = 0;
   return () => {
     turn++;
-    onDone?.(exchanges[turn % TENANTS] as Identified, SERVED);
+    const x = exchanges[turn % TENANTS] as Identified;
+    filter.onRequest?.(x);
+    filter.onDone?.(x, SERVED);
     if (turn % perTurn === 0) commits.commitNow();
     if (turn % 65_536 === 0) spool.acked({ epoch: spool.head.epoch, seq: spool.lastSeq });
   };

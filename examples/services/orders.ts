@@ -13,7 +13,7 @@ const server = createServer(async (req, res) => {
   const isDegraded = String(req.headers['x-tenant-degrade'] ?? '').startsWith('2');
   // A service relays its caller's credential and trace, as services do.
   const headers: Record<string, string> = {};
-  for (const name of ['authorization', 'x-api-key', 'traceparent'])
+  for (const name of ['authorization', 'x-api-key', 'traceparent', 'tracestate'])
     if (typeof req.headers[name] === 'string') headers[name] = req.headers[name];
   const paid = req.url?.startsWith('/orders/paid')
     ? await fetch(`${payments}/payments`, { headers }).then((answer) => answer.json())

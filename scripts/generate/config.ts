@@ -29,7 +29,11 @@ const kinds = Object.entries(JSON.parse(JSON.stringify(schemas)) as Record<strin
 
 export async function outputs(): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  files.set('src/tenants/generated/validators.js', `${HEADER}${await validators()}`);
+  // Apart: a sidecar's loop reads its boot file's settings and no document of a tenancy.
+  files.set('src/tenants/generated/sidecar-validator.js', `${HEADER}${await validators(['Sidecar'])}`);
+  files.set('src/tenants/generated/sidecar-validator.d.ts', `${HEADER}${sidecarDeclaration}`);
+  const others = kinds.map(([kind]) => kind).filter((kind) => kind !== 'Sidecar');
+  files.set('src/tenants/generated/validators.js', `${HEADER}${await validators(others)}`);
   files.set('src/tenants/generated/validators.d.ts', `${HEADER}${declarations()}`);
   files.set('src/tenants/generated/settings.ts', `${HEADER}${settingsModule()}`);
   for (const [kind, schema] of kinds) files.set(`config/schema/${kind.toLowerCase()}.json`, json(kind, schema));
@@ -42,7 +46,7 @@ export async function outputs(): Promise<Map<string, string>> {
 }
 
 /** One module without imports: ajv's few run-time functions are bundled in, so ajv is not a run-time dependency. */
-async function validators(): Promise<string> {
+async function validators(of: readonly string[]): Promise<string> {
   const ajv = new Ajv({
     allErrors: true,
     verbose: true,
@@ -50,10 +54,10 @@ async function validators(): Promise<string> {
     strictTypes: false,
     code: { source: true, esm: true },
   });
-  for (const [kind, schema] of kinds) ajv.addSchema(schema, kind);
+  for (const [kind, schema] of kinds) if (of.includes(kind)) ajv.addSchema(schema, kind);
   const code = (standalone as unknown as (ajv: Ajv, refs: Record<string, string>) => string)(
     ajv,
-    Object.fromEntries(kinds.map(([kind]) => [kind, kind])),
+    Object.fromEntries(of.map((kind) => [kind, kind])),
   );
   const bundled = await build({
     stdin: { contents: code, resolveDir: process.cwd(), loader: 'js' },
@@ -67,6 +71,10 @@ async function validators(): Promise<string> {
   });
   return bundled.outputFiles[0]?.text as string;
 }
+
+const sidecarDeclaration = `import type { Validator } from './validators.js';
+export const Sidecar: Validator;
+`;
 
 function declarations(): string {
   const error = `export interface SchemaError {
@@ -83,7 +91,8 @@ export interface Validator {
   readonly errors?: readonly SchemaError[] | null;
 }
 `;
-  return error + kinds.map(([kind]) => `export const ${kind}: Validator;\n`).join('');
+  const others = kinds.filter(([kind]) => kind !== 'Sidecar');
+  return error + others.map(([kind]) => `export const ${kind}: Validator;\n`).join('');
 }
 
 interface Leaf {

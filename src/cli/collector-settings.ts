@@ -6,7 +6,6 @@
  *   grpc: { host: 0.0.0.0, port: 15010 }
  */
 import { readFile } from 'node:fs/promises';
-import { parse } from 'yaml';
 import { nearest, parseDurationMs, parseSizeBytes, ReeveError } from '../core/index.ts';
 
 type Kind = 'text' | 'port' | 'size' | 'duration';
@@ -99,6 +98,8 @@ function givenIn(
 
 async function readSettings(file: string): Promise<Map<string, string>> {
   let document: unknown;
+  // A command that reads no YAML does not load it.
+  const { parse } = await import('yaml');
   try {
     document = parse(await readFile(file, 'utf8'));
   } catch (cause) {

@@ -11,6 +11,7 @@ import { type Health, listen, openStatus } from '../admin/index.ts';
 import {
   answerApi,
   Collector,
+  Keeper,
   openGrpcServer,
   type ReadToken,
   RollupThread,
@@ -18,7 +19,7 @@ import {
   SegmentLedger,
   type TlsFiles,
 } from '../collector/index.ts';
-import { Closer, ReeveError, systemClock, systemTimers } from '../core/index.ts';
+import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createLog, createMetrics, type Form, type Level, type Log, type Metrics } from '../telemetry/index.ts';
 import { systemDisk } from '../wal/index.ts';
 import type { CollectorValues } from './collector-settings.ts';
@@ -121,6 +122,15 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
       }),
   });
   closer.add(() => collector.close());
+  const keeper = Keeper.open({
+    dir: join(dir, 'kept'),
+    disk: systemDisk,
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    log,
+  });
+  closer.add(() => keeper.close());
   if (options.isRebuilding === true) await rm(`${sums}.before`, { recursive: true, force: true });
 
   let figures = await store.figures();
@@ -137,6 +147,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   registerCollectorMetrics({
     metrics,
     collector,
+    keeper,
     streams: () => streams.count(),
     figures: () => figures,
     nowMs: () => systemClock.wallMs(),
@@ -179,6 +190,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     tls,
     tokens: () => tokens?.() ?? [],
     session: (line) => collector.session(line),
+    keeper,
   });
   streams.count = () => grpc.streams;
   closer.add(() => grpc.close());

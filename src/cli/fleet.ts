@@ -15,7 +15,7 @@ import {
 } from '../gossip/index.ts';
 import { carriageOf, FleetQuotas, FleetRates, QUOTA_TICK_MS, TICK_MS } from '../limits/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
-import type { GossipConfig } from '../tenants/index.ts';
+import type { CollectorConfig, GossipConfig } from '../tenants/index.ts';
 
 /** How often the key file is looked at, ms. */
 const KEYS_MS = 5000;
@@ -45,15 +45,19 @@ export interface Fleet extends AsyncDisposable {
   readonly port: number;
   /** As the admin API shows them, this sidecar first. */
   members(): FleetMembers;
-  /** Whether the others' state was pulled, or there is nobody: before, shares are guesses. */
+  /** Whether the others' state was pulled, or there is nobody, and what a collector kept: before, shares are guesses. */
   readonly isReady: boolean;
-  /** Tells the others, and waits until two of them know; 1 s at most. */
+  /** Tells the others, and waits until two of them know, 1 s at most, and the collector, 1.5 s. */
   leave(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Rejects with a `ReeveError` when the keys cannot be read or the port is taken. */
-export async function openFleet(config: GossipConfig, world: FleetWorld): Promise<Fleet> {
+/** Rejects with a `ReeveError` when the keys cannot be read or the port is taken. `collector`: it keeps what quotas count, when there is one. */
+export async function openFleet(
+  config: GossipConfig,
+  world: FleetWorld,
+  collector: CollectorConfig | undefined,
+): Promise<Fleet> {
   const { clock, timers, random, log } = world;
   const closer = new Closer();
   const keyring = new Keyring(readKeys(config.keyFile));
@@ -94,7 +98,14 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
   quotas.follow(gossip);
   closer.add(() => gossip.close());
   let isReady = false;
-  gossip.start(() => {
+  const checkpoint =
+    collector &&
+    (await (await import('./checkpoint.ts')).openCheckpoint({ ...world, collector, cluster: config.cluster, quotas }));
+  if (checkpoint !== undefined) closer.add(() => checkpoint.close());
+  const restored = checkpoint?.start();
+  gossip.start(async () => {
+    // Nobody has a part of anything before that.
+    await restored;
     isReady = true;
     quotas.know('others');
     log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
@@ -128,13 +139,14 @@ export async function openFleet(config: GossipConfig, world: FleetWorld): Promis
     get isReady() {
       return isReady;
     },
-    leave() {
+    async leave() {
       // What was admitted until now goes with it.
       rates.leave();
       do rates.tick();
       while (rates.isBehind);
       quotas.leave();
-      return new Promise((resolve) => gossip.leave(resolve));
+      const said = new Promise<void>((resolve) => gossip.leave(resolve));
+      await Promise.all([said, checkpoint?.leave()]);
     },
     close: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),

@@ -259,6 +259,7 @@ function addUsage(program: Command): void {
     .option('--meter <name>', "requests, bytes_in, bytes_out, compute_ms, upstream_ms, or the application's own")
     .option('--service <name>', 'only of this service')
     .option('--route <name>', 'only of this route')
+    .option('--operation <name>', 'only of what began as this, SERVICE/ROUTE')
     .option('--top <n>', 'only so many rows, the largest; needs --meter')
     .addOption(form('table', 'json', 'csv'))
     .addHelpText(

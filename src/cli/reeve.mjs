@@ -23,9 +23,15 @@ function isBundleFresh() {
   const built = statSync(`${root}/dist/main.mjs`, { throwIfNoEntry: false })?.mtimeMs;
   // A link of an editor that leads nowhere is no source.
   const isOlder = (path) => !(statSync(path, { throwIfNoEntry: false })?.mtimeMs > built);
+  // Not by `recursive`: the paths it joins are compiled twice by then, and the compiler's 7 MB would be resident in each sidecar.
+  const areOlder = (folder) =>
+    isOlder(folder) &&
+    readdirSync(folder, { withFileTypes: true }).every((entry) =>
+      entry.isDirectory() ? areOlder(`${folder}/${entry.name}`) : isOlder(`${folder}/${entry.name}`),
+    );
   return (
     built !== undefined &&
     ['package.json', 'package-lock.json', 'scripts/build.ts'].every((name) => isOlder(`${root}/${name}`)) &&
-    readdirSync(`${root}/src`, { recursive: true }).every((name) => isOlder(`${root}/src/${name}`))
+    areOlder(`${root}/src`)
   );
 }

@@ -113,7 +113,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   });
   // Loaded by who takes part in one.
   const fleet =
-    config.gossip === undefined ? undefined : await (await import('./fleet.ts')).openFleet(config.gossip, world);
+    config.gossip && (await (await import('./fleet.ts')).openFleet(config.gossip, world, config.metering?.collector));
   if (fleet !== undefined) closer.add(() => fleet.close());
   const limits = createLimits({
     ...world,

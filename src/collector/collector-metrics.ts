@@ -1,6 +1,7 @@
 /** What the collector says of itself. Tenants have a family of their own (tenant-totals). */
 import type { Metrics } from '../telemetry/index.ts';
 import type { Collector } from './collector.ts';
+import type { Keeper } from './kept/keeper.ts';
 import type { StoreFigures } from './rollups.ts';
 import type { RefusalKind } from './session.ts';
 
@@ -9,6 +10,7 @@ const REFUSALS: readonly RefusalKind[] = ['malformed', 'elsewhere', 'credit', 'b
 export interface CollectorMetricsOptions {
   readonly metrics: Metrics;
   readonly collector: Collector;
+  readonly keeper: Keeper;
   /** Streams now. */
   readonly streams: () => number;
   /** As they were last read. */
@@ -19,6 +21,7 @@ export interface CollectorMetricsOptions {
 export function registerCollectorMetrics({
   metrics,
   collector,
+  keeper,
   streams,
   figures,
   nowMs,
@@ -48,6 +51,10 @@ export function registerCollectorMetrics({
   gauge('hot_rows', 'Rows of sums that are in memory.', () => figures().hotRows);
   gauge('files', 'Files of sums.', () => figures().files);
   gauge('file_bytes', 'Bytes of the files of sums.', () => figures().fileBytes);
+  gauge('kept_rows', 'Rows that are kept for fleets of sidecars.', () => keeper.rows.size);
+  gauge('kept_bytes', 'Bytes of the log in which they stand.', () => keeper.bytes);
+  counter('kept_rows_taken', 'Rows that sidecars handed over and that were news.', () => keeper.counts.taken);
+  counter('kept_rows_refused', 'Rows for which there was no room.', () => keeper.counts.refused);
   counter('records', 'Records that were summed up since the start.', () => sums.records);
   counter('entries', 'Batches, gaps and the like that were taken into the ledger.', () => intake.counts.entries);
   counter('commits', 'Times that the ledger was synced.', () => intake.counts.commits);

@@ -12,7 +12,8 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReeveError, type Timers } from '../core/index.ts';
-import { type FromCollector, type FromSidecar, fromCollector, REPORT } from '../metering/index.ts';
+import { type FromCollector, type FromSidecar, fromCollector, KEEP, REPORT, RESTORE } from '../metering/index.ts';
+import { type Keeping, keeperHandlers } from './kept/keeper-service.ts';
 import type { Line, Session } from './session.ts';
 
 /** The largest batch, and what stands around it. */
@@ -23,6 +24,7 @@ const KEEPALIVE = { time: 30_000, timeout: 20_000 };
 const HELLO_MS = 10_000;
 /** Streams of one connection: a sidecar has one. */
 const STREAMS_MAX = 16;
+const STRANGER = { code: status.UNAUTHENTICATED, details: 'a token of this collector is needed' };
 
 export interface TlsFiles {
   readonly cert: Buffer;
@@ -39,6 +41,7 @@ export interface GrpcServerOptions {
   /** Any one of them is good; none: nobody is asked for one. */
   readonly tokens: () => readonly string[];
   readonly session: (line: Line) => Session;
+  readonly keeper: Keeping;
 }
 
 export interface RunningGrpcServer {
@@ -60,14 +63,16 @@ export async function openGrpcServer(o: GrpcServerOptions): Promise<RunningGrpcS
     'grpc.enable_channelz': 0,
   });
   const calls = new Set<Call>();
+  const mayCall = ({ metadata }: Pick<Call, 'metadata'>): boolean =>
+    isAllowed(o.tokens(), metadata.get('authorization')[0]);
   const report = (call: Call): void => {
-    if (!isAllowed(o.tokens(), call.metadata.get('authorization')[0]))
-      return void call.emit('error', { code: status.UNAUTHENTICATED, details: 'a token of this collector is needed' });
+    if (!mayCall(call)) return void call.emit('error', STRANGER);
     calls.add(call);
     serve(call, o, () => calls.delete(call));
   };
   const handlers: UntypedServiceImplementation = { report: report as never };
   server.addService({ report: REPORT }, handlers);
+  server.addService({ keep: KEEP, restore: RESTORE }, keeperHandlers(o.keeper, mayCall, STRANGER));
   const port = await bind(server, o);
   return {
     port,

@@ -7,4 +7,6 @@ export { RollupThread } from './duck/rollup-thread.ts';
 export { readEntry } from './entry.ts';
 export type { RunningGrpcServer, TlsFiles } from './grpc-server.ts';
 export { openGrpcServer } from './grpc-server.ts';
+export { KEPT_KIND, Keeper } from './kept/keeper.ts';
+export { readFrame as readKeptFrame } from './kept/kept-frame.ts';
 export { SegmentLedger } from './segment-ledger.ts';

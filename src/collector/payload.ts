@@ -1,7 +1,7 @@
 // hot path
 /** What a batch holds: judged before it is taken into the ledger, and read once it stands there. */
 import { crc32, zstdDecompressSync } from 'node:zlib';
-import { type RecordReader, readRuns, readWindows, type Sums } from '../metering/index.ts';
+import { keyEnd, type RecordReader, readRuns, readWindows, type Sums } from '../metering/index.ts';
 import { BODY_BYTES_MAX } from '../wal/index.ts';
 import type { Payload } from './entry.ts';
 
@@ -27,9 +27,9 @@ export function unpack({ zstd, bytes, crc }: Payload): Buffer | string {
   return crc32(payload) === crc ? payload : 'the sum of the payload is wrong';
 }
 
-/** How many records it has, or stands for; -1: it is broken. */
-export function countOf(payload: Buffer, isFolded: boolean): number {
-  if (!isFolded) return readRuns(payload, isSane);
+/** Whether it has so many records, or can stand for them: parts of requests are not counted in sums. False too when it is broken. */
+export function holds(payload: Buffer, isFolded: boolean, records: number): boolean {
+  if (!isFolded) return readRuns(payload, isSane) === records;
   let count = 0;
   const isWhole = readWindows(payload, (_windowMs, series, sums, spanMs) => {
     if (!isSaneRow(sums) || spanMs < 1000) return false;
@@ -37,7 +37,7 @@ export function countOf(payload: Buffer, isFolded: boolean): number {
     if (!hasMeter(series)) count += sums.count;
     return true;
   });
-  return isWhole ? count : -1;
+  return isWhole && count <= records;
 }
 
 function isSane({ bytesIn, bytesOut, durationUs, upstreamUs, units }: RecordReader): boolean {
@@ -63,7 +63,5 @@ function isSaneRow({
 
 /** Whether a series counts a meter of the application's: its name stands behind the key, a byte of length in front. */
 export function hasMeter(series: Buffer): boolean {
-  let at = 2;
-  for (let i = 0; i < 3; i++) at += 1 + (series[at] as number);
-  return series[at] !== 0;
+  return series[keyEnd(series, 0, series.length)] !== 0;
 }

@@ -4,7 +4,16 @@
  */
 
 /** What rows can be told apart by. */
-export const DIMENSIONS = ['tenant', 'service', 'route', 'upstream', 'outcome', 'method', 'status'] as const;
+export const DIMENSIONS = [
+  'tenant',
+  'service',
+  'route',
+  'upstream',
+  'operation',
+  'outcome',
+  'method',
+  'status',
+] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 
 /** What each request has; a tenant's other meters are the application's own. Times in ms. */
@@ -52,6 +61,8 @@ export interface TooMany {
 export interface Difference {
   readonly service: string;
   readonly tenant: string;
+  /** Of which operation at the edge; empty: of all of them, because not all that arrived told theirs. */
+  readonly operation: string;
   readonly hourS: number;
   /** Recorded by others as sent, and answered. */
   readonly sent: number;
@@ -63,7 +74,7 @@ export interface Difference {
 export interface Reconciled {
   /** Services that others send to and that report themselves. */
   readonly services: number;
-  /** Hours × tenants × services that were compared. */
+  /** Hours × tenants × services × operations that were compared. */
   readonly compared: number;
   readonly differences: readonly Difference[];
 }

@@ -10,7 +10,7 @@ import type { Batch, Bye, CollectorSays, FromSidecar, Gap, Hello } from '../mete
 import { PROTOCOL_VERSION } from '../metering/index.ts';
 import type { CreditLine, CreditPool } from './credits.ts';
 import { type Entry, INSTANCE_MAX, LIFE_UNKNOWN, type Payload, REASON_MAX, SERVICE_MAX } from './entry.ts';
-import { countOf, unpack, ZSTD_BYTES_MAX } from './payload.ts';
+import { holds, unpack, ZSTD_BYTES_MAX } from './payload.ts';
 import { chainStart, judge, type Spool, Spools } from './spools.ts';
 
 /** The stream, as the session sees it. After `end` nothing is sent any more. */
@@ -189,7 +189,7 @@ export class Session {
     if (!this.#fits(entry)) return;
     const unpacked = unpack(payload);
     if (typeof unpacked === 'string') return this.#refuse('malformed', unpacked);
-    if (countOf(unpacked, batch.isFolded) !== entry.seqTo - entry.seqFrom + 1)
+    if (!holds(unpacked, batch.isFolded, entry.seqTo - entry.seqFrom + 1))
       return this.#refuse('malformed', 'the payload does not hold the records that the batch is of');
     if (!(this.#credit as CreditLine).spend(length))
       return this.#refuse('credit', `${length} bytes are more than was allowed`);
@@ -322,7 +322,8 @@ export class Session {
 }
 
 function mistakeIn({ version, spoolId, epoch, life, service, instance }: Hello): string | undefined {
-  if (version !== PROTOCOL_VERSION) return `this collector speaks version ${PROTOCOL_VERSION}, not ${version}`;
+  if (version < 1 || version > PROTOCOL_VERSION)
+    return `this collector understands versions 1 to ${PROTOCOL_VERSION}, not ${version}: a newer sidecar needs a newer collector`;
   if (spoolId.length !== 16 || life.length !== 8) return 'a spool id has 16 bytes and a life 8';
   if (epoch < 1n || epoch > BigInt(POSITION_MAX)) return 'an epoch is counted from 1';
   if (service.length > SERVICE_MAX || !NAME.test(service))

@@ -6,6 +6,8 @@ export type { Closing } from './closer.ts';
 export { Closer } from './closer.ts';
 export type { Place } from './errors.ts';
 export { ReeveError } from './errors.ts';
+export type { Heap } from './heap.ts';
+export { systemHeap } from './heap.ts';
 export type { TenantId, TenantIndex } from './ids.ts';
 export { nearest } from './nearest.ts';
 export type { Random } from './random.ts';

@@ -24,10 +24,13 @@ export function describeSpoolFrame(body: Buffer, head: Buffer): unknown {
   if (lastSeq < firstSeq) return { spool: spool.spoolId, epoch: spool.epoch, ended: lastSeq, from: range.from };
   if (records === undefined) return { ...range, to: new Date(lastMs).toISOString(), folded: windows?.bytes };
   const shown: unknown[] = [];
-  readRecords(records, baseMs, ({ bytes, keyFrom, bytesIn, bytesOut, durationUs, units, traceAt }) => {
+  readRecords(records, baseMs, ({ bytes, keyFrom, hop, isPart, bytesIn, bytesOut, durationUs, units, traceAt }) => {
+    const { operation, ...key } = readKey(bytes, keyFrom);
+    const began = hop > 0 ? { operation, hop } : {};
+    const part = isPart ? { isPart } : {};
     const own = units.length > 0 ? { units } : {};
     const trace = traceAt === -1 ? {} : { traceId: bytes.toString('hex', traceAt, traceAt + 16) };
-    shown.push({ ...readKey(bytes, keyFrom), bytesIn, bytesOut, durationUs, ...own, ...trace });
+    shown.push({ ...key, ...began, ...part, bytesIn, bytesOut, durationUs, ...own, ...trace });
     return shown.length < RECORDS_SHOWN;
   });
   return { ...range, records: shown };

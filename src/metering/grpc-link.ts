@@ -1,24 +1,12 @@
 /** A stream to a collector over gRPC. Loaded where a collector is configured, and only there. */
-import { readFileSync } from 'node:fs';
-import {
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  credentials,
-  Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
+import type { Client, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import type { CollectorConfig } from '../tenants/index.ts';
 import type { FromSidecar as ToCollector, FromCollector as ToSidecar } from './generated/metering_pb.js';
+import { openClient } from './grpc-client.ts';
 import type { FromCollector, FromSidecar } from './messages.ts';
 import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './protocol.ts';
 import type { Link, LinkEvents } from './sender-ports.ts';
 
-/** A connection that says nothing is asked whether it is there, ms; without an answer it is closed. */
-const KEEPALIVE_MS = 10_000;
-const KEEPALIVE_TIMEOUT_MS = 5000;
-/** Of one message from the collector: they are small. */
-const RECEIVE_BYTES_MAX = 64 * 1024;
 const CLOSE_WHY_MAX = 300;
 
 /** Files are read again by each connection, so what is renewed is used. `onClose` is never called before this returned. */
@@ -35,17 +23,9 @@ class GrpcLink implements Link {
   readonly #client: Client;
   readonly #stream: ClientDuplexStream<ToCollector, ToSidecar>;
 
-  constructor({ address, tls, tokenFile }: CollectorConfig, events: LinkEvents) {
-    const metadata = new Metadata();
-    if (tokenFile !== undefined) metadata.set('authorization', `Bearer ${readFileSync(tokenFile, 'utf8').trim()}`);
-    this.#client = new Client(address, credentialsOf(tls), {
-      'grpc.keepalive_time_ms': KEEPALIVE_MS,
-      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-      'grpc.keepalive_permit_without_calls': 1,
-      'grpc.max_receive_message_length': RECEIVE_BYTES_MAX,
-      // A retry of a stream is ours to make: what was told depends on what the collector then has.
-      'grpc.enable_retries': 0,
-    });
+  constructor(collector: CollectorConfig, events: LinkEvents) {
+    const { client, metadata } = openClient(collector);
+    this.#client = client;
     const { path, requestSerialize, responseDeserialize } = REPORT;
     this.#stream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
     let isClosed = false;
@@ -77,12 +57,6 @@ class GrpcLink implements Link {
     this.#stream.cancel();
     this.#client.close();
   }
-}
-
-function credentialsOf(tls: CollectorConfig['tls']): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure();
-  const read = (path: string | undefined): Buffer | null => (path === undefined ? null : readFileSync(path));
-  return credentials.createSsl(read(tls.caFile), read(tls.keyFile), read(tls.certFile));
 }
 
 function says(message: FromSidecar): SidecarSays {

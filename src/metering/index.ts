@@ -1,4 +1,5 @@
 export { chainStart } from './block.ts';
+export { connectKeeper } from './connect-keeper.ts';
 export { describeSpoolFrame } from './describe.ts';
 export type {
   Batch,
@@ -8,6 +9,8 @@ export type {
   Gap,
   Hello,
 } from './generated/metering_pb.js';
+export type { KeptRow } from './keeping.ts';
+export { KEEP, KEEPER_VERSION, ofWire, RESTORE, toWire } from './keeping.ts';
 export type { Connect, Metering, MeteringOptions } from './metering.ts';
 export { openMetering } from './metering.ts';
 export type { CollectorSays, SidecarSays } from './protocol.ts';
@@ -17,6 +20,6 @@ export { SPOOL_KIND } from './spool.ts';
 export type { SpoolState } from './spool-state.ts';
 export { inspectSpool } from './spool-state.ts';
 export type { MethodClass, Units, UsageKey, UsageOutcome, UsageRecord } from './usage-record.ts';
-export { RecordReader } from './usage-record.ts';
+export { keyEnd, RecordReader } from './usage-record.ts';
 export type { Series, Sums, WindowsOptions } from './windows.ts';
 export { readSeries, readWindows, Windows } from './windows.ts';

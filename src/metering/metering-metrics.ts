@@ -9,6 +9,8 @@ import { OUTCOMES } from './usage-record.ts';
 export interface MeteringView {
   /** By number of the outcome. */
   readonly records: Float64Array;
+  /** Of requests that were not over. */
+  readonly parts: number;
   readonly commits: number;
   readonly spoolBytes: number;
   readonly unacked: number;
@@ -43,6 +45,11 @@ export function registerMetering(metrics: Metrics, view: () => MeteringView): vo
     rowsMax: OUTCOMES.length,
     collect: (emit) => OUTCOMES.forEach((outcome, at) => emit([outcome], view().records[at] as number)),
   });
+  counter(
+    'parts',
+    'Usage records of requests that were not over, such as streams: what they used until then.',
+    ({ parts }) => parts,
+  );
   counter('commits', 'Appends to the spool, one a turn of the loop in which anything ended.', ({ commits }) => commits);
   gauge('spool_bytes', 'Bytes of the spool’s files.', ({ spoolBytes }) => spoolBytes);
   gauge('unacked_records', 'Records in the spool that no collector acked.', ({ unacked }) => unacked);

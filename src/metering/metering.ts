@@ -10,25 +10,22 @@ import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
 import { type Disk, systemDisk } from '../wal/index.ts';
-import { meteringFilter, reportedRecord } from './filter.ts';
+import { type MeteringStage, meteringStage, reportedRecord } from './filter.ts';
 import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
 import { type MeteringView, registerMetering } from './metering-metrics.ts';
 import { SpoolReader } from './reader.ts';
 import { FOLDED_BATCH, Sender } from './sender.ts';
 import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
-import { Spool } from './spool.ts';
+import type { Spool } from './spool.ts';
+import { SpoolKeeper } from './spool-keeper.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, UNITS_EACH_MAX, type Units, type UsageRecord } from './usage-record.ts';
 
 /** With `durability: interval`, ms: what a crash of the machine can cost. */
 const SYNC_MS = 100;
-/** How soon it is seen that the spool fills, or that the disk takes records again, ms. */
+/** How soon it is seen that the spool fills, that the disk takes records again, or that a stream is to be recorded in part, ms. */
 const LOOK_MS = 1000;
-/** Between two spools that are fenced, ms. */
-const FENCE_MS = 600_000;
-/** Of one spool's letters. */
-const ASIDE_MAX = 1000;
 /** Letters of an instance that are told. */
 const INSTANCE_MAX = 63;
 
@@ -82,37 +79,37 @@ async function connectOf({ collector }: MeteringConfig): Promise<Connect | undef
 }
 
 class Meter {
-  readonly filter: Filter<Identified>;
+  readonly #stage: MeteringStage;
   readonly commits: TickCommits;
   readonly #o: MeteringOptions;
-  readonly #disk: Disk;
   readonly #connect: Connect | undefined;
-  #spool: Spool;
-  #ladder: Ladder;
+  readonly #keeper: SpoolKeeper;
+  #ladder: Ladder | undefined;
   #reader: SpoolReader | undefined;
   #sender: Sender | undefined;
   readonly #stops: (() => void)[] = [];
   readonly #records = new Float64Array(OUTCOMES.length);
+  #parts = 0;
   /** Of all senders: one a spool. */
   readonly #sent: SenderCounts = noCounts();
   readonly #incidents: Incidents;
   #commits = 0;
   #folded = 0;
-  #fencedUntil = 0;
-  /** A new spool could not be begun; where the files of the old one go first. */
-  #spoolless: { readonly aside: string | undefined } | undefined;
   #isClosed = false;
 
   constructor(options: MeteringOptions, connect: Connect | undefined) {
     this.#o = options;
     this.#connect = connect;
-    this.#disk = options.disk ?? systemDisk;
-    const { clock, timers, config, metrics, log } = options;
+    const { clock, timers, config, metrics, log, disk = systemDisk } = options;
     this.#incidents = new Incidents(log, config);
-    this.#spool = this.#openSpool();
-    this.#ladder = this.#ladderOf(this.#spool);
+    this.#keeper = new SpoolKeeper({
+      ...options,
+      disk,
+      incidents: this.#incidents,
+      onChange: (spool, isTold) => this.#use(spool, isTold),
+      onAgain: () => this.#tell(),
+    });
     this.commits = new TickCommits({
-      spool: this.#spool,
       timers,
       isStrict: config.durability === 'strict',
       onLost: (records, cause) => this.#incidents.lose(records, cause),
@@ -123,24 +120,30 @@ class Meter {
       },
       onSyncFailed: (cause) => this.#incidents.notSynced(cause),
     });
-    this.filter = meteringFilter({
+    this.#stage = meteringStage({
       clock,
       record: (record) => this.#record(record),
       isRefusing: () => this.commits.isRefused && config.onFull === 'failClosed',
       traceIds: config.traceIds,
+      partEveryMs: config.streamEveryMs,
     });
     registerMetering(metrics, () => this.#view());
   }
 
+  get filter(): Filter<Identified> {
+    return this.#stage.filter;
+  }
+
+  /** Throws a ReeveError when the spool cannot be opened. */
   start(): void {
     const { timers, config } = this.#o;
+    this.#keeper.open();
     if (config.durability === 'interval') {
       const syncing = timers.every(SYNC_MS, () => this.#sync());
       this.#stops.push(() => syncing.cancel());
     }
     const looking = timers.every(LOOK_MS, () => this.#look());
     this.#stops.push(() => looking.cancel());
-    this.#tell();
   }
 
   report(tenant: string, units: readonly Units[]): boolean {
@@ -150,39 +153,29 @@ class Meter {
 
   async drain(graceMs: number): Promise<void> {
     this.commits.commitNow();
-    this.#spool.settle();
-    if (this.#sender === undefined) return;
+    const { spool } = this.#keeper;
+    spool?.settle();
+    if (spool === undefined || this.#sender === undefined) return;
     const isTold = await this.#sender.part(graceMs);
-    this.#incidents.told(this.#spool, isTold);
+    this.#incidents.told(spool, isTold);
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const stop of this.#stops) stop();
-    this.#ladder.stop();
+    this.#ladder?.stop();
     this.commits.commitNow();
     this.#sender?.close();
-    this.#spool.close();
+    this.#keeper.close();
   }
 
   #record(record: UsageRecord): void {
-    (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
+    if (record.isPart) this.#parts++;
+    else (this.#records[OUTCOMES.indexOf(record.outcome)] as number) += 1;
     for (const { meter, units } of record.units)
       if (Math.abs(units) > UNITS_EACH_MAX) this.#incidents.cut(record.tenant, meter, units);
     this.commits.record(record);
-  }
-
-  #openSpool(): Spool {
-    const { config, clock, random } = this.#o;
-    return new Spool({
-      dir: config.dir,
-      disk: this.#disk,
-      clock,
-      random,
-      maxBytes: config.maxBytes,
-      onDamage: (damage) => this.#incidents.damaged(damage),
-    });
   }
 
   #ladderOf(spool: Spool): Ladder {
@@ -208,8 +201,8 @@ class Meter {
   #tell(): void {
     const { clock, timers, random, config, service, instance } = this.#o;
     const connect = this.#connect;
-    if (connect === undefined) return;
-    const spool = this.#spool;
+    const { spool } = this.#keeper;
+    if (connect === undefined || spool === undefined) return;
     const isFolding = config.granularity === 'window';
     const reader = new SpoolReader(spool, isFolding, () => sender.nudge());
     const sender = new Sender({
@@ -238,7 +231,7 @@ class Meter {
         },
       },
       pack: (payload, done) => zstdCompress(payload, (error, packed) => done(error === null ? packed : undefined)),
-      onFence: (reason) => this.#onFence(reason),
+      onFence: (reason) => this.#fenced(reason),
       onFailure: (why) => this.#incidents.away(why),
       onWelcome: () => this.#incidents.found(spool),
     });
@@ -255,8 +248,14 @@ class Meter {
     }
   }
 
+  #fenced(reason: string): void {
+    this.#reader = undefined;
+    this.#sender = undefined;
+    this.#keeper.fence(reason);
+  }
+
   #sync(): void {
-    this.#spool.sync().then(
+    this.#keeper.spool?.sync().then(
       () => this.#incidents.synced(),
       (cause: unknown) => this.#incidents.notSynced(cause),
     );
@@ -264,122 +263,45 @@ class Meter {
 
   /** Each second. */
   #look(): void {
-    if (this.#spoolless !== undefined) this.#renew(this.#spoolless.aside);
-    else if (!this.#spool.isThere) {
-      this.#incidents.missing(this.#spool);
-      this.#sender?.close();
-      this.#renew(undefined);
-    }
+    this.#keeper.look();
     this.commits.probe();
-    void this.#ladder.run();
+    this.#stage.recordParts();
+    void this.#ladder?.run();
   }
 
-  #onFence(reason: string): void {
-    const { clock, timers } = this.#o;
+  /** Records go there from now on. */
+  #use(spool: Spool | undefined, isTold: boolean): void {
+    this.#ladder?.stop();
+    this.#sender?.close();
     this.#reader = undefined;
     this.#sender = undefined;
-    const now = clock.now();
-    if (now < this.#fencedUntil) {
-      // Whoever fences one spool after the other is wrong himself; they would fill the disk.
-      this.#incidents.fencedAgain(this.#spool, reason);
-      const again = timers.after(FENCE_MS, () => this.#tell());
-      this.#stops.push(() => again.cancel());
-      return;
-    }
-    this.#fencedUntil = now + FENCE_MS;
-    const aside = this.#freeAside();
-    this.#incidents.fenced(this.#spool, reason, aside);
-    this.#renew(aside);
-  }
-
-  /** Another spool with these letters may have been put aside before, or this one, restored once more. */
-  #freeAside(): string {
-    const path = `${this.#o.config.dir}.fenced-${this.#spool.head.spoolId.slice(0, 8)}`;
-    let free = path;
-    for (let i = 2; i <= ASIDE_MAX && this.#hasFiles(free); i++) free = `${path}-${i}`;
-    return free;
-  }
-
-  #hasFiles(dir: string): boolean {
-    try {
-      return this.#disk.list(dir).length > 0;
-    } catch (cause) {
-      return (cause as NodeJS.ErrnoException).code !== 'ENOENT';
-    }
-  }
-
-  /** False: the files stay, and so do records in them, which nobody is told of until they can be put aside. */
-  #putAside(aside: string): boolean {
-    try {
-      this.#disk.rename(this.#o.config.dir, aside);
-      return true;
-    } catch (cause) {
-      this.#incidents.notPutAside(cause, aside);
-      return false;
-    }
-  }
-
-  /** A new spool is begun. `aside`: where the files of the old one go, for the operator. */
-  #renew(aside: string | undefined): void {
-    const old = this.#spool;
-    let left = aside;
-    let isAside = true;
-    this.#ladder.stop();
-    try {
-      old.close();
-    } catch (cause) {
-      // Its directory may be gone; the files are let go of all the same.
-      this.#incidents.notSynced(cause);
-    }
-    try {
-      if (left !== undefined) isAside = this.#putAside(left);
-      if (isAside) left = undefined;
-      this.#spool = this.#openSpool();
-    } catch (cause) {
-      // It is tried again each second; until then records are lost, and counted.
-      if (this.#spoolless === undefined) this.#incidents.noSpool(cause);
-      this.#spoolless = { aside: left };
-      return;
-    }
-    this.#spoolless = undefined;
-    if (isAside) this.#incidents.begun(this.#spool);
-    this.#spool.adopt(old);
-    this.#ladder = this.#ladderOf(this.#spool);
-    this.commits.use(this.#spool);
-    if (isAside) this.#tell();
-    else this.#renewLater();
-  }
-
-  #renewLater(): void {
-    const kept = this.#spool;
-    const again = this.#o.timers.after(FENCE_MS, () => {
-      if (this.#spool === kept) this.#renew(this.#freeAside());
-    });
-    this.#stops.push(() => again.cancel());
+    this.commits.use(spool);
+    this.#ladder = spool && this.#ladderOf(spool);
+    if (isTold) this.#tell();
   }
 
   #view(): MeteringView {
-    const spool = this.#spool;
+    const { spool } = this.#keeper;
     const sender = this.#sender;
     return {
       records: this.#records,
+      parts: this.#parts,
       commits: this.#commits,
-      spoolBytes: spool.bytes,
-      unacked: spool.unacked,
-      oldestAgeSec: this.#oldestAgeSec(),
+      spoolBytes: spool?.bytes ?? 0,
+      unacked: spool?.unacked ?? 0,
+      oldestAgeSec: this.#oldestAgeSec(spool),
       lost: this.#incidents.lost,
       syncFailures: this.#incidents.syncFailures,
       damages: this.#incidents.damages,
-      step: this.commits.isRefused ? 'full' : this.#ladder.step,
+      step: this.commits.isRefused ? 'full' : (this.#ladder?.step ?? 'full'),
       folded: this.#folded,
       sent: this.#sent,
       isConnected: sender?.state === 'telling' || sender?.state === 'parting',
     };
   }
 
-  #oldestAgeSec(): number {
-    const spool = this.#spool;
-    if (spool.unacked === 0) return 0;
+  #oldestAgeSec(spool: Spool | undefined): number {
+    if (spool === undefined || spool.unacked === 0) return 0;
     const sinceMs = this.#sender?.oldestToldMs ?? this.#unreadSinceMs() ?? spool.oldestMs;
     return Math.max(0, (this.#o.clock.wallMs() - sinceMs) / 1000);
   }

@@ -10,7 +10,12 @@ import {
   FromSidecarSchema,
 } from './generated/metering_pb.js';
 
-export const PROTOCOL_VERSION = 1;
+/**
+ * - 1: the first. - 2: records may have hop and operation, and be parts of a request.
+ *
+ * A collector takes what is said in any version up to its own; who says more is refused, and keeps it until the collector is a newer one.
+ */
+export const PROTOCOL_VERSION = 2;
 
 /** What one side says, before it is a message. */
 export type CollectorSays = NonNullable<MessageInitShape<typeof FromCollectorSchema>['message']>;
@@ -35,6 +40,6 @@ export const REPORT = {
   responseDeserialize: (bytes: Buffer): FromCollector => fromBinary(FromCollectorSchema, bytes),
 } as const;
 
-function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
+export function bufferOf({ buffer, byteOffset, length }: Uint8Array): Buffer {
   return Buffer.from(buffer as ArrayBuffer, byteOffset, length);
 }

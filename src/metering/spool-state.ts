@@ -1,5 +1,5 @@
 /** What can be said of a spool from outside, while its sidecar runs or does not: for `reeve check`. Nothing is written. */
-import { accessSync, constants, readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statfsSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 export interface SpoolState {
@@ -7,6 +7,8 @@ export interface SpoolState {
   readonly bytes: number | undefined;
   /** Of the system, such as EACCES: it cannot be written. */
   readonly unwritable: string | undefined;
+  /** That its disk has left for it, bytes; undefined: there is none yet. */
+  readonly freeBytes: number | undefined;
   /** Files that were found damaged and put aside. */
   readonly corrupt: readonly string[];
   /** Directories of spools that were fenced, beside it. */
@@ -19,6 +21,7 @@ export function inspectSpool(dir: string): SpoolState {
   return {
     bytes: names?.filter((name) => name.endsWith('.wal')).reduce((sum, name) => sum + sizeOf(join(dir, name)), 0),
     unwritable: names === undefined ? undefined : refusalOf(dir),
+    freeBytes: names === undefined ? undefined : freeBytesOf(dir),
     corrupt: (names ?? []).filter((name) => name.endsWith('.corrupt')).map((name) => join(dir, name)),
     fenced: beside
       .filter((name) => name.startsWith(`${basename(dir)}.fenced-`))
@@ -42,6 +45,11 @@ function refusalOf(dir: string): string | undefined {
   } catch (cause) {
     return (cause as NodeJS.ErrnoException).code;
   }
+}
+
+function freeBytesOf(dir: string): number {
+  const { bavail, bsize } = statfsSync(dir);
+  return bavail * bsize;
 }
 
 /** 0: it was removed meanwhile. */

@@ -192,9 +192,14 @@ export class Spool {
   /** Passes over the records of the block: their numbers become a gap. How many they were. */
   lose(): number {
     const { count } = this.#block;
-    this.#nextSeq += count;
     this.#block.count = 0;
+    this.skip(count);
     return count;
+  }
+
+  /** Passes over so many numbers, of records that it never had; there is none in the block. They become a gap. */
+  skip(records: number): void {
+    this.#nextSeq += records;
   }
 
   /** Takes over the records of this turn from a spool that is no more. */

@@ -20,7 +20,6 @@ import type { UsageRecord } from './usage-record.ts';
 export type Durability = 'os' | 'interval' | 'strict';
 
 export interface TickCommitsOptions {
-  readonly spool: Spool;
   readonly timers: Timers;
   readonly isStrict: boolean;
   /** So many records could not be kept. */
@@ -31,9 +30,13 @@ export interface TickCommitsOptions {
   readonly onSyncFailed: (cause: unknown) => void;
 }
 
+const NO_SPOOL = new Error('there is no spool');
+
 export class TickCommits implements Commits {
   readonly #o: TickCommitsOptions;
-  #spool: Spool;
+  #spool: Spool | undefined;
+  /** Records that came while there was no spool. */
+  #unnumbered = 0;
   #isScheduled = false;
   #held: Held[] = [];
   /** Kept for the next turn: its array is the same as long as nothing waits for the disk. */
@@ -43,18 +46,28 @@ export class TickCommits implements Commits {
 
   constructor(options: TickCommitsOptions) {
     this.#o = options;
-    this.#spool = options.spool;
   }
 
-  /** Another spool from now on. */
-  use(spool: Spool): void {
+  /** Records go there from now on, and those of this turn as well. Undefined: they are lost, and a gap of the next spool. */
+  use(spool: Spool | undefined): void {
+    const old = this.#spool;
     this.#spool = spool;
+    if (spool === undefined) {
+      this.isRefused = true;
+      if (old !== undefined && old.pending > 0) this.#loseUnnumbered(old.lose());
+      return;
+    }
+    spool.skip(this.#unnumbered);
+    this.#unnumbered = 0;
+    if (old !== undefined) spool.adopt(old);
   }
 
   record(record: UsageRecord): void {
-    if (!this.#spool.add(record)) {
+    const spool = this.#spool;
+    if (spool === undefined) return this.#loseUnnumbered(1);
+    if (!spool.add(record)) {
       this.#commit();
-      this.#spool.add(record);
+      spool.add(record);
     }
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -62,7 +75,7 @@ export class TickCommits implements Commits {
   }
 
   hold(held: Held): boolean {
-    if (this.#spool.pending === 0) return false;
+    if (this.#spool === undefined || this.#spool.pending === 0) return false;
     this.#held.push(held);
     return true;
   }
@@ -72,7 +85,7 @@ export class TickCommits implements Commits {
     this.#commit();
     if (this.isRefused || !this.#o.isStrict) return !this.isRefused;
     try {
-      this.#spool.syncNow();
+      this.#spool?.syncNow();
       return true;
     } catch (cause) {
       this.#o.onSyncFailed(cause);
@@ -85,7 +98,7 @@ export class TickCommits implements Commits {
     this.#commit();
     const held = this.#held;
     this.#held = this.#spare;
-    if (!this.#o.isStrict) {
+    if (!this.#o.isStrict || this.#spool === undefined) {
       for (const each of held) each.release();
       held.length = 0;
       this.#spare = held;
@@ -103,7 +116,7 @@ export class TickCommits implements Commits {
 
   /** After a refusal: whether the disk takes records again, without one. */
   probe(): void {
-    if (!this.isRefused) return;
+    if (!this.isRefused || this.#spool === undefined) return;
     try {
       this.#spool.probe();
     } catch {
@@ -113,16 +126,22 @@ export class TickCommits implements Commits {
   }
 
   #commit(): void {
-    if (this.#spool.pending === 0) return;
+    const spool = this.#spool;
+    if (spool === undefined || spool.pending === 0) return;
     try {
-      this.#spool.commit();
+      spool.commit();
     } catch (cause) {
       this.isRefused = true;
-      this.#o.onLost(this.#spool.lose(), cause);
+      this.#o.onLost(spool.lose(), cause);
       return;
     }
     if (this.isRefused) this.#back();
     this.#o.onCommitted();
+  }
+
+  #loseUnnumbered(records: number): void {
+    this.#unnumbered += records;
+    this.#o.onLost(records, NO_SPOOL);
   }
 
   #back(): void {

@@ -3,12 +3,14 @@
  * What one finished request used, in bytes. A record begins with its key, which names what is summed up: whoever counts needs to look at
  * no more than those bytes to know where a record belongs.
  *
- *   [flags u8][ outcome u8 · class u8 · tenant · route · upstream ][time][bytes in][bytes out][duration][upstream time][units…][trace id]
- *             └─────────────────────── key ──────────────────────┘  └──────────────── varints ────────────────┘
+ *   [flags u8][hop u8][ outcome u8 · class u8 · tenant · route · upstream · operation ][time][bytes in][bytes out][duration][upstream time][units…][trace id]
+ *                     └────────────────────────── key ───────────────────────────────┘  └──────────────── varints ────────────────┘
  *
- * Texts are a byte of length and Latin-1; names have at most 63 letters.
+ * Texts are a byte of length and Latin-1; names have at most 63 letters. Hop and operation are there where the request did not begin here: a
+ * flag says so, and a bit of the class, so that a key can be read alone. Who knows neither reads none of such records.
  */
 import { VARINT_BYTES_MAX, writeVarint } from '../core/index.ts';
+import { OPERATION_MAX } from '../telemetry/index.ts';
 
 /**
  * - `ok`: served. - `shaped`: after a delay. - `degraded`: cheaper than asked for. - `denied`: refused by limits, or for its form.
@@ -46,6 +48,12 @@ export interface UsageRecord {
   route: string;
   /** Empty: the application beside the sidecar. */
   upstream: string;
+  /** SERVICE/ROUTE at the edge of the mesh where this began; empty: here. */
+  operation: string;
+  /** How many sidecars that record it passed before; 0: it began here. At most 255. */
+  hop: number;
+  /** No request of its own: what one that is not over used since its last record. */
+  isPart: boolean;
   outcome: UsageOutcome;
   methodClass: MethodClass;
   /** 1 to 5; 0: there was no answer. */
@@ -71,17 +79,26 @@ export const WALL_MS_MAX: number = 2 ** 48 - 1;
 export const UNITS_EACH_MAX = 1e15;
 /** What the largest record takes. */
 export const RECORD_BYTES_MAX: number =
-  1 + (2 + 3 * (1 + NAME_MAX)) + 5 * VARINT_BYTES_MAX + 1 + UNITS_MAX * (1 + NAME_MAX + 8) + 16;
+  2 + (2 + 3 * (1 + NAME_MAX) + 1 + OPERATION_MAX) + 5 * VARINT_BYTES_MAX + 1 + UNITS_MAX * (1 + NAME_MAX + 8) + 16;
 
 const HAS_UNITS = 1;
 const HAS_TRACE = 2;
+const HAS_HOP = 4;
+const IS_PART = 8;
+/** Of the class: an operation is the last of the key's texts. */
+const HAS_OPERATION = 0x20;
 const NO_UNITS: readonly Units[] = [];
 
 /** Writes the record and returns where it ended; `bytes` has room for RECORD_BYTES_MAX. `baseMs` is no later than it. */
 export function writeRecord(bytes: Buffer, offset: number, record: UsageRecord, baseMs: number): number {
-  const { units, traceId } = record;
+  const { units, traceId, hop } = record;
   let at = offset;
-  bytes[at++] = (units.length > 0 ? HAS_UNITS : 0) | (traceId === '' ? 0 : HAS_TRACE);
+  bytes[at++] =
+    (units.length > 0 ? HAS_UNITS : 0) |
+    (traceId === '' ? 0 : HAS_TRACE) |
+    (hop === 0 ? 0 : HAS_HOP) |
+    (record.isPart ? IS_PART : 0);
+  if (hop > 0) bytes[at++] = hop;
   at = writeKey(bytes, at, record);
   at = writeVarint(bytes, at, Math.max(0, record.wallMs - baseMs));
   at = writeVarint(bytes, at, record.bytesIn);
@@ -95,10 +112,12 @@ export function writeRecord(bytes: Buffer, offset: number, record: UsageRecord, 
 function writeKey(bytes: Buffer, offset: number, record: UsageRecord): number {
   let at = offset;
   bytes[at++] = OUTCOMES.indexOf(record.outcome);
-  bytes[at++] = METHOD_CLASSES.indexOf(record.methodClass) * 8 + record.statusClass;
+  bytes[at++] =
+    METHOD_CLASSES.indexOf(record.methodClass) * 8 + record.statusClass + (record.hop === 0 ? 0 : HAS_OPERATION);
   at = writeText(bytes, at, record.tenant);
   at = writeText(bytes, at, record.route);
-  return writeText(bytes, at, record.upstream);
+  at = writeText(bytes, at, record.upstream);
+  return record.hop === 0 ? at : writeText(bytes, at, record.operation, OPERATION_MAX);
 }
 
 function writeUnits(bytes: Buffer, offset: number, units: readonly Units[]): number {
@@ -113,8 +132,8 @@ function writeUnits(bytes: Buffer, offset: number, units: readonly Units[]): num
   return at;
 }
 
-function writeText(bytes: Buffer, offset: number, text: string): number {
-  const length = Math.min(text.length, NAME_MAX);
+function writeText(bytes: Buffer, offset: number, text: string, lettersMax: number = NAME_MAX): number {
+  const length = Math.min(text.length, lettersMax);
   bytes[offset] = length;
   for (let i = 0; i < length; i++) bytes[offset + 1 + i] = text.charCodeAt(i);
   return offset + 1 + length;
@@ -132,6 +151,8 @@ export class RecordReader {
   /** Of the record that was read: its key, as bytes of `bytes`. */
   keyFrom = 0;
   keyTo = 0;
+  hop = 0;
+  isPart = false;
   /** Since the base of its run, ms. */
   sinceMs = 0;
   bytesIn = 0;
@@ -154,10 +175,16 @@ export class RecordReader {
     if (this.at >= this.end) return false;
     const { bytes } = this;
     const flags = bytes[this.at++] as number;
-    if (flags > (HAS_UNITS | HAS_TRACE)) return this.#break();
+    if (flags > (HAS_UNITS | HAS_TRACE | HAS_HOP | IS_PART)) return this.#break();
+    this.isPart = (flags & IS_PART) !== 0;
+    const hasHop = (flags & HAS_HOP) !== 0;
+    if (hasHop && this.at + 1 >= this.end) return this.#break();
+    this.hop = hasHop ? (bytes[this.at++] as number) : 0;
     this.keyFrom = this.at;
     this.keyTo = keyEnd(bytes, this.at, this.end);
     if (this.keyTo === -1) return this.#break();
+    // One without the other is nobody's, and neither is no hop.
+    if (hasHop !== hasOperation(bytes, this.keyFrom) || (hasHop && this.hop === 0)) return this.#break();
     this.at = this.keyTo;
     this.sinceMs = this.#varint();
     this.bytesIn = this.#varint();
@@ -220,25 +247,33 @@ export interface UsageKey {
   readonly tenant: string;
   readonly route: string;
   readonly upstream: string;
+  /** Where it began; empty: where it was recorded. */
+  readonly operation: string;
 }
 
 /** Longest key, bytes. */
-export const KEY_BYTES_MAX: number = 2 + 3 * (1 + NAME_MAX);
+export const KEY_BYTES_MAX: number = 2 + 3 * (1 + NAME_MAX) + 1 + OPERATION_MAX;
 
 /** Where the key that begins at `from` ends; -1: it is none. */
 export function keyEnd(bytes: Buffer, from: number, end: number): number {
   if (from + 2 > end || (bytes[from] as number) >= OUTCOMES.length) return -1;
   const classes = bytes[from + 1] as number;
-  if (classes >>> 3 >= METHOD_CLASSES.length || (classes & 7) > 5) return -1;
+  const isOfOperation = hasOperation(bytes, from);
+  const ofMethod = (isOfOperation ? classes - HAS_OPERATION : classes) >>> 3;
+  if (ofMethod >= METHOD_CLASSES.length || (classes & 7) > 5) return -1;
   let at = from + 2;
   for (let i = 0; i < 3 && at !== -1; i++) at = textEnd(bytes, at, end);
-  return at;
+  return at === -1 || !isOfOperation ? at : textEnd(bytes, at, end, OPERATION_MAX);
 }
 
-function textEnd(bytes: Buffer, from: number, end: number): number {
+function hasOperation(bytes: Buffer, from: number): boolean {
+  return ((bytes[from + 1] as number) & HAS_OPERATION) !== 0;
+}
+
+function textEnd(bytes: Buffer, from: number, end: number, lettersMax: number = NAME_MAX): number {
   if (from >= end) return -1;
   const length = bytes[from] as number;
-  return length > NAME_MAX || from + 1 + length > end ? -1 : from + 1 + length;
+  return length > lettersMax || from + 1 + length > end ? -1 : from + 1 + length;
 }
 
 /** Of bytes that `keyEnd` found to be a key. */
@@ -253,10 +288,11 @@ export function readKey(bytes: Buffer, from: number): UsageKey {
   };
   return {
     outcome: OUTCOMES[bytes[from] as number] as UsageOutcome,
-    methodClass: METHOD_CLASSES[classes >>> 3] as MethodClass,
+    methodClass: METHOD_CLASSES[(classes >>> 3) & 3] as MethodClass,
     statusClass: classes & 7,
     tenant: text(),
     route: text(),
     upstream: text(),
+    operation: hasOperation(bytes, from) ? text() : '',
   };
 }

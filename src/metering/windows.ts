@@ -26,7 +26,7 @@ import {
 
 /** What is summed up in a row. Times in µs. */
 export interface Sums {
-  /** Requests; of a meter of the application's, reports. */
+  /** Requests, not counting parts of them; of a meter of the application's, reports. */
   count: number;
   bytesIn: number;
   bytesOut: number;
@@ -123,7 +123,8 @@ export class Windows {
     const windowMs = this.#windowOf(baseMs + reader.sinceMs);
     // All of a record or nothing: room for its rows is made before the first is touched.
     if (!this.#hasRoom(1 + units.length)) return false;
-    this.#add(windowMs, this.#seriesTable.numberOf(bytes, keyFrom, keyTo), 1, reader, reader.durationUs, 0);
+    const count = reader.isPart ? 0 : 1;
+    this.#add(windowMs, this.#seriesTable.numberOf(bytes, keyFrom, keyTo), count, reader, reader.durationUs, 0);
     for (const { meter, units: amount } of units) {
       const series = this.#seriesTable.numberOfMeter(bytes, keyFrom, keyTo, meter);
       this.#add(windowMs, series, 1, NOTHING, 0, amount);

@@ -4,7 +4,8 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy, usage ← limits      endpoint, traceId, sentAt, headAt ← proxy
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy, usage ← limits      hop, operation, older, newer ← metering
+ *   endpoint, traceId, sentAt, headAt, status ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
 import type { Route, Snapshot, Tenant } from '../tenants/index.ts';
@@ -112,12 +113,21 @@ export class Exchange implements Arrival {
   usage: readonly UsedUnits[] | undefined;
   /** Its client is gone: it joins no line any more. */
   isAbandoned: boolean;
+  /** Sidecars that record it passed before; 0: it began here. */
+  hop: number;
+  /** Where it began, SERVICE/ROUTE; empty: here. */
+  operation: string;
+  /** Its neighbours among those that are not over, by the time of their last record; metering alone reads them. */
+  older: Exchange | undefined;
+  newer: Exchange | undefined;
   endpoint: Endpoint | undefined;
   /** Of the trace it is sent on in: 32 hex digits. */
   traceId: string | undefined;
   /** When the last byte of the request went to the upstream, and when the head of its answer came, ms; 0 before. By the engine. */
   sentAt: number;
   headAt: number;
+  /** Of that answer; 0 before. By the engine. */
+  status: number;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
   readonly inject: string[];
   /** Body bytes, counted by the engine alone. */
@@ -152,10 +162,15 @@ export class Exchange implements Arrival {
     this.copy = undefined;
     this.usage = undefined;
     this.isAbandoned = false;
+    this.hop = 0;
+    this.operation = '';
+    this.older = undefined;
+    this.newer = undefined;
     this.endpoint = undefined;
     this.traceId = undefined;
     this.sentAt = 0;
     this.headAt = 0;
+    this.status = 0;
     this.inject = [];
     this.requestBytes = 0;
     this.responseBytes = 0;

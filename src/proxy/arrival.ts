@@ -13,7 +13,7 @@ import {
   type Refused,
   stripHopByHop,
 } from '../wire/index.ts';
-import { continueTrace, forwardedFields, requestId } from './forwarded.ts';
+import { continueTrace, forwardedFields, hopMember, requestId } from './forwarded.ts';
 import type { ProxyWorld } from './world.ts';
 
 /** The gate, by the bounds of this listener. */
@@ -61,7 +61,7 @@ export function arrive(
 export function headUp(world: ProxyWorld, req: IncomingMessage, passed: Passed, x: Exchange): string[] {
   const { config, random, isTrustedProxy } = world;
   const { authority } = passed;
-  x.traceId = continueTrace(x.headers, x.trustClass, random).traceId;
+  x.traceId = continueTrace(x.headers, x.trustClass, random, hopMember(config, x)).traceId;
   forwardedFields(x.headers, { address: x.peer, isTrusted: isTrustedProxy(x.peer), host: authority });
   if (config.wire.via) x.headers.append('Via', `${req.httpVersion} ${config.name}`);
   return ['Host', authority === undefined || authority === '' ? 'localhost' : authority, ...x.headers.raw, ...x.inject];

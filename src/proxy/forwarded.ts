@@ -7,12 +7,16 @@ import type { Random } from '../core/index.ts';
 import type { Exchange, TrustClass } from '../pipeline/index.ts';
 import {
   childOf,
+  formatHop,
   formatTraceparent,
   newTrace,
+  operationOf,
   parseTraceparent,
   type TraceContext,
   traceIdOf,
+  withHop,
 } from '../telemetry/index.ts';
+import type { SidecarConfig } from '../tenants/index.ts';
 import { foldName, type Headers, isToken } from '../wire/index.ts';
 
 const REQUEST_ID_CHARS_MAX = 128;
@@ -33,8 +37,25 @@ export function requestId(headers: Headers, random: Random): string {
   return id;
 }
 
-/** At an edge the trace is always new: clients choose trace ids, and two tenants could choose the same. */
-export function continueTrace(headers: Headers, trustClass: TrustClass, random: Random): TraceContext {
+/** Our member of `tracestate` for the next sidecar; undefined: this one records nothing, and is no hop. */
+export function hopMember({ metering, name }: SidecarConfig, x: Exchange): string | undefined {
+  if (metering === undefined) return undefined;
+  return formatHop({
+    hop: x.hop + 1,
+    operation: x.operation === '' ? operationOf(name, x.route?.name) : x.operation,
+  });
+}
+
+/**
+ * At an edge the trace is always new: clients choose trace ids, and two tenants could choose the same. `member`: of ours, for `tracestate`;
+ * without one that stays as it is.
+ */
+export function continueTrace(
+  headers: Headers,
+  trustClass: TrustClass,
+  random: Random,
+  member: string | undefined,
+): TraceContext {
   const given =
     trustClass === 'mesh' && headers.all('traceparent').length === 1
       ? parseTraceparent(headers.first('traceparent') as string)
@@ -43,6 +64,11 @@ export function continueTrace(headers: Headers, trustClass: TrustClass, random: 
   if (given === undefined) headers.removeWhere((name) => name === 'tracestate' || name === 'baggage');
   const trace = given === undefined ? newTrace(random) : childOf(given, random);
   headers.append('traceparent', formatTraceparent(trace));
+  if (member !== undefined) {
+    const states = headers.all('tracestate');
+    headers.remove('tracestate');
+    headers.append('tracestate', withHop(states, member));
+  }
   return trace;
 }
 

@@ -197,6 +197,7 @@ export class Passage implements Answering, Held {
     if (this.#world.config.wire.via) headers.append('Via', `1.1 ${this.#world.config.name}`);
     const x = this.#exchange as Exchange;
     x.headAt = this.#world.clock.now();
+    x.status = status;
     this.#pipeline.response(x, { status, headers });
     if (this.#isConnectionOver()) this.#response.isLast();
     this.#contentLeft = this.#contentOf(status, headers);

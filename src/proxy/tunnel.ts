@@ -168,6 +168,7 @@ export class Tunnel implements Held {
     headers.remove('content-length');
     const x = this.#exchange as Exchange;
     x.headAt = this.#world.clock.now();
+    x.status = 101;
     this.#pipeline.response(x, { status: 101, headers });
     this.#client.write(
       headText(101, 'Switching Protocols', [...headers.raw, 'Connection', 'Upgrade', 'Upgrade', answered[0] as string]),
@@ -204,6 +205,7 @@ export class Tunnel implements Held {
     }
     this.#status = status;
     x.headAt = this.#world.clock.now();
+    x.status = status;
     this.#pipeline.response(x, { status, headers });
     // Without a length the end of the connection is the end of the body.
     const head = headText(status, '', [...headers.raw, 'Connection', 'close']);

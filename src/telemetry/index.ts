@@ -1,5 +1,7 @@
 export type { Exemplar, Form, MetricRow } from './exposition.ts';
 export { CONTENT_TYPES } from './exposition.ts';
+export type { Hop } from './hop.ts';
+export { formatHop, OPERATION_MAX, operationOf, readHop, withHop } from './hop.ts';
 export type { Fields, Level, Log } from './log.ts';
 export { createLog, silentLog } from './log.ts';
 export { LogOutput } from './log-output.ts';

@@ -1,6 +1,6 @@
 /** The loader in its thread: looks go out by `parentPort`, the parts of a change by a port of their own, where they are fetched. */
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { systemClock, systemTimers } from '../core/index.ts';
+import { systemClock, systemHeap, systemTimers } from '../core/index.ts';
 import { Loader, type LoaderOptions, type Look } from './loader.ts';
 import { threadData } from './thread.ts';
 
@@ -32,6 +32,7 @@ const loader = new Loader(options, {
   clock: systemClock,
   timers: systemTimers,
   warn: (event, facts) => send({ is: 'warning', event, facts }),
+  shrink: () => systemHeap.shrink(),
   publish: (look) =>
     new Promise((resolve) => {
       published = resolve;

@@ -45,10 +45,15 @@ export interface LoaderWorld {
   /** Resolves when what was found is in force. Rejects only when a part cannot be made: a defect. */
   publish(look: Look): Promise<void>;
   warn(event: string, facts: Readonly<Record<string, unknown>>): void;
+  /** Collects what much work left behind. Absent: nobody does. */
+  readonly shrink?: () => void;
 }
 
 /** The last good file is written at most this often. */
 const SAVE_EVERY_MS = 1000;
+/** After the first look, and after one that changed many objects, this thread's heap is made small again when it was quiet for so long, ms. */
+const SHRINK_AFTER_MS = 100;
+const MANY = 1000;
 
 export class Loader {
   readonly #options: LoaderOptions;
@@ -64,6 +69,9 @@ export class Loader {
   #isDirty = false;
   #running: Promise<void> | undefined;
   #removal: Timer | undefined;
+  #shrink: Timer | undefined;
+  /** Objects that changed since the heap was small; of the first look, all it takes. */
+  #changed = MANY;
   #save: Timer | undefined;
   #saving: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -95,6 +103,7 @@ export class Loader {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#removal?.cancel();
+    this.#shrink?.cancel();
     await this.#watching?.close();
     await this.#running;
     if (this.#save !== undefined) {
@@ -126,6 +135,7 @@ export class Loader {
       await this.#lookOnce();
     }
     this.#running = undefined;
+    this.#shrinkWhenQuiet();
   }
 
   async #lookOnce(): Promise<void> {
@@ -160,6 +170,7 @@ export class Loader {
       isFromLastGood: this.#isFromLastGood,
       durationMs: clock.now() - began,
     });
+    this.#changed += update.changed;
     if (update.changed > 0 && this.#options.stateDir !== undefined)
       this.#save ??= timers.after(SAVE_EVERY_MS, () => this.#writeLastGood());
   }
@@ -199,6 +210,16 @@ export class Loader {
     this.#nextRemovalAt = at;
     if (at === undefined) return;
     this.#removal = this.#world.timers.after(at - this.#world.clock.now() + 1, () => void this.look());
+  }
+
+  #shrinkWhenQuiet(): void {
+    this.#shrink?.cancel();
+    const { shrink, timers } = this.#world;
+    if (shrink === undefined || this.#changed < MANY || this.#isClosed) return;
+    this.#shrink = timers.after(SHRINK_AFTER_MS, () => {
+      this.#changed = 0;
+      shrink();
+    });
   }
 
   #writeLastGood(): void {

@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { SegmentLedger } from '../../src/collector/index.ts';
-import { systemClock } from '../../src/core/index.ts';
+import { Keeper, SegmentLedger } from '../../src/collector/index.ts';
+import { systemClock, systemRandom, systemTimers } from '../../src/core/index.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
 import { systemDisk } from '../../src/wal/index.ts';
 import { reeve } from '../helpers/command.ts';
 
@@ -42,5 +43,14 @@ t.test('check explains a ledger: sound, damaged, with files put aside, or unread
   });
   rmSync(ledgerDir, { recursive: true });
   writeFileSync(ledgerDir, '');
+  const keeper = Keeper.open({
+    ...{ dir: join(dir, 'kept'), disk: systemDisk, clock: systemClock, timers: systemTimers },
+    ...{ random: systemRandom, log: silentLog },
+  });
+  const row = { key: Buffer.from('a'), version: 1, value: Buffer.from('[1]'), untilMs: systemClock.wallMs() + 1e6 };
+  await keeper.keep('blue', [row]);
+  await keeper.close();
+  t.match(await check(), { stdout: /√ kept is sound \(1 segments\)/ });
+  t.match(await reeve(['wal', 'inspect', join(dir, 'kept'), '--records', '1', '-o', 'json']), { stdout: /blue/ });
   t.match(await check(), { stdout: /× ledger is readable\n {4}\S+: ENOTDIR/ });
 });

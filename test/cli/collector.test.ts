@@ -43,7 +43,7 @@ t.test(
     const other = await tell(
       running.ports.grpc,
       billing,
-      Array.from({ length: 3 }, () => usage({ wallMs: at })),
+      Array.from({ length: 3 }, () => usage({ wallMs: at, operation: 'orders/orders', hop: 1 })),
     );
     other.send(billing.bye());
     await other.next();
@@ -54,6 +54,8 @@ t.test(
       status: 0,
       stdout: 'billing\trequests\t3\norders\trequests\t4\n',
     });
+    const costs = await ask('acme', '--meter', 'requests', '--by', 'operation', '--operation', 'orders/orders');
+    t.match(costs, { status: 0, stdout: 'orders/orders\trequests\t7\n' }, 'at the edge and behind it');
     t.match(await ask('show', '--by', 'tenant', '--meter', 'tokens', '-o', 'csv'), {
       status: 0,
       stdout: 'tenant,meter,value\r\nglobex,tokens,3\r\n',
@@ -70,7 +72,7 @@ t.test(
     const differing = await ask('reconcile', '--from', '2d');
     t.match(differing, {
       status: 1,
-      stdout: /billing\tacme\t4\t0\t3\t1 not recorded where they arrived/,
+      stdout: /billing\tacme\torders\/orders\t4\t0\t3\t1 not recorded where they arrived/,
       stderr: /1 differences in 1 comparisons/,
     });
     t.match(JSON.parse((await ask('reconcile', '-o', 'json')).stdout), { differences: [{ sent: 4, arrived: 3 }] });

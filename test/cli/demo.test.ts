@@ -47,6 +47,7 @@ function goodStory(): Story {
     changesMs: [20, 30, 25],
     suspendedStatus: 403,
     accounts: [{ tenant: 'acme', whole: 24, cut: 1, recorded: 25 }],
+    doubleEntry: { operation: 'orders/exports', answered: 24, kept: 12, sent: 12, arrived: 12 },
   };
 }
 
@@ -130,6 +131,17 @@ t.test('each number of the demo is checked: one that is off fails the check of i
     t.match(
       change(name, () => ({ accounts: [{ ...account, recorded }] })),
       [/accounted once/],
+    );
+  const entry = { operation: 'orders/exports', answered: 24, kept: 12, sent: 12, arrived: 12 };
+  for (const [name, more] of [
+    ['one that was sent did not arrive', { arrived: 11 }],
+    ['one arrived that nobody sent', { arrived: 13 }],
+    ['nothing was sent on', { kept: 24, sent: 0, arrived: 0 }],
+    ['an answer that neither recorded', { answered: 25 }],
+  ] as const)
+    t.match(
+      change(name, () => ({ doubleEntry: { ...entry, ...more } })),
+      [/recorded as sent on/],
     );
   t.match(
     change('a suspended tenant got in', () => ({ suspendedStatus: 200 })),

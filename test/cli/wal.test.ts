@@ -136,6 +136,7 @@ t.test('what stands in a spool and in a ledger is said in words', async (t) => {
       upstreamUs: 4,
       units: [{ meter: 'tokens', units: 5 }],
     },
+    ...{ operation: 'shop/checkout', hop: 2, isPart: true },
     traceId: 'ab'.repeat(16),
   });
   spool.commit();

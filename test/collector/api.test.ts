@@ -11,6 +11,7 @@ import {
 import { ReeveError, systemClock, systemTimers } from '../../src/core/index.ts';
 import { createMetrics, silentLog } from '../../src/telemetry/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
+import { openKeeper } from './kept/open-keeper.ts';
 import { MemoryRollups } from './memory-rollups.ts';
 import { Heard, SPOOL, T0, Teller, usage } from './told.ts';
 
@@ -90,6 +91,10 @@ t.test('usage by dimensions and windows, with what it is made of', async (t) => 
   t.equal(rowsOf(await ask('/v1/usage')).length, 6, 'all meters');
   t.match(rowsOf(await ask('/v1/usage?by=tenant&meter=requests&top=1')), [{ tenant: 'acme', value: 3 }]);
   t.match(rowsOf(await ask('/v1/usage?meter=requests&status=2&outcome=ok')), [{ value: 4 }]);
+  t.match(rowsOf(await ask('/v1/usage?meter=requests&by=operation&operation=orders/orders')), [
+    { operation: 'orders/orders', meter: 'requests' },
+  ]);
+  t.same(rowsOf(await ask(`/v1/usage?operation=${'s'.repeat(63)}/${'r'.repeat(63)}`)), [], 'two long names');
   const csv = await ask('/v1/usage?by=tenant,route&meter=requests', { accept: 'text/csv' });
   t.match(csv, {
     contentType: /^text\/csv/,
@@ -161,6 +166,8 @@ t.test('what is asked wrongly is said with what would be right', async (t) => {
     ['/v1/usage?from=30d&by=1m', /minutes are kept for 7 days/],
     ['/v1/usage?status=200', /first digit/],
     ['/v1/usage?tenant=%00', /expected a name/],
+    [`/v1/usage?operation=${'x'.repeat(128)}`, /expected a name/],
+    [`/v1/usage?route=${'x'.repeat(64)}`, /expected a name/],
     ['/v1/usage?meter=a%20b', /expected requests, bytes_in/],
     ['/v1/usage?format=xml', /json, csv or ndjson/],
     ['/v1/usage/export?format=xml', /csv, ndjson or parquet/],
@@ -276,6 +283,7 @@ t.test('metrics: the collector, and each tenant in slices', async (t) => {
   registerCollectorMetrics({
     metrics,
     collector,
+    keeper: openKeeper(new MemoryDisk()),
     streams: () => 1,
     figures: () => ({ hotRows: 1, files: 2, fileBytes: 3 }),
     nowMs: () => NOW,

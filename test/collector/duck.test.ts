@@ -2,9 +2,10 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import t, { type Test } from 'tap';
 import { DuckRollups, spansOf } from '../../src/collector/duck/duck-rollups.ts';
-import type { SumFile } from '../../src/collector/duck/manifest.ts';
+import type { Manifest, SumFile } from '../../src/collector/duck/manifest.ts';
 import { nextMerge } from '../../src/collector/duck/merging.ts';
 import { RollupThread } from '../../src/collector/duck/rollup-thread.ts';
 import { Turns } from '../../src/collector/duck/turns.ts';
@@ -34,6 +35,51 @@ function place(t: Test) {
 rollupStoreContract(t, 'DuckDB', () => {
   const o = place(t);
   return () => DuckRollups.open(o);
+});
+
+t.test('sums of before operations were told apart are read, merged and kept: each began where it was', async (t) => {
+  const o = place(t);
+  const byOperation: Question = { ...all, by: ['operation'] };
+  let store = await DuckRollups.open(o);
+  const at = (hour: number): { wallMs: number } => ({ wallMs: (BEGIN_S + hour * HOUR_S) * 1000 });
+  await store.apply('orders', windowsOf([usage(at(0)), usage({ ...at(0), outcome: 'reported' }), usage(at(5))]));
+  await store.save('w', BEGIN_S + HOUR_S);
+  await store.close();
+  // As a version before wrote it.
+  const path = join(o.dir, 'manifest.json');
+  const { version, files, ...rest } = JSON.parse(readFileSync(path, 'utf8')) as Manifest;
+  t.equal(version, 2);
+  const old = files.map(({ hasOperation, ...file }) => file);
+  writeFileSync(path, JSON.stringify({ version: 1, files: old, ...rest }));
+  const instance = await DuckDBInstance.create(':memory:');
+  const duck = await instance.connect();
+  for (const name of [rest.hot, ...old.map(({ name }) => name)]) {
+    const file = join(o.dir, name as string);
+    await duck.run(`CREATE OR REPLACE TABLE x AS SELECT * EXCLUDE operation FROM '${file}'`);
+    await duck.run(`COPY x TO '${file}' (FORMAT parquet)`);
+  }
+  duck.closeSync();
+  store = await DuckRollups.open(o);
+  t.same(await store.query(byOperation), [
+    { of: [''], meter: 'requests', value: 0 },
+    { of: ['orders/orders'], meter: 'requests', value: 2 },
+  ]);
+  await store.apply('orders', windowsOf([usage({ ...at(0), operation: 'shop/list', hop: 1 })]));
+  t.equal(await store.save('w', BEGIN_S + HOUR_S), 1);
+  const now = [
+    { of: [''], meter: 'requests', value: 0 },
+    { of: ['orders/orders'], meter: 'requests', value: 2 },
+    { of: ['shop/list'], meter: 'requests', value: 1 },
+  ];
+  t.same(await store.query(byOperation), now, 'old files and new ones');
+  await store.tidy(BEGIN_S + 3 * DAY_S);
+  t.equal((await store.figures()).files, 2, 'merged');
+  t.same(await store.query(byOperation), now);
+  await store.close();
+  store = await DuckRollups.open(o);
+  t.same(await store.query(byOperation), now);
+  t.same(await store.query({ ...byOperation, where: { operation: 'shop/list' } }), now.slice(2));
+  await store.close();
 });
 
 t.test(

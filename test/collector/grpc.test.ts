@@ -1,13 +1,17 @@
 /** The streams over real gRPC: a good sidecar, and others. */
-import { readFileSync } from 'node:fs';
-import { credentials } from '@grpc/grpc-js';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import { openGrpcServer, type TlsFiles } from '../../src/collector/grpc-server.ts';
 import { Collector, SegmentLedger } from '../../src/collector/index.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
+import { connectKeeper, KEEP, type KeptRow } from '../../src/metering/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { GrpcClient } from './grpc-client.ts';
+import { kept, openKeeper, textsOf } from './kept/open-keeper.ts';
 import { MemoryRollups } from './memory-rollups.ts';
 import { Teller, usage } from './told.ts';
 
@@ -26,6 +30,7 @@ async function serve(t: Test, o: { tokens?: readonly string[]; tls?: TlsFiles; t
     keepLedgerMs: 86_400_000,
     openLedger: () => SegmentLedger.open({ dir: '/ledger', disk, clock: systemClock, onDamage: () => {} }),
   });
+  const keeper = openKeeper(disk);
   const server = await openGrpcServer({
     host: '127.0.0.1',
     port: 0,
@@ -33,6 +38,7 @@ async function serve(t: Test, o: { tokens?: readonly string[]; tls?: TlsFiles; t
     tls: o.tls,
     tokens: () => o.tokens ?? [],
     session: (line) => collector.session(line),
+    keeper,
   });
   t.teardown(async () => {
     await server.close();
@@ -125,7 +131,10 @@ t.test(
 
 t.test('a port that is taken, and a key that is none, are said with the remedy', async (t) => {
   const { server } = await serve(t);
-  const o = { host: '127.0.0.1', timers: systemTimers, tokens: () => [], session: () => t.fail() as never };
+  const o = {
+    ...{ host: '127.0.0.1', timers: systemTimers, tokens: () => [], session: () => t.fail() as never },
+    keeper: openKeeper(new MemoryDisk()),
+  };
   await t.rejects(openGrpcServer({ ...o, port: server.port, tls: undefined }), {
     code: 'listen-failed',
     remedy: /--grpc-port/,
@@ -133,3 +142,72 @@ t.test('a port that is taken, and a key that is none, are said with the remedy',
   const tls = { cert: fixture('server.crt'), key: Buffer.from('none'), clientCa: undefined };
   await t.rejects((async () => openGrpcServer({ ...o, port: 0, tls }))(), { code: 'listen-failed' });
 });
+
+const DAY_MS = 86_400_000;
+const day = (more: object = {}): KeptRow => kept('a', 1, { untilMs: systemClock.wallMs() + DAY_MS, ...more });
+
+t.test('rows that a fleet keeps come back, in pieces, to who names it', async (t) => {
+  const { server } = await serve(t, { tokens: ['s3cret'] });
+  const link = await linkTo(t, server.port, 's3cret');
+  const many = Array.from({ length: 500 }, (_, at) => kept(`${'k'.repeat(200)}${at}`, at));
+  const { storeId, refused } = await link.keep(many, 5000);
+  t.match(storeId, /^[0-9a-f]{16}$/);
+  t.equal(refused, 0);
+  const pieces: (readonly KeptRow[])[] = [];
+  await link.restore((rows) => void pieces.push(rows), 5000);
+  t.ok(pieces.length > 2);
+  t.same(textsOf(pieces.flat()), textsOf(many));
+  const others = await linkTo(t, server.port, 's3cret', 'green');
+  await others.restore((rows) => t.same(rows, []), 5000);
+  await t.rejects(link.keep([kept('', 1)], 5000), /a row a key/);
+  await link.restore(() => {}, 5000);
+});
+
+t.test('without a token, or in another version, nothing is kept and nothing read', async (t) => {
+  const { server } = await serve(t, { tokens: ['s3cret'] });
+  for (const token of [undefined, 'wrong']) {
+    const link = await linkTo(t, server.port, token);
+    await t.rejects(link.keep([day()], 5000), { code: 16, details: /a token of this collector/ });
+    await t.rejects(
+      link.restore(() => t.fail('a row'), 5000),
+      { code: 16 },
+    );
+  }
+  const client = new Client(`localhost:${server.port}`, credentials.createInsecure());
+  t.teardown(() => client.close());
+  const metadata = new Metadata();
+  metadata.set('authorization', 'Bearer s3cret');
+  const request = { version: 2, fleet: 'blue', rows: [] };
+  const { path, requestSerialize, responseDeserialize } = KEEP;
+  const cause = await new Promise((resolve) =>
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, resolve),
+  );
+  t.match(cause, { code: 9, details: /version 1, not 2/ });
+});
+
+t.test(
+  'a collector that is not there, a token file that is not: the call rejects; who stops reading is let go',
+  async (t) => {
+    const { server } = await serve(t);
+    const address = `localhost:${server.port}`;
+    const lost = await connectKeeper({ address, tls: undefined, tokenFile: '/none' }, 'blue', systemClock);
+    await t.rejects(lost.keep([], 5000), { code: 'ENOENT' });
+    const link = await linkTo(t, server.port);
+    const many = Array.from({ length: 3000 }, (_, at) => kept(`${'k'.repeat(200)}${at}`, at));
+    for (let at = 0; at < many.length; at += 1000) await link.keep(many.slice(at, at + 1000), 5000);
+    await link.restore(() => link.close(), 5000).catch(() => {});
+    await link.restore((rows) => t.ok(rows.length > 0), 5000);
+    await server.close();
+    await t.rejects(link.keep([], 1000));
+  },
+);
+
+async function linkTo(t: Test, port: number, token?: string, fleet = 'blue') {
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-token-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const tokenFile = token === undefined ? undefined : join(dir, 'token');
+  if (tokenFile !== undefined) writeFileSync(tokenFile, `${token}\n`);
+  const link = await connectKeeper({ address: `localhost:${port}`, tls: undefined, tokenFile }, fleet, systemClock);
+  t.teardown(() => link.close());
+  return link;
+}

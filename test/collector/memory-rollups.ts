@@ -2,6 +2,7 @@
 
 import {
   BUILT_IN_METERS,
+  type Difference,
   type Dimension,
   type Question,
   type Reconciled,
@@ -41,8 +42,11 @@ export class MemoryRollups implements RollupStore {
 
   async apply(service: string, payload: Buffer): Promise<void> {
     const isWhole = readWindows(payload, (windowMs, bytes, sums) => {
-      const { tenant, route, upstream, outcome, methodClass, statusClass, meter } = readSeries(bytes);
-      const of = { service, tenant, route, upstream, outcome, method: methodClass, status: String(statusClass) };
+      const { methodClass, statusClass, meter, ...names } = readSeries(bytes);
+      const { tenant, route, upstream, outcome } = names;
+      const began = names.operation === '' && outcome !== 'reported' ? `${service}/${route}` : names.operation;
+      const classes = { outcome, method: methodClass, status: String(statusClass) };
+      const of = { service, tenant, route, upstream, operation: began, ...classes };
       this.#rows.push({ ...sums, t: Math.floor(windowMs / 1000), meter, of });
       return true;
     });
@@ -87,10 +91,7 @@ export class MemoryRollups implements RollupStore {
   }
 
   async reconcile(fromS: number, toS: number, rowsMax: number): Promise<Reconciled> {
-    const hops = new Map<
-      string,
-      { service: string; tenant: string; hourS: number; sent: number; unsure: number; arrived: number }
-    >();
+    const hops = new Map<string, { -readonly [Key in keyof Difference]: Difference[Key] }>();
     const rows = this.#rows.filter(
       ({ t, meter, of }) => t >= fromS && t < toS && meter === '' && of.outcome !== 'reported',
     );
@@ -99,11 +100,21 @@ export class MemoryRollups implements RollupStore {
     const known = new Set(rows.filter(isSent).map(({ of }) => of.upstream));
     const reporting = new Set(rows.map(({ of }) => of.service));
     for (const service of known) if (!reporting.has(service)) known.delete(service);
-    const hop = (service: string, { of, t }: Row) => {
-      const key = JSON.stringify([service, of.tenant, t - (t % 3600)]);
+    const hourOf = (service: string, { of, t }: Row): string => JSON.stringify([service, of.tenant, t - (t % 3600)]);
+    // Where something arrived that did not say where it began, all of the hour is one.
+    const untold = new Set(
+      rows
+        .filter(({ of }) => of.operation === '__other__' || of.operation.startsWith(`${of.service}/`))
+        .map((row) => hourOf(row.of.service, row)),
+    );
+    const hop = (service: string, row: Row) => {
+      const { of, t } = row;
+      const operation = untold.has(hourOf(service, row)) ? '' : of.operation;
+      const key = JSON.stringify([service, of.tenant, operation, t - (t % 3600)]);
       const made = hops.get(key) ?? {
         service,
         tenant: of.tenant,
+        operation,
         hourS: t - (t % 3600),
         sent: 0,
         unsure: 0,
@@ -122,7 +133,7 @@ export class MemoryRollups implements RollupStore {
       Math.max(sent - arrived, arrived - sent - unsure);
     const differences = [...hops.values()]
       .filter(({ sent, unsure, arrived }) => arrived < sent || arrived > sent + unsure)
-      .sort((a, b) => size(b) - size(a) || compare([a.service, a.tenant, a.hourS], [b.service, b.tenant, b.hourS]));
+      .sort((a, b) => size(b) - size(a) || compare(keyOf(a), keyOf(b)));
     return { services: known.size, compared: hops.size, differences: differences.slice(0, rowsMax) };
   }
 
@@ -144,6 +155,10 @@ export class MemoryRollups implements RollupStore {
   }
 
   async close(): Promise<void> {}
+}
+
+function keyOf({ service, tenant, hourS, operation }: Difference): (string | number)[] {
+  return [service, tenant, hourS, operation];
 }
 
 function compare(a: readonly (string | number)[], b: readonly (string | number)[]): number {

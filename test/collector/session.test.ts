@@ -182,7 +182,8 @@ t.test('a copied or restored spool is fenced before it disturbs the right one', 
 t.test('whoever does not say Hello well is refused with the reason', async (t) => {
   const w = world();
   for (const [more, reason] of [
-    [{ version: 2 }, /speaks version 1, not 2/],
+    [{ version: 3 }, /understands versions 1 to 2, not 3: a newer sidecar needs a newer collector/],
+    [{ version: 0 }, /understands versions 1 to 2, not 0/],
     [{ spoolId: Buffer.alloc(15) }, /spool id has 16 bytes/],
     [{ life: Buffer.alloc(9) }, /a life 8/],
     [{ epoch: 0n }, /counted from 1/],
@@ -199,7 +200,8 @@ t.test('whoever does not say Hello well is refused with the reason', async (t) =
     t.ok(heard.isEnded);
   }
   const { session, heard } = w.open();
-  session.receive(new Teller().hello({ instance: '' }));
+  // An older sidecar is welcome.
+  session.receive(new Teller().hello({ instance: '', version: 1 }));
   await tick();
   t.same(heard.words, ['welcome 0:0']);
 });
@@ -242,6 +244,11 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     ['another sum', (s: Teller) => s.batch([usage()], { crc: 1 }), /sum of the payload is wrong/],
     ['fewer records than it is of', (s: Teller) => s.payload(runOf([usage()]), 2), /does not hold the records/],
     [
+      'sums of more than it is of',
+      (s: Teller) => s.folded([usage(), usage()], { seqTo: 1n }),
+      /does not hold the records/,
+    ],
+    [
       'records that are not there',
       (s: Teller) => s.payload(Buffer.from([1, 1, 1, 200]), 1),
       /does not hold the records/,
@@ -256,6 +263,7 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     ],
     ['a range that goes back', (s: Teller) => s.batch([usage()], { seqTo: 0n }), /does not follow/],
     ['a reason that is none', (s: Teller) => s.gap(1, 'a\nb'), /a few plain words/],
+    ['a gap that goes back', (s: Teller) => s.gap(1, 'corrupt', { seqTo: 0n }), /does not follow/],
     ['a heartbeat of never', (s: Teller) => s.heartbeat(2 ** 60), /beyond all bounds/],
   ] as const) {
     const w = world();
@@ -266,6 +274,18 @@ t.test('what cannot be read is refused, and nothing of it is taken', async (t) =
     t.ok(heard.isEnded && w.desk.taken.length === 0, what);
     t.equal(w.pool.free, 1_000_000, what);
   }
+});
+
+t.test('sums of parts stand for records that they do not count', async (t) => {
+  const w = world();
+  const teller = new Teller();
+  const { session, heard } = await greeted(w, teller);
+  const part = usage({ isPart: true });
+  session.receive(teller.folded([part, usage(), part]));
+  session.receive(teller.folded([part]));
+  session.receive(teller.batch([part, usage()]));
+  w.desk.commit();
+  t.same(heard.words.slice(1), ['ack 1:3', 'ack 1:4', 'ack 1:6']);
 });
 
 t.test('whatever a sidecar may write is taken: the largest amounts, and folds of the largest units', async (t) => {

@@ -22,6 +22,9 @@ export function usage(more: Partial<UsageRecord> = {}): UsageRecord {
     tenant: 'acme',
     route: 'orders',
     upstream: '',
+    operation: '',
+    hop: 0,
+    isPart: false,
     outcome: 'ok',
     methodClass: 'read',
     statusClass: 2,
@@ -87,7 +90,7 @@ export class Teller {
 
   hello(more: object = {}): FromSidecar {
     const value = {
-      version: 1,
+      version: 2,
       spoolId: Buffer.from(this.spool, 'hex'),
       epoch: BigInt(this.epoch),
       life: Buffer.from(this.life, 'hex'),

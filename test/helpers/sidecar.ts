@@ -56,7 +56,9 @@ export function settings(
 
 /** Everything on that registers metrics: part of a fleet in which nobody else is, and metering for no collector. */
 export function allOn(tenancy: TenancyDir): Record<string, string> {
-  return { ...fleetOfOne(tenancy), 'metering.dir': join(tenancy.stateDir, 'spool') };
+  // Nobody listens there.
+  const collector = { 'metering.collector.address': '127.0.0.1:9' };
+  return { ...fleetOfOne(tenancy), ...collector, 'metering.dir': join(tenancy.stateDir, 'spool') };
 }
 
 /** Part of a fleet in which nobody else is: what gossip counts is registered then. */

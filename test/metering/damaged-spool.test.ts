@@ -244,6 +244,63 @@ t.test('a disk that became read-only: records are lost into a gap, what stands i
   disk.refuse = undefined;
 });
 
+t.test(
+  'a disk that is full at the start: by policy records become a gap, or requests are refused, until there is room',
+  async (t) => {
+    for (const onFull of ['failOpen', 'failClosed'] as const) {
+      const disk = new MemoryDisk();
+      const first = await metered(t, { dir: '/spool' }, { disk });
+      first.end('acme', 3);
+      await first.metering.close();
+      disk.refuse = (call) => {
+        if (call === 'write') throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+      };
+      const collector = await grpcCollector(t);
+      const { end, said, text, metering } = await metered(
+        t,
+        { dir: '/spool', onFull, ...collectorOf(collector) },
+        { disk },
+      );
+      const ask = () => {
+        const x = exchangeForTest();
+        x.tenant = { id: 'acme' } as Tenant;
+        return metering.filter.onRequest?.(x as Identified);
+      };
+      t.match(said, [{ event: 'metering.no_spool', cause: /ENOSPC/ }]);
+      if (onFull === 'failOpen') t.equal(ask(), undefined);
+      else t.match(ask(), { code: 'temporary-reduced-capacity' });
+      end('acme', 2);
+      t.equal(metering.report('acme', [{ meter: 'tokens', units: 1 }]), false);
+      t.match(await text(), /reeve_meter_lost_records_total 3\n/);
+      t.match(await text(), /reeve_meter_ladder\{step="full"\} 1/);
+      disk.refuse = undefined;
+      // What the earlier life kept is told, and what this one could not keep is a gap, also if nothing more comes.
+      await reaches(
+        () => collector.collector.ledger.map(({ kind, seqTo }) => `${kind} ${seqTo}`).join(),
+        'batch 3,gap 3',
+      );
+      t.match(collector.collector.ledger[1], { reason: 'full' });
+      t.equal(ask(), undefined);
+      t.ok(said.some(({ event }) => event === 'metering.recorded_again'));
+      end('acme', 1);
+      t.ok(await isTold(collector, 4));
+      await metering.close();
+    }
+  },
+);
+
+t.test('a sidecar that ends before its disk had room for a spool ends well', async (t) => {
+  const disk = new MemoryDisk();
+  disk.refuse = (call) => {
+    if (call === 'open') throw Object.assign(new Error('EIO'), { code: 'EIO' });
+  };
+  const { end, metering } = await metered(t, { dir: '/spool' }, { disk });
+  end('acme', 1);
+  await metering.drain(10);
+  await metering.close();
+  t.equal(disk.files.size, 0);
+});
+
 t.test('a directory that cannot be used is said at the start', async (t) => {
   const dir = tempDir(t);
   writeFileSync(join(dir, 'file'), '');

@@ -64,6 +64,7 @@ export async function metered(
         maxBytes: 2 ** 30,
         onFull: 'failOpen',
       },
+      streamEveryMs: 60_000,
       traceIds: false,
       ...config,
     },

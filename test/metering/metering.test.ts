@@ -2,9 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
 import { ServerCredentials } from '@grpc/grpc-js';
 import t from 'tap';
-import type { MeteringConfig } from '../../src/tenants/index.ts';
+import { systemClock } from '../../src/core/index.ts';
+import { readRuns, readWindows } from '../../src/metering/index.ts';
+import type { Identified } from '../../src/pipeline/index.ts';
+import type { MeteringConfig, Tenant } from '../../src/tenants/index.ts';
+import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
 import { grpcCollector } from './grpc-collector.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { collectorOf, isTold, metered, reaches, tempDir } from './metered.ts';
@@ -220,6 +225,43 @@ t.test('strict: what is held goes on once it is on the medium', async (t) => {
   t.notOk(isReleased);
   disk.finishSyncs();
   await reaches(() => isReleased, true);
+});
+
+t.test('what goes on for long is told before its end, in both forms', async (t) => {
+  for (const granularity of ['raw', 'window'] as const) {
+    const collector = await grpcCollector(t);
+    const dir = join(tempDir(t), 'spool');
+    const { metering, text } = await metered(t, { dir, granularity, streamEveryMs: 1, ...collectorOf(collector) });
+    const x = exchangeForTest({ acceptedAt: systemClock.now() }) as Identified;
+    x.tenant = { id: 'acme' } as Tenant;
+    metering.filter.onRequest?.(x);
+    x.responseBytes = 1000;
+    await reaches(() => collector.collector.mark.seq > 1, true);
+    x.responseBytes = 1500;
+    metering.filter.onDone?.(x, { kind: 'forwarded', status: 200 });
+    await metering.drain(5000);
+    const parts = Number(/reeve_meter_parts_total (\d+)/.exec(await text())?.[1]);
+    t.ok(parts >= 2);
+    t.match(await text(), /reeve_meter_records_total\{outcome="ok"\} 1\n/);
+    const told = { seq: collector.collector.mark.seq, bytes: 0, requests: 0 };
+    for (const each of collector.collector.ledger) {
+      if (each.kind === 'gap') continue;
+      const payload = zstdDecompressSync(each.payload);
+      if (each.isFolded)
+        readWindows(payload, (_windowMs, _series, { count, bytesOut }) => {
+          told.requests += count;
+          told.bytes += bytesOut;
+          return true;
+        });
+      else
+        readRuns(payload, ({ isPart, bytesOut }) => {
+          if (!isPart) told.requests++;
+          told.bytes += bytesOut;
+          return true;
+        });
+    }
+    t.same(told, { seq: parts + 1, bytes: 1500, requests: 1 }, granularity);
+  }
 });
 
 t.test('granularity window: exact sums of each second', async (t) => {

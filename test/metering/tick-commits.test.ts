@@ -9,7 +9,6 @@ function commitsWorld(isStrict = false) {
   const spool = world.open();
   const said: string[] = [];
   const commits = new TickCommits({
-    spool,
     timers: world.time,
     isStrict,
     onLost: (records, cause) => said.push(`lost ${records}: ${(cause as NodeJS.ErrnoException).code}`),
@@ -17,6 +16,7 @@ function commitsWorld(isStrict = false) {
     onCommitted: () => said.push('committed'),
     onSyncFailed: (cause) => said.push(`not synced: ${(cause as NodeJS.ErrnoException).code}`),
   });
+  commits.use(spool);
   const held = (name: string): Held => ({
     release: () => said.push(`${name} ${spool.pending === 0 ? 'recorded' : 'too early'}`),
   });
@@ -171,4 +171,31 @@ t.test('another spool can take the place of the first', async (t) => {
   commits.record(recordOf());
   time.turn();
   t.equal(other.lastSeq, 1);
+});
+
+t.test('without a spool records are counted, nobody waits, and the next spool has a gap of them', async (t) => {
+  for (const isStrict of [false, true]) {
+    const { commits, spool, time, said, held, open, disk } = commitsWorld(isStrict);
+    commits.record(recordOf());
+    commits.hold(held('first'));
+    commits.use(undefined);
+    time.turn();
+    commits.record(recordOf());
+    t.equal(commits.hold(held('nobody')), false);
+    t.equal(commits.commitNow(), false);
+    t.equal(commits.isRefused, true);
+    commits.probe();
+    t.strictSame(said, ['lost 1: undefined', 'first recorded', 'lost 1: undefined']);
+    spool.close();
+    disk.files.clear();
+    const next = open();
+    commits.use(next);
+    commits.probe();
+    t.equal(commits.isRefused, false);
+    t.equal(next.lastSeq, 2);
+    commits.record(recordOf());
+    time.turn();
+    t.equal(next.lastSeq, 3);
+    t.match([...next.frames({ segment: 0, offset: 0 })], { length: 2 }, 'an end, and a block');
+  }
 });

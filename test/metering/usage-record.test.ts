@@ -22,7 +22,12 @@ const whole = fc.oneof(fc.nat(300), fc.nat(), fc.maxSafeNat());
 const units = fc.array(fc.record({ meter: name, units: fc.double({ min: -1e15, max: 1e15, noNaN: true }) }), {
   maxLength: UNITS_MAX,
 });
-export const aRecord: fc.Arbitrary<UsageRecord> = fc.record({
+const operation = fc.tuple(name, fc.oneof(fc.constant(''), name)).map((names) => names.join('/'));
+const began = fc.oneof(
+  fc.constant({ hop: 0, operation: '' }),
+  fc.record({ hop: fc.integer({ min: 1, max: 255 }), operation }),
+);
+const facts = fc.record({
   wallMs: fc.integer({ min: 1_790_000_000_000, max: 1_790_000_100_000 }),
   tenant: name,
   route: fc.oneof(fc.constant(''), name),
@@ -35,8 +40,10 @@ export const aRecord: fc.Arbitrary<UsageRecord> = fc.record({
   durationUs: whole,
   upstreamUs: whole,
   units,
+  isPart: fc.boolean(),
   traceId: fc.oneof(fc.constant(''), fc.stringMatching(/^[0-9a-f]{32}$/)),
 });
+export const aRecord: fc.Arbitrary<UsageRecord> = fc.tuple(facts, began).map((both) => ({ ...both[0], ...both[1] }));
 
 const BASE = 1_790_000_000_000;
 
@@ -48,9 +55,11 @@ function write(records: readonly UsageRecord[]): Buffer {
 }
 
 function read(reader: RecordReader): UsageRecord {
-  const { bytes, keyFrom, sinceMs, bytesIn, bytesOut, durationUs, upstreamUs, traceAt } = reader;
+  const { bytes, keyFrom, hop, isPart, sinceMs, bytesIn, bytesOut, durationUs, upstreamUs, traceAt } = reader;
   return {
     ...readKey(bytes, keyFrom),
+    hop,
+    isPart,
     wallMs: BASE + sinceMs,
     bytesIn,
     bytesOut,
@@ -92,6 +101,8 @@ t.test('a record of a request takes 24 bytes or less but for its names', async (
     upstreamUs: 8000,
   });
   t.ok(write([record]).length <= 24, `${write([record]).length} bytes`);
+  const behind = write([{ ...record, operation: 'a/b', hop: 1 }]);
+  t.equal(behind.length, write([record]).length + 2 + 'a/b'.length, 'hop, a length and the name, where there is one');
 });
 
 t.test('whatever can be written is taken by all who read it, single and folded', async () => {
@@ -119,7 +130,8 @@ t.test('whatever can be written is taken by all who read it, single and folded',
         if (readSeries(series).meter === '') told += count;
         return Math.max(bytesIn, bytesOut, Math.abs(units)) <= Number.MAX_SAFE_INTEGER;
       });
-      if (!isWhole || told !== records.length) throw new Error(`folded: ${told} of ${records.length}`);
+      const requests = records.filter(({ isPart }) => !isPart).length;
+      if (!isWhole || told !== requests) throw new Error(`folded: ${told} of ${requests}`);
     }),
     { numRuns: 300 },
   );
@@ -128,7 +140,7 @@ t.test('whatever can be written is taken by all who read it, single and folded',
 t.test('the largest record has room, and what is too long is cut', async (t) => {
   const long = 'n'.repeat(NAME_MAX + 30);
   const record = recordOf({
-    ...{ tenant: long, route: long, upstream: long, traceId: 'f'.repeat(32) },
+    ...{ tenant: long, route: long, upstream: long, operation: `${long}${long}`, hop: 255, traceId: 'f'.repeat(32) },
     ...{
       wallMs: BASE + 2 ** 45,
       bytesIn: 2 ** 53 - 1,
@@ -142,6 +154,7 @@ t.test('the largest record has room, and what is too long is cut', async (t) => 
   t.ok(writeRecord(bytes, 0, record, BASE) <= RECORD_BYTES_MAX);
   const [found] = readAll(bytes.subarray(0, writeRecord(bytes, 0, record, BASE))).records;
   t.equal(found?.tenant, 'n'.repeat(NAME_MAX));
+  t.equal(found?.operation.length, 2 * NAME_MAX + 1);
   t.equal(found?.units.length, UNITS_MAX);
 });
 
@@ -172,7 +185,7 @@ t.test('each form that nobody writes is refused', async (t) => {
   };
   const unitsAt = sound.length - 10;
   t.match(readAll(sound), { isBroken: false });
-  broken((bytes) => void (bytes[0] = 4));
+  broken((bytes) => void (bytes[0] = 16));
   broken((bytes) => void (bytes[1] = OUTCOMES.length));
   broken((bytes) => void (bytes[2] = METHOD_CLASSES.length * 8));
   broken((bytes) => void (bytes[2] = 6));
@@ -183,6 +196,19 @@ t.test('each form that nobody writes is refused', async (t) => {
   broken((bytes) => void bytes.writeDoubleBE(Number.NaN, sound.length - 8));
   broken((bytes) => void bytes.writeDoubleBE(1e16, sound.length - 8));
   for (let length = 1; length < sound.length; length++) broken((bytes) => bytes.subarray(0, length));
+  broken((bytes) => Buffer.concat([Buffer.from([5, 1]), bytes.subarray(1)]));
+  broken((bytes) => void (bytes[2] = (bytes[2] as number) | 32));
+  const began = write([recordOf({ operation: 'shop/checkout', hop: 3 })]);
+  t.match(readAll(began), { records: [{ operation: 'shop/checkout', hop: 3 }], isBroken: false });
+  for (let length = 1; length < began.length; length++) broken(() => began.subarray(0, length));
+  const changed = (at: number, byte: number): Buffer => {
+    const bytes = Buffer.from(began);
+    bytes[at] = byte;
+    return bytes;
+  };
+  broken(() => changed(1, 0));
+  broken(() => changed(3, 32 + METHOD_CLASSES.length * 8));
+  broken(() => changed(began.indexOf('shop/') - 1, 2 * NAME_MAX + 2));
   const nine = Buffer.concat([write([recordOf({ tenant: '', route: '' })]).subarray(0, 6), Buffer.alloc(9, 0xff)]);
   t.ok(readAll(nine).isBroken, 'a number of nine bytes');
   const large = Buffer.concat([nine.subarray(0, 6), Buffer.alloc(7, 0xff), Buffer.from([0x7f, 0, 0, 0, 0])]);

@@ -12,23 +12,27 @@ const BASE = 1_790_000_000_000;
 const SPANS = { spanMs: 1000, seriesMax: 10_000, rowsMax: 100_000 };
 
 /** Few of each, so that rows are shared; sums stay below 2^53. */
-const aRecord: fc.Arbitrary<UsageRecord> = fc.record({
-  wallMs: fc.integer({ min: BASE, max: BASE + 5000 }),
-  tenant: fc.constantFrom('acme', 'globex', 'a'),
-  route: fc.constantFrom('', 'orders'),
-  upstream: fc.constantFrom('', 'payments'),
-  outcome: fc.constantFrom('ok', 'denied'),
-  methodClass: fc.constantFrom('read', 'write'),
-  statusClass: fc.constantFrom(2, 4),
-  bytesIn: fc.nat(),
-  bytesOut: fc.nat(),
-  durationUs: fc.nat(),
-  upstreamUs: fc.nat(),
-  units: fc.array(fc.record({ meter: fc.constantFrom('tokens', 'rows'), units: fc.integer({ min: -99, max: 99 }) }), {
-    maxLength: 2,
-  }),
-  traceId: fc.constant(''),
-});
+const aRecord: fc.Arbitrary<UsageRecord> = fc
+  .record({
+    wallMs: fc.integer({ min: BASE, max: BASE + 5000 }),
+    tenant: fc.constantFrom('acme', 'globex', 'a'),
+    route: fc.constantFrom('', 'orders'),
+    upstream: fc.constantFrom('', 'payments'),
+    outcome: fc.constantFrom('ok', 'denied'),
+    methodClass: fc.constantFrom('read', 'write'),
+    statusClass: fc.constantFrom(2, 4),
+    bytesIn: fc.nat(),
+    bytesOut: fc.nat(),
+    durationUs: fc.nat(),
+    upstreamUs: fc.nat(),
+    units: fc.array(fc.record({ meter: fc.constantFrom('tokens', 'rows'), units: fc.integer({ min: -99, max: 99 }) }), {
+      maxLength: 2,
+    }),
+    traceId: fc.constant(''),
+    isPart: fc.boolean(),
+    hop: fc.constantFrom(0, 1, 2),
+  })
+  .map((facts) => ({ ...facts, operation: facts.hop === 0 ? '' : 'shop/checkout' }));
 
 function bytesOf(records: readonly UsageRecord[]): Buffer {
   const bytes = Buffer.alloc(records.length * RECORD_BYTES_MAX);
@@ -59,14 +63,15 @@ const NOTHING: Sums = { count: 0, bytesIn: 0, bytesOut: 0, durationUs: 0, durati
 function modelOf(records: readonly UsageRecord[], spanMs: number): Table {
   const table: Table = {};
   for (const record of records) {
-    const { outcome, methodClass, statusClass, tenant, route, upstream } = record;
+    const { outcome, methodClass, statusClass, tenant, route, upstream, operation } = record;
     const windowMs = Math.floor(record.wallMs / spanMs) * spanMs;
     const row = (meter: string): Sums => {
-      const key = JSON.stringify([windowMs, { outcome, methodClass, statusClass, tenant, route, upstream, meter }]);
+      const names = { tenant, route, upstream, operation, meter };
+      const key = JSON.stringify([windowMs, { outcome, methodClass, statusClass, ...names }]);
       return (table[key] ??= { ...NOTHING });
     };
     const sums = row('');
-    sums.count++;
+    if (!record.isPart) sums.count++;
     sums.bytesIn += record.bytesIn;
     sums.bytesOut += record.bytesOut;
     sums.durationUs += record.durationUs;

@@ -16,6 +16,11 @@ t.test('all exchanges share one hidden class, before and after their slots are f
   filled.endpoint = { name: 'application', address: 'http://127.0.0.1:1' };
   filled.inject.push('x-tenant-id', 'acme');
   filled.entered = 3;
+  filled.older = fresh;
+  filled.newer = fresh;
+  filled.hop = 2;
+  filled.operation = 'shop/list';
+  filled.status = 200;
   t.ok(haveSameMap(fresh, filled));
   t.same(Object.keys(fresh), Object.keys(filled));
 });

@@ -36,8 +36,8 @@ function folder(t: Ending): string {
 t.test('documents beyond the bound are left out, and said so', async (t) => {
   const text = 'a: 1\n---\n'.repeat(DOCUMENTS_MAX + 5);
   const remembered = new Map([
-    [textHash('a: 1\n'), parseOne('a: 1\n', ['Plan'])],
-    [textHash('\na: 1\n'), parseOne('a: 1\n', ['Plan'])],
+    [textHash('a: 1\n'), parseOne('a: 1\n')],
+    [textHash('\na: 1\n'), parseOne('a: 1\n')],
   ]);
   const world = { timers: systemTimers, remembered };
   const files = [
@@ -94,11 +94,35 @@ t.test('a document that costs too much is refused by itself, and its neighbours 
   t.equal(results.length, 141, 'every text has its result');
   let armed = 0;
   const timers: Timers = { ...systemTimers, after: (ms, run) => systemTimers.after(armed++ === 0 ? 0 : ms, run) };
+  const long = `${plan('long').replace('---\n', '')}# ${'x'.repeat(2048)}\n`;
   t.ok(
-    (await parseMany(good, timers)).every((each) => each.isGood),
+    (await parseMany([long, ...good], timers)).every((each) => each.isGood),
     'when a thread falls silent its whole batch is tried again, text by text',
   );
+  t.ok(armed > 1);
 });
+
+t.test(
+  'few small documents are parsed without a thread, many beside one, and each result is at its place',
+  async (t) => {
+    let threads = 0;
+    const timers: Timers = {
+      ...systemTimers,
+      after(ms, run) {
+        threads++;
+        return systemTimers.after(ms, run);
+      },
+    };
+    const names = Array.from({ length: 1000 }, (_, i) => `p${i}`);
+    const texts = names.map((name) => plan(name).replace('---\n', ''));
+    const namesOf = async (many: readonly string[]) =>
+      (await parseMany(many, timers)).map((each) => each.isGood && each.name);
+    t.same(await namesOf(texts.slice(1)), names.slice(1));
+    t.equal(threads, 0, 'none was waited for');
+    t.same(await namesOf(texts), names);
+    t.ok(threads > 0);
+  },
+);
 
 t.test('a directory of very many, very large or ever moving files is read within bounds', async (t) => {
   const crowded = folder(t);

@@ -6,11 +6,12 @@ import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts'
 import { createLog, createMetrics } from '../../src/telemetry/index.ts';
 import { LoaderThread, openTenancy } from '../../src/tenants/index.ts';
 import { Loader, type Look } from '../../src/tenants/loader.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { quietWorld } from '../helpers/quiet-world.ts';
 import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
-/** Small on disk; its documents and their problems do not fit into 40 MB, with the hooks of the test runner in the thread or without. */
-const MANY = 'a\n---\n'.repeat(150_000);
+/** Small on disk; its documents and their problems do not fit into 28 MB, with the hooks of the test runner in the thread or without. */
+const MANY = 'a\n---\n'.repeat(100_000);
 
 const facts = (dir: string) => ({ dir, stateDir: undefined, allowShrink: false, removeGraceMs: 20 });
 
@@ -25,7 +26,7 @@ t.test('a thread that runs out of memory costs no tenant: it is started again, a
     timers: { ...systemTimers, after: (ms, run) => systemTimers.after(ms === 1000 ? 20 : ms, run) },
     log: createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) }),
     metrics,
-    loaderHeapMb: 40,
+    loaderHeapMb: 28,
   });
   t.teardown(async () => {
     await tenancy.close();
@@ -86,7 +87,7 @@ t.test('a thread that cannot run at all is an error with a remedy', async (t) =>
       ...facts(dir.dir),
       ...quietWorld(),
       log: createLog({ clock: systemClock, level: 'error', write: () => {} }),
-      loaderHeapMb: 40,
+      loaderHeapMb: 28,
     }),
     { code: 'config-loader-failed' },
   );
@@ -187,4 +188,39 @@ t.test('a loader looks once more for all who ask during a look, and not after it
   await loader.look();
   await loader.close();
   t.equal(looks.length, 2);
+});
+
+t.test('a loader makes its heap small once it is quiet after the first look, and after many changes', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const clock = new ManualClock();
+  let shrinks = 0;
+  await using loader = new Loader(facts(dir.dir), {
+    clock,
+    // Files are watched in the time of the world.
+    timers: { ...systemTimers, after: (ms, run) => (ms === 100 ? clock.after(ms, run) : systemTimers.after(ms, run)) },
+    publish: async ({ parts }) => void [...parts],
+    warn: () => {},
+    shrink: () => shrinks++,
+  });
+  await loader.start();
+  clock.advance(99);
+  await loader.look();
+  clock.advance(99);
+  t.equal(shrinks, 0, 'each look puts it off');
+  clock.advance(1);
+  t.equal(shrinks, 1);
+  dir.write('plans.yaml', plan('free', { weight: 3 }));
+  await loader.look();
+  clock.advance(1000);
+  t.equal(shrinks, 1, 'one change is not worth it');
+  dir.write('more.yaml', Array.from({ length: 999 }, (_, i) => plan(`p${i}`)).join(''));
+  await loader.look();
+  clock.advance(100);
+  t.equal(shrinks, 2, 'a thousand in all are');
+  dir.write('more.yaml', Array.from({ length: 999 }, (_, i) => plan(`q${i}`)).join(''));
+  await loader.look();
+  await loader.close();
+  clock.advance(100);
+  t.equal(shrinks, 2, 'closed');
 });

@@ -5,16 +5,26 @@ import { bad, type Check, good } from './check-result.ts';
 
 /** From that share on single records are folded. */
 const FILLS_AT = 0.7;
+/** With less a disk takes no segment more. */
+const FREE_BYTES_MIN = 16 * 2 ** 20;
 
-export async function meteringChecks({ dir, maxBytes, collector }: MeteringConfig): Promise<Check[]> {
+export async function meteringChecks({ dir, maxBytes, onFull, collector }: MeteringConfig): Promise<Check[]> {
   const { inspectSpool } = await import('../../metering/index.ts');
-  const { bytes, unwritable, corrupt, fenced } = inspectSpool(dir);
+  const { bytes, unwritable, freeBytes, corrupt, fenced } = inspectSpool(dir);
   const checks = [
     unwritable === undefined
       ? good(`spool is writable${bytes === undefined ? `; it will be made: ${dir}` : ''}`)
       : bad('spool is writable', `${dir}: ${unwritable}`, 'mount a volume that the user may write'),
     roomCheck(dir, bytes ?? 0, maxBytes),
   ];
+  if (freeBytes !== undefined && freeBytes < Math.min(FREE_BYTES_MIN, maxBytes - (bytes ?? 0)))
+    checks.push(
+      bad(
+        'the disk of the spool has room',
+        `${dir}: ${freeBytes} bytes are free`,
+        `make room; what the disk refuses is a gap, or refuses requests (metering.onFull: ${onFull})`,
+      ),
+    );
   if (corrupt.length > 0)
     checks.push(
       bad(

@@ -1,6 +1,7 @@
-import { systemTimers } from '../../core/index.ts';
+import { systemClock, systemHeap, systemTimers } from '../../core/index.ts';
 import { LoaderThread } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
+import { HeapKeeper } from '../heap-keeper.ts';
 import { onStop } from '../signals.ts';
 
 /** `reeve sidecar`: runs until a signal. */
@@ -12,5 +13,9 @@ export async function sidecar(options: { config?: string } & Record<string, unkn
   const loader = new LoaderThread({ ...config.tenancy, stateDir: config.stateDir, timers: systemTimers });
   const { startSidecar } = await import('../sidecar.ts');
   const running = await startSidecar(config, { loader });
-  onStop(() => running.drain());
+  const keeper = new HeapKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap });
+  onStop(() => {
+    keeper.close();
+    return running.drain();
+  });
 }

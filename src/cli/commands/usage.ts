@@ -39,10 +39,12 @@ export async function show(
     readonly meter?: string;
     readonly service?: string;
     readonly route?: string;
+    readonly operation?: string;
     readonly top?: string;
   },
 ): Promise<void> {
-  const query = { tenant, by: o.by, meter: o.meter, service: o.service, route: o.route, top: o.top, ...rangeOf(o) };
+  const { by, meter, service, route, operation } = o;
+  const query = { tenant, by, meter, service, route, operation, top: o.top, ...rangeOf(o) };
   if (o.output === 'csv') return copy(await openCollector(o, '/v1/usage', { ...query, format: 'csv' }));
   const answer = await askCollector<Answer>(o, '/v1/usage', query);
   if (o.output === 'json') return printJson(answer);
@@ -92,6 +94,7 @@ interface Reconciliation {
     readonly hour: string;
     readonly service: string;
     readonly tenant: string;
+    readonly operation: string;
     readonly sent: number;
     readonly unsure: number;
     readonly arrived: number;
@@ -106,11 +109,12 @@ export async function reconcile(o: Range): Promise<void> {
   if (o.output === 'json') return printJson(answer);
   if (answer.differences.length > 0)
     printRows(
-      ['HOUR', 'SERVICE', 'TENANT', 'SENT', 'UNSURE', 'ARRIVED', 'WHAT'],
-      answer.differences.map(({ hour, service, tenant, sent, unsure, arrived }) => [
+      ['HOUR', 'SERVICE', 'TENANT', 'OPERATION', 'SENT', 'UNSURE', 'ARRIVED', 'WHAT'],
+      answer.differences.map(({ hour, service, tenant, operation, sent, unsure, arrived }) => [
         hour,
         service,
         tenant,
+        operation,
         sent,
         unsure,
         arrived,

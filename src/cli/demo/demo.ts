@@ -4,6 +4,7 @@ import { EXIT } from '../exit.ts';
 import { type Form, NO, paint, printJson, table, YES } from '../output.ts';
 import { keepAccounts } from './accounting.ts';
 import { timeChanges, trySuspended } from './changes.ts';
+import { askBothEnds, runExports } from './double-entry.ts';
 import { trySpoofing } from './spoofing.ts';
 import { openStage, type Stage } from './stage.ts';
 import { runTraffic, warmUp } from './traffic.ts';
@@ -21,7 +22,7 @@ export async function demo({ once = false, output }: DemoOptions): Promise<void>
   const say = (text: string): void => void (output === 'text' && process.stdout.write(text));
   // From the first process on, so that a Ctrl-C at any time ends them all.
   const stopped = stopSignal();
-  say('starting orders and payments, a sidecar before each, and a collector\n');
+  say('starting orders and payments, a sidecar before each and one for degraded exports, and a collector\n');
   const stage = await openStage();
   try {
     const isTold = await Promise.race([perform(stage, output, say), stage.lost, stopped.then(() => false)]);
@@ -73,8 +74,10 @@ async function tell(stage: Stage, say: (text: string) => void): Promise<Story> {
   const changesMs = await timeChanges(stage);
   const suspendedStatus = await trySuspended(stage);
   say('accounts: more traffic, in which the orders sidecar is killed and the collector is away\n');
+  const exports = await runExports(stage);
   const accounts = await keepAccounts(stage);
-  return { tallies, seen, decisions, metrics, attempts, changesMs, suspendedStatus, accounts };
+  const doubleEntry = await askBothEnds(stage, exports);
+  return { tallies, seen, decisions, metrics, attempts, changesMs, suspendedStatus, accounts, doubleEntry };
 }
 
 /** The access log comes through a pipe, a moment after the answers. Waits until nothing more comes, and copies what came. */
@@ -148,8 +151,8 @@ The orders sidecar is up. In another terminal:
   curl -s http://127.0.0.1:${status}/metrics | grep reeve_requests_total
   # why a request of a tenant gets what it gets
   npm run -s reeve -- limits check acme --path /orders --admin http://127.0.0.1:${admin}
-  # who used what, from the collector
-  npm run -s reeve -- usage acme --by route --collector ${stage.collector}
+  # what it used, by where it began and which service it cost
+  npm run -s reeve -- usage acme --by operation,service --collector ${stage.collector}
   # change a limit, save, and ask again
   $EDITOR ${stage.dir}/tenancy/plans.yaml
 

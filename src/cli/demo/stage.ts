@@ -1,4 +1,4 @@
-/** The demo's world: a working directory, two services with a sidecar before each, and a collector; all real processes on free ports. */
+/** The demo's world: a working directory, two services with a sidecar before each, one more sidecar for degraded exports, and a collector; all real processes on free ports. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import { packageRoot } from '../root.ts';
 import { type Credentials, makeCredentials } from './credentials.ts';
 
 const ROOT = packageRoot();
+/** The service that degraded exports go to, as its upstream and its sidecar are called. */
+export const LITE = 'exports-lite';
 const START_MS_MAX = 15_000;
 const END_MS_MAX = 5000;
 
@@ -119,15 +121,20 @@ async function build(cast: Cast): Promise<Stage> {
   writeFileSync(file, readFileSync(file, 'utf8').replace(/# apiKeys:.*/, apiKeys));
 
   const decisions = new Map<string, Map<string, number>>();
-  let collector = await startCollectorProcess(cast, dir, { grpc: 0, http: 0 });
-  const payments = await startService(cast, 'payments', {});
+  const [firstCollector, payments] = await Promise.all([
+    startCollectorProcess(cast, dir, { grpc: 0, http: 0 }),
+    startService(cast, 'payments', {}),
+  ]);
+  let collector = firstCollector;
   const ofPayments = await startSidecarProcess(cast, { of: 'payments', upstream: payments, dir, collector }, () => {});
   const orders = await startService(cast, 'orders', { PAYMENTS_URL: `http://127.0.0.1:${ofPayments.ports.inbound}` });
   const onLine = (line: string): void => {
     noteDecision(decisions, line);
     showFinding(line);
   };
-  const place = { of: 'orders', upstream: orders, dir, collector } as const;
+  // Its application is the same; what it records is its own.
+  const ofLite = await startSidecarProcess(cast, { of: LITE, upstream: orders, dir, collector }, () => {});
+  const place = { of: 'orders', upstream: orders, lite: ofLite.ports.inbound, dir, collector } as const;
   let ofOrders = await startSidecarProcess(cast, place, onLine);
   return {
     dir,
@@ -174,9 +181,11 @@ interface Placed<P> {
 }
 
 interface SidecarPlace {
-  readonly of: 'orders' | 'payments';
+  readonly of: 'orders' | 'payments' | typeof LITE;
   /** Port of its application. */
   readonly upstream: number;
+  /** Where degraded exports go; default: there too. */
+  readonly lite?: number;
   readonly dir: string;
   readonly collector: Placed<CollectorPorts>;
   /** Those it had before. */
@@ -185,7 +194,7 @@ interface SidecarPlace {
 
 async function startSidecarProcess(
   cast: Cast,
-  { of, upstream, dir, collector, ports }: SidecarPlace,
+  { of, upstream, lite = upstream, dir, collector, ports }: SidecarPlace,
   onLine: (line: string) => void,
 ): Promise<Placed<Ports>> {
   const name = `the sidecar of ${of}`;
@@ -193,7 +202,7 @@ async function startSidecarProcess(
   writeFileSync(boot, `apiVersion: reeve.dev/v1\nkind: Sidecar\nmetadata: { name: ${of} }\nspec: {}\n`);
   const player = cast.start(name, [join(ROOT, 'src/cli/reeve.mjs'), 'sidecar', '--config', boot], {
     REEVE_UPSTREAM: `http://127.0.0.1:${upstream}`,
-    REEVE_UPSTREAMS: `exports-lite=http://127.0.0.1:${upstream}`,
+    REEVE_UPSTREAMS: `${LITE}=http://127.0.0.1:${lite}`,
     REEVE_TENANCY_DIR: join(dir, 'tenancy'),
     REEVE_STATE_DIR: join(dir, `state-${of}`),
     REEVE_IDENTITY_PEPPER_FILE: join(dir, 'pepper'),

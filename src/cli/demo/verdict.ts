@@ -1,8 +1,9 @@
 /** Checks every number of the demo against another that was counted elsewhere. */
 import { request } from 'undici';
 import type { Account } from './accounting.ts';
+import type { DoubleEntry } from './double-entry.ts';
 import type { Attempt } from './spoofing.ts';
-import type { Stage } from './stage.ts';
+import { LITE, type Stage } from './stage.ts';
 import { FLOODER, OVER, percentile, SECONDS, type Tally } from './traffic.ts';
 
 export interface TenantRow {
@@ -29,6 +30,7 @@ export interface Story {
   readonly changesMs: readonly number[];
   readonly suspendedStatus: number;
   readonly accounts: readonly Account[];
+  readonly doubleEntry: DoubleEntry;
   /** What the application had counted when the traffic ended. */
   readonly seen: Readonly<Record<string, number>>;
   readonly decisions: ReadonlyMap<string, ReadonlyMap<string, number>>;
@@ -63,6 +65,7 @@ export function judge(story: Story): Verdict[] {
     ...identityChecks(story),
     ...changeChecks(story),
     ...accountChecks(story),
+    ...entryChecks(story),
   ];
 }
 
@@ -169,6 +172,17 @@ function accountChecks({ accounts }: Story): Verdict[] {
       'every answer is accounted once, over a SIGKILL of the sidecar and a stop of the collector',
       isGood && whole > 0,
       `${whole} answers, ${recorded} recorded${cut === 0 ? '' : `, ${cut} cut by the kill`}`,
+    ),
+  ];
+}
+
+/** Both ends of a hop have recorded it, each for itself. */
+function entryChecks({ doubleEntry: { operation, answered, kept, sent, arrived } }: Story): Verdict[] {
+  return [
+    check(
+      'what orders recorded as sent on is what arrived, by the operation at the edge',
+      sent > 0 && sent === arrived && kept + sent === answered,
+      `${operation}: ${answered} answered, ${kept} by orders, ${sent} sent to ${LITE}, ${arrived} arrived there`,
     ),
   ];
 }

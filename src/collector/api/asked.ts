@@ -29,6 +29,7 @@ const DEFAULT_LAST = '30d';
 /** A short time is summed up from minutes, so that its ends are right. */
 const SHORT_S = 24 * 3600;
 const TEXT = /^[\x20-\x7e\xa0-\xff]{1,63}$/;
+const OPERATION = /^[\x20-\x7e\xa0-\xff]{1,127}$/;
 const METER = /^[\x21-\x7e]{1,63}$/;
 const ISO = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/;
 
@@ -143,7 +144,8 @@ function whereOf(query: URLSearchParams): Question['where'] {
   for (const dimension of DIMENSIONS) {
     const value = query.get(dimension);
     if (value === null) continue;
-    const isGood = dimension === 'status' ? /^[0-5]$/.test(value) : value === '' || TEXT.test(value);
+    const isText = (dimension === 'operation' ? OPERATION : TEXT).test(value);
+    const isGood = dimension === 'status' ? /^[0-5]$/.test(value) : value === '' || isText;
     if (!isGood)
       throw new Mistake(
         dimension,

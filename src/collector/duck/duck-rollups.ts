@@ -23,7 +23,17 @@ import type {
 import { HotRows } from './hot-rows.ts';
 import { type Manifest, readManifest, type SumFile, syncPath, writeManifest } from './manifest.ts';
 import { nextMerge } from './merging.ts';
-import { exportSql, type Files, fileSql, hotSql, mergeSql, questionSql, reconcileSql, type Statement } from './sql.ts';
+import {
+  exportSql,
+  type Files,
+  fileSql,
+  hotSql,
+  mergeSql,
+  questionSql,
+  reconcileSql,
+  type Statement,
+  type Written,
+} from './sql.ts';
 import { Turns } from './turns.ts';
 
 export interface DuckRollupsOptions {
@@ -80,7 +90,8 @@ export class DuckRollups implements RollupStore, Exporter {
     const main = await instance.connect();
     await main.run('SET parquet_metadata_cache = true');
     const store = new DuckRollups(o, instance, main, manifest);
-    await store.#hot.open(manifest.hot === undefined ? undefined : join(o.dir, manifest.hot));
+    const { hot, version } = manifest;
+    await store.#hot.open(hot === undefined ? undefined : { path: join(o.dir, hot), hasOperation: version > 1 });
     return store;
   }
 
@@ -113,16 +124,17 @@ export class DuckRollups implements RollupStore, Exporter {
       const rows = await this.#ask(reconcileSql(fromS, toS, this.#files('hours', fromS, toS), rowsMax));
       const [total] = rows;
       const differences = rows.slice(1).map(
-        ([service, tenant, hour, sent, unsure, arrived]): Difference => ({
+        ([service, tenant, hour, operation, sent, unsure, arrived]): Difference => ({
           service: String(service),
           tenant: String(tenant),
+          operation: String(operation),
           hourS: Number(hour),
           sent: Number(sent),
           unsure: Number(unsure),
           arrived: Number(arrived),
         }),
       );
-      return { services: Number(total?.[6]), compared: Number(total?.[7]), differences };
+      return { services: Number(total?.[7]), compared: Number(total?.[8]), differences };
     });
   }
 
@@ -184,7 +196,7 @@ export class DuckRollups implements RollupStore, Exporter {
       await snapshot.run(hotSql(path));
       syncPath(path);
       await this.#turns.alone(async () => {
-        this.#replace({ ...this.#manifest, word, hot, files: [...this.#manifest.files, ...added] });
+        this.#replace({ ...this.#manifest, version: 2, word, hot, files: [...this.#manifest.files, ...added] });
         stands = true;
         await this.#hot.moved();
       });
@@ -205,7 +217,7 @@ export class DuckRollups implements RollupStore, Exporter {
     const rows = `(SELECT * EXCLUDE (id, series) FROM moving JOIN series ON series.id = moving.series WHERE t >= ${fromS} AND t < ${toS})`;
     await connection.run(fileSql(rows, kind === 'hours' ? HOUR_S : 60, rev, path));
     syncPath(path);
-    return { name, kind, fromS, toS, rev, bytes: statSync(path).size };
+    return { name, kind, fromS, toS, rev, bytes: statSync(path).size, hasOperation: true };
   }
 
   async #tidyFiles(nowS: number): Promise<void> {
@@ -222,13 +234,13 @@ export class DuckRollups implements RollupStore, Exporter {
       // Beside what is added meanwhile.
       await this.#ask({
         sql: mergeSql(
-          files.map((file) => join(dir, file.name)),
+          files.map((file) => this.#written(file)),
           path,
         ),
         values: {},
       });
       syncPath(path);
-      const merged = { name, kind, fromS, toS, rev, bytes: statSync(path).size };
+      const merged = { name, kind, fromS, toS, rev, bytes: statSync(path).size, hasOperation: true };
       await this.#turns.alone(async () =>
         this.#replace({
           ...this.#manifest,
@@ -276,11 +288,13 @@ export class DuckRollups implements RollupStore, Exporter {
 
   #files(kind: SumFile['kind'], fromS: number, toS: number): Files {
     const files = this.#overlapping(kind, fromS, toS);
-    const paths = (isWhole: boolean): string[] =>
-      files
-        .filter((file) => (file.fromS >= fromS && file.toS <= toS) === isWhole)
-        .map(({ name }) => join(this.#o.dir, name));
-    return { whole: paths(true), cut: paths(false) };
+    const written = (isWhole: boolean): Written[] =>
+      files.filter((file) => (file.fromS >= fromS && file.toS <= toS) === isWhole).map((file) => this.#written(file));
+    return { whole: written(true), cut: written(false) };
+  }
+
+  #written({ name, hasOperation = false }: SumFile): Written {
+    return { path: join(this.#o.dir, name), hasOperation };
   }
 
   async #ask({ sql, values }: Statement): Promise<readonly (readonly unknown[])[]> {

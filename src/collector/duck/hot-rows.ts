@@ -14,8 +14,9 @@ import {
   UTINYINT,
   VARCHAR,
 } from '@duckdb/node-api';
-import { readSeries, readWindows, type Sums } from '../../metering/index.ts';
-import { CREATE, KEYS, LONGEST, parquet, SUMMED, SUMS } from './sql.ts';
+import { readSeries, readWindows, type Series, type Sums } from '../../metering/index.ts';
+import { operationOf } from '../../telemetry/index.ts';
+import { CREATE, KEYS, LONGEST, loadSql, SUMMED, SUMS, type Written } from './sql.ts';
 
 /** Of DuckDB's vectors. */
 const CHUNK_ROWS = 2048;
@@ -38,12 +39,12 @@ export class HotRows {
     this.#connection = connection;
   }
 
-  /** `path`: a file that `save` wrote. */
-  async open(path: string | undefined): Promise<void> {
+  /** `file`: what `save` wrote. */
+  async open(file: Written | undefined): Promise<void> {
     for (const sql of CREATE) await this.#connection.run(sql);
-    if (path === undefined) return;
+    if (file === undefined) return;
     const keys = KEYS.join(', ');
-    await this.#connection.run(`CREATE TABLE loaded AS SELECT * FROM ${parquet([path])}`);
+    await this.#connection.run(loadSql('loaded', file));
     await this.#connection.run(
       `INSERT INTO series SELECT row_number() OVER () - 1, ${keys} FROM (SELECT DISTINCT ${keys} FROM loaded)`,
     );
@@ -123,8 +124,10 @@ export class HotRows {
     if (known !== undefined) return known;
     const number = this.#nextNumber++;
     this.#numbers.set(name, number);
-    const { tenant, route, upstream, outcome, methodClass, statusClass, meter } = readSeries(bytes);
-    push(series, [number, service, tenant, route, upstream, outcome, methodClass, statusClass, meter]);
+    const read = readSeries(bytes);
+    const { tenant, route, upstream, outcome, methodClass, statusClass, meter } = read;
+    const operation = beganAs(service, read);
+    push(series, [number, service, tenant, route, upstream, outcome, methodClass, statusClass, meter, operation]);
     return number;
   }
 
@@ -163,6 +166,12 @@ export class HotRows {
     const reader = await this.#connection.runAndReadAll(sql);
     return Number(reader.getRowsJS()[0]?.[0]);
   }
+}
+
+/** What does not say began where it was recorded; a report is part of no request. */
+export function beganAs(service: string, { operation, outcome, route }: Series): string {
+  if (operation !== '' || outcome === 'reported') return operation;
+  return operationOf(service, route);
 }
 
 function push(columns: Columns, row: readonly (string | number)[]): void {

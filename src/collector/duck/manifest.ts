@@ -28,10 +28,13 @@ export interface SumFile {
   /** The highest revision in it. */
   readonly rev: number;
   readonly bytes: number;
+  /** Of before operations were told apart it is not there. */
+  readonly hasOperation?: boolean;
 }
 
 export interface Manifest {
-  readonly version: 1;
+  /** 1: before operations were told apart, in the hot file too. */
+  readonly version: 1 | 2;
   /** Grows with each file, so that no name is used twice. */
   readonly next: number;
   readonly hot: string | undefined;
@@ -39,7 +42,7 @@ export interface Manifest {
   readonly word: string | undefined;
 }
 
-export const EMPTY: Manifest = { version: 1, next: 1, hot: undefined, files: [], word: undefined };
+export const EMPTY: Manifest = { version: 2, next: 1, hot: undefined, files: [], word: undefined };
 const NAME = 'manifest.json';
 
 /** Makes the directory when it is not there; removes what does not count. Throws a ReeveError when it cannot be used. */
@@ -68,7 +71,7 @@ function parse(text: string, dir: string): Manifest {
   } catch {
     // Said below.
   }
-  if (manifest?.version === 1 && Array.isArray(manifest.files)) return manifest;
+  if ((manifest?.version === 1 || manifest?.version === 2) && Array.isArray(manifest.files)) return manifest;
   throw new ReeveError('rollups-unusable', 'the list of its files cannot be read', {
     place: join(dir, NAME),
     remedy: 'make the sums anew from the ledger with: reeve collector --rebuild',

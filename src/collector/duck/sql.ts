@@ -5,13 +5,24 @@
  *   moving ⋈ series┼─ UNION ALL ─ WHERE time, dimensions ─ GROUP BY window, dimensions, meter
  *   Parquet files ─┘
  */
+import { OTHER } from '../../telemetry/index.ts';
 import { BUILT_IN_METERS, type Dimension, type Question } from '../rollups.ts';
 
 /** What is summed up, and the longest. */
 export const SUMS = ['count', 'bytes_in', 'bytes_out', 'duration_us', 'upstream_us', 'units'] as const;
 export const LONGEST = 'duration_us_max';
 /** Of a series, in the order of its table. */
-export const KEYS = ['service', 'tenant', 'route', 'upstream', 'outcome', 'method', 'status', 'meter'] as const;
+export const KEYS = [
+  'service',
+  'tenant',
+  'route',
+  'upstream',
+  'outcome',
+  'method',
+  'status',
+  'meter',
+  'operation',
+] as const;
 
 /** A statement, and what is bound in it: names are ours. */
 export interface Statement {
@@ -29,21 +40,40 @@ export const CREATE: readonly string[] = [
 export const SUMMED: string = [...SUMS.map((each) => `sum(${each}) AS ${each}`), `max(${LONGEST}) AS ${LONGEST}`].join(
   ', ',
 );
-const COLUMNS = [...KEYS, 't', ...SUMS, LONGEST].join(', ');
+const COLUMNS: readonly string[] = [...KEYS, 't', ...SUMS, LONGEST];
+/** In which rows of files stand: what is asked for together lies together. */
+const ORDER = 'tenant, meter, t, service, route, upstream, operation, outcome, method, status';
+
+/** A file of ours. */
+export interface Written {
+  readonly path: string;
+  /** It has a column for operations: those of before do not. */
+  readonly hasOperation: boolean;
+}
+
+/** What may be in place of a table: rows of files that fit a condition. What began where is not known of before: each in its own place. */
+function rowsOf(files: readonly Written[], columns: readonly string[], where = 'TRUE'): string {
+  const part = (hasOperation: boolean): string[] => {
+    const paths = files.filter((each) => each.hasOperation === hasOperation).map(({ path }) => quote(path));
+    if (paths.length === 0) return [];
+    const old = `(SELECT *, CASE WHEN outcome = 'reported' THEN '' ELSE service || '/' || route END AS operation FROM read_parquet([${paths.join(', ')}]))`;
+    return [
+      `SELECT ${columns.join(', ')} FROM ${hasOperation ? `read_parquet([${paths.join(', ')}])` : old} WHERE ${where}`,
+    ];
+  };
+  return [...part(true), ...part(false)].join(' UNION ALL ');
+}
 
 /** Our own paths; the directory is the operator's, and may have any letter. */
-export function parquet(paths: readonly string[]): string {
-  return `read_parquet([${paths.map(quote).join(', ')}])`;
-}
 
 export function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** Paths of files: those that lie within the time that is asked for, and those that go beyond it. */
+/** Those that lie within the time that is asked for, and those that go beyond it. */
 export interface Files {
-  readonly whole: readonly string[];
-  readonly cut: readonly string[];
+  readonly whole: readonly Written[];
+  readonly cut: readonly Written[];
 }
 
 /** All rows of a time, hot and written, that a condition on columns holds for. Of files that lie within the time, it is not looked at. */
@@ -51,9 +81,9 @@ function rowsWhere({ whole, cut }: Files, fromS: number, toS: number, condition:
   // Numbers of our own, and no parameters: with those DuckDB knows at planning which row groups to read.
   const inTime = `t >= ${Math.trunc(fromS)} AND t < ${Math.trunc(toS)} AND ${condition}`;
   const hot = (table: string): string =>
-    `SELECT ${COLUMNS} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${inTime}`;
-  const written = (paths: readonly string[], where: string): string[] =>
-    paths.length === 0 ? [] : [`SELECT ${COLUMNS} FROM ${parquet(paths)} WHERE ${where}`];
+    `SELECT ${COLUMNS.join(', ')} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${inTime}`;
+  const written = (files: readonly Written[], where: string): string[] =>
+    files.length === 0 ? [] : [rowsOf(files, COLUMNS, where)];
   return [hot('hot'), hot('moving'), ...written(whole, condition), ...written(cut, inTime)].join(' UNION ALL ');
 }
 
@@ -111,23 +141,29 @@ export function questionSql(question: Question, files: Files): Statement {
   };
 }
 
-/** Rows of columns: service, tenant, hour, sent, unsure, arrived; and how much was compared. */
+/**
+ * Rows of columns: service, tenant, hour, operation, sent, unsure, arrived; and how much was compared. Both ends of a hop know its operation,
+ * unless what arrived did not say: where its trace was lost or begun anew it seems to begin there. Then all of the hour is compared in one.
+ */
 export function reconcileSql(fromS: number, toS: number, files: Files, rowsMax: number): Statement {
   const rows = rowsWhere(files, fromS, toS, "meter = '' AND outcome <> 'reported'");
   return {
     sql: `WITH rows AS MATERIALIZED (${rows}),
-arrived AS (SELECT service, tenant, t - t % 3600 AS hour, sum(count) AS arrived FROM rows GROUP BY ALL),
-sent AS (SELECT upstream AS service, tenant, t - t % 3600 AS hour,
+arrived AS (SELECT service, tenant, t - t % 3600 AS hour, operation, sum(count) AS arrived FROM rows GROUP BY ALL),
+sent AS (SELECT upstream AS service, tenant, t - t % 3600 AS hour, operation,
   coalesce(sum(count) FILTER (outcome IN ('ok', 'shaped', 'degraded')), 0) AS sent,
   coalesce(sum(count) FILTER (outcome IN ('failed', 'aborted')), 0) AS unsure
   FROM rows WHERE upstream <> '' AND upstream <> service AND outcome <> 'denied' GROUP BY ALL),
 known AS (SELECT DISTINCT service FROM sent INTERSECT SELECT DISTINCT service FROM arrived),
-both_sides AS (SELECT service, tenant, hour, coalesce(sent, 0) AS sent, coalesce(unsure, 0) AS unsure, coalesce(arrived, 0) AS arrived
-  FROM arrived FULL JOIN sent USING (service, tenant, hour) WHERE service IN (FROM known)),
-found AS (SELECT service, tenant, hour, sent, unsure, arrived FROM both_sides WHERE arrived < sent OR arrived > sent + unsure
-  UNION ALL SELECT '', '', 0, 0, 0, 0)
+told AS (SELECT *, bool_and(arrived IS NULL OR NOT (starts_with(operation, service || '/') OR operation = ${quote(OTHER)}))
+  OVER (PARTITION BY service, tenant, hour) AS is_told
+  FROM arrived FULL JOIN sent USING (service, tenant, hour, operation) WHERE service IN (FROM known)),
+both_sides AS (SELECT service, tenant, hour, CASE WHEN is_told THEN operation ELSE '' END AS operation,
+  coalesce(sum(sent), 0) AS sent, coalesce(sum(unsure), 0) AS unsure, coalesce(sum(arrived), 0) AS arrived FROM told GROUP BY ALL),
+found AS (SELECT service, tenant, hour, operation, sent, unsure, arrived FROM both_sides WHERE arrived < sent OR arrived > sent + unsure
+  UNION ALL SELECT '', '', 0, '', 0, 0, 0)
 SELECT *, (SELECT count(*) FROM known) AS services, (SELECT count(*) FROM both_sides) AS compared FROM found
-ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, service, tenant, hour LIMIT ${Math.trunc(rowsMax) + 1}`,
+ORDER BY service <> '', greatest(sent - arrived, arrived - sent - unsure) DESC, service, tenant, hour, operation LIMIT ${Math.trunc(rowsMax) + 1}`,
     values: {},
   };
 }
@@ -150,7 +186,7 @@ export function exportSql(
 /** What stands in a file of minutes or hours: the rows of a table, in the order in which they are asked for. */
 export function fileSql(from: string, spanS: number, rev: number, path: string): string {
   return `COPY (SELECT ${KEYS.join(', ')}, t - t % ${Math.trunc(spanS)} AS t, ${Math.trunc(rev)}::USMALLINT AS rev, ${SUMMED}
-FROM ${from} GROUP BY ALL ORDER BY tenant, meter, t, service, route, upstream, outcome, method, status) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
+FROM ${from} GROUP BY ALL ORDER BY ${ORDER}) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
 }
 
 /** What stands in the file of hot rows. */
@@ -158,8 +194,13 @@ export function hotSql(path: string): string {
   return `COPY (SELECT ${KEYS.join(', ')}, t, ${SUMMED} FROM hot JOIN series ON series.id = hot.series GROUP BY ALL) TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
 }
 
+/** What `hotSql` wrote, as a table. */
+export function loadSql(table: string, file: Written): string {
+  return `CREATE TABLE ${table} AS ${rowsOf([file], COLUMNS)}`;
+}
+
 /** Several files as one; a revision stays one. */
-export function mergeSql(paths: readonly string[], path: string): string {
-  return `COPY (SELECT ${KEYS.join(', ')}, t, rev, ${SUMMED} FROM ${parquet(paths)} GROUP BY ALL ORDER BY tenant, meter, t, service, route, upstream, outcome, method, status)
+export function mergeSql(files: readonly Written[], path: string): string {
+  return `COPY (SELECT ${KEYS.join(', ')}, t, rev, ${SUMMED} FROM (${rowsOf(files, [...COLUMNS, 'rev'])}) GROUP BY ALL ORDER BY ${ORDER})
 TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
 }

@@ -39,6 +39,8 @@ export interface EscrowWorld {
   readonly members: Members;
   readonly spent: Spent;
   readonly clock: Clock;
+  /** Counts what lives that are gone may have spent of it (gone.ts). */
+  readonly charge: (tenant: string, line: Line) => void;
 }
 
 /** A line of which more is needed than may be spent here. */
@@ -139,6 +141,7 @@ export class Escrow {
   /** What may be spent here, and is held elsewhere. What estates have is moved here when it is needed. */
   assess(tenant: string, line: Line): void {
     const { heirs, members, shares, spent } = this.#o;
+    this.#o.charge(tenant, line);
     const holdings = this.#holdings.of(tenant, line);
     const own = holdings.get(members.self) as Holding;
     // Who left says nothing any more: what it moved to itself now nobody would know of.

@@ -1,6 +1,7 @@
 /** What operators see of quotas that are shared by a fleet. */
 import type { Clock } from '../../core/index.ts';
 import type { Log, Metrics } from '../../telemetry/index.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import type { FleetQuotas } from './fleet-quotas.ts';
 
 /** One line a minute says that there is no room; all rows are counted. */
@@ -60,5 +61,31 @@ export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: 
     labels: ['what'],
     rowsMax: 3,
     collect: (emit) => Object.entries(escrow.counts).forEach(([what, count]) => emit([what], count)),
+  });
+}
+
+export function registerCheckpoint(metrics: Metrics, checkpoint: Checkpoint): void {
+  const { counts } = checkpoint;
+  metrics.gauge({
+    name: 'reeve_quota_kept',
+    help: '1 while the collector has what quotas count here, but for the last second; 0 when it does not.',
+    read: () => (checkpoint.isKept ? 1 : 0),
+  });
+  metrics.collected({
+    name: 'reeve_quota_kept_rows_total',
+    help: 'Rows of quotas that the collector was handed and keeps, had no room for, and gave back at the start.',
+    type: 'counter',
+    labels: ['result'],
+    rowsMax: 3,
+    collect: (emit) => {
+      for (const result of ['kept', 'refused', 'restored'] as const) emit([result], counts[result]);
+    },
+  });
+  metrics.collected({
+    name: 'reeve_quota_keep_failures_total',
+    help: 'Times that the collector could not be handed what quotas count.',
+    type: 'counter',
+    labels: [],
+    collect: (emit) => emit([], counts.failures),
   });
 }

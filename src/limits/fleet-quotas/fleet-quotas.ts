@@ -18,17 +18,21 @@ import { GaugeStore } from '../quotas/gauge-store.ts';
 import type { Inheritance } from '../quotas/own-log.ts';
 import type { Fleet, Quotas } from '../quotas/quotas.ts';
 import { Adoption } from './adoption.ts';
+import { Allowance } from './allowance.ts';
 import { Announcer } from './announcer.ts';
+import { Changes } from './changes.ts';
 import { Chores } from './chores.ts';
 import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
+import { Gone } from './gone.ts';
 import { Heirs } from './heirs.ts';
+import { type KeptRow, readKept } from './kept-row.ts';
 import { Members } from './members.ts';
 import { OriginLog } from './origin-log.ts';
 import { Retention } from './retention.ts';
-import { type FleetRow, KINDS, type RowKey, row } from './row.ts';
+import { type FleetRow, isSound, KINDS, type RowKey, row } from './row.ts';
 import { Shares } from './shares.ts';
 import { Spent } from './spent.ts';
 
@@ -65,9 +69,15 @@ export class FleetQuotas implements Lane, Fleet {
   readonly gauges: GaugeStore;
   readonly claims: Claims;
   readonly escrow: Escrow;
+  /** How far what is spent here goes ahead of a collector. */
+  readonly allowance: Allowance = new Allowance();
+  /** What a collector does not have yet. */
+  readonly changes: Changes;
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
   readonly #members: Members;
+  readonly #shares: Shares;
+  readonly #gone: Gone;
   readonly #heirs: Heirs;
   readonly #founding: Founding;
   readonly #announcer: Announcer;
@@ -109,12 +119,18 @@ export class FleetQuotas implements Lane, Fleet {
     const members = (this.#members = new Members(actor));
     const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
     this.#heirs = heirs;
+    this.#shares = shares;
+    this.#gone = new Gone({ counters: this.counters, members, shares });
+    this.changes = new Changes({ counters: this.counters, gauges: this.gauges, own: this.#own });
     const spent = new Spent({
       ...{ self: actor, claims, clock },
       tellCounts: (tenant, meter) => this.#teller.tellOf(tenant, meter),
       isForgotten: (tenant, meter, day) => this.#retention.isForgotten(tenant, meter, day),
     });
-    this.escrow = new Escrow({ claims, shares, heirs, members, spent, clock });
+    const charge = (tenant: string, line: Line): void => {
+      if (this.#isReady) this.#gone.charge(tenant, line);
+    };
+    this.escrow = new Escrow({ claims, shares, heirs, members, spent, clock, charge });
     this.#founding = new Founding({ claims, shares, heirs, members, escrow: this.escrow }, clock.now());
     this.#announcer = new Announcer(claims, members);
     const { counters, gauges } = this;
@@ -164,6 +180,35 @@ export class FleetQuotas implements Lane, Fleet {
     else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
   }
 
+  // What a collector keeps.
+
+  /** It has some part of all limits, or of one, and may spend. */
+  get isEndowed(): boolean {
+    const charter = this.#shares.newest;
+    if (charter !== undefined && this.#shares.partsOf(charter, this.actor).length > 0) return true;
+    for (const { line } of this.#quotas?.hard() ?? []) if (line.rights > 0) return true;
+    return false;
+  }
+
+  /** Whether somebody may still spend what is reserved here. */
+  get isSpending(): boolean {
+    for (const { line } of this.#quotas?.hard() ?? []) if (line.reserved > 0) return true;
+    return false;
+  }
+
+  /** What a collector kept of the fleet. What cannot be a row is left out. */
+  restore(kept: KeptRow): void {
+    const read = readKept(kept);
+    if (read?.kind === 'row' && isSound(read.row)) this.#take(read.row);
+    else if (read?.kind === 'ahead') this.#gone.ahead(read.from, read.tenant, read.meter, read.day, read.units);
+    else if (read?.kind === 'life' && read.from !== this.actor) this.#gone.life(read.from, read.day, read.hasLeft);
+  }
+
+  /** All of it came. */
+  restored(): void {
+    for (const { tenant, line } of this.#quotas?.hard() ?? []) this.open(tenant, line, false);
+  }
+
   // What quotas ask of a fleet.
 
   get parts(): number {
@@ -171,19 +216,23 @@ export class FleetQuotas implements Lane, Fleet {
   }
 
   open(tenant: string, line: Line, isNew: boolean): void {
+    this.allowance.open(tenant, line);
     this.escrow.open(tenant, line, isNew);
   }
 
   flush(tenant: string, line: Line): void {
+    this.allowance.drop(line);
     this.escrow.flush(tenant, line);
   }
 
   asks(tenant: string, line: Line): void {
+    this.allowance.asks(line);
     this.escrow.asks(tenant, line);
   }
 
   lacks(tenant: string, line: Line, units: number): void {
-    this.escrow.lacks(tenant, line, units);
+    if (line.isAhead(units)) this.allowance.lacks(line, units);
+    if (line.lacksRights(units)) this.escrow.lacks(tenant, line, units);
   }
 
   crossed({ id }: Account, line: Line, mark: number, announce: () => void): void {

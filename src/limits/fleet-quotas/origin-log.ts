@@ -94,6 +94,17 @@ export class OriginLog {
     for (const { key, rows } of this.#series.values()) for (const { day, x, y } of rows) yield { ...key, day, x, y };
   }
 
+  /** Rows of which the numbers are newer than the version, oldest first. */
+  *changedSince(version: number): Generator<{ readonly row: FleetRow; readonly version: number }> {
+    for (let i = this.#firstAfter(version); i < this.#journal.length; i++) {
+      const item = this.#journal[i] as Item;
+      if (item.day === NAME || !this.#isLive(item)) continue;
+      const { key, rows } = this.#series.get(item.number) as Series;
+      const { day, x, y } = rows.find((each) => each.day === item.day) as Numbers;
+      yield { row: { ...key, day, x, y }, version: item.version };
+    }
+  }
+
   /** The numbers that this member last told of a row. */
   told(key: RowKey): { readonly x: number; readonly y: number } | undefined {
     const number = this.#numbers.get(seriesOf(key));

@@ -37,6 +37,9 @@ export class Line {
   /** What may be spent here of a hard quota of a fleet, and what others could still give. */
   rights: number = Number.POSITIVE_INFINITY;
   elsewhere = 0;
+  /** Units up to which it may be spent here before a collector has more of it (allowance.ts), and at which it should have. */
+  cap: number = Number.POSITIVE_INFINITY;
+  pressAt: number = Number.POSITIVE_INFINITY;
   /** Units that were asked for here since the last second, a second on average, and by the largest that found too little here. */
   asked = 0;
   askedPerSec = 0;
@@ -81,8 +84,18 @@ export class Line {
     return taken + units > limit || (source !== 'calls' && taken >= limit);
   }
 
-  /** Whether it would be more than may be spent here. */
+  /** Whether it would be more than may be spent here now. */
   isShort(units: number): boolean {
+    return this.lacksRights(units) || this.isAhead(units);
+  }
+
+  /** Whether a collector must have more of what was spent before. */
+  isAhead(units: number): boolean {
+    return this.spent + this.reserved + units > this.cap;
+  }
+
+  /** Whether it would be more than this sidecar has rights to. */
+  lacksRights(units: number): boolean {
     const taken = this.spent - this.credited + this.reserved;
     return taken + units > this.rights || (this.quota.source !== 'calls' && taken >= this.rights);
   }

@@ -3,14 +3,14 @@
  * one life of one process; its name is never used again, so that no restart can count below, or hide behind, what stood there before.
  *
  *   series (tenant, meter) ──▶ cell (day) ──▶ row (actor) ──▶ row …     open days: max of each actor's count, summed
- *                     │            └ base     a checkpoint: what is covered by it counts no more in the rows
+ *                     │            └ base     the total of a day that was closed, and is opened again
  *                     └▶ ring of 64 days                                closed days: one total each
  *
- * The value of an open day is base + Σ max(0, count − covered), less the same of credits: what was given back, never taken from a
- * count. Rows of this actor come out by `changedSince` in the order of their versions; those of others come in by `merge`.
+ * The value of an open day is base + Σ count, less credits: what was given back, never taken from a count. Rows of this actor come out by
+ * `changedSince` in the order of their versions; those of others come in by `merge`.
  *
  * Bounds: `SERIES_MAX` series, of each `DAYS_MAX` closed days; `ROWS_MAX` rows, and as many cells. Memory only of what counted:
- * 40 bytes a series, 40 a cell, 64 a row, 512 more a series once its first day is closed, and two entries of maps.
+ * 40 bytes a series, 32 a cell, 48 a row, 512 more a series once its first day is closed, and two entries of maps.
  */
 import { enlarged, enlargedInts } from '../arrays.ts';
 import { Names } from './names.ts';
@@ -45,16 +45,6 @@ export interface ClosedTotal {
   readonly total: number;
 }
 
-/** What a collector knows of a day: the sum, and up to where it has seen each actor. */
-export interface Checkpoint {
-  readonly tenant: string;
-  readonly meter: string;
-  readonly day: number;
-  readonly count: number;
-  readonly credit: number;
-  readonly covers: readonly Pick<CounterRow, 'actor' | 'count' | 'credit'>[];
-}
-
 /**
  * What became of something that came in. - `merged`: it said more than was known. - `known`: it did not. - `closed`: its day is
  * one total here, in which nobody can tell whether it is. - `full`: there is no room. - `malformed`: no number can be that.
@@ -67,7 +57,7 @@ const KEY_METERS = METERS_MAX;
 export interface CounterStoreOptions {
   /** 16 hex digits, random: this life of this process. */
   readonly actor: string;
-  /** Told when others' rows or a checkpoint changed what a day holds, by how many units. */
+  /** Told when others' rows changed what a day holds, by how many units. */
   readonly onChange?: (tenant: string, meter: string, day: number, units: number) => void;
   /** Other bounds are for tests. */
   readonly seriesMax?: number;
@@ -98,8 +88,7 @@ export class CounterStore {
   #cellNext: Int32Array = new Int32Array(0);
   #cellHead: Int32Array = new Int32Array(0);
   #cellValue: Float64Array = new Float64Array(0);
-  #baseCount: Float64Array = new Float64Array(0);
-  #baseCredit: Float64Array = new Float64Array(0);
+  #base: Float64Array = new Float64Array(0);
   #cellCount = 0;
   /** By row. Own rows are a list in the order of their last change. */
   #rowActor: Int32Array = new Int32Array(0);
@@ -107,8 +96,6 @@ export class CounterStore {
   #rowNext: Int32Array = new Int32Array(0);
   #count: Float64Array = new Float64Array(0);
   #credit: Float64Array = new Float64Array(0);
-  #coveredCount: Float64Array = new Float64Array(0);
-  #coveredCredit: Float64Array = new Float64Array(0);
   #version: Float64Array = new Float64Array(0);
   #older: Int32Array = new Int32Array(0);
   #newer: Int32Array = new Int32Array(0);
@@ -210,26 +197,6 @@ export class CounterStore {
     this.#count[at] = Math.max(count, this.#count[at] as number);
     this.#credit[at] = Math.max(credit, this.#credit[at] as number);
     this.#change(row, cell);
-    return 'merged';
-  }
-
-  /** Of two checkpoints of a day the one that has seen more counts. The same again changes nothing. All of it is taken, or nothing. */
-  checkpoint(checkpoint: Checkpoint): Merged {
-    const { count, credit, covers } = checkpoint;
-    const rows = covers.map((each) => ({ ...checkpoint, ...each }));
-    if (![{ ...checkpoint, actor: this.actor }, ...rows].every(isSound)) return 'malformed';
-    const cell = this.#openForOthers(checkpoint);
-    if (typeof cell === 'string') return cell;
-    if (count <= (this.#baseCount[cell] as number) && credit <= (this.#baseCredit[cell] as number)) return 'known';
-    if (this.size.rows + covers.length > this.#rowsMax) return 'full';
-    this.#baseCount[cell] = Math.max(count, this.#baseCount[cell] as number);
-    this.#baseCredit[cell] = Math.max(credit, this.#baseCredit[cell] as number);
-    for (const each of covers) {
-      const row = this.#openRow(cell, each.actor);
-      this.#coveredCount[row] = Math.max(each.count, this.#coveredCount[row] as number);
-      this.#coveredCredit[row] = Math.max(each.credit, this.#coveredCredit[row] as number);
-    }
-    this.#change(checkpoint, cell);
     return 'merged';
   }
 
@@ -369,11 +336,9 @@ export class CounterStore {
 
   /** Computes a cell anew. */
   #evaluate(cell: number): void {
-    let value = (this.#baseCount[cell] as number) - (this.#baseCredit[cell] as number);
+    let value = this.#base[cell] as number;
     for (let row = this.#cellHead[cell] as number; row !== NONE; row = this.#rowNext[row] as number)
-      value +=
-        Math.max(0, (this.#count[row] as number) - (this.#coveredCount[row] as number)) -
-        Math.max(0, (this.#credit[row] as number) - (this.#coveredCredit[row] as number));
+      value += (this.#count[row] as number) - (this.#credit[row] as number);
     this.#cellValue[cell] = value;
   }
 
@@ -432,9 +397,8 @@ export class CounterStore {
     this.#cellHead[cell] = NONE;
     this.#cellNext[cell] = this.#seriesHead[series] as number;
     this.#seriesHead[series] = cell;
-    this.#baseCount[cell] = this.#takeClosed(series, day);
-    this.#baseCredit[cell] = 0;
-    this.#cellValue[cell] = this.#baseCount[cell] as number;
+    this.#base[cell] = this.#takeClosed(series, day);
+    this.#cellValue[cell] = this.#base[cell] as number;
     return cell;
   }
 
@@ -452,8 +416,7 @@ export class CounterStore {
     this.#cellHead[cell] = row;
     this.#older[row] = NONE;
     this.#newer[row] = NONE;
-    for (const each of [this.#count, this.#credit, this.#coveredCount, this.#coveredCredit, this.#version])
-      each[row] = 0;
+    for (const each of [this.#count, this.#credit, this.#version]) each[row] = 0;
     return row;
   }
 
@@ -533,8 +496,7 @@ export class CounterStore {
     this.#cellNext = enlargedInts(this.#cellNext, room);
     this.#cellHead = enlargedInts(this.#cellHead, room);
     this.#cellValue = enlarged(this.#cellValue, room);
-    this.#baseCount = enlarged(this.#baseCount, room);
-    this.#baseCredit = enlarged(this.#baseCredit, room);
+    this.#base = enlarged(this.#base, room);
   }
 
   #growRows(room: number): void {
@@ -545,8 +507,6 @@ export class CounterStore {
     this.#newer = enlargedInts(this.#newer, room);
     this.#count = enlarged(this.#count, room);
     this.#credit = enlarged(this.#credit, room);
-    this.#coveredCount = enlarged(this.#coveredCount, room);
-    this.#coveredCredit = enlarged(this.#coveredCredit, room);
     this.#version = enlarged(this.#version, room);
   }
 }

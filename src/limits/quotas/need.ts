@@ -4,7 +4,7 @@ import type { Identified, Reply } from '../../pipeline/index.ts';
 import type { Quota } from '../../tenants/index.ts';
 import type { Line } from './account.ts';
 
-/** Rights that others have are here by then, ms. */
+/** Rights that others have are here by then, and a collector has heard of what was spent, ms. */
 export const FETCH_MS = 2000;
 
 /** What is looked at of a request. */
@@ -31,10 +31,11 @@ export function isSpent({ quota }: Line): boolean {
   return quota.isHard && quota.per !== 'none';
 }
 
-/** Until the window ends; where others have what is needed, until they gave it. */
+/** Until the window ends; where others have what is needed, or it is here and a collector is still to hear of what was spent, until then. */
 export function waitOf(line: Line, x: Asked, wall: number): number {
-  const isElsewhere = !line.isRejecting && !line.isOver(needOf(line, x)) && line.elsewhere >= 1;
-  return isElsewhere ? FETCH_MS : line.endMs - wall;
+  const need = needOf(line, x);
+  const isSoon = !line.isRejecting && !line.isOver(need) && (line.elsewhere >= 1 || !line.lacksRights(need));
+  return isSoon ? FETCH_MS : line.endMs - wall;
 }
 
 /** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */

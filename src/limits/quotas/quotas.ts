@@ -56,7 +56,7 @@ export interface Fleet {
   open(tenant: string, line: Line, isNew: boolean): void;
   /** The line leaves its window, or its tenant goes. */
   flush(tenant: string, line: Line): void;
-  /** Something of a hard quota is asked for, or was given back, for the first time since the fleet heard of it. */
+  /** Something of a hard quota is asked for, or was given back, for the first time since the fleet heard of it; or much of it was spent since. */
   asks(tenant: string, line: Line): void;
   /** A request needed more of a hard quota than may be spent here. */
   lacks(tenant: string, line: Line, units: number): void;
@@ -415,6 +415,7 @@ export class Quotas {
     if (this.#openRow(account, line)) this.#o.counters.add(line.row, units);
     line.used += units;
     line.spent += units;
+    if (line.spent >= line.pressAt) this.#o.fleet?.asks(account.id, line);
     if (line.used >= line.next) this.#climb(account, line);
   }
 
@@ -478,7 +479,7 @@ export class Quotas {
     const [first] = lines as [Line];
     const isHere = isKnown && waitMs === FETCH_MS;
     const detail = isHere
-      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left; others have more.`
+      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left at the moment; there is more.`
       : `The tenant has used its quota of ${textOf(first.quota)}.`;
     return refusalOf(detail, lines, waitMs);
   }

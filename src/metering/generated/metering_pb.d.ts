@@ -120,7 +120,7 @@ export declare const FromCollectorSchema: GenMessage<FromCollector>;
  */
 export declare type Hello = Message<"reeve.metering.v1.Hello"> & {
   /**
-   * Of this protocol: 1.
+   * Of this protocol: 2. 1 had no hops, operations and parts in its records.
    *
    * @generated from field: uint32 version = 1;
    */
@@ -449,6 +449,139 @@ export declare type Fence = Message<"reeve.metering.v1.Fence"> & {
 export declare const FenceSchema: GenMessage<Fence>;
 
 /**
+ * @generated from message reeve.metering.v1.KeptRow
+ */
+export declare type KeptRow = Message<"reeve.metering.v1.KeptRow"> & {
+  /**
+   * 1 to 256 bytes.
+   *
+   * @generated from field: bytes key = 1;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: double version = 2;
+   */
+  version: number;
+
+  /**
+   * At most 64 bytes.
+   *
+   * @generated from field: bytes value = 3;
+   */
+  value: Uint8Array;
+
+  /**
+   * Wall ms: then it is forgotten.
+   *
+   * @generated from field: uint64 until_ms = 4;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message reeve.metering.v1.KeptRow.
+ * Use `create(KeptRowSchema)` to create a new message.
+ */
+export declare const KeptRowSchema: GenMessage<KeptRow>;
+
+/**
+ * At most 2 MiB.
+ *
+ * @generated from message reeve.metering.v1.KeepRequest
+ */
+export declare type KeepRequest = Message<"reeve.metering.v1.KeepRequest"> & {
+  /**
+   * Of this protocol: 1.
+   *
+   * @generated from field: uint32 version = 1;
+   */
+  version: number;
+
+  /**
+   * Its label: `gossip.cluster`. 1 to 63 letters.
+   *
+   * @generated from field: string fleet = 2;
+   */
+  fleet: string;
+
+  /**
+   * @generated from field: repeated reeve.metering.v1.KeptRow rows = 3;
+   */
+  rows: KeptRow[];
+};
+
+/**
+ * Describes the message reeve.metering.v1.KeepRequest.
+ * Use `create(KeepRequestSchema)` to create a new message.
+ */
+export declare const KeepRequestSchema: GenMessage<KeepRequest>;
+
+/**
+ * @generated from message reeve.metering.v1.KeepReply
+ */
+export declare type KeepReply = Message<"reeve.metering.v1.KeepReply"> & {
+  /**
+   * Rows for which there was no room.
+   *
+   * @generated from field: uint32 refused = 1;
+   */
+  refused: number;
+
+  /**
+   * 8 bytes, made with the collector's directory: where it is another, nothing that was told before is kept.
+   *
+   * @generated from field: bytes store_id = 2;
+   */
+  storeId: Uint8Array;
+};
+
+/**
+ * Describes the message reeve.metering.v1.KeepReply.
+ * Use `create(KeepReplySchema)` to create a new message.
+ */
+export declare const KeepReplySchema: GenMessage<KeepReply>;
+
+/**
+ * @generated from message reeve.metering.v1.RestoreRequest
+ */
+export declare type RestoreRequest = Message<"reeve.metering.v1.RestoreRequest"> & {
+  /**
+   * @generated from field: uint32 version = 1;
+   */
+  version: number;
+
+  /**
+   * @generated from field: string fleet = 2;
+   */
+  fleet: string;
+};
+
+/**
+ * Describes the message reeve.metering.v1.RestoreRequest.
+ * Use `create(RestoreRequestSchema)` to create a new message.
+ */
+export declare const RestoreRequestSchema: GenMessage<RestoreRequest>;
+
+/**
+ * At most 64 KiB.
+ *
+ * @generated from message reeve.metering.v1.RestoreReply
+ */
+export declare type RestoreReply = Message<"reeve.metering.v1.RestoreReply"> & {
+  /**
+   * @generated from field: repeated reeve.metering.v1.KeptRow rows = 1;
+   */
+  rows: KeptRow[];
+};
+
+/**
+ * Describes the message reeve.metering.v1.RestoreReply.
+ * Use `create(RestoreReplySchema)` to create a new message.
+ */
+export declare const RestoreReplySchema: GenMessage<RestoreReply>;
+
+/**
  * @generated from service reeve.metering.v1.Metering
  */
 export declare const Metering: GenService<{
@@ -459,6 +592,34 @@ export declare const Metering: GenService<{
     methodKind: "bidi_streaming";
     input: typeof FromSidecarSchema;
     output: typeof FromCollectorSchema;
+  },
+}>;
+
+/**
+ * What the sidecars of a fleet keep so that it outlives them all: rows that the collector does not read. docs/quotas.md says what stands in them.
+ *
+ * @generated from service reeve.metering.v1.Keeper
+ */
+export declare const Keeper: GenService<{
+  /**
+   * Answered when the rows are on the medium. Of two of one key the one of the larger version holds; the same again changes nothing.
+   *
+   * @generated from rpc reeve.metering.v1.Keeper.Keep
+   */
+  keep: {
+    methodKind: "unary";
+    input: typeof KeepRequestSchema;
+    output: typeof KeepReplySchema;
+  },
+  /**
+   * All rows that are kept of a fleet, in any order.
+   *
+   * @generated from rpc reeve.metering.v1.Keeper.Restore
+   */
+  restore: {
+    methodKind: "server_streaming";
+    input: typeof RestoreRequestSchema;
+    output: typeof RestoreReplySchema;
   },
 }>;
 

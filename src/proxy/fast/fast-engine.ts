@@ -1,6 +1,7 @@
 /** The fast engine of a listener: its connections, and the one timer that looks after all of them. */
 import type { Socket } from 'node:net';
 import type { Timer } from '../../core/index.ts';
+import { formatHop, operationOf } from '../../telemetry/index.ts';
 import type { ProxyWorld } from '../world.ts';
 import { READ_BYTES } from './byte-socket.ts';
 import { FastConnection } from './fast-connection.ts';
@@ -34,6 +35,7 @@ export class FastEngine {
       outbox: new Outbox(),
       injectLines: new InjectLines(),
       via: `1.1 ${config.name}`,
+      firstHop: `tracestate: ${formatHop({ hop: 1, operation: operationOf(config.name, undefined) })}`,
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
       onBegin: hooks.onBegin,
       onEnd: hooks.onEnd,

@@ -192,6 +192,7 @@ export class FastPassage implements Answering, Waiting, Held {
     this.#isChunked = reader.framing === 'chunked' || reader.framing === 'close';
     if (config.wire.via) headers.append('Via', this.#world.via);
     this.#exchange.headAt = this.#connection?.since ?? 0;
+    this.#exchange.status = status;
     this.#pipeline.response(this.#exchange, { status, headers });
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const head = writeHeadDown(reader, this.#client.isLast, headers.appended);

@@ -6,8 +6,9 @@
 import type { Random } from '../../core/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
 import { newTrace } from '../../telemetry/index.ts';
+import type { Route } from '../../tenants/index.ts';
 import { type ByteHeaders, type FieldTable, foldName, type HeadWriter, knownId, SUSPECT } from '../../wire/index.ts';
-import { continueTrace, forwardedFields, isForwarding } from '../forwarded.ts';
+import { continueTrace, forwardedFields, hopMember, isForwarding } from '../forwarded.ts';
 import { addBytes, addLines, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
@@ -61,7 +62,7 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
   const isPlain = x.trustClass === 'edge' && !peer.isTrusted;
   if (isPlain) dropMarked(fields, FORWARDING | TRACE);
   else {
-    x.traceId = continueTrace(headers, x.trustClass, random).traceId;
+    x.traceId = continueTrace(headers, x.trustClass, random, hopMember(config, x)).traceId;
     forwardedFields(headers, { address: peer.address, isTrusted: peer.isTrusted, host: reader.authority() });
   }
   if (reader.contentLength === -1 && WITH_CONTENT.has(reader.method)) reader.contentLength = 0;
@@ -70,6 +71,7 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
   addLines(writer, headers.appended);
   if (isPlain) {
     x.traceId = addNewTrace(writer, random);
+    if (config.metering !== undefined) addFirstHop(writer, world.firstHop, x.route);
     const host = fields.first(HOST);
     addBytes(writer, peer.forwarded, 0, peer.forwarded.length);
     addBytes(writer, fields.bytes, fields.valueFrom(host), fields.valueTo(host));
@@ -91,6 +93,13 @@ function addNewTrace(writer: HeadWriter, random: Random): string {
   addText(writer, flags);
   addText(writer, '\r\n');
   return traceId;
+}
+
+/** What begins here: the line as `hopMember` has it, of pieces that are there already. */
+function addFirstHop(writer: HeadWriter, firstHop: string, route: Route | undefined): void {
+  addText(writer, firstHop);
+  if (route !== undefined) addText(writer, route.name);
+  addText(writer, '\r\n');
 }
 
 /** Known names by their bits, and whatever folds to a forwarding one. */

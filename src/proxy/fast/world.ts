@@ -14,6 +14,8 @@ export interface FastWorld extends ProxyWorld {
   readonly injectLines: InjectLines;
   /** Value of the field that names this hop. */
   readonly via: string;
+  /** The line that says what began here, but for the route. */
+  readonly firstHop: string;
   /** What clients send is read into it, one read after the other. */
   readonly readBuffer: Buffer;
   /** The fast engine has no more to do with the socket; `unread` are the bytes from the beginning of the next request. */

@@ -5,6 +5,7 @@ import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBy
 import { problemsIn } from '../documents/judge.ts';
 import type { Problem } from '../findings.ts';
 import { type Setting, sidecarSettings } from '../generated/settings.ts';
+import { Sidecar } from '../generated/sidecar-validator.js';
 import type { Finding } from '../model.ts';
 import type { SidecarDocument } from '../schema.ts';
 import { type BootFile, bootFinding } from './boot-finding.ts';
@@ -46,7 +47,7 @@ function boot(read: BootFile, base: string, name: string, given: readonly GivenS
   const document = absolutePaths(read.value, base);
   const findings = given.flatMap((each) => layOver(document, each, cwd));
   if (findings.length > 0) return { config: undefined, findings };
-  const problems = problemsIn(document, ['Sidecar']);
+  const problems = problemsIn(document, { Sidecar });
   if (problems.length > 0) return { config: undefined, findings: problems.map((each) => findingOf(each, given, read)) };
   const objections = object(document as SidecarDocument, name);
   return objections.length > 0
@@ -306,6 +307,7 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
       granularity: value('metering.granularity') as 'raw',
       maxBytes: bytes('metering.maxBytes'),
       onFull: value('metering.onFull') as 'failOpen',
+      streamEveryMs: ms('metering.streamEvery'),
       traceIds: isOn('metering.traceIds'),
     },
     wire: {

@@ -83,6 +83,8 @@ export interface MeteringConfig {
   /** Of the spool. */
   readonly maxBytes: number;
   readonly onFull: 'failOpen' | 'failClosed';
+  /** After how long what is not over is recorded in part. */
+  readonly streamEveryMs: number;
   readonly traceIds: boolean;
 }
 

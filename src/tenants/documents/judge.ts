@@ -1,34 +1,27 @@
 /** Whether a value is a document of its kind: its schema, and what a schema cannot say. */
 import { nearest } from '../../core/index.ts';
 import { type Problem, problemsOf } from '../findings.ts';
-import {
-  IdentityProvider,
-  Plan,
-  Route,
-  type SchemaError,
-  Sidecar,
-  Tenant,
-  type Validator,
-} from '../generated/validators.js';
+import type { SchemaError, Validator } from '../generated/validators.js';
 import type { Kind } from '../schema.ts';
 import { objectionsTo } from './meaning.ts';
 import type { Objection } from './objection.ts';
 
-const VALIDATORS: Readonly<Record<Kind, Validator>> = { Sidecar, Plan, Tenant, IdentityProvider, Route };
+/** Those of the kinds that may stand there. */
+export type Validators = Readonly<Partial<Record<Kind, Validator>>>;
 
 /** What the schema of its kind, and then its meaning, say against a value. */
-export function problemsIn(value: unknown, kinds: readonly Kind[]): readonly Objection[] {
+export function problemsIn(value: unknown, validators: Validators): readonly Objection[] {
   const asErrors = (problems: readonly Problem[]): Objection[] =>
     problems.map((problem) => ({ ...problem, severity: 'error' }));
   const kind = (value as { kind?: unknown } | null)?.kind as Kind;
-  if (!kinds.includes(kind)) return asErrors([kindProblem(value, kind, kinds)]);
-  const validator = VALIDATORS[kind];
+  const validator = Object.hasOwn(validators, kind) ? validators[kind] : undefined;
+  if (validator === undefined) return asErrors([kindProblem(value, kind, Object.keys(validators))]);
   return validator(value)
     ? objectionsTo(kind, value as never)
     : asErrors(problemsOf(validator.errors as readonly SchemaError[]));
 }
 
-function kindProblem(document: unknown, kind: unknown, kinds: readonly Kind[]): Problem {
+function kindProblem(document: unknown, kind: unknown, kinds: readonly string[]): Problem {
   const known = kinds.join(', ');
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
     return {

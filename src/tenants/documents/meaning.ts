@@ -24,6 +24,7 @@ import {
   REMOVAL,
   SKEW,
   STALE,
+  STREAM,
   TIMEOUT,
 } from './ranges.ts';
 
@@ -189,6 +190,7 @@ function toSidecar({ spec }: SidecarDocument): Objection[] {
   return [
     ...inRange(['spec', 'tenancy', 'removeGrace'], spec.tenancy.removeGrace, REMOVAL),
     ...inRange(['spec', 'anonymous', 'limit'], spec.anonymous?.limit, RATE),
+    ...inRange(['spec', 'metering', 'streamEvery'], spec.metering?.streamEvery, STREAM),
     ...inRange(['spec', 'wire', 'headBytesMax'], wire?.headBytesMax, HEAD),
     ...inRange(['spec', 'wire', 'targetBytesMax'], wire?.targetBytesMax, HEAD),
     ...inRange(['spec', 'wire', 'bodyBytesMax'], wire?.bodyBytesMax, BODY),

@@ -1,26 +1,20 @@
 /**
- * Parses texts: a few small ones here, everything else in threads that live as long as the job, with a bound on memory and on time
- * without a result. A document that costs more than that is refused by itself; none of its neighbours is.
+ * Parses texts: small ones here, and where they are many or large, in a thread beside this one that lives as long as the job, with a
+ * bound on memory and on time without a result. A document that costs more than that is refused by itself; none of its neighbours is.
  *
- *   texts ─▶ batches of 50 ─▶ 1 or 2 threads ─▶ results
- *                 └─ a batch in which a thread died is tried again, text by text
+ *   texts ─▶ batches of 50 ─┬▶ here, those of small texts only
+ *                           └▶ a thread ─▶ a batch in which it died is tried again, text by text
  */
 import type { Worker } from 'node:worker_threads';
 import type { Timers } from '../../core/index.ts';
-import type { Kind } from '../schema.ts';
 import { startThread } from '../thread.ts';
 import { type ParsedDocument, parseOne } from './parse.ts';
 import type { ParseJob } from './parse-worker.ts';
 
-/** The kinds a tenancy directory may hold. */
-export const TENANCY_KINDS: readonly Kind[] = ['Plan', 'Tenant', 'IdentityProvider', 'Route'];
-
-/** 2 KiB parse in about 1 ms; a thread starts in about 100. */
+/** 2 KiB parse in about 1 ms. */
 const SMALL_CHARS = 2048;
-const FEW = 64;
-/** A second thread pays from here on. Two: beside them runs the loop that moves requests. */
+/** Small texts, from which on a thread pays: it takes about 100 ms of CPU to start, and some MB that do not come back whole. One: beside it runs the loop that moves requests. */
 const MANY = 1000;
-const THREADS = 2;
 const BATCH = 50;
 /** What the bounds of parse.ts let through takes well under a second; what takes longer than this is refused. */
 export const SILENCE_MS_MAX = 10_000;
@@ -32,37 +26,57 @@ export async function parseMany(
   timers: Timers,
   silenceMsMax = SILENCE_MS_MAX,
 ): Promise<ParsedDocument[]> {
-  if (texts.length <= FEW && texts.every((text) => text.length <= SMALL_CHARS))
-    return texts.map((text) => parseOne(text, TENANCY_KINDS));
   const batches = Array.from({ length: Math.ceil(texts.length / BATCH) }, (_, at) =>
     texts.slice(at * BATCH, (at + 1) * BATCH),
   );
   const job = new Job(batches, timers, silenceMsMax);
-  await Promise.all(Array.from({ length: texts.length < MANY ? 1 : THREADS }, () => job.work()));
+  await Promise.all([job.parseHere(), texts.length >= MANY || job.hasLarge ? job.parseBeside() : undefined]);
   return job.results.flat();
 }
 
 class Job {
   readonly results: ParsedDocument[][] = [];
+  /** Of small texts, which may be parsed anywhere, and the others; places in `batches`. */
+  readonly #small: number[] = [];
+  readonly #large: number[] = [];
   readonly #batches: readonly (readonly string[])[];
   readonly #timers: Timers;
   readonly #silenceMsMax: number;
-  #next = 0;
 
   constructor(batches: readonly (readonly string[])[], timers: Timers, silenceMsMax: number) {
     this.#batches = batches;
     this.#timers = timers;
     this.#silenceMsMax = silenceMsMax;
+    for (const [at, batch] of batches.entries())
+      (batch.every((text) => text.length <= SMALL_CHARS) ? this.#small : this.#large).push(at);
+    // Taken from the end.
+    this.#small.reverse();
   }
 
-  /** Takes batches until none is left, with a thread of its own. */
-  async work(): Promise<void> {
+  get hasLarge(): boolean {
+    return this.#large.length > 0;
+  }
+
+  async parseHere(): Promise<void> {
+    for (let at = this.#small.pop(); at !== undefined; at = this.#small.pop()) {
+      this.results[at] = this.#batch(at).map((text) => parseOne(text));
+      // The thread has answered meanwhile, and wants its next.
+      await this.#timers.yieldLoop();
+    }
+  }
+
+  /** Takes the large ones first: nobody else does. */
+  async parseBeside(): Promise<void> {
     using thread = new ParseThread(this.#timers, this.#silenceMsMax);
-    while (this.#next < this.#batches.length) {
-      const at = this.#next++;
-      const batch = this.#batches[at] as readonly string[];
+    const next = (): number | undefined => this.#large.pop() ?? this.#small.pop();
+    for (let at = next(); at !== undefined; at = next()) {
+      const batch = this.#batch(at);
       this.results[at] = (await thread.parse(batch)) ?? (await this.#oneByOne(thread, batch));
     }
+  }
+
+  #batch(at: number): readonly string[] {
+    return this.#batches[at] as readonly string[];
   }
 
   async #oneByOne(thread: ParseThread, batch: readonly string[]): Promise<ParsedDocument[]> {
@@ -100,7 +114,7 @@ class ParseThread {
       };
       const silence = this.#timers.after(this.#silenceMsMax, fail);
       worker.on('message', end).on('error', fail).on('exit', fail);
-      worker.postMessage({ texts, kinds: TENANCY_KINDS } satisfies ParseJob);
+      worker.postMessage(texts satisfies ParseJob);
     });
   }
 

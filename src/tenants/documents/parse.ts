@@ -17,9 +17,10 @@ import {
   type Node as YamlNode,
 } from 'yaml';
 import type { Problem } from '../findings.ts';
+import { IdentityProvider, Plan, Route, Tenant } from '../generated/validators.js';
 import { isName, keyOf } from '../name.ts';
 import type { Kind } from '../schema.ts';
-import { problemsIn } from './judge.ts';
+import { problemsIn, type Validators } from './judge.ts';
 
 /** A problem at its place, lines counted from the beginning of the document. */
 export interface PlacedProblem {
@@ -57,6 +58,9 @@ const DEPTH_MAX = 32;
 /** Nodes of a document with its aliases expanded; and, before anything is parsed, its lines and commas. */
 const NODES_MAX = 10_000;
 const PROBLEMS_MAX = 20;
+/** The kinds a tenancy directory may hold. */
+const VALIDATORS: Validators = { Plan, Tenant, IdentityProvider, Route };
+const KINDS = Object.keys(VALIDATORS) as Kind[];
 const POLLUTING: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
 /** `5_000_000`: YAML 1.2 reads it as text, ours as the number it is. */
@@ -73,13 +77,14 @@ const SCHEMA = new Schema({ schema: 'core', merge: false, customTags: (tags) => 
 /** `uniqueKeys`: the library compares every key with every other; ours is `duplicateKey` below, once over. */
 const OPTIONS = { strict: true, uniqueKeys: false, schema: SCHEMA, logLevel: 'silent' } as const;
 
-export function parseOne(text: string, kinds: readonly Kind[]): ParsedDocument {
+/** As a document of a tenancy. */
+export function parseOne(text: string): ParsedDocument {
   const read = readText(text);
   if ('isGood' in read) return read;
   const { value, parsed, place } = read;
-  const problems = problemsIn(value, kinds);
+  const problems = problemsIn(value, VALIDATORS);
   if (problems.some((each) => each.severity === 'error'))
-    return broken(parsed, problems.slice(0, PROBLEMS_MAX).map(place), kinds);
+    return broken(parsed, problems.slice(0, PROBLEMS_MAX).map(place), KINDS);
   const { kind, metadata } = value as { kind: Kind; metadata: { name: string } };
   const { name } = metadata;
   const json = JSON.stringify(value);

@@ -34,6 +34,8 @@ export const DELAY: Range = range('a duration', parseDurationMs, '1ms', '10s');
 export const STALE: Range = range('a duration', parseDurationMs, '1s', '1d');
 /** Far below 2^31 - 1 ms: a timer that is asked for more fires after 1 ms. */
 export const TIMEOUT: Range = range('a duration', parseDurationMs, '1ms', '1h');
+/** What is looked at each second comes no sooner. */
+export const STREAM: Range = range('a duration', parseDurationMs, '1s', '1d');
 export const DRAIN: Range = range('a duration', parseDurationMs, '0ms', '1h');
 /** Below 2^31 - 1 ms too. */
 export const REMOVAL: Range = range('a duration', parseDurationMs, '0ms', '1d');

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '419e4d6ee569bad5';
+export const schemaId = 'a400361044c1a76d';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -329,6 +329,14 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "text",
     "description": "When nothing more can be recorded. failOpen: requests are served, and their number becomes a gap; failClosed: all but critical routes are refused.",
     "default": "failOpen"
+  },
+  {
+    "path": "metering.streamEvery",
+    "flag": "--metering-stream-every",
+    "env": "REEVE_METERING_STREAM_EVERY",
+    "type": "text",
+    "description": "What is not over by then, such as a stream, is recorded in part, and again so often. 1s to 1d.",
+    "default": "60s"
   },
   {
     "path": "metering.traceIds",

@@ -12,7 +12,6 @@ export interface Validator {
   (document: unknown): boolean;
   readonly errors?: readonly SchemaError[] | null;
 }
-export const Sidecar: Validator;
 export const Plan: Validator;
 export const Tenant: Validator;
 export const IdentityProvider: Validator;

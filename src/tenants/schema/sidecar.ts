@@ -287,6 +287,14 @@ export const SidecarSchema = document(
                   'When nothing more can be recorded. failOpen: requests are served, and their number becomes a gap; failClosed: all but critical routes are refused.',
               }),
             ),
+            streamEvery: Type.Optional(
+              duration(
+                'What is not over by then, such as a stream, is recorded in part, and again so often. 1s to 1d.',
+                {
+                  default: '60s',
+                },
+              ),
+            ),
             traceIds: Type.Optional(flag('Keep the trace id in each record: 16 bytes more.', false)),
           },
           'Every request is recorded, and told to a collector. Unset: what tenants use is not recorded.',

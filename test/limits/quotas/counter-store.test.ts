@@ -1,7 +1,7 @@
 /** The laws of the counter, against sums made by hand; and the defects that other counters of its kind have. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type Checkpoint, type CounterRow, CounterStore, DAYS_MAX } from '../../../src/limits/quotas/counter-store.ts';
+import { type CounterRow, CounterStore, DAYS_MAX } from '../../../src/limits/quotas/counter-store.ts';
 
 const SELF = 'f'.repeat(16);
 const actor = (name: number): string => name.toString(16).padStart(16, '0');
@@ -75,51 +75,6 @@ t.test('the value is the sum of the largest counts, and without credits never fa
       return true;
     }),
     { seed: 42, numRuns: 300 },
-  );
-  t.pass('seed 42');
-});
-
-t.test('a checkpoint counts once, in whatever order it comes, and what it covers no more', async (t) => {
-  const steps = fc.array(fc.record({ actor: fc.nat(2), units: fc.nat(50), isRefund: fc.boolean() }), { maxLength: 60 });
-  await fc.assert(
-    fc.property(
-      steps,
-      fc.array(fc.nat(60), { minLength: 1, maxLength: 4 }),
-      fc.array(fc.nat(7), { maxLength: 12 }),
-      (all, cuts, order) => {
-        // The truth at each step, and what a collector had seen of it at some of them.
-        const count = [0, 0, 0];
-        const credit = [0, 0, 0];
-        const news: (() => (store: CounterStore) => void)[] = [];
-        for (const [at, step] of all.entries()) {
-          (step.isRefund ? credit : count)[step.actor] =
-            ((step.isRefund ? credit : count)[step.actor] as number) + step.units;
-          if (!cuts.includes(at)) continue;
-          const covers = count.map((each, i) => ({ actor: actor(i), count: each, credit: credit[i] as number }));
-          const sum = (of: number[]): number => of.reduce((a, b) => a + b, 0);
-          const checkpoint: Checkpoint = {
-            tenant: 'acme',
-            meter: 'api_calls',
-            day: 100,
-            count: sum(count),
-            credit: sum(credit),
-            covers,
-          };
-          news.push(() => (store) => void store.checkpoint(checkpoint));
-        }
-        for (let i = 0; i < 3; i++) {
-          const last = row({ actor: actor(i), count: count[i] as number, credit: credit[i] as number });
-          news.push(() => (store) => void store.merge(last));
-        }
-        const truth = count.reduce((a, b) => a + b, 0) - credit.reduce((a, b) => a + b, 0);
-        const store = storeOf();
-        for (const at of order) news[at % news.length]?.()(store);
-        for (const each of news) each()(store);
-        for (const at of order) news[at % news.length]?.()(store);
-        return store.valueOf('acme', 'api_calls', 100) === truth;
-      },
-    ),
-    { seed: 42, numRuns: 500 },
   );
   t.pass('seed 42');
 });
@@ -276,7 +231,6 @@ t.test('of a closed day nothing is taken any more; a clock that was set back ope
   store.add(store.open('acme', 'api_calls', 100), 7);
   store.close(101, 0);
   t.equal(store.merge(row({ count: 5 })), 'closed');
-  t.equal(store.checkpoint({ ...row(), covers: [] }), 'closed');
   t.equal(store.valueOf('acme', 'api_calls', 100), 7);
   store.add(store.open('acme', 'api_calls', 100), 2);
   t.equal(store.valueOf('acme', 'api_calls', 100), 9);
@@ -328,7 +282,6 @@ t.test('bounds: there is room for so much, and the rest is told so', async (t) =
   t.equal(store.merge(row({ tenant: 'b' })), 'merged');
   t.equal(store.open('c', 'm', 1), -1);
   t.equal(store.merge(row({ tenant: 'c' })), 'full');
-  t.equal(store.checkpoint({ ...row({ tenant: 'c' }), covers: [] }), 'full');
   t.notOk(store.restore({ tenant: 'c', meter: 'm', day: 1, total: 1 }));
   const narrow = storeOf({ rowsMax: 2 });
   t.equal(narrow.merge(row()), 'merged');
@@ -338,8 +291,6 @@ t.test('bounds: there is room for so much, and the rest is told so', async (t) =
   t.equal(narrow.open('acme', 'api_calls', 101), -1, 'a cell, but no row');
   t.equal(narrow.open('acme', 'api_calls', 102), -1, 'not even a cell');
   t.equal(narrow.merge(row({ day: 102 })), 'full');
-  const covers = [3, 4, 5].map((each) => ({ actor: actor(each), count: 1, credit: 0 }));
-  t.equal(narrow.checkpoint({ ...row({ count: 50 }), covers }), 'full', 'all of it or nothing');
   t.equal(narrow.valueOf('acme', 'api_calls', 100), 20);
   const meters = storeOf({ seriesMax: 5000 });
   for (let i = 0; i < 1024; i++) meters.merge(row({ meter: `m${i}` }));
@@ -365,18 +316,13 @@ t.test('what can be no row changes nothing', async (t) => {
     { credit: '5' as never },
   ]) {
     t.equal(store.merge(row(bad)), 'malformed', JSON.stringify(bad));
-    t.equal(store.checkpoint({ ...row(), covers: [{ actor: actor(1), count: 1, credit: 0, ...bad }] }), 'malformed');
   }
   t.same(store.size, { series: 0, cells: 0, rows: 0 });
   t.same(changed, []);
   t.equal(store.merge(row()), 'merged');
   t.equal(store.merge(row()), 'known');
   t.equal(store.merge(row({ count: 4 })), 'known');
-  const checkpoint = { ...row({ count: 30 }), covers: [{ actor: actor(1), count: 10, credit: 0 }] };
-  t.equal(store.checkpoint(checkpoint), 'merged');
-  t.equal(store.checkpoint(checkpoint), 'known');
-  t.equal(store.valueOf('acme', 'api_calls', 100), 30);
-  t.same(changed, ['acme api_calls', 'acme api_calls']);
+  t.same(changed, ['acme api_calls']);
 });
 
 t.test('of two totals of a day the larger stands; it closes the day where it is open', async (t) => {

@@ -1,0 +1,165 @@
+/** Rows that the collector keeps for fleets: merged by version, on the medium before it says so, bounded, and forgotten in time. */
+import fc from 'fast-check';
+import t from 'tap';
+import { framesOf, readFrame } from '../../../src/collector/kept/kept-frame.ts';
+import { KeptRows } from '../../../src/collector/kept/kept-rows.ts';
+import { silentLog } from '../../../src/telemetry/index.ts';
+import { FRAME_HEAD } from '../../../src/wal/index.ts';
+import { ManualClock } from '../../helpers/manual-clock.ts';
+import { MemoryDisk } from '../../metering/memory-disk.ts';
+import { kept, openKeeper, textsOf } from './open-keeper.ts';
+
+t.test(
+  'of two rows of a key the one of the larger version holds, in whatever order they come, behind restarts',
+  async (t) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c'), version: fc.nat(5), isRestart: fc.boolean() }), {
+          maxLength: 20,
+        }),
+        async (steps) => {
+          const disk = new MemoryDisk();
+          let keeper = openKeeper(disk);
+          const truth = new Map<string, number>();
+          for (const { key, version, isRestart } of steps) {
+            await keeper.keep('blue', [kept(key, version)]);
+            truth.set(key, Math.max(version, truth.get(key) ?? 0));
+            if (!isRestart) continue;
+            await keeper.close();
+            keeper = openKeeper(disk);
+          }
+          t.same(textsOf(keeper.rows.of('blue')), [...truth].map(([key, version]) => `${key}=${version}`).sort());
+          await keeper.close();
+        },
+      ),
+      { seed: 42, numRuns: 50 },
+    );
+  },
+);
+
+t.test('fleets have rows of their own', async (t) => {
+  const keeper = openKeeper(new MemoryDisk());
+  await keeper.keep('blue', [kept('a', 1)]);
+  await keeper.keep('green', [kept('a', 2)]);
+  t.same(textsOf(keeper.rows.of('blue')), ['a=1']);
+  t.same(textsOf(keeper.rows.of('green')), ['a=2']);
+  t.same(textsOf(keeper.rows.of('red')), []);
+  await keeper.close();
+});
+
+t.test('what is malformed is refused whole', async (t) => {
+  const keeper = openKeeper(new MemoryDisk());
+  for (const bad of [
+    { key: Buffer.alloc(0) },
+    { key: Buffer.alloc(257) },
+    { value: Buffer.alloc(65) },
+    { version: Number.NaN },
+    { untilMs: -1 },
+    { untilMs: 2 ** 60 },
+  ])
+    await t.rejects(keeper.keep('blue', [kept('a', 1), kept('b', 1, bad)]), RangeError);
+  for (const fleet of ['', 'x'.repeat(64), 'two words', 'blüe']) await t.rejects(keeper.keep(fleet, []), RangeError);
+  t.equal(keeper.rows.size, 0);
+  await keeper.close();
+});
+
+t.test('when there is no room it is counted, and said once a minute; one fleet leaves half to others', async (t) => {
+  const said: object[] = [];
+  const log = { ...silentLog, error: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+  const clock = new ManualClock();
+  const keeper = openKeeper(new MemoryDisk(), { rowsMax: 4, log, clock, timers: clock });
+  t.equal(await keeper.keep('blue', [kept('a', 1), kept('b', 1), kept('c', 1)]), 1);
+  t.equal(await keeper.keep('blue', [kept('a', 2), kept('d', 1)]), 1, 'what is there is still replaced');
+  t.same(textsOf(keeper.rows.of('blue')), ['a=2', 'b=1']);
+  t.equal(await keeper.keep('green', [kept('a', 1), kept('b', 1)]), 0);
+  t.equal(await keeper.keep('red', [kept('a', 1)]), 1);
+  t.match(said, [{ event: 'collector.kept_full', fleet: 'blue', refused: 1, remedy: /collectors of their own/ }]);
+  t.equal(said.length, 1);
+  clock.advance(60_000);
+  await keeper.keep('red', [kept('a', 1)]);
+  t.equal(said.length, 2);
+  t.same(keeper.counts, { taken: 5, refused: 4 });
+  await keeper.close();
+  const many = new KeptRows();
+  for (let i = 0; i < 64; i++) t.equal(many.put(`f${i}`, kept('a', 1)), 'news');
+  t.equal(many.put('f64', kept('a', 1)), 'full', 'there are only so many fleets');
+});
+
+t.test('what is over is forgotten, a fleet with it', async (t) => {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  clock.setWall('2026-11-26T12:00:00Z');
+  const keeper = openKeeper(disk, { clock, timers: clock });
+  const untilMs = clock.wallMs() + 1000;
+  await keeper.keep('blue', [kept('a', 1, { untilMs }), kept('b', 1)]);
+  await keeper.keep('green', [kept('a', 1, { untilMs })]);
+  clock.advance(60_000);
+  await keeper.tend();
+  t.same([...keeper.rows.fleets()], ['blue']);
+  t.same(textsOf(keeper.rows.of('blue')), ['b=1']);
+  t.equal(keeper.rows.size, 1);
+  await keeper.close();
+});
+
+t.test('the log is made shorter when most of it is replaced, and says the same', async (t) => {
+  const disk = new MemoryDisk();
+  let keeper = openKeeper(disk, { segmentBytes: 2000 });
+  const id = keeper.storeId;
+  for (let version = 1; version <= 200; version++) await keeper.keep('blue', [kept(`k${version % 7}`, version)]);
+  const before = keeper.bytes;
+  // One that is handed over while it is written anew is in it.
+  await Promise.all([keeper.tend(), keeper.keep('blue', [kept('late', 1)]), keeper.tend()]);
+  t.ok(keeper.bytes < before / 4, `${keeper.bytes} of ${before} bytes`);
+  const texts = textsOf(keeper.rows.of('blue'));
+  t.equal(texts.length, 8);
+  await keeper.close();
+  keeper = openKeeper(disk, { segmentBytes: 2000 });
+  t.same(textsOf(keeper.rows.of('blue')), texts);
+  t.equal(keeper.storeId, id, 'the id is that of the directory');
+  await keeper.close();
+  const other = openKeeper(new MemoryDisk());
+  t.not(other.storeId, id);
+  await other.close();
+});
+
+t.test('a disk that refuses: nothing is said to be kept, until all of it is', async (t) => {
+  let isRefusing = false;
+  class FullDisk extends MemoryDisk {
+    override write(...given: Parameters<MemoryDisk['write']>): number {
+      if (isRefusing) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+      return super.write(...given);
+    }
+  }
+  const disk = new FullDisk();
+  const warned: string[] = [];
+  const log = { ...silentLog, warn: (event: string) => void warned.push(event) };
+  let keeper = openKeeper(disk, { segmentBytes: 500, log });
+  await keeper.keep('blue', [kept('a', 1)]);
+  isRefusing = true;
+  await t.rejects(keeper.keep('blue', [kept('b', 1)]), { code: 'ENOSPC' });
+  await t.rejects(keeper.keep('blue', [kept('b', 1)]), 'known by now, and not on the medium');
+  isRefusing = false;
+  t.equal(await keeper.keep('blue', [kept('b', 1)]), 0);
+  for (let version = 1; version < 50; version++) await keeper.keep('blue', [kept('c', version)]);
+  isRefusing = true;
+  await keeper.tend();
+  t.same(warned, ['collector.kept_not_shortened']);
+  isRefusing = false;
+  await keeper.close();
+  keeper = openKeeper(disk, { segmentBytes: 500 });
+  t.same(textsOf(keeper.rows.of('blue')), ['a=1', 'b=1', 'c=49']);
+  await keeper.close();
+});
+
+t.test('many rows are several frames; a body that no version writes is left out', async (t) => {
+  const many = Array.from({ length: 2000 }, (_, at) => kept(`${'k'.repeat(240)}${at}`, at));
+  const frames: Buffer[] = [];
+  for (const frame of framesOf('blue', many)) frames.push(Buffer.from(frame));
+  t.ok(frames.length > 1);
+  const read = frames.map((frame) => readFrame(frame.subarray(FRAME_HEAD)));
+  t.same(textsOf(read.flatMap((frame) => frame?.rows ?? [])), textsOf(many));
+  t.same([...framesOf('blue', [])], []);
+  const [first] = frames as [Buffer];
+  t.equal(readFrame(first.subarray(FRAME_HEAD, 100)), undefined);
+  t.equal(readFrame(Buffer.from([200, 1])), undefined);
+});
