@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { SeededRandom } from '../../sim/time.ts';
 import type { MonotonicMs, TenantIndex } from '../../src/core/index.ts';
 import type { Member, MemberState } from '../../src/gossip/index.ts';
 import { decide, take } from '../../src/limits/decide.ts';
@@ -467,6 +468,78 @@ t.test("of a fleet's bank each holds an equal part, and what is banked stays", a
   t.equal(Math.round(state.credit(0 as TenantIndex, { ...LIMIT, credits }, fleet.now)), 50);
   for (let other = 2; other < 4; other++) state.fleet?.onMember(memberOf(fleet.slot(0, other)));
   t.equal(Math.round(state.credit(0 as TenantIndex, { ...LIMIT, credits }, fleet.now)), 50, 'not taken back');
+});
+
+t.test('a share makes up for what its small bucket wastes, as a queue would tell', async (t) => {
+  const random = new SeededRandom(7);
+  /** Requests at random, so many for each that may be admitted: how much of the rate a bucket of so many leaves idle. */
+  const wasted = (asked: number, requests: number): number => {
+    let now = 0;
+    let level = requests;
+    let admitted = 0;
+    while (now < 10_000) {
+      const gap = -Math.log(1 - random.float()) / asked;
+      now += gap;
+      level = Math.min(requests, level + gap);
+      if (level < 1) continue;
+      level--;
+      admitted++;
+    }
+    return 1 - admitted / now;
+  };
+  for (const [asked, requests] of [
+    [1.5, 1],
+    [3, 1],
+    [1.5, 2],
+    [3, 2],
+    [2, 3],
+  ] as const) {
+    const share: Share = { perSec: 0, burst: 0, borrow: 0 };
+    const fleet = { perSec: 1000, burst: 2 * requests, members: 2, demandHere: 500 * asked, demand: 1000 * asked };
+    const state = { level: 0, integral: 0 };
+    shareByDemand({ ...GAINS, integral: 0 }).take({ ...fleet, admitted: 0, seconds: 0, unit: 1 }, state, share);
+    const told = 1 - 500 / share.perSec;
+    const seen = wasted(asked, requests);
+    t.ok(Math.abs(told - seen) < 0.02, `${asked} × asked, ${requests}: ${told.toFixed(3)} of ${seen.toFixed(3)}`);
+  }
+});
+
+t.test('what a share lets in is told when the share changes, not when it is seen', async (t) => {
+  const fleet = new Fleets(3);
+  const tenant = tenantOf(0);
+  fleet.run(4, [200, 200, 200], tenant);
+  const [first, second] = fleet.rates as [FleetRates, FleetRates];
+  const heard = (): number => (second.explain(0 as TenantIndex)?.peers[0]?.admitted ?? 0) as number;
+  t.ok(Math.abs(heard() - 33) < 5, `a third each: ${heard()}`);
+  for (const each of [first, second]) each.onMember(memberOf(2, 'suspect'));
+  // The tick of the other parts, and one in which nothing was admitted at the new share yet.
+  fleet.now += 100;
+  for (let at = 0; at < 20; at++) fleet.request(0, tenant);
+  first.tick();
+  fleet.gossip();
+  const here = first.explain(0 as TenantIndex)?.here as { share: number; admitted: number };
+  t.ok(here.share > 45, `half of it is its share now: ${here.share}`);
+  t.ok(here.admitted < 40, `and it admitted a third: ${here.admitted}`);
+  t.ok(heard() > 43, `the other reckons with a half: ${heard()}`);
+});
+
+t.test('where shares are less than a unit a second it is told what was seen', async (t) => {
+  const fleet = new Fleets(4);
+  const tenant = tenantOf(0, { ...LIMIT, perSec: 2, burst: 2 });
+  fleet.run(20, [5, 5, 5, 5], tenant);
+  const [first, second] = fleet.rates as [FleetRates, FleetRates];
+  for (const each of [first, second]) each.onMember(memberOf(3, 'suspect'));
+  const version = first.version(0);
+  // Its row is due after a second; the rate is smoothed over three.
+  for (let at = 0; at < 11 && first.version(0) === version; at++) {
+    fleet.now += 100;
+    first.tick();
+  }
+  fleet.gossip();
+  const here = first.explain(0 as TenantIndex)?.here as { share: number; demand: number; admitted: number };
+  const heard = second.explain(0 as TenantIndex)?.peers.find(({ name }) => name === 'pod-1')?.admitted as number;
+  t.ok(here.share < 1 && here.demand > here.share, `a share of ${here.share}, ${here.demand} asked for`);
+  t.ok(Math.abs(heard / here.admitted - 1) < 0.05, `told ${heard} of ${here.admitted}`);
 });
 
 t.test('a small limit is lent from the bucket: less where more is asked for than there is', async (t) => {

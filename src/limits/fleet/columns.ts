@@ -19,6 +19,8 @@ const COLUMNS = [
   'demand',
   'known',
   'rate',
+  /** The share, smoothed as the rate is. */
+  'shareThen',
   /** See `ShareState`. */
   'level',
   'integral',

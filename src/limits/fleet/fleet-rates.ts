@@ -284,7 +284,9 @@ export class FleetRates implements Delegate {
     const demand = nextDemand(this.#demand, counted, seconds, limit);
     a.spread[number] = nextSpread(this.#demand.spread, counted, before * seconds, unit);
     a.demand[number] = demand;
-    lag(a.rate, number, admitted / seconds, seconds / smoothSec(limit, unit, RATE_SEC));
+    const lags = seconds / smoothSec(limit, unit, RATE_SEC);
+    lag(a.rate, number, admitted / seconds, lags);
+    lag(a.shareThen, number, a.share[number] as number, lags);
     // By what the others know, so that all shares together are the limit; and when they may know it, or all that grow at once would take the room there is.
     const told = this.#own.toldDemand(number) ?? demand;
     const known = lag(a.known, number, told, seconds / this.#rule.knownSec);

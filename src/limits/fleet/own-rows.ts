@@ -9,7 +9,7 @@ import { RowLog } from './row-log.ts';
 
 /**
  * A row is written when the others are wrong in what was admitted by this part of the limit a second, or in what is asked for by this part
- * of the limit and of an equal share; and after this long in any case while something is asked for.
+ * of the limit and of an equal share, or in the rate at which shares let it be admitted; and after this long in any case while something is asked for.
  */
 const HOT = { admitted: 0.002, demand: 0, share: 0.1, rowMsMax: 1000 };
 /** The same of a limit of which little is used. Thousands of tenants are far from their limits: what is said of them must cost little. */
@@ -34,16 +34,18 @@ export class OwnRows {
     const errors = isHot ? HOT : COLD;
     const demand = columns.demand[number] as number;
     const admitted = columns.admitted[number] as number;
-    const rate = columns.rate[number] as number;
+    const rate = rateAhead(columns, number);
     const hasRow = log.has(number);
     const sinceMs = hasRow ? now - log.at(number) : 0;
-    const believed = hasRow ? log.admitted(number) + (log.rate(number) * sinceMs) / 1000 : 0;
+    const toldRate = hasRow ? log.rate(number) : 0;
+    const believed = hasRow ? log.admitted(number) + (toldRate * sinceMs) / 1000 : 0;
     const isWrong = Math.abs(admitted - believed) > Math.max(1, errors.admitted * perSec);
     const told = this.toldDemand(number) ?? 0;
-    const least = Math.max(errors.demand * perSec, (errors.share * perSec) / members, NOISE * told);
-    const isAskedOtherwise = Math.abs(demand - told) > least;
+    const least = Math.max(errors.demand * perSec, (errors.share * perSec) / members);
+    const isAskedOtherwise = Math.abs(demand - told) > Math.max(least, NOISE * told);
+    const isLetOtherwise = isHeld(columns, number) && Math.abs(rate - toldRate) > Math.max(least, NOISE * toldRate);
     const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || log.rate(number) > 0);
-    if (!isWrong && !isAskedOtherwise && !isOld) return false;
+    if (!isWrong && !isAskedOtherwise && !isLetOtherwise && !isOld) return false;
     if (log.nameOf(number) !== name) log.putName({ number, version: log.version + 1, name });
     const version = log.version + 1;
     log.put({ number, version, admitted, demand: rateScale.encode(demand), rate: rateScale.encode(rate), at: now });
@@ -58,6 +60,23 @@ export class OwnRows {
     const { log } = this;
     if (log.nameOf(number) !== undefined) log.putName({ number, version: log.version + 1, name: '' });
   }
+}
+
+/**
+ * Units a second that will be admitted here. Where more is asked for than may be taken, it is the share that decides: when that changes, so does
+ * what is admitted, at once, and the others hear of it as soon as they would have seen it.
+ */
+function rateAhead(columns: Columns, number: number): number {
+  const rate = columns.rate[number] as number;
+  return isHeld(columns, number)
+    ? (rate * (columns.share[number] as number)) / (columns.shareThen[number] as number)
+    : rate;
+}
+
+/** Whether more is asked for than may be taken. A share of less than a unit a second decides nothing: the bucket does. */
+function isHeld(columns: Columns, number: number): boolean {
+  const share = columns.share[number] as number;
+  return (columns.demand[number] as number) > share && share > (columns.unit[number] as number);
 }
 
 export interface OwnWorld {

@@ -75,7 +75,7 @@ export const GAINS: Gains = {
   integralSmall: 0.5,
   debt: 0.6,
   debtDeep: 15,
-  surplus: 0.08,
+  surplus: 0.03,
   surplusWithin: 0.5,
   borrowBelow: 0.95,
 };
@@ -84,7 +84,6 @@ export const GAINS: Gains = {
 const SMALL_SEC = 0.5;
 /** Of an equal share: the least there is. */
 const LEAST = 0.05;
-const UNUSED_MAX = 0.5;
 /** Of a small limit: by how much faster. */
 const WASTE = 15;
 /** What of the integral is left of a turn within the limit. */
@@ -110,8 +109,8 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
   const level = Math.max(-debtMax, Math.min(burst, state.level + perSec * seconds - admitted));
   const fill = level / burst;
   const isWithin = demand < gains.borrowBelow * perSec;
-  // A bucket that overflows is waste, which is made up for faster than it is told that there is none.
-  const gain = gains.integral * (fill >= 1 ? 1 + WASTE * smallness : 1);
+  // A bucket that overflows is waste, which is made up for faster than it is told that there is none. A large limit's overflows after each shift, and is soon emptied.
+  const gain = gains.integral * (fill >= 1 ? 1 + WASTE * smallness ** 2 : 1);
   // Small shares are used badly: requests come at random, and a bucket of one unit is empty or overflows. Within the limit there is nothing to make up for.
   const integral = isWithin
     ? state.integral * REST
@@ -144,9 +143,15 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
 }
 
 /**
- * The part of a share that goes to waste, because its small bucket is full now and then although more is asked for than there is: of a bucket
- * of one request as long as none comes, of larger ones less by a power (as a queue with so many places is empty). `ratio`: the limit by what is asked for.
+ * The part of a share that goes to waste, because its small bucket is full now and then although more is asked for than there is. Such a bucket is
+ * the queue M/D/1/K seen from behind: what was taken is worked off at the rate of the share, and K requests fit. Its time without work is exact here
+ * for one and two requests, and falls on by the same ratio for more. `ratio`: the limit by what is asked for.
  */
 function unused(ratio: number, requests: number): number {
-  return ratio < 1 ? Math.min(UNUSED_MAX, ratio ** Math.max(1, requests)) : 0;
+  if (ratio >= 1) return 0;
+  const asked = 1 / ratio;
+  const none = Math.exp(-asked);
+  const ofOne = 1 / (1 + asked);
+  const ofTwo = none / (none + asked);
+  return ofOne * (ofTwo / ofOne) ** Math.max(0, requests - 1);
 }
