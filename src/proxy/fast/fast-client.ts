@@ -7,7 +7,7 @@ export interface FastClient {
   isLast: boolean;
   pause(): void;
   resume(): void;
-  /** Whole messages of our own. */
+  /** Whole messages of our own, and what was taken of the outbox. */
   write(bytes: Buffer): void;
   /** Writes the outbox. False when no more should come before `onClientDrain`. */
   flush(end: Uint8Array | undefined): boolean;

@@ -72,7 +72,7 @@ export class FastConnection implements FastClient, ByteSocketOwner {
 
   write(bytes: Buffer): void {
     this.#since = this.#world.clock.now();
-    this.#bytes.write(bytes);
+    this.#world.outbox.giveBack(bytes, this.#bytes.write(bytes));
   }
 
   flush(end: Uint8Array | undefined): boolean {

@@ -5,19 +5,38 @@
  *   [ head ][ size of the chunk ][ content … ][ ␍␊ ][ last chunk ]
  *    ↑ from                                                   ↑ length
  *
- * Small writes share one buffer, which is used again when the kernel took all of it at once and given away when it did not. Large ones
- * get a buffer of their own.
+ * Small writes share slabs. What is written at once leaves its place to the next; what is taken to be written at the end of the turn keeps
+ * it until then. So that answers which wait cost no buffer: V8 counts those against the heap, and would collect all of it every half second.
+ *
+ *   slab   [ taken ][ taken ][ the next … ]      used again when all that was taken of it is with the kernel,
+ *          └───── used ──────┘                   given away when the kernel did not take it at once
  */
 import { CHUNK_ROOM, frameChunk } from '../../wire/index.ts';
 import type { ByteSocket } from './byte-socket.ts';
 
-const SHARED_BYTES = 16 * 1024;
+const SLAB_BYTES = 16 * 1024;
+/** That are kept for later: 1 MiB, what a turn of a busy loop answers. */
+const SPARE_MAX = 64;
 /** Framing beside head and content: the size, its line's end, the last chunk. */
 const FRAMING_BYTES = 32;
 
+class Slab {
+  readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  /** Bytes at its beginning that were taken. */
+  used = 0;
+  /** Pieces that were taken and are not with the kernel yet. */
+  taken = 0;
+  /** The kernel reads from it some time: it is not used again. */
+  isGiven = false;
+}
+
 export class Outbox {
-  #shared: Buffer = Buffer.allocUnsafeSlow(SHARED_BYTES);
-  #bytes: Buffer = this.#shared;
+  #slab: Slab = new Slab();
+  /** Of which something is taken, but the one in use. Bound: requests in flight. */
+  readonly #full: Slab[] = [];
+  readonly #spare: Slab[] = [];
+  #bytes: Buffer = this.#slab.bytes;
+  #from = 0;
   #length = 0;
   #headBytes = 0;
   #chunkFrom = -1;
@@ -25,11 +44,18 @@ export class Outbox {
   /** For content of at most so many bytes, behind the head, if any. */
   begin(contentBytesMax: number, head: Buffer | undefined, headBytes: number): void {
     const most = headBytes + contentBytesMax + FRAMING_BYTES;
-    this.#bytes = most <= SHARED_BYTES ? this.#shared : Buffer.allocUnsafeSlow(most);
+    if (most <= SLAB_BYTES) {
+      if (this.#slab.used + most > SLAB_BYTES) this.#nextSlab();
+      this.#bytes = this.#slab.bytes;
+      this.#from = this.#slab.used;
+    } else {
+      this.#bytes = Buffer.allocUnsafeSlow(most);
+      this.#from = 0;
+    }
     this.#chunkFrom = -1;
     this.#headBytes = headBytes;
-    this.#length = headBytes;
-    if (head !== undefined) head.copy(this.#bytes, 0, 0, headBytes);
+    this.#length = this.#from + headBytes;
+    if (head !== undefined) head.copy(this.#bytes, this.#from, 0, headBytes);
   }
 
   addContent(bytes: Buffer, from: number, to: number, isChunked: boolean): void {
@@ -42,43 +68,79 @@ export class Outbox {
     const bytes = this.#finish(end);
     if (bytes.length === 0) return socket.isFlushed;
     const mayGoOn = socket.write(bytes);
-    if (bytes.buffer === this.#shared.buffer && !mayGoOn)
-      this.#bytes = this.#shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+    if (!mayGoOn && bytes.buffer === this.#slab.bytes.buffer) {
+      this.#slab.isGiven = true;
+      this.#nextSlab();
+    }
     return mayGoOn;
   }
 
-  /** What would be written, for later; undefined when it is nothing. */
+  /** What would be written, to be written later and then given back; undefined when it is nothing. */
   take(end: Uint8Array | undefined): Buffer | undefined {
     const bytes = this.#finish(end);
     if (bytes.length === 0) return undefined;
-    if (bytes.buffer !== this.#shared.buffer) return bytes;
-    // Half the time of Buffer.from.
-    const own = Buffer.allocUnsafe(bytes.length);
-    bytes.copy(own);
-    return own;
+    const slab = this.#slab;
+    if (bytes.buffer === slab.bytes.buffer) {
+      slab.used = bytes.byteOffset - slab.bytes.byteOffset + bytes.length;
+      slab.taken++;
+    }
+    return bytes;
+  }
+
+  /** What was taken was written, or nobody wants it any more. `isWithKernel` false: the kernel did not take all of it yet. Other bytes are not looked at. */
+  giveBack(bytes: Buffer, isWithKernel: boolean): void {
+    const { buffer } = bytes;
+    if (buffer === this.#slab.bytes.buffer) {
+      this.#giveBackTo(this.#slab, isWithKernel);
+      if (this.#slab.isGiven) this.#nextSlab();
+      else if (this.#slab.taken === 0) this.#slab.used = 0;
+      return;
+    }
+    const at = this.#full.findIndex((slab) => slab.bytes.buffer === buffer);
+    const slab = this.#full[at];
+    if (slab === undefined) return;
+    this.#giveBackTo(slab, isWithKernel);
+    if (slab.taken > 0) return;
+    this.#full.splice(at, 1);
+    slab.used = 0;
+    if (!slab.isGiven && this.#spare.length < SPARE_MAX) this.#spare.push(slab);
+  }
+
+  #giveBackTo(slab: Slab, isWithKernel: boolean): void {
+    slab.taken--;
+    if (!isWithKernel) slab.isGiven = true;
+  }
+
+  #nextSlab(): void {
+    if (this.#slab.taken > 0) this.#full.push(this.#slab);
+    this.#slab = this.#spare.pop() ?? new Slab();
   }
 
   #finish(end: Uint8Array | undefined): Buffer {
-    const from = this.#chunkFrom === -1 ? 0 : this.#endChunk();
-    if (end !== undefined) this.#addEnd(end);
-    const bytes = this.#bytes.subarray(from, this.#length);
-    this.begin(0, undefined, 0);
+    const from = this.#chunkFrom === -1 ? this.#from : this.#endChunk();
+    let bytes = this.#bytes.subarray(from, this.#length);
+    if (end !== undefined) bytes = this.#withEnd(bytes, end);
+    // Nothing is in it until the next begins.
+    this.#from = this.#length;
+    this.#chunkFrom = -1;
+    this.#headBytes = 0;
     return bytes;
   }
 
   /** The size is shorter than the room for it: the head moves up to it. Says where all begins. */
   #endChunk(): number {
     const at = frameChunk(this.#bytes, this.#chunkFrom, this.#length);
-    const gap = at - this.#headBytes;
-    if (this.#headBytes > 0) this.#bytes.copyWithin(gap, 0, this.#headBytes);
+    const from = at - this.#headBytes;
+    if (this.#headBytes > 0) this.#bytes.copyWithin(from, this.#from, this.#from + this.#headBytes);
     this.#length += 2;
-    return gap;
+    return from;
   }
 
-  #addEnd(end: Uint8Array): void {
-    if (this.#length + end.length > this.#bytes.length)
-      this.#bytes = Buffer.concat([this.#bytes.subarray(0, this.#length), end], this.#length + end.length);
-    else this.#bytes.set(end, this.#length);
+  #withEnd(bytes: Buffer, end: Uint8Array): Buffer {
+    const at = this.#length;
+    if (at + end.length > this.#bytes.length) return Buffer.concat([bytes, end]);
+    this.#bytes.set(end, at);
     this.#length += end.length;
+    return this.#bytes.subarray(at - bytes.length, this.#length);
   }
 }
