@@ -85,7 +85,9 @@ export class Gone {
       // A day begins somewhere before it does in UTC.
       if (day < line.from - 1 || reachable.has(life) || this.#isKnown(life, day, charter)) continue;
       const ahead = this.#ahead.get(`${life} ${tenant} ${meter} ${line.from}`) ?? 0;
-      this.#count(tenant, line, charter, name, Math.max(freeOf(limit), Math.min(limit, ahead)));
+      const units = Math.max(freeOf(limit), Math.min(limit, ahead));
+      // All that live now go by the same charter, so it is on one day; where that is a total already, on this one.
+      if (!this.#count(tenant, line, charter, name, units)) this.#count(tenant, line, this.#o.today(), name, units);
     }
   }
 
@@ -95,16 +97,15 @@ export class Gone {
     return shares.holds(charter, life) || shares.latestOf(life) >= lastDay || heirs.hasLeft(life);
   }
 
-  /** All that live now go by the same charter, so it is on one day; where that is a total already, on this one. */
-  #count(tenant: string, line: Line, charter: number, name: string, units: number): void {
+  /** On the day of the window that is next to one, unless it is counted on others. False: that day is a total. */
+  #count(tenant: string, line: Line, near: number, name: string, units: number): boolean {
     const { meter } = line.quota;
-    for (const near of [charter, this.#o.today()]) {
-      const day = Math.min(Math.max(near, line.from), line.to - 1);
-      const count = units - this.#chargedBut(day, tenant, line, name);
-      if (count <= 0) return;
-      if (this.#o.counters.merge({ tenant, meter, day, actor: name, count, credit: 0 }) === 'closed') continue;
-      return this.#note(tenant, meter, { name, day, units: count });
-    }
+    const day = Math.min(Math.max(near, line.from), line.to - 1);
+    const count = units - this.#chargedBut(day, tenant, line, name);
+    if (count <= 0) return true;
+    if (this.#o.counters.merge({ tenant, meter, day, actor: name, count, credit: 0 }) === 'closed') return false;
+    this.#note(tenant, meter, { name, day, units: count });
+    return true;
   }
 
   /** In the window, on other days. */

@@ -282,6 +282,7 @@ t.test(
     const { clock } = fleet;
     const quotas = new FleetQuotas({ actor: actorOf(7), clock });
     quotas.restored();
+    quotas.turn();
     quotas.escrow.learn(
       row({ kind: 'grant', tenant: 'acme', meter: 'api_calls', from: actorOf(1), to: actorOf(2) }, 1),
     );

@@ -1,8 +1,12 @@
 /** What hard quotas lose with a fleet, and what not: lives that ended, counts that are old, collectors that are slow, full or silent. */
 import t from 'tap';
 import { freeOf } from '../../../src/limits/fleet-quotas/allowance.ts';
+import { Changes } from '../../../src/limits/fleet-quotas/changes.ts';
 import { keptAhead, keptLife, keptRow } from '../../../src/limits/fleet-quotas/kept-row.ts';
+import { OriginLog } from '../../../src/limits/fleet-quotas/origin-log.ts';
 import { row } from '../../../src/limits/fleet-quotas/row.ts';
+import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
+import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import type { Identified } from '../../../src/pipeline/index.ts';
 import type { Tenant } from '../../../src/tenants/index.ts';
 import { exchangeForTest } from '../../pipeline/exchange-for-test.ts';
@@ -219,6 +223,56 @@ t.test(
     t.equal(keeper.said('count').filter((each) => each.endsWith(` [${all},0]`)).length, 2500, 'the last of all');
   },
 );
+
+t.test('of many hard quotas each goes on as soon as it is kept', async (t) => {
+  const keeper = new MemoryKeeper();
+  const names = Array.from({ length: 300 }, (_, i) => `t-${i}`);
+  const fleet = await Fleet.of(hard(3000), 1, ['acme', ...names].map((name) => tenant(name)).join(''));
+  const one = only(fleet);
+  await keep(fleet, one, keeper);
+  for (const name of names) fleet.account(one, name);
+  await pass(fleet, 5000);
+  for (const name of names) t.equal(fleet.ask(one, 1, name), 1);
+  let open = (): void => {};
+  let calls = 0;
+  // Before the last call, which has what is not urgent.
+  keeper.during = () => (++calls === 3 ? new Promise((resolve) => (open = resolve)) : undefined);
+  await wait(fleet, 1000);
+  t.same(keeper.sizes.slice(-3), [200, 100, 200]);
+  const caps = new Set(names.map((name) => fleet.line(one, 'api_calls', name).cap));
+  t.same([...caps], [1 + freeOf(3000)]);
+  open();
+  await settle();
+});
+
+t.test('what changes behind a mark goes with the next one', (t) => {
+  const [actor, other] = [actorOf(0), actorOf(1)];
+  const [counters, own] = [new CounterStore({ actor }), new OriginLog(actor)];
+  const changes = new Changes({ counters, gauges: new GaugeStore(actor), own, endOf: () => undefined });
+  const tell = (meter: string): boolean =>
+    own.put(row({ kind: 'count', tenant: 'acme', meter, day: 100, from: other }, 1));
+  const next = (max: number): (string | undefined)[] =>
+    changes.next(max).rows.map(({ key }) => Buffer.from(key).toString('latin1').split(' ')[2]);
+  for (const meter of ['a', 'b']) tell(meter);
+  changes.mark();
+  t.same(next(1), ['a']);
+  changes.done(0);
+  tell('c');
+  t.same(next(9), ['b']);
+  t.same(next(9), ['b'], 'until it is kept');
+  changes.done(0);
+  t.same(next(9), []);
+  t.ok(changes.isBehind);
+  changes.mark();
+  t.same(next(9), ['c']);
+  changes.done(1);
+  t.notOk(changes.isBehind);
+  changes.mark();
+  t.same(next(9), ['c'], 'there was no room for it');
+  changes.done(0);
+  t.notOk(changes.isBehind);
+  t.end();
+});
 
 t.test('a life is charged once in a window, however often the fleet is lost behind it', async (t) => {
   const keeper = new MemoryKeeper();
