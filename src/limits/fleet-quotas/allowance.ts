@@ -76,7 +76,9 @@ export class Allowance {
   lacks(line: Line, units: number): void {
     const entry = this.#entries.get(line);
     if (entry === undefined) return;
-    if (units > entry.ahead) entry.wished = Math.max(entry.wished, 2 * units);
+    // Nobody can be further ahead than what is left.
+    const left = Math.max(0, line.quota.limit - line.used);
+    if (units > entry.ahead) entry.wished = Math.max(entry.wished, Math.min(2 * units, left));
     this.#touched.add(line);
     this.onPress();
   }

@@ -2,7 +2,9 @@
  * What a collector does not have yet: what this sidecar counted, and of what others counted what it tells for them (adoption.ts). Where the
  * collector has nothing of before, all that is known here.
  *
- *   counters, own log ─ next ─▶ rows, so many at once ─ done ─▶ behind them
+ *   counters, own log ─ mark ─▶ what there is now ─ next ─▶ rows, so many at once ─ done ─▶ behind them
+ *
+ * What changes behind a mark goes with the next, so that each comes to an end; a row has the numbers of the moment in which it is read.
  */
 import type { CounterRow, CounterStore } from '../quotas/counter-store.ts';
 import type { GaugeStore } from '../quotas/gauge-store.ts';
@@ -15,6 +17,8 @@ export interface ChangesWorld {
   readonly gauges: GaugeStore;
   /** What is told here of gauges, and for others. */
   readonly own: OriginLog;
+  /** The day before which the window of a day is over; undefined: it is not known. */
+  readonly endOf: (tenant: string, meter: string, day: number) => number | undefined;
 }
 
 /** Versions up to which rows were handed over. */
@@ -25,7 +29,7 @@ interface Mark {
 
 export interface Batch {
   readonly rows: readonly KeptRow[];
-  /** Nothing is behind it that there was when it was made. */
+  /** Nothing is behind it that there was at the mark. */
   readonly isAll: boolean;
 }
 
@@ -33,10 +37,16 @@ const NOTHING: Readonly<Mark> = { counted: 0, told: 0 };
 
 export class Changes {
   readonly #o: ChangesWorld;
-  #mark = NOTHING;
+  #done = NOTHING;
   #next = NOTHING;
-  /** All that is known, as far as it is not handed over. */
+  /** Up to where this goes, and own rows that changed until then. */
+  #upTo = NOTHING;
+  #counting: Iterator<CounterRow & { readonly version: number }> | undefined;
+  /** All that is known, as far as it is not handed over, and what was read of it for a batch that is not done. */
   #all: Iterator<FleetRow> | undefined;
+  #taken: FleetRow[] = [];
+  /** Behind it stands the first row for which there was no room; `all`: it was one of all. */
+  #refused: Readonly<Mark> | 'all' | undefined;
 
   constructor(world: ChangesWorld) {
     this.#o = world;
@@ -45,52 +55,89 @@ export class Changes {
   /** Whether there is something to hand over; perhaps of kinds that are not kept. */
   get isBehind(): boolean {
     const { counters, own } = this.#o;
-    return this.#all !== undefined || counters.version > this.#mark.counted || own.version > this.#mark.told;
+    return this.#isOfAll || counters.version > this.#done.counted || own.version > this.#done.told;
+  }
+
+  get #isOfAll(): boolean {
+    return this.#all !== undefined || this.#taken.length > 0;
   }
 
   /** Everything there is is to be handed over. */
   begin(): void {
-    this.#mark = NOTHING;
+    this.#done = NOTHING;
+    this.#refused = undefined;
+    this.#taken = [];
     this.#all = this.#everything();
   }
 
-  /** At most so many rows: the same again until `done`, but for those of others of which `begin` makes all. */
+  /** What there is now is to be handed over, and with it all since a row for which there was no room. */
+  mark(): void {
+    if (this.#refused === 'all') this.begin();
+    else this.#done = this.#refused ?? this.#done;
+    this.#refused = undefined;
+    const { counters, own } = this.#o;
+    this.#upTo = { counted: counters.version, told: own.version };
+    this.#counting = counters.changedSince(this.#done.counted);
+  }
+
+  /** At most so many rows of what there was at the mark. Where they are not done, another mark gives them again. */
   next(max: number): Batch {
     const rows: KeptRow[] = [];
-    const mark = { ...this.#mark };
-    this.#next = mark;
-    const pending = this.#pending(mark);
+    const next = { ...this.#done };
+    this.#next = next;
+    const pending = this.#pending(next);
     while (rows.length < max) {
       const { value, done } = pending.next();
       if (done === true) return { rows, isAll: true };
-      const kept = keptRow(value);
+      const { tenant, meter, day } = value;
+      const kept = keptRow(value, value.kind === 'count' ? this.#o.endOf(tenant, meter, day) : undefined);
       if (kept !== undefined) rows.push(kept);
     }
     return { rows, isAll: false };
   }
 
-  /** The last one is kept. */
-  done(): void {
-    this.#mark = this.#next;
+  /** The last one is kept, but for so many rows. */
+  done(refused: number): void {
+    if (refused > 0) this.#refused ??= this.#isOfAll ? 'all' : this.#done;
+    this.#taken = [];
+    this.#done = this.#next;
   }
 
-  *#pending(mark: Mark): Generator<FleetRow, undefined> {
-    for (let next = this.#all?.next(); next !== undefined && next.done !== true; next = this.#all?.next())
-      yield next.value;
-    this.#all = undefined;
+  /** Own rows of one quota, of days `from` to `to`, the last not included. */
+  *ofQuota(tenant: string, meter: string, from: number, to: number): Generator<KeptRow> {
+    for (const each of this.#o.counters.ownRowsOf(tenant, meter))
+      if (each.day >= from && each.day < to) yield keptRow(countRow(each), to) as KeptRow;
+  }
+
+  *#pending(next: Mark): Generator<FleetRow, undefined> {
+    yield* this.#takeAll();
     const { counters, own } = this.#o;
-    for (const each of counters.changedSince(mark.counted)) {
-      mark.counted = each.version;
-      yield countRow(each);
+    for (let each = this.#counting?.next(); each !== undefined && each.done !== true; each = this.#counting?.next()) {
+      const { version } = each.value;
+      // What changed since then goes once more with the next.
+      if (version <= this.#upTo.counted) next.counted = Math.max(next.counted, version);
+      yield countRow(each.value);
     }
-    const { version: newest } = own;
-    for (const { row: told, version } of own.changedSince(mark.told)) {
-      mark.told = version;
+    next.counted = Math.max(next.counted, this.#upTo.counted);
+    for (const { row: told, version } of own.changedSince(next.told)) {
+      if (version > this.#upTo.told) break;
+      next.told = version;
       // What was counted here is handed over as it is counted.
       if (told.from !== counters.actor || told.kind === 'gauge') yield told;
     }
-    mark.told = newest;
+    next.told = Math.max(next.told, this.#upTo.told);
     return undefined;
+  }
+
+  *#takeAll(): Generator<FleetRow> {
+    const again = this.#taken;
+    this.#taken = [...again];
+    yield* again;
+    for (let each = this.#all?.next(); each !== undefined && each.done !== true; each = this.#all?.next()) {
+      this.#taken.push(each.value);
+      yield each.value;
+    }
+    this.#all = undefined;
   }
 
   *#everything(): Generator<FleetRow> {

@@ -5,7 +5,8 @@
  *   start ─ restore ─▶ ready ─▶ hand over ─ each second; 50 ms behind what a hard quota waits for ─▶ allowance
  *              └ no answer in 5 s: ready without, said, and tried again
  *
- * A collector that does not answer for two seconds holds nothing up any more, and is asked ever less often, each 10 s at last.
+ * A collector that does not answer for two seconds holds nothing up any more, and is asked ever less often, each 10 s at last. Nor does one that
+ * has no room: it is asked again each minute.
  *
  * Bounds: one call at a time, of `ROWS_MAX` rows.
  */
@@ -15,8 +16,8 @@ import type { Said } from './allowance.ts';
 import type { FleetQuotas } from './fleet-quotas.ts';
 import { type KeptRow, keptAhead, keptLife } from './kept-row.ts';
 
-/** About 200 kB. */
-const ROWS_MAX = 2000;
+/** About 20 kB, and a millisecond of the loop. */
+const ROWS_MAX = 200;
 /** How often it is looked whether something is to be handed over, ms. */
 const LOOK_MS = 50;
 /** Until what is counted is handed over; what is spent of hard quotas; and something at all, ms. */
@@ -28,6 +29,8 @@ const KEEP_MS = 5000;
 /** Who does not answer for so long is away, ms. */
 const AWAY_MS = 2000;
 const [BACKOFF_MS_MIN, BACKOFF_MS_MAX] = [250, 10_000] as const;
+/** Who has no room is handed all of it again. */
+const FULL_MS = 60_000;
 /** For the last, ms. */
 const LEAVE_MS = 1500;
 const DAY_MS = 86_400_000;
@@ -38,6 +41,21 @@ export interface RowKeeper {
   keep(rows: readonly KeptRow[], withinMs: number): Promise<{ readonly refused: number; readonly storeId: string }>;
   /** Resolves when all came. */
   restore(onRows: (rows: readonly KeptRow[]) => void, withinMs: number): Promise<void>;
+}
+
+/** What hard quotas wait for. */
+interface Urgent {
+  readonly said: readonly Said[];
+  readonly rows: readonly KeptRow[];
+  /** The day of which the collector is told that this sidecar is there; undefined: it knows. */
+  readonly lifeDay: number | undefined;
+}
+
+/** There is no room for so many rows. */
+class NoRoom extends Error {
+  constructor(rows: number) {
+    super(`the collector has no room for ${rows} rows`);
+  }
 }
 
 export interface CheckpointOptions {
@@ -64,6 +82,8 @@ export class Checkpoint {
   #handedAt = Number.NEGATIVE_INFINITY;
   #dueAt = 0;
   #failuresInRow = 0;
+  #isFull = false;
+  #isOver = false;
   /** Since when nothing was answered, ms; undefined: the last was. */
   #askedAt: number | undefined;
   #isAway = true;
@@ -97,11 +117,24 @@ export class Checkpoint {
   /** Hands over the last, and that it is the last; `LEAVE_MS` at most. Nothing is admitted here any more. */
   async leave(): Promise<void> {
     this.#timer?.cancel();
+    const { timers } = this.#o;
+    await new Promise<void>((resolve) => {
+      const late = timers.after(LEAVE_MS, resolve);
+      void this.#handLast().finally(() => {
+        late.cancel();
+        resolve();
+      });
+    });
+    this.#isOver = true;
+  }
+
+  async #handLast(): Promise<void> {
     await this.#running;
-    if (this.#isRestored) await this.#attempt(() => this.#hand(LEAVE_MS, true));
+    if (this.#isRestored && !this.#isOver) await this.#attempt(() => this.#hand(LEAVE_MS, true));
   }
 
   close(): void {
+    this.#isOver = true;
     this.#timer?.cancel();
     this.#o.fleet.allowance.become('free');
   }
@@ -119,7 +152,6 @@ export class Checkpoint {
       restMs >= IDLE_MS ||
       this.#isLifeDue;
     if (!isDue) return;
-    this.#isPressed = false;
     this.#running = this.#attempt(async () => {
       if (!this.#isRestored) await this.#restore(RESTORE_LATER_MS);
       await this.#hand(KEEP_MS, false);
@@ -129,26 +161,42 @@ export class Checkpoint {
   }
 
   async #attempt(run: () => Promise<void>): Promise<void> {
-    const { clock, random, log } = this.#o;
+    const { clock, log } = this.#o;
     this.#askedAt ??= clock.now();
     try {
       await run();
       this.#askedAt = undefined;
       this.#failuresInRow = 0;
+      this.#isFull = false;
       this.#handedAt = clock.now();
       if (this.#isAway) log.info('quota.kept', { restored: this.counts.restored });
       this.#isAway = false;
     } catch (cause) {
-      this.counts.failures++;
-      const delay = Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** this.#failuresInRow++);
-      this.#dueAt = clock.now() + delay * (0.5 + random.float() / 2);
-      if (this.#failuresInRow === 1)
-        log.warn('quota.not_kept', {
-          cause,
-          effect: 'counts since then are lost if all sidecars and their disks are',
-          remedy: 'see that metering.collector is there, and of this version',
-        });
+      this.#failed(cause);
     }
+  }
+
+  #failed(cause: unknown): void {
+    const { clock, random, log } = this.#o;
+    const isFull = cause instanceof NoRoom;
+    const isNews = this.#failuresInRow === 0 || isFull !== this.#isFull;
+    const delay = isFull ? FULL_MS : Math.min(BACKOFF_MS_MAX, BACKOFF_MS_MIN * 2 ** this.#failuresInRow);
+    this.counts.failures++;
+    this.#failuresInRow++;
+    this.#isFull = isFull;
+    this.#dueAt = clock.now() + delay * (0.5 + random.float() / 2);
+    if (isFull) {
+      this.#askedAt = undefined;
+      this.#away();
+    }
+    if (!isNews) return;
+    log.warn('quota.not_kept', {
+      cause,
+      effect: 'counts since then are lost if all sidecars and their disks are',
+      remedy: isFull
+        ? 'give fleets collectors of their own, or have quotas of fewer meters'
+        : 'see that metering.collector is there, and of this version',
+    });
   }
 
   #away(): void {
@@ -176,34 +224,82 @@ export class Checkpoint {
     return this.#lifeDay !== this.#today && this.#o.fleet.isEndowed;
   }
 
-  /** What there is when it begins, in calls of so many rows. */
+  /** What there is when it begins, in calls of so many rows. Where that is much, hard quotas do not wait for all of it. */
   async #hand(withinMs: number, isLast: boolean): Promise<void> {
-    const { fleet } = this.#o;
-    const { allowance, changes } = fleet;
-    const said = allowance.say();
-    const today = this.#today;
-    const isLife = this.#isLifeDue || (isLast && this.#lifeDay !== -1 && !fleet.isSpending);
-    let first = [...(isLife ? [keptLife(fleet.actor, today, isLast)] : []), ...aheadRows(said, fleet.actor)];
+    const { changes } = this.#o.fleet;
+    let urgent: Urgent | undefined = this.#urgent();
+    let refused = 0;
+    changes.mark();
     for (let isAll = false; !isAll; ) {
       const batch = changes.next(ROWS_MAX);
-      isAll = batch.isAll;
-      await this.#keep([...first, ...batch.rows], withinMs);
-      changes.done();
-      first = [];
+      isAll = batch.isAll && (urgent === undefined || urgent.rows.length <= ROWS_MAX);
+      if (!isAll && (urgent !== undefined || this.#isPressed)) {
+        refused += await this.#handUrgent(urgent ?? this.#urgent(), withinMs);
+        urgent = undefined;
+      }
+      const refusedNow = await this.#keep([...(urgent?.rows ?? []), ...batch.rows], withinMs);
+      changes.done(refusedNow);
+      refused += refusedNow;
     }
-    if (isLife) this.#lifeDay = today;
+    if (refused > 0) throw new NoRoom(refused);
+    if (urgent !== undefined) this.#confirm(urgent);
+    if (isLast) await this.#sayFarewell(withinMs);
+  }
+
+  #urgent(): Urgent {
+    const { actor, allowance } = this.#o.fleet;
+    this.#isPressed = false;
+    const said = allowance.say();
+    const lifeDay = this.#isLifeDue ? this.#today : undefined;
+    const life = lifeDay === undefined ? [] : [keptLife(actor, lifeDay, false)];
+    return { said, lifeDay, rows: [...life, ...aheadRows(said, actor)] };
+  }
+
+  /** With what was counted of it. How many rows there was no room for. */
+  async #handUrgent(urgent: Urgent, withinMs: number): Promise<number> {
+    let refused = 0;
+    let rows: KeptRow[] = [];
+    for (const each of this.#rowsOf(urgent)) {
+      if (rows.push(each) < ROWS_MAX) continue;
+      refused += await this.#keep(rows, withinMs);
+      rows = [];
+    }
+    refused += await this.#keep(rows, withinMs);
+    if (refused === 0) this.#confirm(urgent);
+    return refused;
+  }
+
+  *#rowsOf({ rows, said }: Urgent): Generator<KeptRow> {
+    yield* rows;
+    const { changes } = this.#o.fleet;
+    for (const { tenant, line } of said) yield* changes.ofQuota(tenant, line.quota.meter, line.from, line.to);
+  }
+
+  #confirm({ said, lifeDay }: Urgent): void {
+    const { allowance } = this.#o.fleet;
+    this.#lifeDay = lifeDay ?? this.#lifeDay;
     allowance.confirm(said);
     if (this.#lifeDay !== -1) allowance.become('held');
   }
 
-  async #keep(rows: readonly KeptRow[], withinMs: number): Promise<void> {
-    const { keeper, fleet } = this.#o;
+  /** Behind all that was counted. Not where somebody may still spend, or the collector does not know of this sidecar. */
+  async #sayFarewell(withinMs: number): Promise<void> {
+    const { fleet } = this.#o;
+    if (this.#lifeDay === -1 || fleet.isSpending) return;
+    await this.#keep([keptLife(fleet.actor, this.#today, true)], withinMs);
+  }
+
+  /** How many there was no room for. */
+  async #keep(rows: readonly KeptRow[], withinMs: number): Promise<number> {
+    const { keeper, fleet, clock } = this.#o;
+    if (this.#isOver) throw new Error('this sidecar leaves');
     const { refused, storeId } = await keeper.keep(rows, withinMs);
+    this.#askedAt = clock.now();
     this.counts.kept += rows.length - refused;
     this.counts.refused += refused;
     const isOther = this.#storeId !== undefined && this.#storeId !== storeId;
     this.#storeId = storeId;
-    if (!isOther) return;
+    if (!isOther) return refused;
     fleet.changes.begin();
     fleet.allowance.forget();
     this.#lifeDay = -1;

@@ -120,8 +120,11 @@ export class FleetQuotas implements Lane, Fleet {
     const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
     this.#heirs = heirs;
     this.#shares = shares;
-    this.#gone = new Gone({ counters: this.counters, members, shares });
-    this.changes = new Changes({ counters: this.counters, gauges: this.gauges, own: this.#own });
+    this.#gone = new Gone({ counters: this.counters, members, shares, heirs, today: () => this.#today });
+    this.changes = new Changes({
+      ...{ counters: this.counters, gauges: this.gauges, own: this.#own },
+      endOf: (tenant, meter, day) => this.#quotas?.endOf(tenant, meter, day),
+    });
     const spent = new Spent({
       ...{ self: actor, claims, clock },
       tellCounts: (tenant, meter) => this.#teller.tellOf(tenant, meter),
@@ -199,14 +202,23 @@ export class FleetQuotas implements Lane, Fleet {
   /** What a collector kept of the fleet. What cannot be a row is left out. */
   restore(kept: KeptRow): void {
     const read = readKept(kept);
-    if (read?.kind === 'row' && isSound(read.row)) this.#take(read.row);
-    else if (read?.kind === 'ahead') this.#gone.ahead(read.from, read.tenant, read.meter, read.day, read.units);
+    if (read?.kind === 'row' && isSound(read.row)) {
+      this.#gone.see(read.row);
+      this.#take(read.row);
+    } else if (read?.kind === 'ahead') this.#gone.ahead(read.from, read.tenant, read.meter, read.day, read.units);
     else if (read?.kind === 'life' && read.from !== this.actor) this.#gone.life(read.from, read.day, read.hasLeft);
   }
 
-  /** All of it came. */
+  /** All of it came: the next turns look at what is open. */
   restored(): void {
-    for (const { tenant, line } of this.#quotas?.hard() ?? []) this.open(tenant, line, false);
+    this.#chores.begin('restored', () => this.#reopen());
+  }
+
+  *#reopen(): Generator<void> {
+    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
+      this.open(tenant, line, false);
+      for (let step = 0; step < REFRESH_STEPS; step++) yield;
+    }
   }
 
   // What quotas ask of a fleet.

@@ -2,7 +2,7 @@
  * What a collector keeps of quotas, as rows that it does not read. Of two of one key the later one says more: their numbers only grow.
  *
  *   key                                 value            version      kept
- *   count TENANT METER DAY FROM         [count, credit]  their sum    until its day is a total for certain
+ *   count TENANT METER DAY FROM         [count, credit]  their sum    until its window is over, and its day would be a total if somebody ran
  *   total TENANT METER DAY              [total]          total        as long as a window can need it
  *   gauge TENANT METER                  [at, value, from]  at         a year
  *   ahead TENANT METER DAY FROM         [units]          units        as a total: of the window that begins on the day, see allowance.ts
@@ -36,15 +36,18 @@ export type Kept =
 const DAY_MS = 86_400_000;
 /** A day becomes a total 14 h after it ended, three days later at most; and a day more. */
 const COUNT_DAYS = 6;
+/** A window is over everywhere 12 h after it is in UTC. */
+const OVER_DAYS = 2;
 /** The longest window has 31 days. */
 const WINDOW_DAYS = 40;
 const GAUGE_DAYS = 400;
 /** Of a key and a value together. */
 const TEXT_MAX = 256;
 
-/** Undefined: of a kind that is not kept. */
-export function keptRow({ kind, tenant, meter, day, from, x, y }: FleetRow): KeptRow | undefined {
-  if (kind === 'count') return kept(`count ${tenant} ${meter} ${day} ${from}`, [x, y], x + y, day + COUNT_DAYS);
+/** Undefined: of a kind that is not kept. `end`: of the window of a count's day, where it is known here. */
+export function keptRow({ kind, tenant, meter, day, from, x, y }: FleetRow, end?: number): KeptRow | undefined {
+  if (kind === 'count')
+    return kept(`count ${tenant} ${meter} ${day} ${from}`, [x, y], x + y, countsUntil(day, end ?? day + WINDOW_DAYS));
   if (kind === 'total') return kept(`total ${tenant} ${meter} ${day}`, [x], x, day + WINDOW_DAYS);
   if (kind === 'gauge') return kept(`gauge ${tenant} ${meter}`, [x, y, from], x, Math.floor(x / DAY_MS) + GAUGE_DAYS);
   return undefined;
@@ -57,6 +60,11 @@ export function keptAhead(tenant: string, meter: string, day: number, from: stri
 export function keptLife(from: string, day: number, hasLeft: boolean): KeptRow {
   const left = hasLeft ? 1 : 0;
   return kept(`life ${from}`, [day, left], 2 * day + left, day + WINDOW_DAYS);
+}
+
+/** Where nobody runs, nobody makes totals. */
+function countsUntil(day: number, end: number): number {
+  return Math.max(day + COUNT_DAYS, end + OVER_DAYS);
 }
 
 function kept(key: string, value: readonly unknown[], version: number, untilDay: number): KeptRow {

@@ -24,6 +24,8 @@ export class Shares {
   #days: number[] = [];
   readonly #roots = new Map<number, string>();
   #parts = new Map<number, Map<string, readonly Part[]>>();
+  /** By actor. */
+  readonly #latest = new Map<string, number>();
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -72,6 +74,18 @@ export class Shares {
     return this.#parts.get(charter)?.keys() ?? [];
   }
 
+  /** Whether it ever had something of a charter. */
+  holds(charter: number, actor: string): boolean {
+    this.#look();
+    return this.#parts.get(charter)?.has(actor) === true;
+  }
+
+  /** The day of the newest charter of which it ever had something; -1: of none that is known here. */
+  latestOf(actor: string): number {
+    this.#look();
+    return this.#latest.get(actor) ?? -1;
+  }
+
   /** Reads it all anew when there are other shares. */
   #look(): void {
     const version = this.#claims.changesOf('share');
@@ -95,6 +109,8 @@ export class Shares {
       this.#parts.set(day, partsOf(rows.filter(({ meter }) => meter === root)));
     }
     this.#days = [...this.#parts.keys()].sort((a, b) => a - b);
+    this.#latest.clear();
+    for (const day of this.#days) for (const actor of this.holders(day)) this.#latest.set(actor, day);
   }
 }
 

@@ -280,6 +280,13 @@ export class Quotas {
     return line !== undefined && isSpent(line) ? line : undefined;
   }
 
+  /** The day before which the window of a day is over, of the quota as it is now; undefined: none is known. */
+  endOf(tenant: string, meter: string, day: number): number | undefined {
+    const known = this.#snapshot?.tenants.get(tenant);
+    const quota = known?.allowance.quotas.find((each) => each.meter === meter);
+    return known === undefined || quota === undefined ? undefined : windowOf(quota.per, day, known.billingDay).to;
+  }
+
   /** See `WindowEnd` of the fleet's: of any quota, hard or not. */
   windowEnd(tenant: string, meter: string, day: number): number | undefined {
     const known = this.#snapshot?.tenants.get(tenant);
@@ -400,10 +407,10 @@ export class Quotas {
     else fleet.crossed(account, line, threshold.at, () => counts.crossed(account, line, threshold));
   }
 
-  /** A quota that refuses; what it needed, where only this sidecar has too little. */
+  /** A quota that refuses; what it needed, where only this sidecar has too little. What nobody could give is not asked for. */
   #note(account: Account, line: Line, x: Asked): true {
     const need = needOf(line, x);
-    if (isSpent(line) && line.isShort(need)) {
+    if (isSpent(line) && !line.isOver(need) && line.isShort(need)) {
       this.#ask(account, line, need);
       this.#o.fleet?.lacks(account.id, line, need);
     }
