@@ -12,8 +12,8 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ReeveError, type Timers } from '../core/index.ts';
-import { type FromCollector, type FromSidecar, fromCollector, KEEP, REPORT, RESTORE } from '../metering/index.ts';
-import { type Keeping, keeperHandlers } from './kept/keeper-service.ts';
+import { type FromCollector, type FromSidecar, fromCollector, REPORT } from '../metering/index.ts';
+import { KEEPER_SERVICE, type Keeping, keeperHandlers } from './kept/keeper-service.ts';
 import type { Line, Session } from './session.ts';
 
 /** The largest batch, and what stands around it. */
@@ -72,7 +72,7 @@ export async function openGrpcServer(o: GrpcServerOptions): Promise<RunningGrpcS
   };
   const handlers: UntypedServiceImplementation = { report: report as never };
   server.addService({ report: REPORT }, handlers);
-  server.addService({ keep: KEEP, restore: RESTORE }, keeperHandlers(o.keeper, mayCall, STRANGER));
+  server.addService(KEEPER_SERVICE, keeperHandlers(o.keeper, mayCall, STRANGER));
   const port = await bind(server, o);
   return {
     port,

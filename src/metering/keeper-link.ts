@@ -1,6 +1,6 @@
 /** Rows that a collector keeps for a fleet, over gRPC: one call at a time each way. Loaded where a collector is configured, and only there. */
 import type { ServiceError } from '@grpc/grpc-js';
-import type { Clock } from '../core/index.ts';
+import type { Clock, Timer, Timers } from '../core/index.ts';
 import type { CollectorConfig } from '../tenants/index.ts';
 import type { KeepReply, RestoreReply } from './generated/metering_pb.js';
 import { openClient } from './grpc-client.ts';
@@ -17,13 +17,15 @@ export class KeeperLink {
   readonly #collector: CollectorConfig;
   readonly #fleet: string;
   readonly #clock: Clock;
+  readonly #timers: Timers;
   #opened: ReturnType<typeof openClient> | undefined;
 
   /** `fleet`: its label. */
-  constructor(collector: CollectorConfig, fleet: string, clock: Clock) {
+  constructor(collector: CollectorConfig, fleet: string, clock: Clock, timers: Timers) {
     this.#collector = collector;
     this.#fleet = fleet;
     this.#clock = clock;
+    this.#timers = timers;
   }
 
   /** Resolves when the rows are on the collector's medium. At most 2 MiB of them. Rejects when that is not known within so long. */
@@ -42,21 +44,37 @@ export class KeeperLink {
     return { refused: reply.refused, storeId: Buffer.from(reply.storeId).toString('hex') };
   }
 
-  /** Resolves when all that is kept of the fleet came, in pieces. Rejects when not all came within so long. */
-  restore(onRows: (rows: readonly KeptRow[]) => void, withinMs: number): Promise<void> {
+  /**
+   * Resolves when all that is kept of the fleet came, in pieces. Rejects when nothing came for `idleMs`, or not all within `withinMs`: many who start at
+   * once share what the collector can send.
+   */
+  restore(onRows: (rows: readonly KeptRow[]) => void, idleMs: number, withinMs: number): Promise<void> {
     const request = { version: KEEPER_VERSION, fleet: this.#fleet };
     const { path, requestSerialize, responseDeserialize } = RESTORE;
-    return this.#call(
+    let idle: Timer | undefined;
+    const restored = this.#call(
       withinMs,
       ({ client, metadata }, options) =>
         new Promise<void>((resolve, reject) => {
-          client
+          const wait = (): void => {
+            idle?.cancel();
+            idle = this.#timers.after(idleMs, () => {
+              reject(new Error(`the collector sent no rows for ${idleMs} ms`));
+              call.cancel();
+            });
+          };
+          const call = client
             .makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata, options)
-            .on('data', ({ rows }: RestoreReply) => onRows(ofWire(rows)))
+            .on('data', ({ rows }: RestoreReply) => {
+              wait();
+              onRows(ofWire(rows));
+            })
             .on('error', reject)
             .on('end', resolve);
+          wait();
         }),
     );
+    return restored.finally(() => idle?.cancel());
   }
 
   close(): void {

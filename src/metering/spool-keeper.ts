@@ -3,7 +3,7 @@
  *
  *   open ──▶ a spool ──┬─ removed ──────────────────▶ a new one
  *     │        ▲       └─ fenced: files put aside ──▶ a new one; where they cannot be, the same one, and nobody is told
- *     └─▶ none ┘ tried again each second
+ *     └─▶ none ┘ tried again each second, less often where a try takes long
  */
 import { type Clock, type Random, ReeveError, type Timers } from '../core/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
@@ -15,6 +15,9 @@ import { Spool } from './spool.ts';
 const FENCE_MS = 600_000;
 /** Of one spool's letters. */
 const ASIDE_MAX = 1000;
+/** Opening reads all of a spool. Where that fails the next try is a hundred times as long behind as it took, at most a minute, ms. */
+const TRY_SHARE = 100;
+const TRY_MS_MAX = 60_000;
 /** With these a disk may be again as it was. All else at the start is a mistake in what the sidecar was given, and ends it. */
 const PASSING: readonly (string | undefined)[] = ['ENOSPC', 'EDQUOT', 'EIO'];
 
@@ -38,6 +41,7 @@ export class SpoolKeeper {
   /** Where the files of the one before go, before another is begun. */
   #aside: string | undefined;
   #fencedUntil = 0;
+  #triedUntil = 0;
 
   constructor(options: SpoolKeeperOptions) {
     this.#o = options;
@@ -93,14 +97,15 @@ export class SpoolKeeper {
 
   #begin(): Spool {
     const { config, disk, clock, random, incidents } = this.#o;
-    return new Spool({
-      dir: config.dir,
-      disk,
-      clock,
-      random,
-      maxBytes: config.maxBytes,
-      onDamage: (damage) => incidents.damaged(damage),
-    });
+    const { dir, maxBytes } = config;
+    const begunAt = clock.now();
+    try {
+      return new Spool({ dir, disk, clock, random, maxBytes, onDamage: (damage) => incidents.damaged(damage) });
+    } catch (cause) {
+      const now = clock.now();
+      this.#triedUntil = now + Math.min(TRY_MS_MAX, TRY_SHARE * (now - begunAt));
+      throw cause;
+    }
   }
 
   /** `aside`: where the files of the old one go, for the operator. */
@@ -116,6 +121,7 @@ export class SpoolKeeper {
   }
 
   #tryAgain(): void {
+    if (this.#o.clock.now() < this.#triedUntil) return;
     try {
       probeRoom(this.#o.disk, this.#o.config.dir);
     } catch {

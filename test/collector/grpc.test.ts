@@ -2,13 +2,14 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import { openGrpcServer, type TlsFiles } from '../../src/collector/grpc-server.ts';
 import { Collector, SegmentLedger } from '../../src/collector/index.ts';
 import { systemClock, systemTimers, type Timers } from '../../src/core/index.ts';
-import { connectKeeper, KEEP, type KeptRow } from '../../src/metering/index.ts';
+import { connectKeeper, KEEP, type KeptRow, RESTORE, toWire } from '../../src/metering/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { GrpcClient } from './grpc-client.ts';
 import { kept, openKeeper, textsOf } from './kept/open-keeper.ts';
@@ -154,13 +155,13 @@ t.test('rows that a fleet keeps come back, in pieces, to who names it', async (t
   t.match(storeId, /^[0-9a-f]{16}$/);
   t.equal(refused, 0);
   const pieces: (readonly KeptRow[])[] = [];
-  await link.restore((rows) => void pieces.push(rows), 5000);
+  await link.restore((rows) => void pieces.push(rows), 5000, 5000);
   t.ok(pieces.length > 2);
   t.same(textsOf(pieces.flat()), textsOf(many));
   const others = await linkTo(t, server.port, 's3cret', 'green');
-  await others.restore((rows) => t.same(rows, []), 5000);
+  await others.restore((rows) => t.same(rows, []), 5000, 5000);
   await t.rejects(link.keep([kept('', 1)], 5000), /a row a key/);
-  await link.restore(() => {}, 5000);
+  await link.restore(() => {}, 5000, 5000);
 });
 
 t.test('without a token, or in another version, nothing is kept and nothing read', async (t) => {
@@ -169,7 +170,7 @@ t.test('without a token, or in another version, nothing is kept and nothing read
     const link = await linkTo(t, server.port, token);
     await t.rejects(link.keep([day()], 5000), { code: 16, details: /a token of this collector/ });
     await t.rejects(
-      link.restore(() => t.fail('a row'), 5000),
+      link.restore(() => t.fail('a row'), 5000, 5000),
       { code: 16 },
     );
   }
@@ -190,24 +191,70 @@ t.test(
   async (t) => {
     const { server } = await serve(t);
     const address = `localhost:${server.port}`;
-    const lost = await connectKeeper({ address, tls: undefined, tokenFile: '/none' }, 'blue', systemClock);
+    const lost = await connectKeeper(
+      { address, tls: undefined, tokenFile: '/none' },
+      'blue',
+      systemClock,
+      systemTimers,
+    );
     await t.rejects(lost.keep([], 5000), { code: 'ENOENT' });
     const link = await linkTo(t, server.port);
     const many = Array.from({ length: 3000 }, (_, at) => kept(`${'k'.repeat(200)}${at}`, at));
     for (let at = 0; at < many.length; at += 1000) await link.keep(many.slice(at, at + 1000), 5000);
-    await link.restore(() => link.close(), 5000).catch(() => {});
-    await link.restore((rows) => t.ok(rows.length > 0), 5000);
+    await link.restore(() => link.close(), 5000, 5000).catch(() => {});
+    await link.restore((rows) => t.ok(rows.length > 0), 5000, 5000);
     await server.close();
     await t.rejects(link.keep([], 1000));
   },
 );
 
-async function linkTo(t: Test, port: number, token?: string, fleet = 'blue') {
+t.test('a fleet that cannot be called so is told, also when it reads', async (t) => {
+  const { server } = await serve(t);
+  for (const fleet of ['two words', 'blüe', '']) {
+    const link = await linkTo(t, server.port, undefined, fleet);
+    await t.rejects(link.keep([day()], 5000), { code: 3, details: /gossip\.cluster/ });
+    await t.rejects(
+      link.restore(() => t.fail('a row'), 5000, 5000),
+      { code: 3, details: /gossip\.cluster/ },
+    );
+  }
+});
+
+t.test('rows are waited for as long as they come, however long all take, and not when none comes', async (t) => {
+  const clock = new ManualClock();
+  const rows = [kept('a', 1)];
+  let more = (): void => {};
+  let pieces = 0;
+  const server = new Server();
+  t.teardown(() => server.forceShutdown());
+  const restore = (call: ServerWritableStream<unknown, object>): void => {
+    more = () => void call.write({ rows: toWire(rows) });
+    more();
+    if (pieces >= 5) call.end();
+  };
+  server.addService({ restore: RESTORE }, { restore: restore as never });
+  const port = await new Promise<number>((resolve) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_, bound) => resolve(bound)),
+  );
+  const link = await linkTo(t, port, undefined, 'blue', clock);
+  const onRows = (): void => {
+    clock.advance(4999);
+    if (++pieces < 5) more();
+    else clock.advance(5000);
+  };
+  await t.rejects(link.restore(onRows, 5000, 30_000), { message: 'the collector sent no rows for 5000 ms' });
+  t.equal(pieces, 5);
+  await link.restore(() => {}, 5000, 30_000);
+  t.equal(clock.pending, 0, 'nobody waits any more');
+});
+
+async function linkTo(t: Test, port: number, token?: string, fleet = 'blue', timers: Timers = systemTimers) {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-token-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
   const tokenFile = token === undefined ? undefined : join(dir, 'token');
   if (tokenFile !== undefined) writeFileSync(tokenFile, `${token}\n`);
-  const link = await connectKeeper({ address: `localhost:${port}`, tls: undefined, tokenFile }, fleet, systemClock);
+  const collector = { address: `localhost:${port}`, tls: undefined, tokenFile };
+  const link = await connectKeeper(collector, fleet, systemClock, timers);
   t.teardown(() => link.close());
   return link;
 }

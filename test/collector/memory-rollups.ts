@@ -19,6 +19,11 @@ interface Row extends Sums {
   readonly of: Readonly<Record<Dimension, string>>;
 }
 
+type Hop = { -readonly [Key in keyof Difference]: Difference[Key] } & {
+  /** Which of both have something of it. */
+  sides: string;
+};
+
 export interface Kept {
   word: string | undefined;
   rows: Row[];
@@ -91,7 +96,6 @@ export class MemoryRollups implements RollupStore {
   }
 
   async reconcile(fromS: number, toS: number, rowsMax: number): Promise<Reconciled> {
-    const hops = new Map<string, { -readonly [Key in keyof Difference]: Difference[Key] }>();
     const rows = this.#rows.filter(
       ({ t, meter, of }) => t >= fromS && t < toS && meter === '' && of.outcome !== 'reported',
     );
@@ -100,39 +104,46 @@ export class MemoryRollups implements RollupStore {
     const known = new Set(rows.filter(isSent).map(({ of }) => of.upstream));
     const reporting = new Set(rows.map(({ of }) => of.service));
     for (const service of known) if (!reporting.has(service)) known.delete(service);
-    const hourOf = (service: string, { of, t }: Row): string => JSON.stringify([service, of.tenant, t - (t % 3600)]);
-    // Where something arrived that did not say where it began, all of the hour is one.
-    const untold = new Set(
-      rows
-        .filter(({ of }) => of.operation === '__other__' || of.operation.startsWith(`${of.service}/`))
-        .map((row) => hourOf(row.of.service, row)),
-    );
-    const hop = (service: string, row: Row) => {
-      const { of, t } = row;
-      const operation = untold.has(hourOf(service, row)) ? '' : of.operation;
-      const key = JSON.stringify([service, of.tenant, operation, t - (t % 3600)]);
-      const made = hops.get(key) ?? {
-        service,
-        tenant: of.tenant,
-        operation,
-        hourS: t - (t % 3600),
-        sent: 0,
-        unsure: 0,
-        arrived: 0,
-      };
+    const hops = new Map<string, Hop>();
+    const hop = (service: string, tenant: string, hourS: number, operation: string): Hop => {
+      const key = JSON.stringify([service, tenant, hourS, operation]);
+      const made = hops.get(key) ?? { service, tenant, operation, hourS, sent: 0, unsure: 0, arrived: 0, sides: '' };
       hops.set(key, made);
       return made;
     };
     for (const row of rows) {
-      if (known.has(row.of.service)) hop(row.of.service, row).arrived += row.count;
-      if (!isSent(row) || !known.has(row.of.upstream)) continue;
-      const isSure = ['ok', 'shaped', 'degraded'].includes(row.of.outcome);
-      hop(row.of.upstream, row)[isSure ? 'sent' : 'unsure'] += row.count;
+      const { of, t, count } = row;
+      const hourS = t - (t % 3600);
+      if (known.has(of.service)) {
+        const into = hop(of.service, of.tenant, hourS, of.operation);
+        into.arrived += count;
+        into.sides += 'arrived ';
+      }
+      if (!isSent(row) || !known.has(of.upstream)) continue;
+      const into = hop(of.upstream, of.tenant, hourS, of.operation);
+      into[['ok', 'shaped', 'degraded'].includes(of.outcome) ? 'sent' : 'unsure'] += count;
+      into.sides += 'sent ';
     }
-    const size = ({ sent, unsure, arrived }: { sent: number; unsure: number; arrived: number }): number =>
-      Math.max(sent - arrived, arrived - sent - unsure);
+    // Where a side has an operation that the other does not have, all of the hour is one.
+    const hourOf = ({ service, tenant, hourS }: Difference): string => JSON.stringify([service, tenant, hourS]);
+    const untold = new Set<string>();
+    for (const each of hops.values()) {
+      const { service, operation, sent, sides } = each;
+      const hasArrived = sides.includes('arrived');
+      const isAlone = !sides.includes('sent') || (!hasArrived && sent > 0);
+      const seemsBegun = hasArrived && operation.startsWith(`${service}/`);
+      if (isAlone || seemsBegun || operation === '__other__') untold.add(hourOf(each));
+    }
+    for (const [key, each] of [...hops]) {
+      if (!untold.has(hourOf(each))) continue;
+      hops.delete(key);
+      const into = hop(each.service, each.tenant, each.hourS, '');
+      for (const name of ['sent', 'unsure', 'arrived'] as const) into[name] += each[name];
+    }
+    const size = ({ sent, unsure, arrived }: Difference): number => Math.max(sent - arrived, arrived - sent - unsure);
     const differences = [...hops.values()]
       .filter(({ sent, unsure, arrived }) => arrived < sent || arrived > sent + unsure)
+      .map(({ sides: _, ...each }): Difference => each)
       .sort((a, b) => size(b) - size(a) || compare(keyOf(a), keyOf(b)));
     return { services: known.size, compared: hops.size, differences: differences.slice(0, rowsMax) };
   }

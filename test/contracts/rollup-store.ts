@@ -88,6 +88,30 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
     await store.close();
   });
 
+  t.test(`${name}: a side that calls an operation by another name makes no difference`, async (t) => {
+    const store = await fresh()();
+    const model = new MemoryRollups();
+    for (const [tenant, sent, arrived, lost] of OTHER_SIDES) {
+      const at = { tenant, wallMs: BEGIN_S * 1000 };
+      const failed = { ...at, upstream: 'payments', outcome: 'failed', operation: 'edge/failed', hop: 1 } as const;
+      const both = Array.from({ length: 3 }, () => ({ ...at, operation: 'edge/list', hop: 1 }));
+      for (const [service, records] of [
+        ['orders', [...Array.from({ length: 5 }, () => ({ ...at, upstream: 'payments', ...sent })), failed]],
+        ['orders', both.map((each) => ({ ...each, upstream: 'payments' }))],
+        ['payments', [...Array.from({ length: 5 - lost }, () => ({ ...at, ...arrived })), ...both]],
+      ] as const) {
+        const payload = windowsOf(records.map((each) => usage(each)));
+        await Promise.all([store.apply(service, payload), model.apply(service, payload)]);
+      }
+    }
+    const found = await store.reconcile(BEGIN_S, BEGIN_S + HOUR_S, 10);
+    t.match(found.differences, [{ tenant: 'lost', operation: 'edge/checkout', sent: 5, unsure: 0, arrived: 4 }]);
+    t.equal(found.differences.length, 1);
+    t.equal(found.compared, 1 + 1 + 3, 'what only failed on its way is no reason to compare all in one');
+    t.same(found, await model.reconcile(BEGIN_S, BEGIN_S + HOUR_S, 10));
+    await store.close();
+  });
+
   t.test(`${name}: both sides of a hop are held against each other`, async (t) => {
     const store = await fresh()();
     const model = new MemoryRollups();
@@ -139,6 +163,14 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
     await store.close();
   });
 }
+
+const OTHER_SIDES: readonly (readonly [string, object, object, number])[] = [
+  // Beyond as many names as a sender has room for, its record says `__other__`, and what arrives has the name.
+  ['full', { operation: '__other__', hop: 1 }, { operation: 'edge/checkout', hop: 2 }, 0],
+  // A sidecar in the middle that is older than operations: its record begins where it is, and it hands on what came.
+  ['older', {}, { operation: 'edge/checkout', hop: 1 }, 0],
+  ['lost', { operation: 'edge/checkout', hop: 1 }, { operation: 'edge/checkout', hop: 2 }, 1],
+];
 
 async function hoursBefore(model: MemoryRollups, sealS: number, round: number): Promise<number> {
   // Of the store's hours, those that have something that is not sealed: each round adds to all of them.

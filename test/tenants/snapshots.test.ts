@@ -242,6 +242,15 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
     const { findings } = bootFlags(given({ 'gossip.keyFile': 'k', ...more }), '/');
     t.match(findings.map(formatFinding).join(), got);
   }
+  for (const [cluster, isGood] of [
+    ['shop-production', true],
+    ['two words', false],
+    ['blüe', false],
+  ] as const) {
+    const { findings } = bootFlags(given({ ...gossip, 'gossip.cluster': cluster }), '/');
+    t.equal(findings.length, isGood ? 0 : 1, cluster);
+    if (!isGood) t.match(findings.map(formatFinding), [/spec\.gossip\.cluster: expected/]);
+  }
   const bad = bootFlags(given({ 'inbound.trustedProxies': '10.0.0.0/x,::1/64' }), '/');
   t.match(bad.findings.map(formatFinding), [/^flags spec\.inbound\.trustedProxies\.0: expected an address or range/]);
 });

@@ -143,7 +143,8 @@ export function questionSql(question: Question, files: Files): Statement {
 
 /**
  * Rows of columns: service, tenant, hour, operation, sent, unsure, arrived; and how much was compared. Both ends of a hop know its operation,
- * unless what arrived did not say: where its trace was lost or begun anew it seems to begin there. Then all of the hour is compared in one.
+ * unless its trace was lost or begun anew, so that it seems to begin where it arrived, or one of them has no more room for names, or does not know of
+ * operations. So where a side has one that the other does not have, all of the hour is compared in one.
  */
 export function reconcileSql(fromS: number, toS: number, files: Files, rowsMax: number): Statement {
   const rows = rowsWhere(files, fromS, toS, "meter = '' AND outcome <> 'reported'");
@@ -155,8 +156,8 @@ sent AS (SELECT upstream AS service, tenant, t - t % 3600 AS hour, operation,
   coalesce(sum(count) FILTER (outcome IN ('failed', 'aborted')), 0) AS unsure
   FROM rows WHERE upstream <> '' AND upstream <> service AND outcome <> 'denied' GROUP BY ALL),
 known AS (SELECT DISTINCT service FROM sent INTERSECT SELECT DISTINCT service FROM arrived),
-told AS (SELECT *, bool_and(arrived IS NULL OR NOT (starts_with(operation, service || '/') OR operation = ${quote(OTHER)}))
-  OVER (PARTITION BY service, tenant, hour) AS is_told
+told AS (SELECT *, bool_and(sent IS NOT NULL AND (arrived IS NOT NULL OR sent = 0) AND operation <> ${quote(OTHER)}
+  AND NOT (arrived IS NOT NULL AND starts_with(operation, service || '/'))) OVER (PARTITION BY service, tenant, hour) AS is_told
   FROM arrived FULL JOIN sent USING (service, tenant, hour, operation) WHERE service IN (FROM known)),
 both_sides AS (SELECT service, tenant, hour, CASE WHEN is_told THEN operation ELSE '' END AS operation,
   coalesce(sum(sent), 0) AS sent, coalesce(sum(unsure), 0) AS unsure, coalesce(sum(arrived), 0) AS arrived FROM told GROUP BY ALL),

@@ -6,24 +6,25 @@ import {
   status,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { type KEEP, KEEPER_VERSION, type KeptRow, ofWire, type RESTORE, toWire } from '../../metering/index.ts';
+import { KEEP, KEEPER_VERSION, type KeptRow, ofWire, RESTORE, toWire } from '../../metering/index.ts';
+import { isFleet } from './kept-rows.ts';
 
-/** Of a message, with room for what is around its rows: a sidecar takes 64 KiB. */
-const REPLY_BYTES_MAX = 32 * 1024;
-/** Around a row. */
-const ROW_BYTES = 32;
+/** Messages of rows are made once for all who read them. */
+export const KEEPER_SERVICE = {
+  keep: KEEP,
+  restore: { ...RESTORE, responseSerialize: (message: Buffer): Buffer => message },
+} as const;
 
 /** What the service stands on. */
 export interface Keeping {
   readonly storeId: string;
   keep(fleet: string, rows: readonly KeptRow[]): Promise<number>;
-  readonly rows: { of(fleet: string): Iterable<KeptRow> };
+  readonly rows: { messages(fleet: string, make: (rows: readonly KeptRow[]) => Buffer): Iterable<Buffer> };
 }
 
 type KeepRequest = ReturnType<typeof KEEP.requestDeserialize>;
 type KeepReply = Parameters<typeof KEEP.responseSerialize>[0];
 type RestoreRequest = ReturnType<typeof RESTORE.requestDeserialize>;
-type RestoreReply = Parameters<typeof RESTORE.responseSerialize>[0];
 type Failure = { readonly code: status; readonly details: string };
 
 /** `mayCall`: whether the caller has a token, where one is needed; `stranger`: what it is told when not. */
@@ -34,9 +35,13 @@ export function keeperHandlers(
 ): UntypedServiceImplementation {
   const failureOf = (call: ServerUnaryCall<KeepRequest | RestoreRequest, unknown>): Failure | undefined => {
     if (!mayCall(call)) return stranger;
-    if (call.request.version === KEEPER_VERSION) return undefined;
-    const details = `this collector keeps rows in version ${KEEPER_VERSION}, not ${call.request.version}`;
-    return { code: status.FAILED_PRECONDITION, details };
+    if (call.request.version !== KEEPER_VERSION) {
+      const details = `this collector keeps rows in version ${KEEPER_VERSION}, not ${call.request.version}`;
+      return { code: status.FAILED_PRECONDITION, details };
+    }
+    if (isFleet(call.request.fleet)) return undefined;
+    const details = 'the label of a fleet (gossip.cluster) has 1 to 63 letters of ASCII and no space';
+    return { code: status.INVALID_ARGUMENT, details };
   };
   const keep = (call: ServerUnaryCall<KeepRequest, KeepReply>, answer: sendUnaryData<KeepReply>): void => {
     const failure = failureOf(call);
@@ -46,16 +51,16 @@ export function keeperHandlers(
       (cause: Error) => answer({ code: codeOf(cause), details: cause.message }),
     );
   };
-  const restore = (call: ServerWritableStream<RestoreRequest, RestoreReply>): void => {
+  const restore = (call: ServerWritableStream<RestoreRequest, Buffer>): void => {
     const failure = failureOf(call as never);
     if (failure !== undefined) return void call.emit('error', failure);
-    void send(call, keeping.rows.of(call.request.fleet));
+    void send(call, keeping.rows.messages(call.request.fleet, messageOf));
   };
   return { keep: keep as never, restore: restore as never };
 }
 
 /** As fast as it is read. */
-async function send(call: ServerWritableStream<RestoreRequest, RestoreReply>, rows: Iterable<KeptRow>): Promise<void> {
+async function send(call: ServerWritableStream<RestoreRequest, Buffer>, messages: Iterable<Buffer>): Promise<void> {
   let isGone = false;
   let wake = (): void => {};
   call.on('drain', () => wake());
@@ -64,25 +69,15 @@ async function send(call: ServerWritableStream<RestoreRequest, RestoreReply>, ro
       isGone = true;
       wake();
     });
-  for (const piece of piecesOf(rows)) {
+  for (const message of messages) {
     if (isGone) return;
-    if (!call.write({ rows: toWire(piece) })) await new Promise<void>((resolve) => (wake = resolve));
+    if (!call.write(message)) await new Promise<void>((resolve) => (wake = resolve));
   }
   if (!isGone) call.end();
 }
 
-function* piecesOf(rows: Iterable<KeptRow>): Generator<KeptRow[]> {
-  let piece: KeptRow[] = [];
-  let bytes = 0;
-  for (const row of rows) {
-    piece.push(row);
-    bytes += row.key.length + row.value.length + ROW_BYTES;
-    if (bytes < REPLY_BYTES_MAX) continue;
-    yield piece;
-    piece = [];
-    bytes = 0;
-  }
-  if (piece.length > 0) yield piece;
+function messageOf(rows: readonly KeptRow[]): Buffer {
+  return RESTORE.responseSerialize({ rows: toWire(rows) });
 }
 
 function codeOf(cause: Error): status {

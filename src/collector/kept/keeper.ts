@@ -6,14 +6,18 @@
  *
  * Rows only replace older ones of their key, so frames that are read twice, or in part, do no harm.
  *
- * Bounds: those of the rows; the log is at most four times as long as they are, and four segments.
+ * When a sync failed nothing is taken until one succeeds: it is tried for all who ask, a second after the last time. What a failed one lost is
+ * written anew.
+ *
+ * Bounds: those of the rows; the log is at most four times as long as they are, or four segments, and once more the rows while they are written anew.
  */
-import type { Clock, Random, Timer, Timers } from '../../core/index.ts';
+import { type Clock, type Random, ReeveError, type Timer, type Timers } from '../../core/index.ts';
 import type { KeptRow } from '../../metering/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import { type Damage, type Disk, SEGMENT_BYTES, SegmentLog } from '../../wal/index.ts';
 import { framesOf, readFrame } from './kept-frame.ts';
-import { FLEET_LETTERS_MAX, isSound, KeptRows, ROWS_MAX } from './kept-rows.ts';
+import { isFleet, isSound, type KeptBounds, KeptRows } from './kept-rows.ts';
+import { Rewrite } from './rewrite.ts';
 
 export const KEPT_KIND = 'KEPT';
 /** What is over is forgotten, and the log made shorter, so often, ms. */
@@ -23,7 +27,12 @@ const STORE_ID_BYTES = 8;
 const TURN_ROWS = 1000;
 /** One line a minute says that there is no room. */
 const SAID_MS = 60_000;
-const NAME = /^[\x21-\x7e]+$/;
+/** Behind a sync that failed, ms: the next writes anew what is in doubt. */
+const DOUBT_MS = 1000;
+/** Around a row in the log. */
+const ROW_LOG_BYTES = 16;
+/** Rows of a frame. */
+const FRAME_ROWS = 512;
 
 export interface KeeperOptions {
   readonly dir: string;
@@ -33,7 +42,7 @@ export interface KeeperOptions {
   readonly random: Random;
   readonly log: Log;
   /** Other bounds are for tests. */
-  readonly rowsMax?: number;
+  readonly bounds?: KeptBounds;
   readonly segmentBytes?: number;
 }
 
@@ -47,8 +56,14 @@ export class Keeper {
   #timer: Timer;
   /** The last one. */
   #syncing: Promise<void> = Promise.resolve();
-  /** The disk refused: what is in doubt is written anew, with all the rest. */
-  #isInDoubt = false;
+  /** Why a sync failed, until one behind it succeeded. */
+  #doubt: unknown;
+  #doubtedAt = 0;
+  /** It lost a part of the log: all is to be written anew. */
+  #isLost = false;
+  #settling: Promise<void> | undefined;
+  /** Begun, and not done. */
+  #rewrite: Rewrite | undefined;
 
   private constructor(options: KeeperOptions, rows: KeptRows, log: SegmentLog) {
     this.#o = options;
@@ -59,21 +74,26 @@ export class Keeper {
 
   /** Throws a ReeveError when the directory cannot be used. */
   static open(options: KeeperOptions): Keeper {
-    const { dir, disk, random, log, rowsMax = ROWS_MAX, segmentBytes } = options;
-    const rows = new KeptRows(rowsMax);
+    const { dir, disk, random, clock, log, bounds, segmentBytes } = options;
+    const rows = new KeptRows(bounds);
+    const now = clock.wallMs();
     const id = Buffer.from(random.hex(STORE_ID_BYTES), 'hex');
+    let isDamaged = false;
     const segments = SegmentLog.open(
       {
         ...{ dir, disk, random, kind: KEPT_KIND },
         ...(segmentBytes === undefined ? {} : { segmentBytes }),
-        // The id of the first is that of all.
-        head: (previous) => previous ?? id,
+        // The id of the first is that of all, until something of it was damaged: whoever told it is to tell it again.
+        head: (previous) => (isDamaged || previous === undefined ? id : previous),
       },
       ({ body }) => {
         const frame = readFrame(body);
-        for (const row of frame?.rows ?? []) rows.put(frame?.fleet as string, row);
+        for (const row of frame?.rows ?? []) if (row.untilMs > now) rows.putAgain(frame?.fleet as string, row);
       },
-      (damage: Damage) => log.error('collector.kept_damaged', { ...damage }),
+      (damage: Damage) => {
+        isDamaged = true;
+        log.error('collector.kept_damaged', { ...damage });
+      },
     );
     return new Keeper(options, rows, segments);
   }
@@ -91,18 +111,18 @@ export class Keeper {
   async keep(fleet: string, rows: readonly KeptRow[]): Promise<number> {
     if (!isFleet(fleet) || !rows.every(isSound))
       throw new RangeError('a fleet has a label, and a row a key and a value');
-    // Known at once, so that a log that is written anew meanwhile has them.
-    const news: KeptRow[] = [];
-    let refused = 0;
-    for (const row of rows) {
-      const put = this.rows.put(fleet, row);
-      if (put === 'news') news.push(row);
-      else if (put === 'full') refused++;
+    if (this.#doubt !== undefined) await this.#settle();
+    const before = this.counts.refused;
+    try {
+      this.#append(fleet, rows);
+    } finally {
+      // Also of what is known already: it may not be on the medium yet.
+      this.#syncing = this.#sync();
+      this.#syncing.catch(() => {});
     }
-    await this.#write(fleet, news);
-    this.counts.taken += news.length;
-    this.counts.refused += refused;
+    const refused = this.counts.refused - before;
     if (refused > 0) this.#sayFull(fleet, refused);
+    await this.#syncing;
     return refused;
   }
 
@@ -122,48 +142,80 @@ export class Keeper {
     this.#log.close();
   }
 
+  /** A row is known once it stands in the log. Throws the disk's error; then those of the frames before are known. */
+  #append(fleet: string, rows: readonly KeptRow[]): void {
+    const { news, refused } = this.rows.choose(fleet, rows);
+    this.counts.refused += refused;
+    for (let at = 0; at < news.length; at += FRAME_ROWS) {
+      const some = news.slice(at, at + FRAME_ROWS);
+      for (const frame of framesOf(fleet, some)) this.#log.append(frame, frame.length);
+      for (const row of some) if (this.rows.put(fleet, row) === 'news') this.counts.taken++;
+    }
+  }
+
   /** Resolves when all that is known is on the medium. */
-  async #write(fleet: string, news: readonly KeptRow[]): Promise<void> {
+  async #sync(): Promise<void> {
     try {
-      if (this.#isInDoubt) await this.#rewrite();
-      else for (const frame of framesOf(fleet, news)) this.#log.append(frame, frame.length);
-      if (news.length > 0) this.#syncing = this.#log.sync();
-      await this.#syncing;
-      this.#isInDoubt = false;
+      await this.#log.sync();
     } catch (cause) {
-      this.#isInDoubt = true;
+      this.#fail(cause);
+    }
+    // One that succeeds says nothing of what the one before it lost.
+    if (this.#doubt !== undefined) throw this.#doubt;
+  }
+
+  #fail(cause: unknown): void {
+    if (cause === this.#doubt) return;
+    this.#doubt = cause;
+    this.#doubtedAt = this.#o.clock.now();
+    if (!(cause instanceof ReeveError && cause.code === 'log-lost')) return;
+    this.#isLost = true;
+    this.#rewrite = new Rewrite(this.#log, this.rows, this.#o.timers);
+  }
+
+  /** Ends the doubt, for all who ask. Rejects with the disk's error, at once where it is too soon. */
+  #settle(): Promise<void> {
+    if (this.#o.clock.now() - this.#doubtedAt < DOUBT_MS) return Promise.reject(this.#doubt);
+    this.#settling ??= this.#trySettle().finally(() => {
+      this.#settling = undefined;
+    });
+    return this.#settling;
+  }
+
+  async #trySettle(): Promise<void> {
+    try {
+      await this.#log.sync();
+      if (this.#isLost) await this.#runRewrite();
+      this.#isLost = false;
+      this.#doubt = undefined;
+    } catch (cause) {
+      this.#fail(cause);
+      this.#doubtedAt = this.#o.clock.now();
       throw cause;
     }
   }
 
+  async #runRewrite(): Promise<void> {
+    const rewrite = this.#rewrite;
+    try {
+      await rewrite?.run();
+    } catch (cause) {
+      if (cause instanceof ReeveError && cause.code === 'log-lost') this.#fail(cause);
+      throw cause;
+    }
+    if (this.#rewrite === rewrite) this.#rewrite = undefined;
+  }
+
   async #tend(): Promise<void> {
-    const { clock, timers } = this.#o;
+    const { clock, timers, segmentBytes = SEGMENT_BYTES } = this.#o;
+    this.rows.letGo();
     let steps = 0;
     for (const _ of this.rows.dropping(clock.wallMs())) if (++steps % TURN_ROWS === 0) await timers.yieldLoop();
-    const { segmentBytes = SEGMENT_BYTES } = this.#o;
-    if (this.bytes < 4 * segmentBytes || this.bytes < 4 * this.#liveBytes()) return;
-    await this.#rewrite();
-  }
-
-  #liveBytes(): number {
-    let bytes = 0;
-    for (const fleet of this.rows.fleets())
-      for (const { key, value } of this.rows.of(fleet)) bytes += key.length + value.length + 16;
-    return bytes;
-  }
-
-  /** Writes all rows behind the log, and drops what stood before once they are on the medium. */
-  async #rewrite(): Promise<void> {
-    const { timers } = this.#o;
-    this.#log.rotate();
-    const { segment } = this.#log.end;
-    for (const fleet of this.rows.fleets())
-      for (const frame of framesOf(fleet, this.rows.of(fleet))) {
-        this.#log.append(frame, frame.length);
-        await timers.yieldLoop();
-      }
-    await this.#log.sync();
-    this.#log.dropBefore(segment);
+    if (this.#doubt !== undefined) return;
+    const live = this.rows.textBytes + this.rows.size * ROW_LOG_BYTES;
+    const isLong = this.bytes >= 4 * segmentBytes && this.bytes >= 4 * live;
+    if (isLong) this.#rewrite ??= new Rewrite(this.#log, this.rows, timers);
+    await this.#runRewrite();
   }
 
   #sayFull(fleet: string, refused: number): void {
@@ -178,8 +230,4 @@ export class Keeper {
       remedy: 'give fleets collectors of their own, or have quotas of fewer meters',
     });
   }
-}
-
-function isFleet(name: string): boolean {
-  return name.length <= FLEET_LETTERS_MAX && NAME.test(name);
 }

@@ -116,7 +116,9 @@ export class Allowance {
     for (const [line, entry] of this.#entries) {
       entry.wished = Math.max(entry.wished, entry.ahead);
       entry.ahead = 0;
+      entry.kept = 0;
       this.#touched.add(line);
+      this.#limit(line);
     }
   }
 

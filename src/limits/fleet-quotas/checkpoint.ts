@@ -3,7 +3,7 @@
  * disks are all gone.
  *
  *   start ─ restore ─▶ ready ─▶ hand over ─ each second; 50 ms behind what a hard quota waits for ─▶ allowance
- *              └ no answer in 5 s: ready without, said, and tried again
+ *              └ nothing comes for 5 s: ready without, said, and tried again
  *
  * A collector that does not answer for two seconds holds nothing up any more, and is asked ever less often, each 10 s at last. Nor does one that
  * has no room: it is asked again each minute.
@@ -22,9 +22,10 @@ const ROWS_MAX = 200;
 const LOOK_MS = 50;
 /** Until what is counted is handed over; what is spent of hard quotas; and something at all, ms. */
 const [COUNT_MS, SPENT_MS, IDLE_MS] = [1000, 250, 5000] as const;
-/** A start waits so long for what is kept, ms; later nobody waits for it. */
-const RESTORE_MS = 5000;
-const RESTORE_LATER_MS = 60_000;
+/** What is kept is waited for while some of it comes each so often, ms. */
+const RESTORE_IDLE_MS = 5000;
+/** In all, ms: of a start, and later, when nobody waits for it. */
+const [RESTORE_MS, RESTORE_LATER_MS] = [30_000, 60_000] as const;
 const KEEP_MS = 5000;
 /** Who does not answer for so long is away, ms. */
 const AWAY_MS = 2000;
@@ -39,8 +40,8 @@ const DAY_MS = 86_400_000;
 export interface RowKeeper {
   /** Resolves when they are on its medium. `storeId`: where it is another, nothing of before is there. */
   keep(rows: readonly KeptRow[], withinMs: number): Promise<{ readonly refused: number; readonly storeId: string }>;
-  /** Resolves when all came. */
-  restore(onRows: (rows: readonly KeptRow[]) => void, withinMs: number): Promise<void>;
+  /** Resolves when all came. Rejects when nothing came for `idleMs`, or not all within `withinMs`. */
+  restore(onRows: (rows: readonly KeptRow[]) => void, idleMs: number, withinMs: number): Promise<void>;
 }
 
 /** What hard quotas wait for. */
@@ -206,10 +207,11 @@ export class Checkpoint {
 
   async #restore(withinMs: number): Promise<void> {
     const { keeper, fleet } = this.#o;
-    await keeper.restore((rows) => {
+    const take = (rows: readonly KeptRow[]): void => {
       for (const each of rows) fleet.restore(each);
       this.counts.restored += rows.length;
-    }, withinMs);
+    };
+    await keeper.restore(take, RESTORE_IDLE_MS, withinMs);
     this.#isRestored = true;
     fleet.restored();
     // It is there, and does not know of this sidecar yet.

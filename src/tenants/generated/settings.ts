@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'a400361044c1a76d';
+export const schemaId = '3dd9b6929556e40e';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -207,7 +207,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--gossip-cluster",
     "env": "REEVE_GOSSIP_CLUSTER",
     "type": "text",
-    "description": "Label of the fleet: frames of another are not understood.",
+    "description": "Label of the fleet, ASCII without a space: frames of another are not understood.",
     "default": "reeve"
   },
   {

@@ -176,8 +176,10 @@ export const SidecarSchema = document(
               Type.String({
                 minLength: 1,
                 maxLength: 63,
+                // The collector keeps rows by the same letters.
+                pattern: '^[!-~]+$',
                 default: 'reeve',
-                description: 'Label of the fleet: frames of another are not understood.',
+                description: 'Label of the fleet, ASCII without a space: frames of another are not understood.',
               }),
             ),
             name: Type.Optional(

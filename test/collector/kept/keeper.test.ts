@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { framesOf, readFrame } from '../../../src/collector/kept/kept-frame.ts';
-import { KeptRows } from '../../../src/collector/kept/kept-rows.ts';
+import type { KeptRow } from '../../../src/metering/index.ts';
 import { silentLog } from '../../../src/telemetry/index.ts';
 import { FRAME_HEAD } from '../../../src/wal/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -63,26 +63,29 @@ t.test('what is malformed is refused whole', async (t) => {
   await keeper.close();
 });
 
-t.test('when there is no room it is counted, and said once a minute; one fleet leaves half to others', async (t) => {
+t.test('when there is no room it is counted, and said once a minute', async (t) => {
   const said: object[] = [];
   const log = { ...silentLog, error: (event: string, fields?: object) => void said.push({ event, ...fields }) };
   const clock = new ManualClock();
-  const keeper = openKeeper(new MemoryDisk(), { rowsMax: 4, log, clock, timers: clock });
-  t.equal(await keeper.keep('blue', [kept('a', 1), kept('b', 1), kept('c', 1)]), 1);
-  t.equal(await keeper.keep('blue', [kept('a', 2), kept('d', 1)]), 1, 'what is there is still replaced');
-  t.same(textsOf(keeper.rows.of('blue')), ['a=2', 'b=1']);
-  t.equal(await keeper.keep('green', [kept('a', 1), kept('b', 1)]), 0);
-  t.equal(await keeper.keep('red', [kept('a', 1)]), 1);
-  t.match(said, [{ event: 'collector.kept_full', fleet: 'blue', refused: 1, remedy: /collectors of their own/ }]);
+  const disk = new MemoryDisk();
+  let keeper = openKeeper(disk, { bounds: { rows: 8 }, log, clock, timers: clock });
+  const many = (count: number, version = 1): KeptRow[] =>
+    Array.from({ length: count }, (_, at) => kept(`k${at}`, version));
+  t.equal(await keeper.keep('blue', many(9)), 2, 'one fleet leaves room to others');
+  t.equal(await keeper.keep('blue', many(8, 2)), 1, 'what is there is still replaced');
+  t.equal(await keeper.keep('green', many(2)), 1);
+  t.match(said, [{ event: 'collector.kept_full', fleet: 'blue', refused: 2, remedy: /collectors of their own/ }]);
   t.equal(said.length, 1);
   clock.advance(60_000);
-  await keeper.keep('red', [kept('a', 1)]);
+  t.equal(await keeper.keep('red', many(1)), 1);
   t.equal(said.length, 2);
-  t.same(keeper.counts, { taken: 5, refused: 4 });
+  t.same(keeper.counts, { taken: 15, refused: 5 });
+  const texts = textsOf(keeper.rows.of('blue'));
   await keeper.close();
-  const many = new KeptRows();
-  for (let i = 0; i < 64; i++) t.equal(many.put(`f${i}`, kept('a', 1)), 'news');
-  t.equal(many.put('f64', kept('a', 1)), 'full', 'there are only so many fleets');
+  keeper = openKeeper(disk, { bounds: { rows: 8 }, clock, timers: clock });
+  t.same(textsOf(keeper.rows.of('blue')), texts);
+  t.same(textsOf(keeper.rows.of('green')), ['k0=1']);
+  await keeper.close();
 });
 
 t.test('what is over is forgotten, a fleet with it', async (t) => {
@@ -99,6 +102,9 @@ t.test('what is over is forgotten, a fleet with it', async (t) => {
   t.same(textsOf(keeper.rows.of('blue')), ['b=1']);
   t.equal(keeper.rows.size, 1);
   await keeper.close();
+  const again = openKeeper(disk, { clock, timers: clock });
+  t.same([...again.rows.fleets()], ['blue'], 'nor is it read again');
+  await again.close();
 });
 
 t.test('the log is made shorter when most of it is replaced, and says the same', async (t) => {
@@ -137,7 +143,8 @@ t.test('a disk that refuses: nothing is said to be kept, until all of it is', as
   await keeper.keep('blue', [kept('a', 1)]);
   isRefusing = true;
   await t.rejects(keeper.keep('blue', [kept('b', 1)]), { code: 'ENOSPC' });
-  await t.rejects(keeper.keep('blue', [kept('b', 1)]), 'known by now, and not on the medium');
+  await t.rejects(keeper.keep('blue', [kept('b', 1)]), { code: 'ENOSPC' });
+  t.same(textsOf(keeper.rows.of('blue')), ['a=1'], 'what is not in the log is not known');
   isRefusing = false;
   t.equal(await keeper.keep('blue', [kept('b', 1)]), 0);
   for (let version = 1; version < 50; version++) await keeper.keep('blue', [kept('c', version)]);
@@ -162,4 +169,131 @@ t.test('many rows are several frames; a body that no version writes is left out'
   const [first] = frames as [Buffer];
   t.equal(readFrame(first.subarray(FRAME_HEAD, 100)), undefined);
   t.equal(readFrame(Buffer.from([200, 1])), undefined);
+});
+
+const failing = (call: string): void => {
+  if (call === 'sync') throw Object.assign(new Error('the disk fails'), { code: 'EIO' });
+};
+
+/** The file that is written to. */
+function lastOf(disk: MemoryDisk): string {
+  return [...disk.files.keys()]
+    .filter((path) => path.endsWith('.wal'))
+    .sort()
+    .at(-1) as string;
+}
+
+t.test('while syncs fail the log does not grow, and one is tried a second for all who ask', async (t) => {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const keeper = openKeeper(disk, { clock, timers: clock, segmentBytes: 10_000 });
+  const many = (version: number): KeptRow[] => Array.from({ length: 600 }, (_, at) => kept(`k${at}`, version));
+  for (let version = 1; version <= 6; version++) await keeper.keep('blue', many(version));
+  let syncs = 0;
+  disk.refuse = (call) => {
+    if (call === 'sync') syncs++;
+    failing(call);
+  };
+  await t.rejects(keeper.keep('blue', [kept('late', 1)]), { code: 'EIO' });
+  const { bytes } = keeper;
+  const files = disk.files.size;
+  syncs = 0;
+  for (let round = 1; round <= 5; round++) {
+    const asked = Array.from({ length: 5 }, (_, at) => keeper.keep('blue', [kept(`s${at}`, round)]));
+    await Promise.all(asked.map((each) => t.rejects(each, { code: 'EIO' })));
+    t.equal(syncs, round - 1, 'too soon');
+    clock.advance(1000);
+    const again = Array.from({ length: 5 }, (_, at) => keeper.keep('blue', [kept(`s${at}`, round)]));
+    await Promise.all(again.map((each) => t.rejects(each, { code: 'EIO' })));
+    t.equal(syncs, round, 'one for all');
+  }
+  await keeper.tend();
+  t.equal(keeper.bytes, bytes);
+  t.equal(disk.files.size, files);
+  disk.refuse = undefined;
+  clock.advance(1000);
+  t.equal(await keeper.keep('blue', [kept('late', 1)]), 0);
+  disk.crash();
+  const after = openKeeper(disk, { clock, timers: clock });
+  t.equal(after.rows.size, 601);
+  await after.close();
+});
+
+t.test('what a failed sync lost is written anew before anything is said to be kept, once', async (t) => {
+  const disk = new MemoryDisk();
+  const clock = new ManualClock();
+  const keeper = openKeeper(disk, { clock, timers: clock });
+  await keeper.keep('blue', [kept('a', 1)]);
+  disk.refuse = failing;
+  const both = [keeper.keep('blue', [kept('b', 1)]), keeper.keep('blue', [kept('c', 1)])];
+  await Promise.all(both.map((each) => t.rejects(each, { code: 'EIO' })));
+  const path = lastOf(disk);
+  disk.damage(path, (disk.files.get(path)?.length as number) - 3);
+  disk.refuse = undefined;
+  clock.advance(1000);
+  await t.rejects(keeper.keep('blue', []), { code: 'log-lost' });
+  // And then there is no room for a copy, twice.
+  for (let i = 0; i < 2; i++) {
+    clock.advance(1000);
+    disk.refuse = (call, at) => {
+      if (call === 'write' && at !== path) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    };
+    await t.rejects(keeper.keep('blue', []));
+  }
+  disk.refuse = undefined;
+  clock.advance(1000);
+  t.equal(await keeper.keep('blue', [kept('d', 1)]), 0);
+  t.equal(disk.files.size, 1, 'what stood before is dropped');
+  disk.crash();
+  const after = openKeeper(disk, { clock, timers: clock });
+  t.same(textsOf(after.rows.of('blue')), ['a=1', 'b=1', 'c=1', 'd=1']);
+  await after.close();
+});
+
+t.test('a log that is made shorter goes on where the disk refused', async (t) => {
+  const disk = new MemoryDisk();
+  const keeper = openKeeper(disk, { segmentBytes: 500 });
+  for (let version = 1; version < 50; version++) await keeper.keep('blue', [kept('a', version)]);
+  for (const fleet of ['green', 'red']) await keeper.keep(fleet, [kept('a', 1)]);
+  let writes = 0;
+  disk.refuse = (call) => {
+    if (call === 'write' && ++writes > 3) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  };
+  const before = keeper.bytes;
+  for (let i = 0; i < 5; i++) {
+    writes = i === 0 ? 0 : 9;
+    await keeper.tend();
+  }
+  const { bytes } = keeper;
+  t.ok(bytes > before && bytes < before + 1000, `${bytes - before} bytes of a copy`);
+  disk.refuse = undefined;
+  await keeper.tend();
+  t.ok(keeper.bytes < 1000);
+  await keeper.close();
+  const after = openKeeper(disk);
+  for (const [fleet, texts] of [
+    ['blue', ['a=49']],
+    ['green', ['a=1']],
+    ['red', ['a=1']],
+  ] as const)
+    t.same(textsOf(after.rows.of(fleet)), texts);
+  await after.close();
+});
+
+t.test('behind damage the store is another one, so that all is told again; and it stays that one', async (t) => {
+  const disk = new MemoryDisk();
+  const ids: string[] = [];
+  for (let life = 0; life < 4; life++) {
+    const keeper = openKeeper(disk);
+    ids.push(keeper.storeId);
+    await keeper.keep('blue', [kept(`a${life}`, 1), kept(`b${life}`, 1)]);
+    const path = lastOf(disk);
+    const length = disk.files.get(path)?.length as number;
+    await keeper.close();
+    if (life === 1) disk.damage(path, length - 10);
+  }
+  const [first, second, third, last] = ids;
+  t.equal(second, first);
+  t.not(third, second);
+  t.equal(last, third);
 });
