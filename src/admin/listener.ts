@@ -84,7 +84,7 @@ export async function listen(o: ListenOptions, handler: Handler): Promise<Listen
       reject(
         new ReeveError('listen-failed', `cannot listen: ${cause.code}`, {
           place: `${o.host}:${o.port}`,
-          remedy: `choose another port with REEVE_${o.name.toUpperCase()}_PORT or ${o.name}.port in the boot file`,
+          remedy: `choose another port: --${o.name}-port, its variable, or ${o.name}.port in the file`,
           cause,
         }),
       ),

@@ -99,9 +99,9 @@ function givenIn(
 async function readSettings(file: string): Promise<Map<string, string>> {
   let document: unknown;
   // A command that reads no YAML does not load it.
-  const { parse } = await import('yaml');
+  const { parseYaml } = await import('./yaml.ts');
   try {
-    document = parse(await readFile(file, 'utf8'));
+    document = parseYaml(await readFile(file, 'utf8'));
   } catch (cause) {
     throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, {
       place: file,

@@ -244,7 +244,7 @@ function addUsage(program: Command): void {
   const range = (command: Command): Command =>
     command
       .option('--last <time>', 'from so long ago until now, such as 30d')
-      .option('--from <time>', 'begin: a date, a time with its zone, or how long ago [30d]')
+      .option('--from <time>', 'begin: a date, a time with its zone, or how long ago [30d; by minutes 1d]')
       .option('--to <time>', 'end, not with it [now]')
       .addOption(collector())
       .addOption(token());
@@ -255,7 +255,10 @@ function addUsage(program: Command): void {
   range(usage.command('show', { isDefault: true }))
     .description('usage of one tenant, or of all; `reeve usage acme` is short for it')
     .argument('[tenant]')
-    .option('--by <list>', 'some of tenant, service, route, upstream, outcome, method, status, and one of 1m, 1h, 1d')
+    .option(
+      '--by <list>',
+      'some of tenant, service, route, upstream, operation, outcome, method, status, and one of 1m, 1h, 1d',
+    )
     .option('--meter <name>', "requests, bytes_in, bytes_out, compute_ms, upstream_ms, or the application's own")
     .option('--service <name>', 'only of this service')
     .option('--route <name>', 'only of this route')
@@ -270,7 +273,7 @@ function addUsage(program: Command): void {
   usage
     .command('top')
     .description('who uses most now, again and again on a terminal')
-    .option('--by <list>', 'some of tenant, service, route, upstream, outcome, method, status', 'tenant')
+    .option('--by <list>', 'some of tenant, service, route, upstream, operation, outcome, method, status', 'tenant')
     .option('--meter <name>', 'by which', 'requests')
     .option('--last <time>', '1s to 120s', '10s')
     .option('--limit <n>', 'rows', '20')

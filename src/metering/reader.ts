@@ -8,7 +8,7 @@
  * numbers at which batches end stay numbers at which frames end.
  */
 import { crc32 } from 'node:zlib';
-import type { Place } from '../wal/index.ts';
+import { type Place, READ_BYTES } from '../wal/index.ts';
 import { chainStart, type Run, readFrame } from './block.ts';
 import type { Draft, Gap, GapReason } from './messages.ts';
 import type { Part } from './part.ts';
@@ -39,6 +39,8 @@ export class SpoolReader {
   readonly #isFolding: boolean;
   readonly #onReady: () => void;
   readonly #runs = new RunsWriter(BATCH_BYTES_MAX + 128 * 1024);
+  /** One for all reads: V8 counts buffers against the heap. What was read is used before the next. */
+  readonly #scratch = Buffer.allocUnsafeSlow(READ_BYTES);
   #position: Position = NOWHERE;
   #chain = 0;
   #place: Place = { segment: 0, offset: 0 };
@@ -66,7 +68,7 @@ export class SpoolReader {
 
   /** Passes over what was told of a segment. */
   #pass(position: Position, chain: number): boolean {
-    for (const { segment, body, sum, next } of this.#spool.frames(this.#place)) {
+    for (const { segment, body, sum, next } of this.#spool.frames(this.#place, this.#scratch)) {
       const run = readFrame(body, sum);
       const part = this.#spool.part(segment);
       if (typeof run !== 'object') continue;
@@ -107,7 +109,7 @@ export class SpoolReader {
 
   /** The first run that was not told. */
   #first(): Start | undefined {
-    for (const { segment, body, sum, next } of this.#spool.frames(this.#place)) {
+    for (const { segment, body, sum, next } of this.#spool.frames(this.#place, this.#scratch)) {
       const run = readFrame(body, sum);
       const part = this.#spool.part(segment);
       if (part !== undefined && typeof run === 'object') {
@@ -208,7 +210,7 @@ export class SpoolReader {
     const { part } = start;
     let last = start;
     let isFirst = true;
-    for (const { segment, body, sum, next } of this.#spool.frames(this.#place)) {
+    for (const { segment, body, sum, next } of this.#spool.frames(this.#place, this.#scratch)) {
       const run = readFrame(body, sum);
       if (typeof run !== 'object') continue;
       // Each segment is marked by itself.

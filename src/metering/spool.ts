@@ -263,8 +263,8 @@ export class Spool {
   }
 
   /** Frames from a place on. What is damaged is left out: a hole in the numbers. */
-  frames(from: Place): Generator<Frame> {
-    return this.#log.frames(from, this.#o.onDamage);
+  frames(from: Place, scratch?: Buffer): Generator<Frame> {
+    return this.#log.frames(from, this.#o.onDamage, scratch);
   }
 
   /** Of a segment that is there. */

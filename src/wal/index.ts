@@ -7,5 +7,6 @@ export { inspectLog } from './inspect.ts';
 export { reaches } from './reach.ts';
 export { probeRoom } from './room.ts';
 export type { Frame, Place } from './scan.ts';
+export { READ_BYTES } from './scan.ts';
 export type { Segment, SegmentLogOptions } from './segment-log.ts';
 export { SEGMENT_BYTES, SegmentLog } from './segment-log.ts';

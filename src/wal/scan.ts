@@ -5,12 +5,13 @@
  *   [frame][frame][▒▒▒▒▒▒▒▒][frame][gap ░░░░░░][frame][seal]
  *                  └ a hole: told, and skipped up to the next mark
  *
- * Bound: one buffer of 256 KiB, or of the longest frame. Each byte is looked at once for a mark, and summed again only where one stands.
+ * Bound: one buffer of 256 KiB, or of the longest frame; who reads often brings one (`scratch`), and lets nobody else read into it meanwhile. Each byte is looked at once for a mark, and summed again only where one stands.
  */
 import type { Disk, FileHandle } from './disk.ts';
 import { BODY_BYTES_MAX, FRAME_HEAD, frameAt, GAP } from './frame.ts';
 
-const READ_BYTES = 256 * 1024;
+/** At once. */
+export const READ_BYTES: number = 256 * 1024;
 /** A disk gives up on so much at once. */
 const BAD_BYTES = 4096;
 
@@ -53,10 +54,11 @@ export function* scanFrames(
   from: number,
   to: number,
   watcher: Watcher,
+  scratch?: Buffer,
 ): Generator<Frame, void, void> {
   const mark = Buffer.alloc(4);
   mark.writeUInt32BE(segment.mark);
-  let bytes: Buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(0, to - from)));
+  let bytes: Buffer = scratch ?? Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(0, to - from)));
   // bytes[0 .. filled) are those of the file from `base` on; the file ends at `end`.
   let [base, filled, at, end, holeFrom] = [from, 0, 0, to, -1];
   const read = (need: number): void => {

@@ -174,14 +174,19 @@ export class SegmentFile {
   }
 
   /** Frames in [from, to); damage is told and skipped. */
-  *frames(from: number, to: number, onDamage: (damage: Damage) => void): Generator<Frame, void, void> {
+  *frames(
+    from: number,
+    to: number,
+    onDamage: (damage: Damage) => void,
+    scratch?: Buffer,
+  ): Generator<Frame, void, void> {
     const { disk } = this.#directory;
     const path = this.#directory.path(this.name);
     const hole = (offset: number, end: number): void =>
       onDamage({ what: 'corrupt', path, segment: this.number, offset, bytes: end - offset, detail: NOT_WRITTEN });
     const file = disk.open(path, 'read');
     try {
-      yield* scanFrames(disk, file, this, from, to, { hole });
+      yield* scanFrames(disk, file, this, from, to, { hole }, scratch);
     } finally {
       disk.close(file);
     }

@@ -165,15 +165,15 @@ export class SegmentLog {
 
   /**
    * Frames from a place on, up to what is appended when the first is asked for; offset 0: from a segment's beginning. Damage is told and skipped. Segments
-   * that are dropped meanwhile are left out; one that is written anew while it is read is read as it was.
+   * that are dropped meanwhile are left out; one that is written anew while it is read is read as it was. `scratch`: of READ_BYTES, to read into.
    */
-  *frames(from: Place, onDamage: (damage: Damage) => void): Generator<Frame, void, void> {
+  *frames(from: Place, onDamage: (damage: Damage) => void, scratch?: Buffer): Generator<Frame, void, void> {
     const until = this.end;
     for (const segment of [...this.#segments]) {
       if (segment.number < from.segment || segment.number > until.segment || !this.#segments.includes(segment))
         continue;
       const begin = segment.number === from.segment ? Math.max(segment.begin, from.offset) : segment.begin;
-      yield* segment.frames(begin, segment.number === until.segment ? until.offset : segment.bytes, onDamage);
+      yield* segment.frames(begin, segment.number === until.segment ? until.offset : segment.bytes, onDamage, scratch);
     }
   }
 

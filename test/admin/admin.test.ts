@@ -169,7 +169,7 @@ t.test('health names the reasons; a port that is taken names its setting', async
     openAdmin({ host: '127.0.0.1', port: sidecar.ports.admin, timers: systemTimers, view: {} as never }),
     {
       code: 'listen-failed',
-      remedy: /REEVE_ADMIN_PORT or admin\.port in the boot file/,
+      remedy: /--admin-port, its variable, or admin\.port in the file/,
     },
   );
 });

@@ -63,6 +63,10 @@ t.test('a collector', async (t) => {
   const { port } = server.address() as AddressInfo;
   const collector = { address: `127.0.0.1:${port}`, tls: undefined, tokenFile: undefined };
   t.strictSame(await findings({ dir: '/nowhere/spool', collector }), []);
+  const afar = { ...collector, address: `[::ffff:127.0.0.1]:${port}` };
+  t.match(await findings({ dir: '/nowhere/spool', collector: afar }), [
+    { result: 'warning', description: 'collector is told over TLS', hint: /caFile/ },
+  ]);
   server.close();
   t.match(await findings({ dir: '/nowhere/spool', collector }), [
     { result: 'warning', description: 'collector accepts connections' },

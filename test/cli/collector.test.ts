@@ -134,7 +134,10 @@ t.test('what is typed wrong, and what is not there, is said in a line', async (t
   t.teardown(() => stranger.close());
   const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}`;
   t.match(await reeve(['usage', 'acme', '--collector', url]), { status: 3, stderr: /no collector/ });
+  const misspelt = join(dir, 'misspelt.yaml');
+  writeFileSync(misspelt, 'grpc: { prot: 1 }\n');
   for (const [options, words] of [
+    [['--config', misspelt], /grpc\.prot.*grpc\.port/s],
     [['--grpc-port', '99999'], /--grpc-port expected a port/],
     [['--memory-credit', 'much'], /a size such as/],
     [['--seal-grace', 'long'], /a time such as/],

@@ -1,6 +1,6 @@
 /** What `reeve check` says of metering: the spool as it lies there, and whether the collector can be reached. */
 import { connect } from 'node:net';
-import type { MeteringConfig } from '../../tenants/index.ts';
+import type { CollectorConfig, MeteringConfig } from '../../tenants/index.ts';
 import { bad, type Check, good } from './check-result.ts';
 
 /** From that share on single records are folded. */
@@ -43,7 +43,7 @@ export async function meteringChecks({ dir, maxBytes, onFull, collector }: Meter
         'warning',
       ),
     );
-  if (collector !== undefined) checks.push(await collectorCheck(collector.address));
+  if (collector !== undefined) checks.push(...clearTextCheck(collector), await collectorCheck(collector.address));
   return checks;
 }
 
@@ -58,6 +58,19 @@ function roomCheck(dir: string, bytes: number, maxBytes: number): Check {
       : 'let the collector be reached, or raise metering.maxBytes',
     share < 1 ? 'warning' : 'error',
   );
+}
+
+/** What tenants used is nobody else's business, and the token opens the collector to whoever reads it. */
+function clearTextCheck({ address, tls }: CollectorConfig): Check[] {
+  if (tls !== undefined || /^(127\.|\[::1\]|localhost:)/.test(address)) return [];
+  return [
+    bad(
+      'collector is told over TLS',
+      `${address} is told in the clear, and so is the token`,
+      'set metering.collector.tls.caFile, or leave it to a mesh that encrypts',
+      'warning',
+    ),
+  ];
 }
 
 async function collectorCheck(address: string): Promise<Check> {

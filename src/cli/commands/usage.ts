@@ -44,7 +44,10 @@ export async function show(
   },
 ): Promise<void> {
   const { by, meter, service, route, operation } = o;
-  const query = { tenant, by, meter, service, route, operation, top: o.top, ...rangeOf(o) };
+  // Minutes are not kept for the month that is asked for otherwise.
+  const isByMinutes = by?.split(',').includes('1m') === true;
+  const range = isByMinutes && o.last === undefined && o.from === undefined ? { ...o, last: '1d' } : o;
+  const query = { tenant, by, meter, service, route, operation, top: o.top, ...rangeOf(range) };
   if (o.output === 'csv') return copy(await openCollector(o, '/v1/usage', { ...query, format: 'csv' }));
   const answer = await askCollector<Answer>(o, '/v1/usage', query);
   if (o.output === 'json') return printJson(answer);
@@ -125,6 +128,10 @@ export async function reconcile(o: Range): Promise<void> {
   process.stderr.write(
     `${differences.length} differences in ${compared} comparisons of ${services} services, ${from} to ${to}\n`,
   );
+  if (compared === 0)
+    process.stderr.write(
+      'nothing could be compared: whole hours are, of services that others sent to and that report themselves\n',
+    );
   tellIncomplete(answer.incomplete);
 }
 

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '3dd9b6929556e40e';
+export const schemaId = 'b820a7341668b603';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -267,7 +267,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--metering-collector-tls-enabled",
     "env": "REEVE_METERING_COLLECTOR_TLS_ENABLED",
     "type": "flag",
-    "description": "Encrypt, and have the collector prove its name.",
+    "description": "Encrypt, and have the collector prove its name. Without `tls` nothing is encrypted.",
     "default": true
   },
   {

@@ -235,7 +235,12 @@ export const SidecarSchema = document(
                   tls: Type.Optional(
                     strict(
                       {
-                        enabled: Type.Optional(flag('Encrypt, and have the collector prove its name.', true)),
+                        enabled: Type.Optional(
+                          flag(
+                            'Encrypt, and have the collector prove its name. Without `tls` nothing is encrypted.',
+                            true,
+                          ),
+                        ),
                         caFile: Type.Optional(
                           Type.String({
                             minLength: 1,
