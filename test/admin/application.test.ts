@@ -68,6 +68,6 @@ t.test('reports by POST as JSON on a loopback name, of at most 16 KiB; everythin
   t.equal(bodies.length, 3, 'what is refused is not looked at');
   await t.rejects(openApplication({ host: '127.0.0.1', port: listener.port, timers: systemTimers, report }), {
     code: 'listen-failed',
-    remedy: /REEVE_APPLICATION_PORT or application\.port/,
+    remedy: /--application-port, its variable, or application\.port/,
   });
 });
