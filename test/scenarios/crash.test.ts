@@ -13,7 +13,8 @@ t.test(
     const seed = Date.now() % 1_000_000;
     const result = await killAndJudge({ kills: scaled(12), seed }, (text) => t.comment(text));
     t.ok(isGood(result), JSON.stringify(result));
-    t.ok(result.requests > 50, `${result.requests} answers were whole`);
+    // On a machine that has other work a life is as long, and serves fewer.
+    t.ok(result.requests > 2 * result.kills, `${result.requests} answers were whole`);
     t.comment(
       `figure crash: ${result.kills} kills, ${result.requests} answers seen whole, ${result.lost} lost, ${result.doubled} doubled, ${result.gaps} gaps`,
     );
