@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemTimers } from '../../src/core/index.ts';
 import { openTenancy, type Tenancy } from '../../src/tenants/index.ts';
+import { quantile } from '../../test/helpers/processes.ts';
 import { quietWorld } from '../../test/helpers/quiet-world.ts';
 import { childSidecar } from '../../test/helpers/sidecar.ts';
 import type { Suite } from '../run.ts';
@@ -238,9 +239,4 @@ async function until(isSo: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error('the change did not become live within 30 s');
     await systemTimers.sleep(1);
   }
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
 }

@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { quantile } from '../../test/helpers/processes.ts';
 import type { Suite } from '../run.ts';
 import { CollectorProcess } from './collector-process.ts';
 import { makeDays } from './days.ts';
 import { ingestFolded, ingestRaw } from './ingest.ts';
 import { measureOutage } from './outage.ts';
-import { quantile } from './quantile.ts';
 import { measureSidecar } from './sidecar.ts';
 import { measureStreams } from './streams.ts';
 

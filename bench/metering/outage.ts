@@ -62,7 +62,7 @@ export async function measureOutage({ quick, progress }: SuiteRun): Promise<Figu
     rmSync(dir, { recursive: true, force: true });
   }
   const hours = (wallMs - began) / HOUR_MS;
-  // One that is not full by then is taken by how full it is of what stays folded.
+  // One that is not full by then kept at least as much.
   return { outage_hours_1gib: Math.round((hours * GIB) / maxBytes) };
 }
 

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { quantile } from '../../test/helpers/processes.ts';
 import { chooseCores, moveSelfTo } from '../datapath/cores.ts';
 import { type Ground, layGround } from '../datapath/ground.ts';
 import { type Counts, Histogram } from '../datapath/histogram.ts';
@@ -20,7 +21,6 @@ import { makeTokens } from '../datapath/tokens.ts';
 import { type Traffic, writeTraffic } from '../datapath/traffic.ts';
 import { wrk } from '../datapath/wrk.ts';
 import type { Figures, SuiteRun } from '../run.ts';
-import { quantile } from './quantile.ts';
 
 /** Without an access log, and without limits that would stop one tenant at 1,000 a second: metering alone is the difference. */
 const JOB: Job = { level: 'W2', algorithm: 'HS256', tokensPerTenant: 1 };

@@ -18,7 +18,7 @@ export interface RunningCheckpoint extends Pick<Checkpoint, 'start' | 'leave'> {
 
 export async function openCheckpoint(world: CheckpointWorld): Promise<RunningCheckpoint> {
   const keeper = await connectKeeper(world.collector, world.cluster, world.clock, world.timers);
-  const checkpoint = new Checkpoint({ ...world, fleet: world.quotas, keeper });
+  const checkpoint = new Checkpoint({ ...world, quotas: world.quotas.kept, keeper });
   registerCheckpoint(world.metrics, checkpoint);
   return {
     start: () => checkpoint.start(),

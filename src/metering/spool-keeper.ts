@@ -5,7 +5,7 @@
  *     │        ▲       └─ fenced: files put aside ──▶ a new one; where they cannot be, the same one, and nobody is told
  *     └─▶ none ┘ tried again each second, less often where a try takes long
  */
-import { type Clock, type Random, ReeveError, type Timers } from '../core/index.ts';
+import { type Clock, type Random, ReeveError, type Timer, type Timers } from '../core/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
 import { type Disk, probeRoom } from '../wal/index.ts';
 import type { Incidents } from './incidents.ts';
@@ -36,7 +36,8 @@ export interface SpoolKeeperOptions {
 
 export class SpoolKeeper {
   readonly #o: SpoolKeeperOptions;
-  readonly #stops: (() => void)[] = [];
+  /** Behind a fence: the spool is told again, or put aside. */
+  #again: Timer | undefined;
   #spool: Spool | undefined;
   /** Where the files of the one before go, before another is begun. */
   #aside: string | undefined;
@@ -91,7 +92,7 @@ export class SpoolKeeper {
   }
 
   close(): void {
-    for (const stop of this.#stops) stop();
+    this.#again?.cancel();
     this.#spool?.close();
   }
 
@@ -132,6 +133,8 @@ export class SpoolKeeper {
 
   #replace(): void {
     const { incidents, onChange } = this.#o;
+    // It was for the one before.
+    this.#again?.cancel();
     const hadOne = this.#spool !== undefined;
     this.#spool = undefined;
     const isAside = this.#aside === undefined || this.#putAside(this.#aside);
@@ -149,18 +152,13 @@ export class SpoolKeeper {
     this.#aside = undefined;
     if (isAside) incidents.begun(this.#spool);
     onChange(this.#spool, isAside);
-    if (!isAside) this.#renewLater(this.#spool);
-  }
-
-  #renewLater(kept: Spool): void {
-    this.#later(() => {
-      if (this.#spool === kept) this.#renew(this.#freeAside(kept));
-    });
+    const kept = this.#spool;
+    if (!isAside) this.#later(() => this.#renew(this.#freeAside(kept)));
   }
 
   #later(run: () => void): void {
-    const again = this.#o.timers.after(FENCE_MS, run);
-    this.#stops.push(() => again.cancel());
+    this.#again?.cancel();
+    this.#again = this.#o.timers.after(FENCE_MS, run);
   }
 
   /** Another spool with these letters may have been put aside before, or this one, restored once more. */

@@ -75,6 +75,18 @@ class World {
     return { session, heard };
   }
 
+  /** A collector that was told so many batches of one record, a segment of the ledger each. */
+  async told(teller: Teller, batches: number) {
+    this.segmentBytes = 100;
+    const collector = await this.open();
+    const { session } = await this.greet(collector, teller);
+    for (let i = 0; i < batches; i++) {
+      session.receive(teller.batch(many(1)));
+      await this.run();
+    }
+    return { collector, session };
+  }
+
   async requests(): Promise<number> {
     const rows = await this.store.query({
       source: 'hours',
@@ -243,14 +255,8 @@ t.test(
 
 t.test('damage costs what it hit, and at the end of the ledger what its sidecar tells again', async (t) => {
   const w = new World();
-  w.segmentBytes = 100;
   const teller = new Teller();
-  let collector = await w.open();
-  const { session } = await w.greet(collector, teller);
-  for (let i = 0; i < 8; i++) {
-    session.receive(teller.batch(many(1)));
-    await w.run();
-  }
+  let { collector } = await w.told(teller, 8);
   w.disk.kill();
   const paths = [...w.disk.files.keys()].filter((each) => each.endsWith('.wal')).sort();
   const hit = (at: number): void => {
@@ -331,14 +337,8 @@ t.test(
 
 t.test('old segments of the ledger are dropped, but none that a start would read', async (t) => {
   const w = new World();
-  w.segmentBytes = 100;
   const teller = new Teller();
-  const collector = await w.open();
-  const { session } = await w.greet(collector, teller);
-  for (let i = 0; i < 12; i++) {
-    session.receive(teller.batch(many(1)));
-    await w.run();
-  }
+  const { collector, session } = await w.told(teller, 12);
   const before = w.disk.files.size;
   w.time.wall += 2 * 86_400_000;
   await Promise.all([collector.save(), w.run()]);

@@ -3,13 +3,20 @@ import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFil
 import { join } from 'node:path';
 import t from 'tap';
 import { systemTimers, type Timers } from '../../src/core/index.ts';
-import { inspectSpool } from '../../src/metering/index.ts';
+import { inspectSpool, type Metering } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import type { Tenant } from '../../src/tenants/index.ts';
 import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
 import { grpcCollector, recordsOf } from './grpc-collector.ts';
 import { MemoryDisk } from './memory-disk.ts';
 import { collectorOf, isTold, metered, reaches, tempDir } from './metered.ts';
+
+/** What becomes of a request of acme. */
+function answerTo({ filter }: Metering): unknown {
+  const x = exchangeForTest();
+  x.tenant = { id: 'acme' } as Tenant;
+  return filter.onRequest?.(x as Identified);
+}
 
 t.test('fenced: the files are put aside, and a new spool is told', async (t) => {
   const dir = join(tempDir(t), 'spool');
@@ -95,11 +102,7 @@ t.test('a full disk: by policy records become a gap, or requests are refused, un
       { dir: '/spool', onFull, ...collectorOf(collector) },
       { disk },
     );
-    const ask = () => {
-      const x = exchangeForTest();
-      x.tenant = { id: 'acme' } as Tenant;
-      return metering.filter.onRequest?.(x as Identified);
-    };
+    const ask = () => answerTo(metering);
     end('acme', 1);
     await isTold(collector, 1);
     t.equal(ask(), undefined);
@@ -261,11 +264,7 @@ t.test(
         { dir: '/spool', onFull, ...collectorOf(collector) },
         { disk },
       );
-      const ask = () => {
-        const x = exchangeForTest();
-        x.tenant = { id: 'acme' } as Tenant;
-        return metering.filter.onRequest?.(x as Identified);
-      };
+      const ask = () => answerTo(metering);
       t.match(said, [{ event: 'metering.no_spool', cause: /ENOSPC/ }]);
       if (onFull === 'failOpen') t.equal(ask(), undefined);
       else t.match(ask(), { code: 'temporary-reduced-capacity' });

@@ -2,15 +2,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import t from 'tap';
-import { systemRandom } from '../../src/core/index.ts';
 import { type Commits, chain, type Filter, type Held, type Routed } from '../../src/pipeline/index.ts';
-import { openProxy, openUpstreams } from '../../src/proxy/index.ts';
-import { emptySnapshot } from '../../src/tenants/index.ts';
 import { becomes } from '../helpers/processes.ts';
-import { quietWorld } from '../helpers/quiet-world.ts';
 import { openRaw } from '../helpers/raw-client.ts';
-import { configFor, type Ending, httpBackend, settings } from '../helpers/sidecar.ts';
-import { makeTenancy } from '../helpers/tenancy.ts';
+import { type Ending, httpBackend } from '../helpers/sidecar.ts';
+import { proxyWith } from './proxy-with.ts';
 
 const NL = '\r\n';
 const LARGE = 'x'.repeat(300_000);
@@ -24,10 +20,6 @@ interface Waiting {
 
 /** A proxy whose records stand only when the test says so. */
 async function proxyThatHolds(t: Ending, engine: 'fast' | 'general', upstream: string): Promise<Waiting> {
-  const tenancy = makeTenancy();
-  const config = configFor(settings(upstream, tenancy, { 'wire.fastPath': String(engine === 'fast') }));
-  const world = { ...quietWorld(), random: systemRandom };
-  const upstreams = openUpstreams({ ...world, config });
   const done: string[] = [];
   const held: Held[] = [];
   const commits: Commits = { hold: (each) => held.push(each) > 0 };
@@ -45,22 +37,8 @@ async function proxyThatHolds(t: Ending, engine: 'fast' | 'general', upstream: s
   const pipeline = chain(() => {})
     .use(stage)
     .compile();
-  const proxy = await openProxy({
-    ...world,
-    config,
-    upstreams,
-    commits,
-    isProtectedName: () => false,
-    isTrustedProxy: () => false,
-    snapshot: () => emptySnapshot,
-    pipeline: () => pipeline,
-  });
-  t.teardown(async () => {
-    await proxy.close();
-    await upstreams.close();
-    tenancy.cleanUp();
-  });
-  return { port: proxy.port, done, held };
+  const port = await proxyWith(t, { engine, upstream, pipeline, commits });
+  return { port, done, held };
 }
 
 function application(t: Ending): Promise<string> {

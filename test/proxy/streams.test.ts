@@ -2,25 +2,19 @@
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { type MonotonicMs, systemClock, systemRandom } from '../../src/core/index.ts';
+import { type MonotonicMs, systemClock } from '../../src/core/index.ts';
 import { meteringStage } from '../../src/metering/filter.ts';
 import type { UsageRecord } from '../../src/metering/usage-record.ts';
 import { chain, type Exchange, type Filter, type Identified, type Routed } from '../../src/pipeline/index.ts';
-import { openProxy, openUpstreams } from '../../src/proxy/index.ts';
-import { emptySnapshot, type Tenant } from '../../src/tenants/index.ts';
+import type { Tenant } from '../../src/tenants/index.ts';
 import { becomes } from '../helpers/processes.ts';
-import { quietWorld } from '../helpers/quiet-world.ts';
-import { configFor, type Ending, settings } from '../helpers/sidecar.ts';
-import { makeTenancy } from '../helpers/tenancy.ts';
+import type { Ending } from '../helpers/sidecar.ts';
+import { proxyWith } from './proxy-with.ts';
 
 const NL = '\r\n';
 
 /** A metered proxy whose minutes pass when the test says so. */
 async function meteredProxy(t: Ending, engine: 'fast' | 'general', upstream: string) {
-  const tenancy = makeTenancy();
-  const config = configFor(settings(upstream, tenancy, { 'wire.fastPath': String(engine === 'fast') }));
-  const world = { ...quietWorld(), random: systemRandom };
-  const upstreams = openUpstreams({ ...world, config });
   const records: UsageRecord[] = [];
   let shiftMs = 0;
   const { filter, recordParts } = meteringStage({
@@ -43,22 +37,9 @@ async function meteredProxy(t: Ending, engine: 'fast' | 'general', upstream: str
     .use(identify)
     .use(filter)
     .compile();
-  const proxy = await openProxy({
-    ...world,
-    config,
-    upstreams,
-    isProtectedName: () => false,
-    isTrustedProxy: () => false,
-    snapshot: () => emptySnapshot,
-    pipeline: () => pipeline,
-  });
-  t.teardown(async () => {
-    await proxy.close();
-    await upstreams.close();
-    tenancy.cleanUp();
-  });
+  const port = await proxyWith(t, { engine, upstream, pipeline });
   return {
-    port: proxy.port,
+    port,
     records,
     /** The records of the minute that passes. */
     minute(): UsageRecord[] {

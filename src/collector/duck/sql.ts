@@ -65,7 +65,6 @@ function rowsOf(files: readonly Written[], columns: readonly string[], where = '
 }
 
 /** Our own paths; the directory is the operator's, and may have any letter. */
-
 export function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }

@@ -12,8 +12,9 @@
  */
 import type { Clock, Random, Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
+import { DAY_MS } from '../quotas/calendar.ts';
 import type { Said } from './allowance.ts';
-import type { FleetQuotas } from './fleet-quotas.ts';
+import type { KeptQuotas } from './kept-quotas.ts';
 import { type KeptRow, keptAhead, keptLife } from './kept-row.ts';
 
 /** About 20 kB, and a millisecond of the loop. */
@@ -34,7 +35,6 @@ const [BACKOFF_MS_MIN, BACKOFF_MS_MAX] = [250, 10_000] as const;
 const FULL_MS = 60_000;
 /** For the last, ms. */
 const LEAVE_MS = 1500;
-const DAY_MS = 86_400_000;
 
 /** Who keeps rows, for a fleet. */
 export interface RowKeeper {
@@ -60,7 +60,7 @@ class NoRoom extends Error {
 }
 
 export interface CheckpointOptions {
-  readonly fleet: FleetQuotas;
+  readonly quotas: KeptQuotas;
   readonly keeper: RowKeeper;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -91,7 +91,7 @@ export class Checkpoint {
 
   constructor(options: CheckpointOptions) {
     this.#o = options;
-    options.fleet.allowance.onPress = () => {
+    options.quotas.allowance.onPress = () => {
       this.#isPressed = true;
     };
   }
@@ -137,19 +137,19 @@ export class Checkpoint {
   close(): void {
     this.#isOver = true;
     this.#timer?.cancel();
-    this.#o.fleet.allowance.become('free');
+    this.#o.quotas.allowance.become('free');
   }
 
   #look(): void {
-    const { clock, fleet } = this.#o;
+    const { clock, quotas } = this.#o;
     const now = clock.now();
     if (this.#askedAt !== undefined && now - this.#askedAt >= AWAY_MS) this.#away();
     if (this.#running !== undefined || now < this.#dueAt) return;
     const restMs = now - this.#handedAt;
     const isDue =
       this.#isPressed ||
-      (fleet.allowance.isTouched && restMs >= SPENT_MS) ||
-      (fleet.changes.isBehind && restMs >= COUNT_MS) ||
+      (quotas.allowance.isTouched && restMs >= SPENT_MS) ||
+      (quotas.changes.isBehind && restMs >= COUNT_MS) ||
       restMs >= IDLE_MS ||
       this.#isLifeDue;
     if (!isDue) return;
@@ -202,20 +202,20 @@ export class Checkpoint {
 
   #away(): void {
     this.#isAway = true;
-    this.#o.fleet.allowance.become('free');
+    this.#o.quotas.allowance.become('free');
   }
 
   async #restore(withinMs: number): Promise<void> {
-    const { keeper, fleet } = this.#o;
+    const { keeper, quotas } = this.#o;
     const take = (rows: readonly KeptRow[]): void => {
-      for (const each of rows) fleet.restore(each);
+      for (const each of rows) quotas.restore(each);
       this.counts.restored += rows.length;
     };
     await keeper.restore(take, RESTORE_IDLE_MS, withinMs);
     this.#isRestored = true;
-    fleet.restored();
+    quotas.restored();
     // It is there, and does not know of this sidecar yet.
-    fleet.allowance.become('shut');
+    quotas.allowance.become('shut');
   }
 
   get #today(): number {
@@ -223,12 +223,12 @@ export class Checkpoint {
   }
 
   get #isLifeDue(): boolean {
-    return this.#lifeDay !== this.#today && this.#o.fleet.isEndowed;
+    return this.#lifeDay !== this.#today && this.#o.quotas.isEndowed;
   }
 
   /** What there is when it begins, in calls of so many rows. Where that is much, hard quotas do not wait for all of it. */
   async #hand(withinMs: number, isLast: boolean): Promise<void> {
-    const { changes } = this.#o.fleet;
+    const { changes } = this.#o.quotas;
     let urgent: Urgent | undefined = this.#urgent();
     let refused = 0;
     changes.mark();
@@ -249,7 +249,7 @@ export class Checkpoint {
   }
 
   #urgent(): Urgent {
-    const { actor, allowance } = this.#o.fleet;
+    const { actor, allowance } = this.#o.quotas;
     this.#isPressed = false;
     const said = allowance.say();
     const lifeDay = this.#isLifeDue ? this.#today : undefined;
@@ -273,12 +273,12 @@ export class Checkpoint {
 
   *#rowsOf({ rows, said }: Urgent): Generator<KeptRow> {
     yield* rows;
-    const { changes } = this.#o.fleet;
+    const { changes } = this.#o.quotas;
     for (const { tenant, line } of said) yield* changes.ofQuota(tenant, line.quota.meter, line.from, line.to);
   }
 
   #confirm({ said, lifeDay }: Urgent): void {
-    const { allowance } = this.#o.fleet;
+    const { allowance } = this.#o.quotas;
     this.#lifeDay = lifeDay ?? this.#lifeDay;
     allowance.confirm(said);
     if (this.#lifeDay !== -1) allowance.become('held');
@@ -286,14 +286,14 @@ export class Checkpoint {
 
   /** Behind all that was counted. Not where somebody may still spend, or the collector does not know of this sidecar. */
   async #sayFarewell(withinMs: number): Promise<void> {
-    const { fleet } = this.#o;
-    if (this.#lifeDay === -1 || fleet.isSpending) return;
-    await this.#keep([keptLife(fleet.actor, this.#today, true)], withinMs);
+    const { quotas } = this.#o;
+    if (this.#lifeDay === -1 || quotas.isSpending) return;
+    await this.#keep([keptLife(quotas.actor, this.#today, true)], withinMs);
   }
 
   /** How many there was no room for. */
   async #keep(rows: readonly KeptRow[], withinMs: number): Promise<number> {
-    const { keeper, fleet, clock } = this.#o;
+    const { keeper, quotas, clock } = this.#o;
     if (this.#isOver) throw new Error('this sidecar leaves');
     const { refused, storeId } = await keeper.keep(rows, withinMs);
     this.#askedAt = clock.now();
@@ -302,8 +302,8 @@ export class Checkpoint {
     const isOther = this.#storeId !== undefined && this.#storeId !== storeId;
     this.#storeId = storeId;
     if (!isOther) return refused;
-    fleet.changes.begin();
-    fleet.allowance.forget();
+    quotas.changes.begin();
+    quotas.allowance.forget();
     this.#lifeDay = -1;
     throw new Error('the collector began anew: it is told all again');
   }

@@ -13,26 +13,24 @@ import type { Clock } from '../../core/index.ts';
 import type { Lane, Member, Written } from '../../gossip/index.ts';
 import type { Surroundings } from '../fleet/attendance.ts';
 import type { Account, Line } from '../quotas/account.ts';
+import { DAY_MS } from '../quotas/calendar.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
 import type { Inheritance } from '../quotas/own-log.ts';
 import type { Fleet, Quotas } from '../quotas/quotas.ts';
 import { Adoption } from './adoption.ts';
-import { Allowance } from './allowance.ts';
 import { Announcer } from './announcer.ts';
-import { Changes } from './changes.ts';
 import { Chores } from './chores.ts';
 import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
-import { Gone } from './gone.ts';
 import { Heirs } from './heirs.ts';
-import { type KeptRow, readKept } from './kept-row.ts';
+import { KeptQuotas } from './kept-quotas.ts';
 import { Members } from './members.ts';
 import { OriginLog } from './origin-log.ts';
 import { Retention } from './retention.ts';
-import { type FleetRow, isSound, KINDS, type RowKey, row } from './row.ts';
+import { type FleetRow, KINDS, type RowKey, row } from './row.ts';
 import { Shares } from './shares.ts';
 import { Spent } from './spent.ts';
 
@@ -46,7 +44,6 @@ const LOOK_TICKS = 40;
 const SWEEP_TICKS = 2400;
 /** Rows that can be looked at in the time in which a line is reckoned anew. */
 const REFRESH_STEPS = 20;
-const DAY_MS = 86_400_000;
 /** A day is over everywhere 12 h after it is in UTC. */
 const OVER_MS = DAY_MS / 2;
 /** Days are closed so much later when somebody is missing, ms. */
@@ -69,15 +66,11 @@ export class FleetQuotas implements Lane, Fleet {
   readonly gauges: GaugeStore;
   readonly claims: Claims;
   readonly escrow: Escrow;
-  /** How far what is spent here goes ahead of a collector. */
-  readonly allowance: Allowance = new Allowance();
-  /** What a collector does not have yet. */
-  readonly changes: Changes;
+  /** What a collector keeps of it. */
+  readonly kept: KeptQuotas;
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
   readonly #members: Members;
-  readonly #shares: Shares;
-  readonly #gone: Gone;
   readonly #heirs: Heirs;
   readonly #founding: Founding;
   readonly #announcer: Announcer;
@@ -119,11 +112,13 @@ export class FleetQuotas implements Lane, Fleet {
     const members = (this.#members = new Members(actor));
     const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
     this.#heirs = heirs;
-    this.#shares = shares;
-    this.#gone = new Gone({ counters: this.counters, members, shares, heirs, today: () => this.#today });
-    this.changes = new Changes({
-      ...{ counters: this.counters, gauges: this.gauges, own: this.#own },
-      endOf: (tenant, meter, day) => this.#quotas?.endOf(tenant, meter, day),
+    const { counters, gauges } = this;
+    this.kept = new KeptQuotas({
+      ...{ counters, gauges, own: this.#own, members, shares, heirs },
+      today: () => this.#today,
+      quotas: () => this.#quotas,
+      take: (each) => void this.#take(each),
+      reopen: () => this.#chores.begin('reopen', () => this.#reopen()),
     });
     const spent = new Spent({
       ...{ self: actor, claims, clock },
@@ -131,12 +126,11 @@ export class FleetQuotas implements Lane, Fleet {
       isForgotten: (tenant, meter, day) => this.#retention.isForgotten(tenant, meter, day),
     });
     const charge = (tenant: string, line: Line): void => {
-      if (this.#isReady) this.#gone.charge(tenant, line);
+      if (this.#isReady) this.kept.charge(tenant, line);
     };
     this.escrow = new Escrow({ claims, shares, heirs, members, spent, clock, charge });
     this.#founding = new Founding({ claims, shares, heirs, members, escrow: this.escrow }, clock.now());
     this.#announcer = new Announcer(claims, members);
-    const { counters, gauges } = this;
     this.#adoption = new Adoption({ counters, gauges, claims, heirs, members, put: (each) => this.#own.put(each) });
   }
 
@@ -183,44 +177,6 @@ export class FleetQuotas implements Lane, Fleet {
     else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
   }
 
-  // What a collector keeps.
-
-  /** It has some part of all limits, or of one, and may spend. */
-  get isEndowed(): boolean {
-    const charter = this.#shares.newest;
-    if (charter !== undefined && this.#shares.partsOf(charter, this.actor).length > 0) return true;
-    for (const { line } of this.#quotas?.hard() ?? []) if (line.rights > 0) return true;
-    return false;
-  }
-
-  /** Whether somebody may still spend what is reserved here. */
-  get isSpending(): boolean {
-    for (const { line } of this.#quotas?.hard() ?? []) if (line.reserved > 0) return true;
-    return false;
-  }
-
-  /** What a collector kept of the fleet. What cannot be a row is left out. */
-  restore(kept: KeptRow): void {
-    const read = readKept(kept);
-    if (read?.kind === 'row' && isSound(read.row)) {
-      this.#gone.see(read.row);
-      this.#take(read.row);
-    } else if (read?.kind === 'ahead') this.#gone.ahead(read.from, read.tenant, read.meter, read.day, read.units);
-    else if (read?.kind === 'life' && read.from !== this.actor) this.#gone.life(read.from, read.day, read.hasLeft);
-  }
-
-  /** All of it came: the next turns look at what is open. */
-  restored(): void {
-    this.#chores.begin('restored', () => this.#reopen());
-  }
-
-  *#reopen(): Generator<void> {
-    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
-      this.open(tenant, line, false);
-      for (let step = 0; step < REFRESH_STEPS; step++) yield;
-    }
-  }
-
   // What quotas ask of a fleet.
 
   get parts(): number {
@@ -228,22 +184,22 @@ export class FleetQuotas implements Lane, Fleet {
   }
 
   open(tenant: string, line: Line, isNew: boolean): void {
-    this.allowance.open(tenant, line);
+    this.kept.allowance.open(tenant, line);
     this.escrow.open(tenant, line, isNew);
   }
 
   flush(tenant: string, line: Line): void {
-    this.allowance.drop(line);
+    this.kept.allowance.drop(line);
     this.escrow.flush(tenant, line);
   }
 
   asks(tenant: string, line: Line): void {
-    this.allowance.asks(line);
+    this.kept.allowance.asks(line);
     this.escrow.asks(tenant, line);
   }
 
   lacks(tenant: string, line: Line, units: number): void {
-    if (line.isAhead(units)) this.allowance.lacks(line, units);
+    if (line.isAhead(units)) this.kept.allowance.lacks(line, units);
     if (line.lacksRights(units)) this.escrow.lacks(tenant, line, units);
   }
 
@@ -408,6 +364,13 @@ export class FleetQuotas implements Lane, Fleet {
       this.#lookedParts = parts;
       return this.#look();
     });
+  }
+
+  *#reopen(): Generator<void> {
+    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
+      this.open(tenant, line, false);
+      for (let step = 0; step < REFRESH_STEPS; step++) yield;
+    }
   }
 
   /** All hard quotas that were asked for here: who has which part of them may have changed. */

@@ -11,6 +11,7 @@
  * could have spent a hard quota twice.
  */
 import type { MonotonicMs } from '../../core/index.ts';
+import { DAY_MS } from '../quotas/calendar.ts';
 import type { Claims } from './claims.ts';
 import type { Escrow } from './escrow.ts';
 import type { Heirs } from './heirs.ts';
@@ -20,7 +21,6 @@ import { row } from './row.ts';
 import { lengthOf, type Part, type Shares, WHOLE } from './shares.ts';
 
 const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 /** A day begins somewhere 14 h before it does in UTC; an hour more, so that its charter is everywhere by then. */
 const AHEAD_MS = 15 * HOUR_MS;
 /** Members that are the same for so long have heard of each other: gossip takes 0.2 s, ms. */

@@ -10,6 +10,7 @@
  *
  * Key and value are Latin-1: names have no space.
  */
+import { DAY_MS } from '../quotas/calendar.ts';
 import { type FleetRow, row } from './row.ts';
 
 export interface KeptRow {
@@ -33,7 +34,6 @@ export type Kept =
     }
   | { readonly kind: 'life'; readonly from: string; readonly day: number; readonly hasLeft: boolean };
 
-const DAY_MS = 86_400_000;
 /** A day becomes a total 14 h after it ended, three days later at most; and a day more. */
 const COUNT_DAYS = 6;
 /** A window is over everywhere 12 h after it is in UTC. */

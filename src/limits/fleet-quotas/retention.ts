@@ -10,9 +10,9 @@
  * A clock that was set ahead forgets windows that are not over. Such a window is not entered again: what was spent of it is not known.
  */
 import type { Clock } from '../../core/index.ts';
+import { DAY_MS } from '../quotas/calendar.ts';
 import type { RowKey } from './row.ts';
 
-const DAY_MS = 86_400_000;
 /** A day is over everywhere 12 h after it is in UTC; 2 h more for what comes late. */
 const OVER_MS = 14 * 3_600_000;
 const LONGEST_DAYS = 40;

@@ -4,7 +4,8 @@
  */
 import type { Quota } from '../../tenants/index.ts';
 
-const DAY_MS = 86_400_000;
+/** Of UTC. */
+export const DAY_MS = 86_400_000;
 
 /** Days `from` to `to`, the last not included. */
 export interface Days {

@@ -16,7 +16,7 @@ import type { Identified, Reply, UsedUnits } from '../../pipeline/index.ts';
 import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
-import { longestFrom, windowOf } from './calendar.ts';
+import { DAY_MS, longestFrom, windowOf } from './calendar.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
@@ -37,7 +37,6 @@ import { type Usage, usageOfHeader } from './usage-report.ts';
 import type { Zones } from './zones.ts';
 
 const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 /** A day is over everywhere 12 h after it is in UTC; 2 h more for what comes late. */
 const CLOSE_AFTER_MS = 14 * HOUR_MS;
 /** The longest window has 31 days; two more for zones and for what is not closed yet. */

@@ -8,8 +8,8 @@
  * A day may have 23, 24 or 25 hours, begin at 01:00 where midnight is skipped, and be missing where a zone crossed the date line.
  */
 import { BoundedMap } from '../../core/index.ts';
+import { DAY_MS } from './calendar.ts';
 
-const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 /** About 440 zones with the bounds of two months each would be more; the least recent are found anew in 0.1 ms. */
 const STARTS_MAX = 4096;

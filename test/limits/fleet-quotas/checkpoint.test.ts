@@ -217,7 +217,7 @@ t.test('a collector that began anew is told all, what others counted too', async
   );
   t.match(keeper.said('life'), [/^life 0{15}1 /]);
   // What was allowed ahead of the old one is asked of the new one.
-  one.fleet.allowance.lacks(fleet.line(one, 'api_calls'), 100);
+  one.fleet.kept.allowance.lacks(fleet.line(one, 'api_calls'), 100);
   await wait(fleet, 100);
   t.equal(keeper.said('ahead').length, 1);
   keeper.rows.clear();
@@ -281,12 +281,12 @@ t.test(
     const fleet = await Fleet.of(HARD, 1);
     const { clock } = fleet;
     const quotas = new FleetQuotas({ actor: actorOf(7), clock });
-    quotas.restored();
+    quotas.kept.restored();
     quotas.turn();
     quotas.escrow.learn(
       row({ kind: 'grant', tenant: 'acme', meter: 'api_calls', from: actorOf(1), to: actorOf(2) }, 1),
     );
-    t.same([quotas.isEndowed, quotas.isSpending], [false, false]);
+    t.same([quotas.kept.isEndowed, quotas.kept.isSpending], [false, false]);
     quotas.leave();
     const allowance = new Allowance();
     const line = fleet.line(only(fleet), 'api_calls');
@@ -328,9 +328,9 @@ t.test('rows that cannot be are left out', async (t) => {
     { ...good, key: bytes(`life ${from}`), value: bytes('[]') },
     { ...keptLife(quotas.actor, day, false) },
   ];
-  for (const each of bad) quotas.restore(each);
+  for (const each of bad) quotas.kept.restore(each);
   t.equal(quotas.counters.valueOf('acme', 'tokens', day), 0);
-  quotas.restore(good);
+  quotas.kept.restore(good);
   t.equal(quotas.counters.valueOf('acme', 'tokens', day), 4);
   t.equal(keptRow(row({ kind: 'want' }, 1)), undefined, 'rights are not kept');
   for (const each of [keptAhead('a', 'b', 3, from, 7), keptLife(from, 3, true)]) t.not(readKept(each), undefined);
@@ -342,13 +342,13 @@ t.test('rows that cannot be are left out', async (t) => {
 t.test('what was kept of lives is charged once there is a charter, and once', async (t) => {
   const fleet = await Fleet.of(HARD, 1);
   const one = only(fleet);
-  one.fleet.restore(keptLife(actorOf(8), dayOf(fleet), false));
-  one.fleet.restored();
+  one.fleet.kept.restore(keptLife(actorOf(8), dayOf(fleet), false));
+  one.fleet.kept.restored();
   const line = fleet.line(one, 'api_calls');
   t.equal(line.used, 0, 'there is none');
   await pass(fleet, 2000);
   t.equal(fleet.line(one, 'api_calls').used, freeOf(300));
-  one.fleet.restored();
+  one.fleet.kept.restored();
   t.equal(line.used, freeOf(300));
 });
 

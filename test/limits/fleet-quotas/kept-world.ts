@@ -78,7 +78,7 @@ export async function keep({ clock }: Fleet, { fleet }: Sidecar, keeper: RowKeep
     },
   };
   const random = { ...systemRandom, float: () => 0.5 };
-  const checkpoint = new Checkpoint({ fleet, keeper, clock, timers, random, log });
+  const checkpoint = new Checkpoint({ quotas: fleet.kept, keeper, clock, timers, random, log });
   await checkpoint.start();
   return { checkpoint, lines };
 }

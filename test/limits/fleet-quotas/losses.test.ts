@@ -69,9 +69,9 @@ t.test('a life of which only older charters are known here may have spent what n
     const shared = row({ kind: 'share', day: day - 9 + at, meter: root, from: root, to: root }, 0, 2 ** 32);
     quotas.claims.merge({ ...shared, from: root });
     quotas.claims.merge({ ...shared, to: actorOf(at), y: 2 ** 31 });
-    quotas.restore(keptLife(actorOf(at), day, false));
+    quotas.kept.restore(keptLife(actorOf(at), day, false));
   }
-  quotas.restored();
+  quotas.kept.restored();
   fleet.account(only(fleet));
   await pass(fleet, 5000);
   t.equal(used(fleet, only(fleet)), freeOf(300), 'the one that had a part of a charter of its last day is known');
@@ -102,10 +102,10 @@ t.test('what a refused request declares is no bound', async (t) => {
   const fleet = await Fleet.of(quotas, 1);
   const { fleet: next } = only(fleet);
   for (const [at, units] of [5000, 2 ** 52].entries()) {
-    next.restore(keptLife(actorOf(8 + at), dayOf(fleet), false));
-    next.restore(keptAhead('acme', 'bytes_in', dayOf(fleet), actorOf(8 + at), units));
+    next.kept.restore(keptLife(actorOf(8 + at), dayOf(fleet), false));
+    next.kept.restore(keptAhead('acme', 'bytes_in', dayOf(fleet), actorOf(8 + at), units));
   }
-  next.restored();
+  next.kept.restored();
   fleet.account(only(fleet));
   await pass(fleet, 2000);
   t.equal(fleet.line(only(fleet), 'bytes_in').used, 5000 + LIMIT);
@@ -334,9 +334,9 @@ t.test('where the day of the charter is a total already, lives are charged on th
   fleet.clock.setWall('2026-11-05T12:00:00Z');
   const day = dayOf(fleet);
   one.fleet.counters.close(day, day - 33);
-  one.fleet.restore(keptLife(actorOf(8), day - 1, false));
+  one.fleet.kept.restore(keptLife(actorOf(8), day - 1, false));
   for (let i = 0; i < 2; i++) {
-    one.fleet.restored();
+    one.fleet.kept.restored();
     await pass(fleet, 1000);
     t.equal(used(fleet, one), 10 + freeOf(300));
   }
@@ -397,8 +397,8 @@ t.test('what a collector had is looked at line by line, some in a turn', async (
   const one = only(fleet);
   await pass(fleet, 1000);
   for (const name of names) fleet.account(one, name);
-  one.fleet.restore(keptLife(actorOf(8), dayOf(fleet), false));
-  one.fleet.restored();
+  one.fleet.kept.restore(keptLife(actorOf(8), dayOf(fleet), false));
+  one.fleet.kept.restored();
   const charged = (): number => names.filter((name) => fleet.line(one, 'api_calls', name).used > 0).length;
   t.equal(charged(), 0);
   t.ok(one.fleet.isBehind);
