@@ -10,6 +10,7 @@ import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
 import { type Disk, systemDisk } from '../wal/index.ts';
+import { Compressor } from './compressor.ts';
 import { type MeteringStage, meteringStage, reportedRecord } from './filter.ts';
 import { Incidents } from './incidents.ts';
 import { Ladder } from './ladder.ts';
@@ -93,6 +94,7 @@ class Meter {
   /** Of all senders: one a spool. */
   readonly #sent: SenderCounts = noCounts();
   readonly #incidents: Incidents;
+  readonly #compressor: Compressor = new Compressor();
   #commits = 0;
   #folded = 0;
   #isClosed = false;
@@ -167,6 +169,7 @@ class Meter {
     this.#ladder?.stop();
     this.commits.commitNow();
     this.#sender?.close();
+    this.#compressor.close();
     this.#keeper.close();
   }
 
@@ -230,7 +233,7 @@ class Meter {
           return spool.bytes;
         },
       },
-      pack: (payload, done) => zstdCompress(payload, (error, packed) => done(error === null ? packed : undefined)),
+      pack: (payload, done) => this.#compressor.pack(payload, done),
       onFence: (reason) => this.#fenced(reason),
       onFailure: (why) => this.#incidents.away(why),
       onWelcome: () => this.#incidents.found(spool),

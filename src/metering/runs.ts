@@ -10,20 +10,18 @@ import { RecordReader, WALL_MS_MAX } from './usage-record.ts';
 
 const RUN_HEAD = 3 * VARINT_BYTES_MAX;
 
-/** Collects runs of records, at most `bytesMax` of payload. */
+/** Collects runs of records, at most `bytesMax` of payload. One buffer for all payloads: V8 counts buffers against the heap. */
 export class RunsWriter {
-  readonly #bytesMax: number;
-  #writer: Writer;
+  readonly #writer: Writer;
   #baseMs = -1;
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-    this.#writer = new Writer(0);
+    this.#writer = new Writer(bytesMax);
   }
 
+  /** The payload before is no more. */
   begin(): void {
-    // The payload before may still be on its way through the compressor.
-    this.#writer = new Writer(this.#bytesMax);
+    this.#writer.offset = 0;
     this.#baseMs = -1;
   }
 
@@ -39,6 +37,7 @@ export class RunsWriter {
     return true;
   }
 
+  /** Good until the next begins. */
   get payload(): Buffer {
     return this.#writer.bytes.subarray(0, this.#writer.offset);
   }

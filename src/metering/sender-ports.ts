@@ -25,6 +25,7 @@ export interface LinkEvents {
 export interface Source {
   /** Goes on behind a position; false: other records stand here under those numbers. */
   seek(position: Position, chain: number): boolean;
+  /** A payload is good until the next call, which comes when it is packed. */
   next(): Next;
   readonly unreadBytes: number;
   acked(position: Position): void;

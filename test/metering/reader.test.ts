@@ -24,7 +24,8 @@ async function readAll(reader: SpoolReader): Promise<Told[]> {
     if (next === undefined) return told;
     if (next === 'wait') await new Promise(setImmediate);
     else if (next === 'forked') throw new Error('forked');
-    else told.push(next);
+    else if (next.kind === 'gap') told.push(next);
+    else told.push({ ...next, payload: Buffer.from(next.payload) });
   }
 }
 
