@@ -22,8 +22,9 @@ const ALONE = [
   'test/scenarios/metrics.test.ts',
   'test/sim/namespaces.test.ts',
 ];
-/** Rooms whose tests start no process and measure no time: so many of their files are run by one process, for a start costs as much as many of them. */
+/** Rooms whose tests measure no time: so many of their files are run by one process, for a start costs as much as many of them. */
 const TOGETHER = [
+  'admin',
   'collector',
   'core',
   'gossip',
@@ -31,11 +32,15 @@ const TOGETHER = [
   'limits',
   'metering',
   'pipeline',
+  'proxy',
   'telemetry',
+  'tenants',
   'wal',
   'wire',
 ];
 const TOGETHER_MAX = 8;
+/** These say something for their whole process: which engine, and how V8 began. */
+const BY_THEMSELVES = ['test/proxy/general-engine.test.ts', 'test/tenants/priority.test.ts'];
 /** Processes at once. Twice the cores: half of their time many wait, for a timeout or for silence on a connection. */
 const JOBS = 2 * availableParallelism();
 /**
@@ -72,7 +77,7 @@ function runsOf(paths: readonly string[], isCounted: boolean): TestRun[] {
   const rooms = new Map<string, string[]>();
   for (const path of paths) {
     const room = path.split('/')[1] as string;
-    const key = TOGETHER.includes(room) ? room : path;
+    const key = TOGETHER.includes(room) && !BY_THEMSELVES.includes(path) ? room : path;
     rooms.set(key, [...(rooms.get(key) ?? []), path]);
   }
   return [...rooms.values()].flatMap((of) => {

@@ -35,6 +35,8 @@ export interface Ran {
 
 /** Seconds a file until tap ends what still runs; the process is ended a little later, should it not listen. */
 const TIMEOUT_SEC = 300;
+/** How much of a guarantee is tried when its file is run once more. */
+const AGAIN = 0.5;
 const PRELOAD = join(import.meta.dirname, 'preload.mjs');
 const TOGETHER = join(import.meta.dirname, 'together.mjs');
 
@@ -42,7 +44,10 @@ const TOGETHER = join(import.meta.dirname, 'together.mjs');
 export async function runTests({ paths, engine, covers }: TestRun, coverageDir: string): Promise<Ran[]> {
   const timeoutSec = TIMEOUT_SEC * paths.length;
   const env: NodeJS.ProcessEnv = { ...process.env, TAP: '1', TAP_TIMEOUT: String(timeoutSec) };
-  if (engine !== undefined) env['ENGINE'] = engine;
+  if (engine !== undefined) {
+    env['ENGINE'] = engine;
+    env['GUARANTEE_SCALE'] = String(AGAIN * Number(env['GUARANTEE_SCALE'] ?? '1'));
+  }
   if (covers.length > 0) {
     env['NODE_OPTIONS'] = `${env['NODE_OPTIONS'] ?? ''} --import=${PRELOAD}`;
     env['COVERED_FILES'] = covers.join('\n');

@@ -2,17 +2,18 @@
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { becomes } from '../helpers/processes.ts';
+import { scaled } from '../helpers/scale.ts';
 import { listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
-const ABORTS = 1000;
+const ABORTS = scaled(1000);
 const AT_ONCE = 40;
 /** Far less than any timeout of the sidecar, and more than a busy machine needs. */
 const WITHIN_MS = 15_000;
 const random = (ms: number): number => Math.floor(Math.random() * ms);
 
-t.test('1,000 aborts: no upstream socket is left', async (t) => {
+t.test(`${ABORTS} aborts: no upstream socket is left`, async (t) => {
   const open = new Set<Socket>();
   /** What waits for a request to arrive, by its number. */
   const began = new Map<string, () => void>();

@@ -25,7 +25,7 @@ const PROBE_ROUNDS = 3;
 const CHUNK = Buffer.alloc(64 * 1024, 'x');
 
 /** What a warm-up moves on each connection, each way, before anything is judged: pools, caches and compiled code are there then. */
-const WARM_BYTES = 8 * 2 ** 20;
+const WARM_BYTES = 3 * 2 ** 20;
 const WARM_ROUNDS = 2;
 
 /** Writes as much as the other side takes, up to the whole body; says how much that was. */

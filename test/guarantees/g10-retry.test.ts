@@ -11,10 +11,11 @@ import { forward } from '../../src/proxy/forward.ts';
 import { mayRetry } from '../../src/proxy/retry.ts';
 import { openUpstreams, type Upstream, type UpstreamError } from '../../src/proxy/upstreams.ts';
 import { createMetrics } from '../../src/telemetry/index.ts';
+import { scaled } from '../helpers/scale.ts';
 import { configFor, type Ending, listening, type SidecarForTest, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
-const REQUESTS = 10_000;
+const REQUESTS = scaled(10_000);
 const REPEATABLE = ['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'];
 const METHODS = [...REPEATABLE, 'POST', 'PATCH', 'PROPFIND'];
 const NL = '\r\n';
@@ -221,7 +222,7 @@ t.test(
   },
 );
 
-t.test('10,000 requests over connections that die: 0 failed GETs, 0 POSTs executed twice', async (t) => {
+t.test(`${REQUESTS} requests over connections that die: 0 failed GETs, 0 POSTs executed twice`, async (t) => {
   const executed = new Map<string, number>();
   const upstream = createServer((socket: Socket) => {
     socket.on('error', () => {});

@@ -2,14 +2,14 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { seeded } from '../helpers/scale.ts';
+import { scaled, seeded } from '../helpers/scale.ts';
 import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
 import { payloads } from '../helpers/smuggling.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
-const FUZZ = 600;
+const FUZZ = scaled(600);
 const SEED = 20_261_124;
 
 /** Answers no server should give. */

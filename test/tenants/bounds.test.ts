@@ -33,6 +33,17 @@ function folder(t: Ending): string {
   return dir;
 }
 
+/** Runs it now and in every turn of the loop, until what it returns is called. */
+function again(run: () => void): () => void {
+  let next: NodeJS.Immediate;
+  const turn = (): void => {
+    run();
+    next = setImmediate(turn);
+  };
+  turn();
+  return () => clearImmediate(next);
+}
+
 t.test('documents beyond the bound are left out, and said so', async (t) => {
   const text = 'a: 1\n---\n'.repeat(DOCUMENTS_MAX + 5);
   const remembered = new Map([
@@ -158,22 +169,18 @@ t.test('a directory of very many, very large or ever moving files is read within
     mkdirSync(join(restless, version));
     for (let i = 0; i < 40; i++) writeFileSync(join(restless, version, `f${i}.yaml`), version);
   }
-  let isMoving = true;
   let at = 0;
-  const move = (): void => {
-    if (!isMoving) return;
+  const stop = again(() => {
     // Never the same text twice in a row, so that it cannot seem to have rested.
     symlinkSync(`${'./'.repeat(at % 50)}${at++ % 2 === 0 ? '..a' : '..b'}`, join(restless, '..tmp'));
     renameSync(join(restless, '..tmp'), join(restless, '..data'));
-    setImmediate(move);
-  };
-  move();
+  });
   for (let i = 0; i < 5; i++) {
     const read = await readDirectory(restless);
     if ('unreadable' in read) throw new Error(read.unreadable);
     t.same([read.files.length, new Set(read.files.map((each) => each.text)).size], [40, 1], 'never a mix');
   }
-  isMoving = false;
+  stop();
 });
 
 t.test('a version whose folder is taken away while it is read is none: what is in force stays', async (t) => {
@@ -188,32 +195,22 @@ t.test('a version whose folder is taken away while it is read is none: what is i
     rmSync(join(dir, `..v${at++ - 1}`), { recursive: true, force: true });
   };
   swap();
-  let isMoving = true;
-  const move = (): void => {
-    if (!isMoving) return;
-    swap();
-    setImmediate(move);
-  };
-  move();
+  const stopSwapping = again(swap);
   let refused = 0;
   for (let i = 0; i < 10; i++) {
     const read = await readDirectory(dir);
     if ('unreadable' in read) refused++;
     else t.same([read.files.length, read.problems, new Set(read.files.map((each) => each.text)).size], [20, [], 1]);
   }
-  isMoving = false;
+  stopSwapping();
   t.ok(refused > 0, 'at such a pace no read is whole');
 
-  isMoving = true;
-  const astray = (): void => {
-    if (!isMoving) return;
+  const stopAstray = again(() => {
     symlinkSync(`..nowhere${at++}`, join(dir, '..tmp'));
     renameSync(join(dir, '..tmp'), join(dir, '..data'));
-    setImmediate(astray);
-  };
-  astray();
+  });
   t.match(await readDirectory(dir), { unreadable: String }, 'nor is one that is nowhere');
-  isMoving = false;
+  stopAstray();
   swap();
   t.match(await readDirectory(dir), { files: { length: 20 }, problems: [] });
 });
