@@ -52,7 +52,7 @@ export async function openStage(): Promise<Stage> {
   try {
     return await build(cast);
   } catch (cause) {
-    await cast.closer.close();
+    await cast.close();
     throw cause;
   }
 }
@@ -77,7 +77,15 @@ class Cast {
     promise.catch(() => {});
   }
 
+  /** Ends all of them. */
+  close(): Promise<void> {
+    this.#isClosing = true;
+    return this.closer.close();
+  }
+
   start(name: string, args: string[], env: Record<string, string>): ChildProcess & Player {
+    // Nobody would end it.
+    if (this.#isClosing) throw new ReeveError('demo-failed', `the demo is over, ${name} does not start any more`);
     const child = spawn(process.execPath, args, {
       env: { PATH: process.env['PATH'] ?? '', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -89,7 +97,6 @@ class Cast {
         this.#onLost(new ReeveError('demo-failed', `${name} ended (${code ?? signal}) while it was needed`));
     });
     this.closer.add(async () => {
-      this.#isClosing = true;
       child.kill('SIGTERM');
       const late = setTimeout(() => child.kill('SIGKILL'), END_MS_MAX);
       await ended;
@@ -160,7 +167,7 @@ async function build(cast: Cast): Promise<Stage> {
       renameSync(join(dir, 'next.yaml'), file);
       return began;
     },
-    close: () => closer.close(),
+    close: () => cast.close(),
   };
 }
 
