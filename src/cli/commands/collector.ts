@@ -9,10 +9,12 @@ export async function collector(
   process.stdout.removeAllListeners('error').on('error', () => {});
   const values = await collectorValues(options.config ?? process.env['REEVE_COLLECTOR_CONFIG'], options, process.env);
   const { startCollector } = await import('../collector.ts');
-  const running = await startCollector(values, {
+  const starting = startCollector(values, {
     isRebuilding: options.rebuild === true,
     // Who started it starts it again.
     onDeath: () => process.exit(1),
   });
-  onStop(() => running.close());
+  // From now on: a signal may come before its caller hears that it is up.
+  onStop(async () => (await starting).close());
+  await starting;
 }

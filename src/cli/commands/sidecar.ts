@@ -12,10 +12,14 @@ export async function sidecar(options: { config?: string } & Record<string, unkn
   // The tenancy is read while the rest of the program is loaded.
   const loader = new LoaderThread({ ...config.tenancy, stateDir: config.stateDir, timers: systemTimers });
   const { startSidecar } = await import('../sidecar.ts');
-  const running = await startSidecar(config, { loader });
-  const keeper = new HeapKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap });
-  onStop(() => {
-    keeper.close();
-    return running.drain();
+  const starting = startSidecar(config, { loader });
+  let keeper: HeapKeeper | undefined;
+  // From now on: a signal may come before its caller hears that it serves.
+  onStop(async () => {
+    const running = await starting;
+    keeper?.close();
+    await running.drain();
   });
+  await starting;
+  keeper = new HeapKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap });
 }
