@@ -27,7 +27,8 @@ export class Compressor {
     this.#waiting.push(done);
     stream.write(payload);
     stream.flush(constants.ZSTD_e_end, () => {
-      if (stream !== this.#stream) return;
+      // It failed, or was closed: that was said.
+      if (stream !== this.#stream || stream.errored !== null) return;
       const frame = Buffer.concat(this.#parts);
       this.#parts = [];
       this.#waiting.shift()?.(frame);

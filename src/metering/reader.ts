@@ -73,7 +73,8 @@ export class SpoolReader {
       const part = this.#spool.part(segment);
       if (typeof run !== 'object') continue;
       if (part?.epoch !== position.epoch || run.firstSeq > position.seq) return true;
-      if (run.lastSeq > position.seq) return false;
+      // It was told as single records, and its mark was refused, before it was folded.
+      if (run.lastSeq > position.seq) return run.windows !== undefined;
       this.#place = { segment, offset: next };
       if (run.lastSeq === position.seq) return run.chainAfter === chain;
     }
@@ -102,6 +103,7 @@ export class SpoolReader {
     const chain = isSameEpoch ? this.#chain : chainStart(part);
     if (!isSameEpoch && comparePositions(part.before, this.#position) > 0) return this.#ended(start);
     if (run.firstSeq > seqFrom) return this.#gap(start, seqFrom, chain);
+    if (run.firstSeq < seqFrom) return this.#restOf(start, seqFrom, chain);
     if (run.chainBefore !== chain) return 'forked';
     if (run.windows !== undefined) return this.#told(start, run, { ...run.windows, payload: run.windows.zstd }, true);
     return (this.#isFolding ? this.#folded(start) : undefined) ?? this.#single(start);
@@ -130,8 +132,8 @@ export class SpoolReader {
     try {
       this.#spool.mark(part);
     } catch {
-      // A full disk must not keep what is on it from being told. Were the machine to stop now, and the segment to be folded by the next
-      // life, the collector's position could be within a fold: the spool is fenced then, and nothing is counted twice.
+      // A full disk must not keep what is on it from being told. Were the process to end now, and the segment to be folded by the next
+      // life, the collector's position could be within a fold: the rest of that one is a gap then, and nothing is counted twice.
     }
     this.#spool.sync().then(done, done);
     return 'wait';
@@ -176,6 +178,23 @@ export class SpoolReader {
       chainAfter: run.chainBefore,
       watermarkMs,
       reason,
+    };
+  }
+
+  /** Windows of which the collector has the first records as they were: what of them is the rest nobody can say. */
+  #restOf({ part, run, next }: Start, seqFrom: number, chainBefore: number): Gap {
+    this.#place = next;
+    this.#position = { epoch: part.epoch, seq: run.lastSeq };
+    this.#chain = run.chainAfter;
+    return {
+      kind: 'gap',
+      epoch: part.epoch,
+      seqFrom,
+      seqTo: run.lastSeq,
+      chainBefore,
+      chainAfter: run.chainAfter,
+      watermarkMs: run.lastMs,
+      reason: 'full',
     };
   }
 

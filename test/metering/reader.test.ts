@@ -1,7 +1,7 @@
 /** What is told of a spool: all of it, in order, in batches that join, with gaps where records are missing, from wherever a collector stands. */
 import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import t from 'tap';
-import { BlockWriter, readSpoolHead, spoolHead } from '../../src/metering/block.ts';
+import { BlockWriter, type Run, readFrame, readSpoolHead, spoolHead } from '../../src/metering/block.ts';
 import { describeSpoolFrame } from '../../src/metering/describe.ts';
 import { foldPart } from '../../src/metering/fold.ts';
 import type { Draft, Gap } from '../../src/metering/messages.ts';
@@ -11,7 +11,7 @@ import { SpoolReader } from '../../src/metering/reader.ts';
 import { readRuns } from '../../src/metering/runs.ts';
 import { SPOOL_KIND, type Spool } from '../../src/metering/spool.ts';
 import { readWindows } from '../../src/metering/windows.ts';
-import { SegmentLog } from '../../src/wal/index.ts';
+import { type Frame, SegmentLog } from '../../src/wal/index.ts';
 import { commitBlocks, DIR, recordOf, type SpoolWorld, segmentPath, spoolWorld } from './world.ts';
 
 type Told = Draft | Gap;
@@ -422,6 +422,24 @@ t.test('a folded segment is told whole, holes stay holes, marks are kept', async
   t.ok(again.parts[0]?.isMarked, 'the mark stood in the folded segment');
   t.strictSame((await tellAll(again)).map(nameOf), names);
   t.strictSame(((await tellAll(again)) as Draft[]).filter(({ isFolded }) => isFolded).map(countOf), [12, 8]);
+});
+
+t.test('what was folded although some of it was told is a gap for the rest, and what follows is told', async (t) => {
+  const world = spoolWorld();
+  const first = world.open();
+  commitBlocks(first, 3, 4);
+  const [{ body, sum }] = [...first.frames({ segment: 0, offset: 0 })] as [Frame];
+  const chain = (readFrame(body, sum) as Run).chainAfter;
+  const spool = world.open();
+  commitBlocks(spool, 1);
+  // The mark was refused by a full disk, so nothing keeps it from being folded.
+  const part = spool.parts[0] as Part;
+  part.isMarked = false;
+  await fold(world, spool, part, 1000);
+  const told = await tellAll(spool, { epoch: 1, seq: 4 }, chain);
+  t.strictSame(told.map(nameOf), ['full 1: 5–12', 'batch 2: 1–1']);
+  t.match(told[0], { chainBefore: chain });
+  t.equal(told.length, 2);
 });
 
 t.test('a folded segment is folded again to longer windows', async (t) => {
