@@ -1,5 +1,10 @@
 /** Typed arrays that grow: a larger copy, with what was there. */
 
+/** Of an array that grows by one now and then, the next length: a sixteenth is empty at most, and what is there is copied 17 times in all. */
+export function roomFor(count: number): number {
+  return count + (count >> 4) + 8;
+}
+
 export function enlarged(array: Float64Array, length: number): Float64Array {
   const larger = new Float64Array(length);
   larger.set(array);
@@ -15,6 +20,12 @@ export function enlargedInts(array: Int32Array, length: number, fill = 0): Int32
 
 export function enlargedBytes(array: Uint8Array, length: number): Uint8Array {
   const larger = new Uint8Array(length);
+  larger.set(array);
+  return larger;
+}
+
+export function enlargedWords(array: Uint32Array, length: number): Uint32Array {
+  const larger = new Uint32Array(length);
   larger.set(array);
   return larger;
 }

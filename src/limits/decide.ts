@@ -179,34 +179,38 @@ function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: As
   return allowance.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
 }
 
-/** Spends what an admitted request takes. */
-export function take(state: LimitState, { tenant, route, now }: Ask, decided: Decided): void {
+/**
+ * Spends what an admitted request takes. Within, `ask` is handed on and not `now`: where the compiler makes a call of it, a number that is no
+ * integer would be put on the heap.
+ */
+export function take(state: LimitState, ask: Ask, decided: Decided): void {
   if (decided.kind === 'stale') return;
+  const { tenant, route } = ask;
   const { allowance, index } = tenant;
   const { requests } = allowance;
-  const cost = route?.cost ?? 1;
-  if (route?.rate !== undefined) takeRoute(state, index, route.index, route.rate, now, decided.kind === 'shape');
+  const isWaiting = decided.kind === 'shape';
+  if (route?.rate !== undefined) takeRoute(state, ask, route, route.rate, isWaiting);
   if (requests === undefined) return;
-  if (decided.kind === 'credit') state.spendCredit(index, cost);
-  else if (decided.kind === 'deprioritize') state.deprioritized.take(index, state.here(index, requests), cost, now, 0);
-  else if (decided.kind === 'degrade') state.degraded.take(index, state.here(index, requests), cost, now, 0);
+  if (decided.kind === 'credit') state.spendCredit(index, route?.cost ?? 1);
+  else if (decided.kind === 'deprioritize') takeOf(state.deprioritized, state, ask, requests);
+  else if (decided.kind === 'degrade') takeOf(state.degraded, state, ask, requests);
   else {
     // Banks what was idle until now, before the bucket is touched.
-    state.credit(index, requests, now);
-    takeRequests(state, index, requests, cost, now, decided.kind === 'shape');
+    if (requests.credits !== undefined) state.credit(index, requests, ask.now);
+    takeRequests(state, ask, requests, isWaiting);
   }
 }
 
+/** Of an allowance for lesser service. */
+function takeOf(allowance: Gcra, state: LimitState, { tenant, route, now }: Ask, limit: Rate): void {
+  allowance.take(tenant.index, state.here(tenant.index, limit), route?.cost ?? 1, now, 0);
+}
+
 /** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
-function takeRequests(
-  state: LimitState,
-  slot: TenantIndex,
-  limit: Rate,
-  cost: number,
-  now: number,
-  isWaiting: boolean,
-): void {
+function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rate, isWaiting: boolean): void {
   const { requests, fleet } = state;
+  const slot = tenant.index;
+  const cost = route?.cost ?? 1;
   const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
   if (!isWaiting && state.canBorrow(slot, limit, cost) && requests.waitMs(slot, here, cost, now) > 0)
@@ -214,20 +218,15 @@ function takeRequests(
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }
 
-function takeRoute(
-  { routes, fleet }: LimitState,
-  slot: TenantIndex,
-  route: number,
-  limit: Rate,
-  now: number,
-  isWaiting: boolean,
-): void {
-  const part = ROUTE + route;
+function takeRoute(state: LimitState, { tenant, now }: Ask, { index }: Route, limit: Rate, isWaiting: boolean): void {
+  const { routes, fleet } = state;
+  const slot = tenant.index;
+  const part = ROUTE + index;
   const here = fleet === undefined ? limit : fleet.rate(slot, limit, part);
   fleet?.admit(slot, 1, part);
-  if (!isWaiting && fleet?.canBorrow(slot, 1, part) === true && routes.waitMs(route, slot, here, now) > 0)
+  if (!isWaiting && fleet?.canBorrow(slot, 1, part) === true && routes.waitMs(index, slot, here, now) > 0)
     fleet.borrow(slot, 1, part);
-  else routes.take(route, slot, here, now, WAITING_MAX);
+  else routes.take(index, slot, here, now, WAITING_MAX);
 }
 
 /** Debits response bytes when they are known. A response larger than the rate leaves a debt of at most a minute. */

@@ -3,7 +3,7 @@ import type { TenantIndex } from '../../src/core/index.ts';
 import type { Member } from '../../src/gossip/index.ts';
 import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
 import { EGRESS, LimitNumbers, REQUESTS, ROUTE } from '../../src/limits/fleet/limit-numbers.ts';
-import { UNKNOWN } from '../../src/limits/fleet/others.ts';
+import { UNKNOWN } from '../../src/limits/fleet/row-table.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { plan, route, tenant, type World, world } from './world.ts';
 

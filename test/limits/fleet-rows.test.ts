@@ -2,8 +2,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import { writeVarint } from '../../src/core/index.ts';
 import { ageScale, rateScale } from '../../src/limits/fleet/log-byte.ts';
-import { NAME_MAX, ROWS_MAX, RowLog } from '../../src/limits/fleet/row-log.ts';
+import { NAME_MAX, RowLog } from '../../src/limits/fleet/row-log.ts';
+import { ROWS_MAX } from '../../src/limits/fleet/row-table.ts';
 import { VarintReader } from '../../src/limits/fleet/varint.ts';
+
+/** Of somebody who has no limit of its own. */
+const newLog = (): RowLog => new RowLog(() => '');
 
 /** Writes a row, with its name when it is the first. */
 function say(log: RowLog, number: number, admitted: number): void {
@@ -76,11 +80,11 @@ t.test('integers come back; what is cut short or too large is not sound', async 
 });
 
 t.test('a delta brings what changed, once, with its name until that is known', async (t) => {
-  const log = new RowLog();
+  const log = newLog();
   t.same(log.write(0, 0, new Uint8Array(100), 7, 100), { offset: 7, upTo: 0 }, 'nothing yet');
   say(log, 0, 10);
   say(log, 1, 20);
-  const other = new RowLog();
+  const other = newLog();
   const first = delta(log, 0);
   t.ok(take(other, 0, first.upTo, first.bytes));
   t.same([other.version, other.size, told(other, 0), told(other, 1)], [4, 2, told(log, 0), told(log, 1)]);
@@ -94,7 +98,7 @@ t.test('a delta brings what changed, once, with its name until that is known', a
   t.ok(Math.abs(5000 - other.at(0) - 500) < 20, 'its age is reckoned on');
 
   // Whoever is behind by more gets the name from the one that was told it.
-  const late = new RowLog();
+  const late = newLog();
   const third = delta(other, 0);
   t.ok(take(late, 0, third.upTo, third.bytes));
   t.same(told(late, 0), told(log, 0));
@@ -103,9 +107,9 @@ t.test('a delta brings what changed, once, with its name until that is known', a
 });
 
 t.test('a delta that does not fit ends at a row, and goes on from there', async (t) => {
-  const log = new RowLog();
+  const log = newLog();
   for (let number = 0; number < 100; number++) say(log, number, number);
-  const other = new RowLog();
+  const other = newLog();
   let frames = 0;
   while (other.version < log.version) {
     const { bytes, upTo } = delta(log, other.version, 1000, 300);
@@ -117,11 +121,11 @@ t.test('a delta that does not fit ends at a row, and goes on from there', async 
 });
 
 t.test('what is malformed, does not continue, or takes back what was said changes nothing', async (t) => {
-  const log = new RowLog();
+  const log = newLog();
   say(log, 0, 10);
   say(log, 1, 20);
   const { bytes, upTo } = delta(log, 0);
-  const other = new RowLog();
+  const other = newLog();
   const refused = (after: number, to: number, of: Uint8Array): void => {
     t.equal(other.read(after, to, 1000, of), undefined);
     t.equal(other.version, 0);
@@ -168,7 +172,7 @@ t.test(
         fc.array(fc.record({ from: fc.nat(2), to: fc.nat(2), isLost: fc.boolean() }), { maxLength: 60 }),
         fc.integer({ min: 120, max: 400 }),
         (said, frames, room) => {
-          const logs = [new RowLog(), new RowLog(), new RowLog()] as const;
+          const logs = [newLog(), newLog(), newLog()] as const;
           const truth = new Map<number, number>();
           const late: (() => void)[] = [];
           for (const [at, { number, admitted }] of said.entries()) {

@@ -11,13 +11,15 @@
 import type { Clock, TenantIndex } from '../../core/index.ts';
 import type { Delegate, Member, Written } from '../../gossip/index.ts';
 import type { Tenant } from '../../tenants/index.ts';
+import { roomFor } from '../arrays.ts';
 import type { Rate } from '../gcra.ts';
 import type { PartitionPolicy, Surroundings } from './attendance.ts';
 import { type Columns, clear, enlarge, newColumns } from './columns.ts';
 import { nextDemand, nextSpread, smoothSec } from './demand.ts';
 import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
-import { Others, type PeerExplanation, UNKNOWN } from './others.ts';
+import { Others, type PeerExplanation } from './others.ts';
 import { OwnRows } from './own-rows.ts';
+import { UNKNOWN } from './row-table.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
 import { type StrictPart, StrictParts } from './strict.ts';
 
@@ -68,7 +70,7 @@ export class FleetRates implements Delegate {
   readonly #clock: Clock;
   readonly #rule: ShareRule;
   readonly #others: Others;
-  readonly #own = new OwnRows();
+  readonly #own: OwnRows;
   readonly #numbers: LimitNumbers;
   readonly #strict: StrictParts;
   #self = '';
@@ -96,7 +98,9 @@ export class FleetRates implements Delegate {
     this.#numbers = new LimitNumbers(limitsMax);
     this.#clock = clock;
     this.#strict = new StrictParts(clock);
-    this.#others = new Others(clock, partition, (name) => this.#take(name));
+    const nameOf = (number: number): string => this.#numbers.nameOf(number);
+    this.#own = new OwnRows(nameOf);
+    this.#others = new Others(clock, partition, { take: (name) => this.#take(name), nameOf });
     this.#rule = rule;
     this.#lastTick = clock.now();
   }
@@ -386,7 +390,7 @@ export class FleetRates implements Delegate {
   #take(name: string): number {
     const number = this.#numbers.take(name);
     if (number < this.#columns.perSec.length) return number;
-    const room = Math.max(16, number * 2);
+    const room = roomFor(number + 1);
     enlarge(this.#columns, room);
     this.#others.reserve(room);
     return number;

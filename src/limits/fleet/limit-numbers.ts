@@ -4,9 +4,8 @@
  *
  *   tenant slot, part ─▶ number and its life ─▶ the columns of a limit      a number that lives another life is not found any more
  */
-import { enlargedInts } from '../arrays.ts';
-import { UNKNOWN } from './others.ts';
-import { ROWS_MAX } from './row-log.ts';
+import { enlargedInts, roomFor } from '../arrays.ts';
+import { ROWS_MAX, UNKNOWN } from './row-table.ts';
 
 /** What of a tenant is limited: its requests, its response bytes, or `ROUTE` + the index of a route. */
 export const REQUESTS = 0;
@@ -57,7 +56,7 @@ export class LimitNumbers {
     if (number !== undefined) return number;
     number = this.#free.pop() ?? this.#names.length;
     if (number >= this.#max) return UNKNOWN;
-    if (number >= this.#life.length) this.#life = enlargedInts(this.#life, Math.max(16, number * 2), 1);
+    if (number >= this.#life.length) this.#life = enlargedInts(this.#life, roomFor(number + 1), 1);
     this.#names[number] = name;
     this.#byName.set(name, number);
     return number;

@@ -6,13 +6,11 @@
  */
 import type { Clock } from '../../core/index.ts';
 import type { Member, Written } from '../../gossip/index.ts';
-import { enlarged, enlargedInts } from '../arrays.ts';
+import { enlarged } from '../arrays.ts';
 import { Attendance, type PartitionPolicy, type Surroundings } from './attendance.ts';
-import { type Name, ROWS_MAX, type Row, RowLog } from './row-log.ts';
+import { type Name, type Row, RowLog } from './row-log.ts';
+import { UNKNOWN } from './row-table.ts';
 import type { Electorate } from './strict.ts';
-
-/** No number: there is no room for one more limit. */
-export const UNKNOWN = -1;
 
 /** What somebody was reckoned to admit since its last row is taken back when it turns out to be gone, for at most so long, ms: until it is doubted. */
 const DOUBT_MS = 2000;
@@ -26,17 +24,22 @@ export interface PeerExplanation {
   readonly ageMs: number;
 }
 
+export interface LimitNames {
+  /** Our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
+  take(name: string): number;
+  /** Of a limit that has a number. It stays while `isNamed`. */
+  nameOf(limit: number): string;
+}
+
 interface Peer {
   readonly member: Member;
   readonly rows: RowLog;
-  /** Its numbers to ours. */
-  limits: Int32Array;
   isCounted: boolean;
 }
 
 export class Others {
   readonly #clock: Clock;
-  readonly #numberOf: (name: string) => number;
+  readonly #limits: LimitNames;
   readonly #attendance: Attendance;
   /** By member slot. */
   readonly #peers: (Peer | undefined)[] = [];
@@ -54,11 +57,10 @@ export class Others {
   /** By how many of the others it is named. */
   #named: Float64Array = new Float64Array(0);
 
-  /** `numberOf`: our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
-  constructor(clock: Clock, partition: PartitionPolicy, numberOf: (name: string) => number) {
+  constructor(clock: Clock, partition: PartitionPolicy, limits: LimitNames) {
     this.#clock = clock;
     this.#attendance = new Attendance(partition);
-    this.#numberOf = numberOf;
+    this.#limits = limits;
   }
 
   /** By whom the fleet is known; before it is said nobody is expected. */
@@ -137,6 +139,7 @@ export class Others {
     const peer = this.#peers[member];
     if (peer === undefined) return false;
     const now = this.#clock.now();
+    if (peer.rows.isFar(now)) this.#rebase(peer, now);
     const entries = peer.rows.read(after, upTo, now, bytes);
     if (entries === undefined) return false;
     for (const entry of entries) {
@@ -147,7 +150,7 @@ export class Others {
   }
 
   onMember(member: Member): void {
-    this.#peers[member.slot] ??= { member, rows: new RowLog(), limits: new Int32Array(0), isCounted: false };
+    this.#peers[member.slot] ??= { member, rows: new RowLog((limit) => this.#limits.nameOf(limit)), isCounted: false };
     this.#attendance.note(member);
     this.recount();
   }
@@ -157,7 +160,7 @@ export class Others {
     if (peer === undefined) return;
     this.#attendance.forget(slot);
     this.#setCounted(peer, false);
-    for (let number = 0; number < peer.limits.length; number++) this.#mean(peer, number, UNKNOWN);
+    for (let number = 0; number < peer.rows.size; number++) this.#changeNamed(peer.rows.limit(number), -1);
     this.#peers[slot] = undefined;
     this.recount();
   }
@@ -177,7 +180,7 @@ export class Others {
   explain(limit: number): PeerExplanation[] {
     const now = this.#clock.now();
     const peers = this.#peers.flatMap((peer): PeerExplanation[] => {
-      const at = peer?.limits.indexOf(limit) ?? UNKNOWN;
+      const at = peer?.rows.numberOf(limit) ?? UNKNOWN;
       if (peer === undefined || at === UNKNOWN || !peer.rows.has(at)) return [];
       const { member, rows } = peer;
       const { name, state } = member;
@@ -188,9 +191,9 @@ export class Others {
 
   /** What a member is known to have admitted of a limit, units. */
   admittedBy(member: number, limit: number): number {
-    const peer = this.#peers[member];
-    const at = peer?.limits.indexOf(limit) ?? UNKNOWN;
-    return at === UNKNOWN ? 0 : (peer as Peer).rows.admitted(at);
+    const rows = this.#peers[member]?.rows;
+    const at = rows?.numberOf(limit) ?? UNKNOWN;
+    return at === UNKNOWN ? 0 : (rows as RowLog).admitted(at);
   }
 
   #setCounted(peer: Peer, isCounted: boolean): void {
@@ -203,21 +206,26 @@ export class Others {
         this.#count(peer, number, isCounted ? 1 : -1, Math.max(0, now - peer.rows.at(number) - DOUBT_MS));
   }
 
-  #takeName(peer: Peer, name: Name, now: number): void {
-    const { number } = name;
-    if (number >= peer.limits.length)
-      peer.limits = enlargedInts(peer.limits, Math.min(ROWS_MAX, (number + 1) * 2), UNKNOWN);
-    if (peer.isCounted && peer.rows.has(number)) this.#count(peer, number, -1, now - peer.rows.at(number));
-    this.#mean(peer, number, name.name === '' ? UNKNOWN : this.#numberOf(name.name));
-    peer.rows.putName(name);
+  /** Sums have `at` in them: rows that become another age go out with the one and come in with the other. */
+  #rebase(peer: Peer, now: number): void {
+    const { isCounted } = peer;
+    this.#setCounted(peer, false);
+    peer.rows.rebase(now);
+    this.#setCounted(peer, isCounted);
   }
 
-  /** A number of a peer's means a limit of ours from now on. */
-  #mean(peer: Peer, number: number, limit: number): void {
-    const before = peer.limits[number] as number;
-    if (before !== UNKNOWN) (this.#named[before] as number)--;
-    if (limit !== UNKNOWN) (this.#named[limit] as number)++;
-    peer.limits[number] = limit;
+  #takeName(peer: Peer, name: Name, now: number): void {
+    const { rows, isCounted } = peer;
+    const { number } = name;
+    if (isCounted && rows.has(number)) this.#count(peer, number, -1, now - rows.at(number));
+    const limit = name.name === '' ? UNKNOWN : this.#limits.take(name.name);
+    this.#changeNamed(rows.limit(number), -1);
+    this.#changeNamed(limit, 1);
+    rows.putName(name, limit);
+  }
+
+  #changeNamed(limit: number, by: 1 | -1): void {
+    if (limit !== UNKNOWN) (this.#named[limit] as number) += by;
   }
 
   #take(peer: Peer, row: Row, now: number): void {
@@ -225,14 +233,14 @@ export class Others {
     const isFirst = !peer.rows.has(number);
     if (!isFirst && peer.isCounted) this.#count(peer, number, -1);
     peer.rows.put(row);
-    if (peer.isCounted) this.#count(peer, number, 1, isFirst ? now - row.at : undefined);
-    const limit = peer.limits[number] as number;
+    if (peer.isCounted) this.#count(peer, number, 1, isFirst ? now - peer.rows.at(number) : undefined);
+    const limit = peer.rows.limit(number);
     if (limit !== UNKNOWN) this.#heardAt[limit] = now;
   }
 
   /** Adds a row to the sums, or takes it out. `pastMs`: what it admitted until so long after its row is not new; undefined: all is. */
-  #count({ rows, limits }: Peer, number: number, sign: 1 | -1, pastMs?: number): void {
-    const limit = limits[number] as number;
+  #count({ rows }: Peer, number: number, sign: 1 | -1, pastMs?: number): void {
+    const limit = rows.limit(number);
     if (limit === UNKNOWN) return;
     const rate = rows.rate(number);
     const at = rows.at(number);

@@ -6,6 +6,7 @@ import type { Columns } from './columns.ts';
 import { smoothSec } from './demand.ts';
 import { rateScale } from './log-byte.ts';
 import { RowLog } from './row-log.ts';
+import { UNKNOWN } from './row-table.ts';
 
 /**
  * A row is written when the others are wrong in what was admitted by this part of the limit a second, or in what is asked for by this part
@@ -20,7 +21,12 @@ const NOISE = 0.15;
 const URGENT = 3;
 
 export class OwnRows {
-  readonly log: RowLog = new RowLog();
+  readonly log: RowLog;
+
+  /** `nameOf`: the name of a number in use. */
+  constructor(nameOf: (number: number) => string) {
+    this.log = new RowLog(nameOf);
+  }
 
   /** Units a second that the others were told are asked for here; undefined: nothing was said. */
   toldDemand(number: number): number | undefined {
@@ -46,7 +52,7 @@ export class OwnRows {
     const isLetOtherwise = isHeld(columns, number) && Math.abs(rate - toldRate) > Math.max(least, NOISE * toldRate);
     const isOld = sinceMs >= errors.rowMsMax && (demand > rateScale.decode(1) || log.rate(number) > 0);
     if (!isWrong && !isAskedOtherwise && !isLetOtherwise && !isOld) return false;
-    if (log.nameOf(number) !== name) log.putName({ number, version: log.version + 1, name });
+    if (log.limit(number) === UNKNOWN) log.putName({ number, version: log.version + 1, name }, number);
     const version = log.version + 1;
     log.put({ number, version, admitted, demand: rateScale.encode(demand), rate: rateScale.encode(rate), at: now });
     // Requests that come at random: smoothed over τ, so many a second are off by √(demand ÷ 2τ).
@@ -58,7 +64,7 @@ export class OwnRows {
   /** The number means nothing any more. */
   free(number: number): void {
     const { log } = this;
-    if (log.nameOf(number) !== undefined) log.putName({ number, version: log.version + 1, name: '' });
+    if (log.limit(number) !== UNKNOWN) log.putName({ number, version: log.version + 1, name: '' });
   }
 }
 

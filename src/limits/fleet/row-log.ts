@@ -11,20 +11,28 @@
  *
  * A member numbers its limits itself; a name stands before the first row of its number. A name that is said anew ends the row before it.
  *
- *   first ─▶ entry ─▶ entry ─▶ last      entries by version: what is new is at the end, so a delta looks at no more than it says
+ * Rows are kept by number and not by version: what is new is looked for when somebody asks, in the blocks of numbers of which it is known
+ * that any is.
+ *
+ *   numbers    ┌─ 0…63 ─┬─ 64…127 ─┬─ 128… ─┐
+ *   newest     │  810   │   4711   │   97   │    after 800: the third block is not looked at
  */
 
 import { writeVarint } from '../../core/index.ts';
-import { enlarged, enlargedBytes, enlargedInts } from '../arrays.ts';
+import { enlarged, roomFor } from '../arrays.ts';
 import { ageScale, rateScale } from './log-byte.ts';
+import { Oldest } from './oldest.ts';
+import { NAME, type Part, ROW, ROWS_MAX, RowTable, UNKNOWN } from './row-table.ts';
 import { VarintReader, varintBytes } from './varint.ts';
 
 /** A name is a tenant's, at most 63 characters, and what of it is limited: a route by its name, at most 63. */
 export const NAME_MAX = 140;
-/** Limits of one member. 2^17: each of 100,000 tenants. About 60 bytes each. */
-export const ROWS_MAX = 2 ** 17;
-/** Of no entry. */
-const NONE = -1;
+/** Numbers in one block, as a power of two. */
+const BLOCK_BITS = 6;
+/** The least that an entry takes: a step, a number, a text of no length. */
+const ENTRY_BYTES_MIN = 3;
+/** One for all: what is written is written at once. At most two entries a row, 3 MiB. */
+const oldest = new Oldest();
 
 export interface Name {
   readonly number: number;
@@ -48,65 +56,86 @@ export interface Row {
 export class RowLog {
   /** The newest version. */
   version = 0;
-  #size = 0;
-  readonly #names: string[] = [];
-  /** By entry, 2 × number of a row and 1 more of its name: its version, 0 for none, and its neighbours in order of versions. */
-  #versions: Float64Array = new Float64Array(0);
-  #next: Int32Array = new Int32Array(0);
-  #previous: Int32Array = new Int32Array(0);
-  #last = NONE;
-  /** By number. */
-  #admitted: Float64Array = new Float64Array(0);
-  #at: Float64Array = new Float64Array(0);
-  #demand: Uint8Array = new Uint8Array(0);
-  #rate: Uint8Array = new Uint8Array(0);
+  readonly #nameOf: (limit: number) => string;
+  readonly #rows = new RowTable();
+  /** Names of numbers that mean no limit of ours. */
+  readonly #strange = new Map<number, string>();
+  /** By block of numbers: the newest version in it. */
+  #newest: Float64Array = new Float64Array(0);
+
+  /** `nameOf`: the name of a limit of ours. It stays while a number means the limit, so that none is kept here. */
+  constructor(nameOf: (limit: number) => string) {
+    this.#nameOf = nameOf;
+  }
 
   get size(): number {
-    return this.#size;
+    return this.#rows.size;
   }
 
   has(number: number): boolean {
-    return number < this.#size && (this.#versions[number * 2] as number) > 0;
+    return number < this.size && this.#rows.version(number, ROW) > 0;
   }
 
   /** Undefined where the number means nothing. */
   nameOf(number: number): string | undefined {
-    return this.#names[number] || undefined;
+    const limit = this.limit(number);
+    return limit === UNKNOWN ? this.#strange.get(number) : this.#nameOf(limit);
   }
 
+  /** What the number means of ours; `UNKNOWN`: nothing. */
+  limit(number: number): number {
+    return number < this.size ? this.#rows.limit(number) : UNKNOWN;
+  }
+
+  /** The number that means a limit of ours, or `UNKNOWN`. Looks at all. */
+  numberOf(limit: number): number {
+    return this.#rows.numberOf(limit);
+  }
+
+  /** Whole units. */
   admitted(number: number): number {
-    return this.#admitted[number] as number;
+    return this.#rows.admitted(number);
   }
 
   /** Units a second. */
   demand(number: number): number {
-    return rateScale.decode(this.#demand[number] as number);
+    return rateScale.decode(this.#rows.demand(number));
   }
 
   /** Units a second. */
   rate(number: number): number {
-    return rateScale.decode(this.#rate[number] as number);
+    return rateScale.decode(this.#rows.rate(number));
   }
 
+  /** Whole ms. */
   at(number: number): number {
-    return this.#at[number] as number;
+    return this.#rows.at(number);
   }
 
-  /** The row that the number had is no more. */
-  putName({ number, version, name }: Name): void {
+  /** Whether rows of now can be put: if not, `rebase` is first, and changes when those of some hours ago are thought to have been said. */
+  isFar(now: number): boolean {
+    return this.#rows.isFar(now);
+  }
+
+  rebase(now: number): void {
+    this.#rows.rebase(now);
+  }
+
+  /** The row that the number had is no more. `limit`: of ours, what it means from now on. */
+  putName({ number, version, name }: Name, limit: number = UNKNOWN): void {
     this.#reach(number);
-    this.#unlink(number * 2);
-    this.#names[number] = name;
-    this.#link(number * 2 + 1, version);
+    this.#rows.setVersion(number, ROW, 0);
+    this.#rows.setLimit(number, limit);
+    if (limit === UNKNOWN && name !== '') this.#strange.set(number, name);
+    else this.#strange.delete(number);
+    this.#note(number, NAME, version);
   }
 
+  /** What is admitted counts in whole units. */
   put({ number, version, admitted, demand, rate, at }: Row): void {
     this.#reach(number);
-    this.#link(number * 2, version);
-    this.#admitted[number] = admitted;
-    this.#demand[number] = demand;
-    this.#rate[number] = rate;
-    this.#at[number] = at;
+    this.#rows.set(number, Math.floor(admitted), demand, rate, at);
+    this.#note(number, ROW, version);
   }
 
   /** See `Delegate.write`. */
@@ -119,12 +148,14 @@ export class RowLog {
   ): { readonly offset: number; readonly upTo: number } {
     let at = offset;
     let upTo = after;
-    for (let entry = this.#firstAfter(after); entry !== NONE; entry = this.#next[entry] as number) {
-      const version = this.#versions[entry] as number;
+    this.#find(after, Math.floor((end - offset) / ENTRY_BYTES_MIN));
+    for (let i = 0; i < oldest.size; i++) {
+      const version = oldest.version(i);
+      const entry = oldest.entry(i);
       const number = entry >> 1;
       const isName = (entry & 1) === 1;
-      const name = this.#names[number] as string;
-      const admitted = Math.floor(this.#admitted[number] as number);
+      const name = isName ? (this.nameOf(number) ?? '') : '';
+      const admitted = this.#rows.admitted(number);
       const body = isName ? varintBytes(name.length) + name.length : varintBytes(admitted) + 3;
       if (end - at < varintBytes(version - upTo) + varintBytes(entry) + body) break;
       at = writeVarint(bytes, at, version - upTo);
@@ -135,9 +166,9 @@ export class RowLog {
         continue;
       }
       at = writeVarint(bytes, at, admitted);
-      bytes[at++] = this.#demand[number] as number;
-      bytes[at++] = this.#rate[number] as number;
-      bytes[at++] = ageScale.encode(Math.max(0, now - (this.#at[number] as number)));
+      bytes[at++] = this.#rows.demand(number);
+      bytes[at++] = this.#rows.rate(number);
+      bytes[at++] = ageScale.encode(Math.max(0, now - this.#rows.at(number)));
     }
     return { offset: at, upTo };
   }
@@ -172,60 +203,42 @@ export class RowLog {
       const at = now - ageScale.decode(reader.byte());
       if (!reader.isSound) return undefined;
       if (!isNews) continue;
-      if ((named.get(number) ?? this.#names[number] ?? '') === '') return undefined;
+      if ((named.get(number) ?? this.nameOf(number) ?? '') === '') return undefined;
       // What a member admitted never falls.
       const isGoingOn = this.has(number) && !named.has(number);
-      if (isGoingOn && admitted < Math.floor(this.#admitted[number] as number)) return undefined;
+      if (isGoingOn && admitted < this.#rows.admitted(number)) return undefined;
       entries.push({ number, version, admitted, demand, rate, at });
     }
     return version === upTo ? entries : undefined;
   }
 
-  #firstAfter(after: number): number {
-    let first = NONE;
-    for (let entry = this.#last; entry !== NONE; entry = this.#previous[entry] as number) {
-      if ((this.#versions[entry] as number) <= after) break;
-      first = entry;
+  /** The first `max` entries after a version, by version, in `oldest`. */
+  #find(after: number, max: number): void {
+    oldest.begin(max);
+    if (after >= this.version) return;
+    for (let block = 0; block < this.#newest.length; block++) {
+      if ((this.#newest[block] as number) <= after) continue;
+      const end = Math.min(this.size, (block + 1) << BLOCK_BITS);
+      for (let number = block << BLOCK_BITS; number < end; number++) {
+        const ofName = this.#rows.version(number, NAME);
+        if (ofName > after) oldest.offer(ofName, number * 2 + 1);
+        const ofRow = this.#rows.version(number, ROW);
+        if (ofRow > after) oldest.offer(ofRow, number * 2);
+      }
     }
-    return first;
+    oldest.sort();
   }
 
-  /** Puts an entry at the end. */
-  #link(entry: number, version: number): void {
-    this.#unlink(entry);
-    this.#versions[entry] = version;
-    this.#previous[entry] = this.#last;
-    this.#next[entry] = NONE;
-    if (this.#last !== NONE) this.#next[this.#last] = entry;
-    this.#last = entry;
+  #note(number: number, part: Part, version: number): void {
+    this.#rows.setVersion(number, part, version);
+    this.#newest[number >> BLOCK_BITS] = version;
     this.version = version;
   }
 
-  #unlink(entry: number): void {
-    if ((this.#versions[entry] as number) === 0) return;
-    this.#versions[entry] = 0;
-    const next = this.#next[entry] as number;
-    const previous = this.#previous[entry] as number;
-    if (next === NONE) this.#last = previous;
-    else this.#previous[next] = previous;
-    if (previous !== NONE) this.#next[previous] = next;
-  }
-
   #reach(number: number): void {
-    if (number * 2 >= this.#versions.length) this.#grow(number + 1);
-    while (this.#names.length <= number) this.#names.push('');
-    this.#size = Math.max(this.#size, number + 1);
-  }
-
-  #grow(rows: number): void {
-    const length = Math.min(ROWS_MAX, Math.max(4, rows * 2));
-    this.#versions = enlarged(this.#versions, length * 2);
-    this.#next = enlargedInts(this.#next, length * 2, NONE);
-    this.#previous = enlargedInts(this.#previous, length * 2, NONE);
-    this.#admitted = enlarged(this.#admitted, length);
-    this.#at = enlarged(this.#at, length);
-    this.#demand = enlargedBytes(this.#demand, length);
-    this.#rate = enlargedBytes(this.#rate, length);
+    this.#rows.reach(number);
+    const blocks = (number >> BLOCK_BITS) + 1;
+    if (blocks > this.#newest.length) this.#newest = enlarged(this.#newest, roomFor(blocks));
   }
 }
 
