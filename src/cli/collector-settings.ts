@@ -40,7 +40,7 @@ export const collectorSettings: readonly CollectorSetting[] = [
   setting('http.host', 'text', 'address of the API', '127.0.0.1'),
   setting('http.port', 'port', 'port of the API', '15011'),
   setting('status.host', 'text', 'address of metrics and health', '0.0.0.0'),
-  setting('status.port', 'port', 'port of metrics and health', '15020'),
+  setting('status.port', 'port', 'port of metrics and health', '15012'),
   setting('tls.certFile', 'text', 'certificate of the gRPC port; with it sidecars must use TLS'),
   setting('tls.keyFile', 'text', 'its key'),
   setting('tls.clientCaFile', 'text', 'sidecars must show a certificate of this authority'),

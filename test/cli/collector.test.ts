@@ -9,6 +9,7 @@ import { startCollector } from '../../src/cli/collector.ts';
 import { collectorSettings, collectorValues } from '../../src/cli/collector-settings.ts';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
+import { sidecarSettings } from '../../src/tenants/index.ts';
 import { GrpcClient } from '../collector/grpc-client.ts';
 import { Teller, usage } from '../collector/told.ts';
 import { reeve } from '../helpers/command.ts';
@@ -178,6 +179,16 @@ t.test(
       );
   },
 );
+
+t.test('a sidecar and a collector on one machine start with the ports that they have by default', async (t) => {
+  const portsOf = (
+    settings: readonly { readonly path: string; readonly preset?: unknown; readonly default?: unknown }[],
+  ) => settings.filter(({ path }) => path.endsWith('port')).map((each) => String(each.preset ?? each.default));
+  const ports = [...portsOf(collectorSettings), ...portsOf(sidecarSettings)];
+  t.same(ports.slice(0, 3), ['15010', '15011', '15012']);
+  t.ok(ports.length > 6);
+  t.equal(new Set(ports).size, ports.length, `no port twice: ${ports}`);
+});
 
 t.test('tokens and certificates: read at the start, renewed without one, refused when they are none', async (t) => {
   const events: string[] = [];
