@@ -64,7 +64,22 @@ t.test(
     t.match(JSON.parse((await ask('show', 'acme', '--last', '1d', '-o', 'json')).stdout), {
       provenance: { spoolCount: 2 },
     });
-    t.match(await ask('nobody'), { status: 0, stdout: '', stderr: /nothing was used/ });
+    t.strictSame(await ask('acme', '--from', '2d', '--to', '1d'), {
+      status: 0,
+      stdout: '',
+      stderr: 'nothing was used in this time\n',
+    });
+    for (const [words, stderr] of [
+      [['nobody'], /^reeve: nothing was ever reported of tenant "nobody" \(`reeve usage --by tenant` names those/],
+      [['acne'], /^reeve: nothing was ever reported of tenant "acne" \(did you mean acme\?\)\n$/],
+      [['--meter', 'tokns'], /of meter "tokns" \(did you mean tokens\?\)/],
+      [['--service', 'oders', '--route', 'oders'], /of service "oders" \(did.*\nreeve: .* of route "oders" \(did/],
+      [['--operation', 'orders/oders', '-o', 'json'], /of operation "orders\/oders" \(did you mean orders\/orders\?/],
+      [['globx', '--by', 'route', '-o', 'csv'], /of tenant "globx" \(did you mean globex\?\)/],
+      [['top', '--meter', 'tokns', '--count', '2'], /of meter "tokns"/],
+    ] as const)
+      t.match(await ask(...words), { status: 1, stderr }, words.join(' '));
+    t.match(await ask('globex', '--service', 'billing'), { status: 0, stderr: /nothing was used/ }, 'both are known');
     t.match(await ask('top', '--last', '60s'), { status: 0, stdout: /^globex\trequests\t1\t/ });
     t.match(JSON.parse((await ask('top', '-o', 'json', '--count', '1')).stdout), { rows: [{}] });
     t.match(await ask('top', '--count', '2', '--interval', '100ms'), { status: 0 });
@@ -218,7 +233,26 @@ t.test('tokens and certificates: read at the start, renewed without one, refused
     reeve(['usage', 'acme', '--collector', `http://127.0.0.1:${running.ports.http}`, ...words]);
   t.match(await ask(), { status: 1, stderr: /a token of this collector is needed.*--token-file/i });
   writeFileSync(tokens, 'mine\n');
-  t.match(await ask('--token-file', tokens), { status: 0 });
+  t.match(await ask('--token-file', tokens), { status: 0, stderr: /nothing was used/ }, 'nobody has reported yet');
+  const client = new GrpcClient(running.ports.grpc, { token: 'mine' });
+  const teller = new Teller();
+  const wallMs = Date.now();
+  const [of, units] = [{ route: 'ordery', operation: 'orders/ordery' }, [{ meter: 'tokenz', units: 1 }]];
+  client.send(teller.hello());
+  await client.next();
+  client.send(teller.batch([usage({ wallMs }), usage({ ...of, units, wallMs, tenant: 'acmy' })]));
+  await client.next();
+  client.close();
+  for (const word of ['route', 'operation', 'meter'])
+    for (const name of ['ordery', 'orders/ordery', 'orders/orderz', 'tokenz', 'tokens'])
+      t.match(
+        await ask(`--${word}`, name, '--token-file', tokens),
+        { status: 1, stderr: /of \w+ "[^"]*" \((did you mean (orders|orders\/orders)\?|`reeve usage)/ },
+        'what another tenant used is as if it were not there',
+      );
+  const stranger = ['--collector', `http://127.0.0.1:${running.ports.http}`, '--token-file', tokens];
+  const refusals = ['acmy', 'zzzz'].map((name) => reeve(['usage', name, ...stranger]));
+  t.strictSame((await Promise.all(refusals))[0], (await Promise.all(refusals))[1], 'nor is it said who there is');
   writeFileSync(tokens, '# nobody\n');
   await t.rejects(startCollector(await valuesOf(options), { log }), { code: 'collector-file', remedy: /openssl/ });
   await t.rejects(
