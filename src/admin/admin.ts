@@ -73,7 +73,7 @@ function route(view: AdminView, { pathname, searchParams }: URL): Page {
 
 function membersPage(members: unknown): Page {
   return members === undefined
-    ? problem(404, 'not-found', 'This sidecar is alone: no gossip is configured (spec.gossip).')
+    ? problem(404, 'no-gossip', 'This sidecar is alone: no gossip is configured (spec.gossip).')
     : json(members);
 }
 

@@ -77,8 +77,15 @@ t.test(
       [['--operation', 'orders/oders', '-o', 'json'], /of operation "orders\/oders" \(did you mean orders\/orders\?/],
       [['globx', '--by', 'route', '-o', 'csv'], /of tenant "globx" \(did you mean globex\?\)/],
       [['top', '--meter', 'tokns', '--count', '2'], /of meter "tokns"/],
+      [['export', '--file', join(dir, 'none/x')], /^reeve: --file .*none.x not written whole: ENOENT \(name a file/],
     ] as const)
       t.match(await ask(...words), { status: 1, stderr }, words.join(' '));
+    for (const [words, stderr] of [
+      [['--by', 'operatoin'], /^reeve: --by expected .* got "operatoin"; did you mean operation\? \(see --help\)\n$/],
+      [['--by', '1h,1d'], /^reeve: --by windows have one length \(see --help\)\n$/],
+      [['a\tb'], /^reeve: tenant expected a name, got "a\\tb" \(see/],
+    ] as const)
+      t.match(await ask(...words), { status: 2, stderr }, words.join(' '));
     t.match(await ask('globex', '--service', 'billing'), { status: 0, stderr: /nothing was used/ }, 'both are known');
     t.match(await ask('top', '--last', '60s'), { status: 0, stdout: /^globex\trequests\t1\t/ });
     t.match(JSON.parse((await ask('top', '-o', 'json', '--count', '1')).stdout), { rows: [{}] });
@@ -143,13 +150,22 @@ t.test('what is typed wrong, and what is not there, is said in a line', async (t
     status: 2,
     stderr: /cannot be read: ENOENT/,
   });
-  t.match(await reeve(['usage', 'acme', '--last', '1d', '--from', '2d']), { status: 2, stderr: /exclude each other/ });
+  t.match(await reeve(['usage', 'acme', '--last', '1d', '--from', '2d']), {
+    status: 2,
+    stderr: /--last excludes --from/,
+  });
   t.match(await reeve(['usage', 'top', '--interval', 'soon']), { status: 2, stderr: /--interval/ });
   const stranger = createServer((_req, res) => res.end('hello')).listen(0, '127.0.0.1');
   await new Promise((resolve) => stranger.once('listening', resolve));
   t.teardown(() => stranger.close());
   const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}`;
   t.match(await reeve(['usage', 'acme', '--collector', url]), { status: 3, stderr: /no collector/ });
+  let files = 0;
+  const yaml = (text: string): string => {
+    const file = join(dir, `${files++}.yaml`);
+    writeFileSync(file, text);
+    return file;
+  };
   const misspelt = join(dir, 'misspelt.yaml');
   writeFileSync(misspelt, 'grpc: { prot: 1 }\n');
   for (const [options, words] of [
@@ -159,7 +175,10 @@ t.test('what is typed wrong, and what is not there, is said in a line', async (t
     [['--seal-grace', 'long'], /a time such as/],
     [['--log-level', 'loud'], /debug, info, warn, error/],
     [['--tls-cert-file', 'x'], /needs tls.keyFile too/],
-    [['--config', join(dir, 'none.yaml')], /cannot be read/],
+    [['--config', join(dir, 'none.yaml')], /none\.yaml cannot be read: ENOENT \(see docs/],
+    [['--config', yaml('a: [\n')], /0\.yaml cannot be read: .* column 1 \(see docs/],
+    [['--config', yaml('- a\n')], /1\.yaml expected keys with values \(see/],
+    [['--config', yaml('grpc: { host: [a, b] }\n')], /2\.yaml grpc\.host expected one value, no list/],
   ] as const)
     t.match(await reeve(['collector', ...options]), { status: 2, stderr: words });
   t.match((await reeve(['collector', '--help'])).stdout, /--keep-ledger <duration>[\s\S]*Examples:/);

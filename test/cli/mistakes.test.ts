@@ -34,6 +34,11 @@ t.test('commands, flags and names: one line each, with what was meant', async (t
     ['check --live --admin nonsense', 2, /--admin expected a URL/],
     ['tenants list --admin http://127.0.0.1:1', 3, /no sidecar answers: ECONNREFUSED \(start one/],
     ['limits check acme --path exports', 2, /--path expected a path/],
+    ['limits watch acme --count x', 2, /^reeve: --count expected a whole number of 1 or more, got "x"\n$/],
+    ['gossip watch --count 0', 2, /^reeve: --count expected a whole number/],
+    ['usage top --count 1.5', 2, /^reeve: --count expected a whole number/],
+    ['usage acme --last 1x', 2, /^reeve: --last expected a time such as 30d, got "1x"\n$/],
+    ['usage acme --last 1d --from 2d', 2, /^reeve: --last excludes --from \(give one of them\)\n$/],
     ['run -- true', 2, /--tenancy the tenancy is missing/],
     ['run --tenancy config/tenancy --app-port x -- true', 2, /--app-port expected a port, got "x" \(such as 3000\)/],
     ['run --tenancy config/tenancy --app-port 70000 -- true', 2, /--app-port expected a port/],
@@ -92,6 +97,12 @@ t.test('names that a running sidecar does not know, and its other port', async (
   t.teardown(() => dir.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, dir));
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
+  t.strictSame(await reeve(['limits', 'watch', 'acmee', ...admin]), {
+    status: 1,
+    stdout: '',
+    stderr: 'reeve: there is no tenant "acmee" (did you mean acme?)\n',
+  });
+  t.match(await reeve(['gossip', 'members', ...admin]), { status: 1, stderr: /is configured \(spec\.gossip\)\.\n$/ });
   t.match(await reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
   t.match(await reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
   const status = ['--admin', `http://127.0.0.1:${sidecar.ports.status}`];

@@ -6,6 +6,7 @@ import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askCollector, type CollectorAsking, openCollector } from '../ask-collector.ts';
 import { EXIT } from '../exit.ts';
 import { type Cell, printJson, printRows } from '../output.ts';
+import { timesOf } from '../times.ts';
 import { refuseUnknownNames } from './unknown-names.ts';
 
 type TableForm = 'table' | 'json' | 'csv';
@@ -87,7 +88,7 @@ export async function top(
       place: '--interval',
     });
   // A terminal is shown one picture after the other; a pipe gets one.
-  const times = Number(o.count ?? (process.stdout.isTTY ? Number.POSITIVE_INFINITY : 1));
+  const times = timesOf(o.count, process.stdout.isTTY ? Number.POSITIVE_INFINITY : 1);
   for (let i = 0; i < times; i++) {
     if (i > 0) await systemTimers.sleep(intervalMs);
     const { by, meter, last, limit } = o;
@@ -163,7 +164,15 @@ export async function exported(
     });
   const answer = await openCollector(o, '/v1/usage/export', { format: o.format, ...rangeOf(o) });
   if (o.file === undefined) return copy(answer);
-  await pipeline(answer, createWriteStream(o.file));
+  try {
+    await pipeline(answer, createWriteStream(o.file));
+  } catch (cause) {
+    throw new ReeveError('findings', `not written whole: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: `--file ${o.file}`,
+      remedy: 'name a file that can be written, with room for it',
+      cause,
+    });
+  }
 }
 
 interface SpoolRow {
@@ -214,7 +223,9 @@ export async function writeOff(
 
 function rangeOf({ last, from, to }: Range): { from?: string; to?: string } {
   if (last !== undefined && from !== undefined)
-    throw new ReeveError('usage', '--last and --from exclude each other', { place: '--last' });
+    throw new ReeveError('usage', 'excludes --from', { place: '--last', remedy: 'give one of them' });
+  if (last !== undefined && parseDurationMs(last) === undefined)
+    throw new ReeveError('usage', `expected a time such as 30d, got ${JSON.stringify(last)}`, { place: '--last' });
   const begin = from ?? last;
   return { ...(begin === undefined ? {} : { from: begin }), ...(to === undefined ? {} : { to }) };
 }
