@@ -4,6 +4,7 @@ import { access, constants } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
+import type { MeteringStatus } from '../../metering/index.ts';
 import {
   type Finding,
   formatFinding,
@@ -13,11 +14,12 @@ import {
   unknownUpstreams,
 } from '../../tenants/index.ts';
 import { refusedApiKeys } from '../api-keys.ts';
-import { askAdmin } from '../ask-admin.ts';
+import { askAdmin, askAdminIfThere } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
 import { ledgerChecks } from './check-ledger.ts';
+import { liveMeteringChecks } from './check-live-metering.ts';
 import { meteringChecks } from './check-metering.ts';
 import { bad, type Check, good, type Result } from './check-result.ts';
 import { count, namesOf } from './config.ts';
@@ -216,9 +218,14 @@ interface LiveConfig {
 async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: Check[] }> {
   try {
     const config = await askAdmin<LiveConfig>(admin, '/v1/config');
+    const metering = await askAdminIfThere<MeteringStatus>(admin, '/v1/metering');
     return {
       isReached: true,
-      checks: [...checksOf(config), ...(await upstreamChecks(Object.entries(config.upstreams)))],
+      checks: [
+        ...checksOf(config),
+        ...(await upstreamChecks(Object.entries(config.upstreams))),
+        ...(metering === undefined ? [] : liveMeteringChecks(metering)),
+      ],
     };
   } catch (cause) {
     if (!(cause instanceof ReeveError) || cause.code === 'usage') throw cause;
