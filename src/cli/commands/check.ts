@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
 import type { MeteringStatus } from '../../metering/index.ts';
 import {
-  type Finding,
+  foldFindings,
   formatFinding,
   inspectTenancy,
   type SidecarConfig,
@@ -181,9 +181,11 @@ async function tenancyChecks(dir: string, config: SidecarConfig | undefined, fil
   const { findings: own, snapshot } = await inspectTenancy(dir);
   const unknown = config === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(config.upstreams));
   const findings = [...own, ...unknown];
-  const toCheck = (finding: Finding): Check =>
-    bad('document is sound', formatFinding(finding), finding.remedy ?? 'see docs/config.md', finding.severity);
-  const checks = findings.slice(0, FINDINGS_MAX).map(toCheck);
+  const checks = foldFindings(findings)
+    .slice(0, FINDINGS_MAX)
+    .map(({ finding: { remedy, severity }, text }) =>
+      bad('document is sound', text, remedy ?? 'see docs/config.md', severity),
+    );
   if (!findings.some((each) => each.severity === 'error'))
     checks.push(good(`every document is sound (${snapshot.tenants.size} tenants, ${snapshot.plans.size} plans)`));
   checks.push(

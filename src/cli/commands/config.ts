@@ -7,6 +7,7 @@ import {
   bootSidecar,
   diffSnapshots,
   type Finding,
+  foldFindings,
   formatFinding,
   inspectTenancy,
   type SidecarConfig,
@@ -53,7 +54,7 @@ export async function validate(paths: string[], { output }: Printing): Promise<v
     });
   else {
     const warnings = findings.length - errors;
-    for (const finding of findings) process.stdout.write(`${formatFinding(finding)}\n`);
+    for (const { text } of foldFindings(findings)) process.stdout.write(`${text}\n`);
     const { files, tenants } = counts;
     const summary = [
       count(files, 'file'),
