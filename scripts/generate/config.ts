@@ -167,7 +167,7 @@ function page(): string {
 Generated from \`src/tenants/schema.ts\` by \`npm run generate\`. \`reeve config schema KIND\` prints the JSON schema, \`reeve config explain KEY\` one key, \`reeve config validate DIR\` checks files.
 
 Every document begins with \`apiVersion: reeve.dev/v1\`, \`kind\` and \`metadata.name\`. The boot file holds one Sidecar; the tenancy directory holds the others, in any number of \`*.yaml\` files and
-any order, and is read again whenever it changes. Units are never implied: rates \`200/s\` \`90/min\` \`1000/h\`, sizes \`10KiB\` \`5MiB\`, times \`250ms\` \`2s\`, percentages \`20%\`. Numbers may carry \`_\`.
+any order, and is read again whenever it changes. Units are never implied: rates \`200/s\` \`90/min\` \`1000/h\`, sizes \`10KiB\` \`5MiB\`, times \`250ms\` \`2s\`, percentages \`20%\`. Numbers may carry \`_\`. \`NAME\` in a key stands for a name of your own.
 
 How a directory is read, what a broken document does and what is kept: [src/tenants/README.md](../src/tenants/README.md).
 `;
@@ -207,11 +207,13 @@ function rowsOf({ path, schema, isRequired, within }: Leaf): string[] {
       .flatMap((each) => leaves(each, path).map((leaf) => ({ ...leaf, isRequired: false }))) ?? [];
   const below =
     schema.items?.properties === undefined ? [] : leaves(schema.items, `${path}[]`, `${path.split('.').at(-1)}[]`);
+  const [ofMap] = Object.values(schema.patternProperties ?? {});
+  const inMap = ofMap === undefined ? [] : leaves(ofMap, `${path}.NAME`, `${path.split('.').at(-1)}.NAME`);
   const choices =
     schema.items?.anyOf
       ?.filter((each) => each.properties !== undefined)
       .flatMap((each) => leaves(each, `${path}[]`).map((leaf) => ({ ...leaf, isRequired: false }))) ?? [];
-  return [own, ...[...variants, ...below, ...choices].flatMap(rowsOf)];
+  return [own, ...[...variants, ...below, ...inMap, ...choices].flatMap(rowsOf)];
 }
 
 function kindOfValue(schema: Schema): string {

@@ -15,6 +15,8 @@ export interface AdminView extends Omit<ExplainView, 'snapshot'> {
   findings(): readonly Finding[];
   /** Of the fleet; undefined when this sidecar is alone. */
   members(): unknown;
+  /** Of what is recorded; undefined when nothing is. */
+  metering(): unknown;
   traffic(): { readonly connections: number; readonly inFlight: number; readonly isDraining: boolean };
 }
 
@@ -27,6 +29,7 @@ const ENDPOINTS: Readonly<Record<string, string>> = {
   '/v1/limits/NAME?method=GET&path=/': 'what the tenant has left, and what the limits would say now',
   '/v1/explain?tenant=NAME&method=GET&path=/': 'one request explained: identity, route, limits, what it would get',
   '/v1/gossip': 'the members of the fleet as this sidecar knows them',
+  '/v1/metering': 'whether what is used arrives at its collector',
   '/v1/traffic': 'connections and requests in flight',
 };
 
@@ -59,6 +62,7 @@ function route(view: AdminView, { pathname, searchParams }: URL): Page {
     if (page === 'config') return json(configOf(view));
     if (page === 'traffic') return json(view.traffic());
     if (page === 'gossip') return membersPage(view.members());
+    if (page === 'metering') return meteringPage(view.metering());
     if (page === 'tenants') return json(tenantsPage(view.snapshot(), searchParams));
     if (page === 'explain')
       return withTenant(view, searchParams.get('tenant') ?? '', (tenant) =>
@@ -73,8 +77,14 @@ function route(view: AdminView, { pathname, searchParams }: URL): Page {
 
 function membersPage(members: unknown): Page {
   return members === undefined
-    ? problem(404, 'not-found', 'This sidecar is alone: no gossip is configured (spec.gossip).')
+    ? problem(404, 'no-gossip', 'This sidecar is alone: no gossip is configured (spec.gossip).')
     : json(members);
+}
+
+function meteringPage(metering: unknown): Page {
+  return metering === undefined
+    ? problem(404, 'no-metering', 'This sidecar records no usage: no metering is configured (spec.metering).')
+    : json(metering);
 }
 
 function nothingThere(): Page {

@@ -19,6 +19,14 @@ export async function askAdmin<T>(admin: string, path: string): Promise<T> {
   return body as T;
 }
 
+/** The same; undefined: this sidecar has nothing to say there. */
+export async function askAdminIfThere<T>(admin: string, path: string): Promise<T | undefined> {
+  const { status, body } = await ask(urlOf(admin, path), admin);
+  if (status === 404) return undefined;
+  if (status !== 200) throw refused({ status, body }, admin);
+  return body as T;
+}
+
 /** The status port answers too, and has no such page. */
 function refused({ status, body }: Answer, admin: string): ReeveError {
   return new ReeveError('findings', body.detail ?? `the answer was ${status}`, {

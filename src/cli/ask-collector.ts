@@ -51,13 +51,21 @@ export async function askCollector<T>(...asking: Parameters<typeof openCollector
 async function refusedBy(answer: IncomingMessage, collector: string): Promise<ReeveError> {
   const { detail, code } = (await json(answer).catch(() => ({}))) as { detail?: string; code?: string };
   const message = detail ?? `the answer was ${answer.statusCode}`;
-  if (code === 'bad-parameter') return new ReeveError('usage', message, { remedy: 'see --help' });
+  if (code === 'bad-parameter') return mistakeOf(message);
   const remedies: Readonly<Record<string, string>> = {
     'credential-missing': 'give a file with one with --token-file',
     'not-found': 'name the API of a collector with --collector; its status port is another',
   };
   const remedy = remedies[code ?? ''];
   return new ReeveError('findings', message, { place: collector, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+/** The API names a parameter; here it is a flag, or the argument. */
+function mistakeOf(detail: string): ReeveError {
+  const colon = detail.indexOf(': ');
+  const parameter = detail.slice(0, colon);
+  const place = parameter === 'tenant' ? parameter : `--${parameter}`;
+  return new ReeveError('usage', detail.slice(colon + 2), { place, remedy: 'see --help' });
 }
 
 function urlOf(collector: string, path: string): URL {

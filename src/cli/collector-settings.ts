@@ -40,7 +40,7 @@ export const collectorSettings: readonly CollectorSetting[] = [
   setting('http.host', 'text', 'address of the API', '127.0.0.1'),
   setting('http.port', 'port', 'port of the API', '15011'),
   setting('status.host', 'text', 'address of metrics and health', '0.0.0.0'),
-  setting('status.port', 'port', 'port of metrics and health', '15020'),
+  setting('status.port', 'port', 'port of metrics and health', '15012'),
   setting('tls.certFile', 'text', 'certificate of the gRPC port; with it sidecars must use TLS'),
   setting('tls.keyFile', 'text', 'its key'),
   setting('tls.clientCaFile', 'text', 'sidecars must show a certificate of this authority'),
@@ -103,7 +103,10 @@ async function readSettings(file: string): Promise<Map<string, string>> {
   try {
     document = parseYaml(await readFile(file, 'utf8'));
   } catch (cause) {
-    throw new ReeveError('usage', `cannot be read: ${(cause as Error).message.split('\n')[0]}`, {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    // What the parser says; of what the system says the code is enough.
+    const why = code !== undefined && 'syscall' in (cause as object) ? code : message.split('\n')[0];
+    throw new ReeveError('usage', `cannot be read: ${why}`, {
       place: file,
       remedy: 'see docs/collector.md',
       cause,
@@ -121,6 +124,11 @@ function flatten(value: unknown, path: string, found: Map<string, string>, file:
   }
   const known = collectorSettings.map((each) => each.path);
   if (path === '' && value === null) return;
+  if (path === '' || Array.isArray(value))
+    throw new ReeveError('usage', `expected ${path === '' ? 'keys with values' : 'one value, no list'}`, {
+      place: path === '' ? file : `${file} ${path}`,
+      remedy: 'see docs/collector.md',
+    });
   if (!known.includes(path)) {
     const near = nearest(path, known);
     throw new ReeveError('usage', 'there is no such setting', {

@@ -144,14 +144,14 @@ function addConfig(program: Command): void {
     )
     .addOption(new Option('-o, --output <form>', 'how to print').choices(['json']).default('json'))
     .addHelpText('after', examples('reeve config schema Tenant', 'reeve config schema > .vscode/reeve.json'))
-    .action(async (kind) => (await import('./commands/config.ts')).schema(kind));
+    .action(async (kind) => (await import('./commands/explain.ts')).schema(kind));
   config
     .command('explain')
     .description('what a key means')
-    .argument('<key>', 'such as Plan.spec.rate.requests.limit')
+    .argument('<key>', 'such as Plan.spec.rate.requests.limit, Collector.grpc.port')
     .addOption(output())
     .addHelpText('after', examples('reeve config explain Tenant', 'reeve config explain Plan.spec.degrade'))
-    .action(async (key, options) => (await import('./commands/config.ts')).explain(key, options));
+    .action(async (key, options) => (await import('./commands/explain.ts')).explain(key, options));
 }
 
 function addAsking(program: Command): void {

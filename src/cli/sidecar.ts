@@ -189,6 +189,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       findings: () => [...tenancy.findings(), ...mismatches()],
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       members: () => fleet?.members(),
+      metering: () => metering?.status(),
       explainAdmission: (tenant, upstream) => admission.explain(upstream, tenant),
       traffic: () => ({ connections: proxy.connections, inFlight: proxy.inFlight, isDraining }),
     },

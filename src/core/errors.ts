@@ -20,10 +20,10 @@ export class ReeveError extends Error {
     this.remedy = facts.remedy;
   }
 
-  /** `place message (remedy)`, the one line an operator reads. */
+  /** `place message (remedy)`, the one line an operator reads. What others wrote may end in a mark of its own: it gives way to the remedy. */
   override toString(): string {
     const place = this.place === undefined ? '' : `${this.place} `;
-    const remedy = this.remedy === undefined ? '' : ` (${this.remedy})`;
-    return `${place}${this.message}${remedy}`;
+    if (this.remedy === undefined) return `${place}${this.message}`;
+    return `${place}${this.message.replace(/[.:]$/, '')} (${this.remedy})`;
   }
 }

@@ -8,6 +8,8 @@ import { fromSidecar, PROTOCOL_VERSION, REPORT, type SidecarSays } from './proto
 import type { Link, LinkEvents } from './sender-ports.ts';
 
 const CLOSE_WHY_MAX = 300;
+/** gRPC ends what it says with a note, also when there is none. */
+const EMPTY_NOTE = /\.? Resolution note: *$/;
 
 /** Files are read again by each connection, so what is renewed is used. `onClose` is never called before this returned. */
 export function connectCollector(collector: CollectorConfig, events: LinkEvents): Link {
@@ -33,7 +35,7 @@ class GrpcLink implements Link {
       if (isClosed) return;
       isClosed = true;
       this.#client.close();
-      events.onClose(why.slice(0, CLOSE_WHY_MAX));
+      events.onClose(why.replace(EMPTY_NOTE, '').slice(0, CLOSE_WHY_MAX));
     };
     this.#stream
       .on('data', (message: ToSidecar) => {

@@ -17,7 +17,8 @@ export class Incidents {
   #unitsCut = 0;
   #isLosing = false;
   #isSyncSound = true;
-  #isAway = false;
+  /** Why no collector takes what is told; undefined: one does, or none was asked yet. */
+  awayWhy: string | undefined;
 
   constructor(log: Log, config: MeteringConfig) {
     this.#log = log;
@@ -72,12 +73,13 @@ export class Incidents {
   }
 
   away(why: string): void {
-    if (!this.#isAway) this.#log.warn('metering.collector_away', { address: this.#config.collector?.address, why });
-    this.#isAway = true;
+    if (this.awayWhy === undefined)
+      this.#log.warn('metering.collector_away', { address: this.#config.collector?.address, why });
+    this.awayWhy = why;
   }
 
   found({ unacked }: Spool): void {
-    this.#isAway = false;
+    this.awayWhy = undefined;
     this.#log.info('metering.collector_found', { address: this.#config.collector?.address, unacked });
   }
 

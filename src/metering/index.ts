@@ -19,6 +19,7 @@ export { readRuns } from './runs.ts';
 export { SPOOL_KIND } from './spool.ts';
 export type { SpoolState } from './spool-state.ts';
 export { inspectSpool } from './spool-state.ts';
+export type { MeteringStatus } from './status.ts';
 export type { MethodClass, Units, UsageKey, UsageOutcome, UsageRecord } from './usage-record.ts';
 export { keyEnd, RecordReader } from './usage-record.ts';
 export type { Series, Sums, WindowsOptions } from './windows.ts';

@@ -20,6 +20,7 @@ import { FOLDED_BATCH, Sender } from './sender.ts';
 import { type Link, type LinkEvents, noCounts, type SenderCounts } from './sender-ports.ts';
 import type { Spool } from './spool.ts';
 import { SpoolKeeper } from './spool-keeper.ts';
+import { type MeteringStatus, statusOf } from './status.ts';
 import { TickCommits } from './tick-commits.ts';
 import { OUTCOMES, UNITS_EACH_MAX, type Units, type UsageRecord } from './usage-record.ts';
 
@@ -53,6 +54,7 @@ export interface Metering extends AsyncDisposable {
   readonly commits: Commits;
   /** What an application says by itself was used. False: it could not be recorded. When it returns the record stands. */
   report(tenant: string, units: readonly Units[]): boolean;
+  status(): MeteringStatus;
   /** Tells the rest, for at most so long. */
   drain(graceMs: number): Promise<void>;
   close(): Promise<void>;
@@ -66,6 +68,7 @@ export async function openMetering(options: MeteringOptions): Promise<Metering> 
     filter: meter.filter,
     commits: meter.commits,
     report: (tenant, units) => meter.report(tenant, units),
+    status: () => meter.status(),
     drain: (graceMs) => meter.drain(graceMs),
     close: async () => meter.close(),
     [Symbol.asyncDispose]: async () => meter.close(),
@@ -151,6 +154,10 @@ class Meter {
   report(tenant: string, units: readonly Units[]): boolean {
     if (units.length > 0) this.#record(reportedRecord(this.#o.clock.wallMs(), tenant, units));
     return this.commits.commitNow();
+  }
+
+  status(): MeteringStatus {
+    return statusOf(this.#view(), this.#o.config, this.#incidents.awayWhy);
   }
 
   async drain(graceMs: number): Promise<void> {

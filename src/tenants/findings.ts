@@ -15,6 +15,21 @@ export function formatFinding(f: Finding): string {
   return `${place}${severity}${object}${path}${colon} ${f.message}${remedy}`;
 }
 
+/** For a person: of those that want the same, the first speaks for all. Programs get each. */
+export function foldFindings(findings: readonly Finding[]): readonly { finding: Finding; text: string }[] {
+  const counts = new Map<string, number>();
+  for (const { wants } of findings) if (wants !== undefined) counts.set(wants, (counts.get(wants) ?? 0) + 1);
+  const said = new Set<string>();
+  return findings.flatMap((finding) => {
+    const { wants } = finding;
+    if (wants === undefined) return { finding, text: formatFinding(finding) };
+    if (said.has(wants)) return [];
+    said.add(wants);
+    const more = (counts.get(wants) as number) - 1;
+    return { finding, text: `${formatFinding(finding)}${more === 0 ? '' : `\n  … and ${more} more want it`}` };
+  });
+}
+
 /** A problem inside one document: where it is by keys, and what it is. */
 export interface Problem {
   readonly path: readonly (string | number)[];

@@ -3,7 +3,7 @@ export { bootFlags, bootSidecar } from './boot/boot.ts';
 export type { CollectorConfig, GossipConfig, MeteringConfig, SidecarConfig } from './boot/sidecar.ts';
 export type { Difference } from './difference.ts';
 export { diffSnapshots } from './difference.ts';
-export { formatFinding } from './findings.ts';
+export { foldFindings, formatFinding } from './findings.ts';
 export type { Setting } from './generated/settings.ts';
 export { sidecarSettings } from './generated/settings.ts';
 export type { Inspection } from './inspect.ts';

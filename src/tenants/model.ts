@@ -215,6 +215,8 @@ export interface Finding {
   readonly path: string;
   readonly message: string;
   readonly remedy: string | undefined;
+  /** What is not there and others want too, such as `Plan/free`: all of them are mended in one place. */
+  readonly wants?: string;
 }
 
 /** The most specific route whose path and method match; undefined when none does. */

@@ -84,6 +84,7 @@ t.test('the admin API shows what there is, and no secret', async (t) => {
   for (const [path, code] of [
     ['/v1/tenants/none', 404],
     ['/v1/gossip', 404],
+    ['/v1/metering', 404],
     ['/v1/limits/none', 404],
     ['/v1/explain', 404],
     ['/v1/nothing', 404],

@@ -9,6 +9,7 @@ import { startCollector } from '../../src/cli/collector.ts';
 import { collectorSettings, collectorValues } from '../../src/cli/collector-settings.ts';
 import type { Log } from '../../src/telemetry/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
+import { sidecarSettings } from '../../src/tenants/index.ts';
 import { GrpcClient } from '../collector/grpc-client.ts';
 import { Teller, usage } from '../collector/told.ts';
 import { reeve } from '../helpers/command.ts';
@@ -63,7 +64,29 @@ t.test(
     t.match(JSON.parse((await ask('show', 'acme', '--last', '1d', '-o', 'json')).stdout), {
       provenance: { spoolCount: 2 },
     });
-    t.match(await ask('nobody'), { status: 0, stdout: '', stderr: /nothing was used/ });
+    t.strictSame(await ask('acme', '--from', '2d', '--to', '1d'), {
+      status: 0,
+      stdout: '',
+      stderr: 'nothing was used in this time\n',
+    });
+    for (const [words, stderr] of [
+      [['nobody'], /^reeve: nothing was ever reported of tenant "nobody" \(`reeve usage --by tenant` names those/],
+      [['acne'], /^reeve: nothing was ever reported of tenant "acne" \(did you mean acme\?\)\n$/],
+      [['--meter', 'tokns'], /of meter "tokns" \(did you mean tokens\?\)/],
+      [['--service', 'oders', '--route', 'oders'], /of service "oders" \(did.*\nreeve: .* of route "oders" \(did/],
+      [['--operation', 'orders/oders', '-o', 'json'], /of operation "orders\/oders" \(did you mean orders\/orders\?/],
+      [['globx', '--by', 'route', '-o', 'csv'], /of tenant "globx" \(did you mean globex\?\)/],
+      [['top', '--meter', 'tokns', '--count', '2'], /of meter "tokns"/],
+      [['export', '--file', join(dir, 'none/x')], /^reeve: --file .*none.x not written whole: ENOENT \(name a file/],
+    ] as const)
+      t.match(await ask(...words), { status: 1, stderr }, words.join(' '));
+    for (const [words, stderr] of [
+      [['--by', 'operatoin'], /^reeve: --by expected .* got "operatoin"; did you mean operation\? \(see --help\)\n$/],
+      [['--by', '1h,1d'], /^reeve: --by windows have one length \(see --help\)\n$/],
+      [['a\tb'], /^reeve: tenant expected a name, got "a\\tb" \(see/],
+    ] as const)
+      t.match(await ask(...words), { status: 2, stderr }, words.join(' '));
+    t.match(await ask('globex', '--service', 'billing'), { status: 0, stderr: /nothing was used/ }, 'both are known');
     t.match(await ask('top', '--last', '60s'), { status: 0, stdout: /^globex\trequests\t1\t/ });
     t.match(JSON.parse((await ask('top', '-o', 'json', '--count', '1')).stdout), { rows: [{}] });
     t.match(await ask('top', '--count', '2', '--interval', '100ms'), { status: 0 });
@@ -127,13 +150,22 @@ t.test('what is typed wrong, and what is not there, is said in a line', async (t
     status: 2,
     stderr: /cannot be read: ENOENT/,
   });
-  t.match(await reeve(['usage', 'acme', '--last', '1d', '--from', '2d']), { status: 2, stderr: /exclude each other/ });
+  t.match(await reeve(['usage', 'acme', '--last', '1d', '--from', '2d']), {
+    status: 2,
+    stderr: /--last excludes --from/,
+  });
   t.match(await reeve(['usage', 'top', '--interval', 'soon']), { status: 2, stderr: /--interval/ });
   const stranger = createServer((_req, res) => res.end('hello')).listen(0, '127.0.0.1');
   await new Promise((resolve) => stranger.once('listening', resolve));
   t.teardown(() => stranger.close());
   const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}`;
   t.match(await reeve(['usage', 'acme', '--collector', url]), { status: 3, stderr: /no collector/ });
+  let files = 0;
+  const yaml = (text: string): string => {
+    const file = join(dir, `${files++}.yaml`);
+    writeFileSync(file, text);
+    return file;
+  };
   const misspelt = join(dir, 'misspelt.yaml');
   writeFileSync(misspelt, 'grpc: { prot: 1 }\n');
   for (const [options, words] of [
@@ -143,7 +175,10 @@ t.test('what is typed wrong, and what is not there, is said in a line', async (t
     [['--seal-grace', 'long'], /a time such as/],
     [['--log-level', 'loud'], /debug, info, warn, error/],
     [['--tls-cert-file', 'x'], /needs tls.keyFile too/],
-    [['--config', join(dir, 'none.yaml')], /cannot be read/],
+    [['--config', join(dir, 'none.yaml')], /none\.yaml cannot be read: ENOENT \(see docs/],
+    [['--config', yaml('a: [\n')], /0\.yaml cannot be read: .* column 1 \(see docs/],
+    [['--config', yaml('- a\n')], /1\.yaml expected keys with values \(see/],
+    [['--config', yaml('grpc: { host: [a, b] }\n')], /2\.yaml grpc\.host expected one value, no list/],
   ] as const)
     t.match(await reeve(['collector', ...options]), { status: 2, stderr: words });
   t.match((await reeve(['collector', '--help'])).stdout, /--keep-ledger <duration>[\s\S]*Examples:/);
@@ -179,6 +214,16 @@ t.test(
   },
 );
 
+t.test('a sidecar and a collector on one machine start with the ports that they have by default', async (t) => {
+  const portsOf = (
+    settings: readonly { readonly path: string; readonly preset?: unknown; readonly default?: unknown }[],
+  ) => settings.filter(({ path }) => path.endsWith('port')).map((each) => String(each.preset ?? each.default));
+  const ports = [...portsOf(collectorSettings), ...portsOf(sidecarSettings)];
+  t.same(ports.slice(0, 3), ['15010', '15011', '15012']);
+  t.ok(ports.length > 6);
+  t.equal(new Set(ports).size, ports.length, `no port twice: ${ports}`);
+});
+
 t.test('tokens and certificates: read at the start, renewed without one, refused when they are none', async (t) => {
   const events: string[] = [];
   const note = (event: string): void => void events.push(event);
@@ -207,7 +252,27 @@ t.test('tokens and certificates: read at the start, renewed without one, refused
     reeve(['usage', 'acme', '--collector', `http://127.0.0.1:${running.ports.http}`, ...words]);
   t.match(await ask(), { status: 1, stderr: /a token of this collector is needed.*--token-file/i });
   writeFileSync(tokens, 'mine\n');
-  t.match(await ask('--token-file', tokens), { status: 0 });
+  t.match(await ask('--token-file', tokens), { status: 0, stderr: /nothing was used/ }, 'nobody has reported yet');
+  const client = new GrpcClient(running.ports.grpc, { token: 'mine' });
+  const teller = new Teller();
+  const wallMs = Date.now();
+  const [of, units] = [{ route: 'ordery', operation: 'orders/ordery' }, [{ meter: 'tokenz', units: 1 }]];
+  client.send(teller.hello());
+  await client.next();
+  client.send(teller.batch([usage({ wallMs }), usage({ ...of, units, wallMs, tenant: 'acmy' })]));
+  await client.next();
+  client.close();
+  for (const word of ['route', 'operation', 'meter'])
+    for (const name of ['ordery', 'orders/ordery', 'orders/orderz', 'tokenz', 'tokens'])
+      t.match(
+        await ask(`--${word}`, name, '--token-file', tokens),
+        { status: 1, stderr: /of \w+ "[^"]*" \((did you mean (orders|orders\/orders)\?|`reeve usage)/ },
+        'what another tenant used is as if it were not there',
+      );
+  const stranger = ['--collector', `http://127.0.0.1:${running.ports.http}`, '--token-file', tokens];
+  const refused = await reeve(['usage', 'acmy', ...stranger]);
+  t.match(refused, { status: 1, stderr: /This token is of another tenant/ });
+  t.strictSame(await reeve(['usage', 'zzzz', ...stranger]), refused, 'nor is it said who there is');
   writeFileSync(tokens, '# nobody\n');
   await t.rejects(startCollector(await valuesOf(options), { log }), { code: 'collector-file', remedy: /openssl/ });
   await t.rejects(

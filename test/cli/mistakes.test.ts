@@ -7,7 +7,7 @@ import t from 'tap';
 import { reeve, reeveProcess } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
 import { childSidecar, httpBackend, listening, settings } from '../helpers/sidecar.ts';
-import { document, makeTenancy, tenant } from '../helpers/tenancy.ts';
+import { document, makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 t.test('commands, flags and names: one line each, with what was meant', async (t) => {
   const rows: readonly [string, number, RegExp][] = [
@@ -34,6 +34,11 @@ t.test('commands, flags and names: one line each, with what was meant', async (t
     ['check --live --admin nonsense', 2, /--admin expected a URL/],
     ['tenants list --admin http://127.0.0.1:1', 3, /no sidecar answers: ECONNREFUSED \(start one/],
     ['limits check acme --path exports', 2, /--path expected a path/],
+    ['limits watch acme --count x', 2, /^reeve: --count expected a whole number of 1 or more, got "x"\n$/],
+    ['gossip watch --count 0', 2, /^reeve: --count expected a whole number/],
+    ['usage top --count 1.5', 2, /^reeve: --count expected a whole number/],
+    ['usage acme --last 1x', 2, /^reeve: --last expected a time such as 30d, got "1x"\n$/],
+    ['usage acme --last 1d --from 2d', 2, /^reeve: --last excludes --from \(give one of them\)\n$/],
     ['run -- true', 2, /--tenancy the tenancy is missing/],
     ['run --tenancy config/tenancy --app-port x -- true', 2, /--app-port expected a port, got "x" \(such as 3000\)/],
     ['run --tenancy config/tenancy --app-port 70000 -- true', 2, /--app-port expected a port/],
@@ -92,6 +97,12 @@ t.test('names that a running sidecar does not know, and its other port', async (
   t.teardown(() => dir.cleanUp());
   const sidecar = await childSidecar(t, settings(upstream, dir));
   const admin = ['--admin', `http://127.0.0.1:${sidecar.ports.admin}`];
+  t.strictSame(await reeve(['limits', 'watch', 'acmee', ...admin]), {
+    status: 1,
+    stdout: '',
+    stderr: 'reeve: there is no tenant "acmee" (did you mean acme?)\n',
+  });
+  t.match(await reeve(['gossip', 'members', ...admin]), { status: 1, stderr: /is configured \(spec\.gossip\)\.\n$/ });
   t.match(await reeve(['tenants', 'get', 'glbex', ...admin]), { status: 1, stderr: /did you mean globex\?/ });
   t.match(await reeve(['limits', 'check', 'acmee', ...admin]), { status: 1, stderr: /did you mean acme\?/ });
   const status = ['--admin', `http://127.0.0.1:${sidecar.ports.status}`];
@@ -122,6 +133,29 @@ t.test('broken documents are not left out without a word', async (t) => {
     status: 1,
     stdout: /1 file, 0 tenants, 1 error,/,
   });
+});
+
+t.test('what follows from one mistake is one line for a person, and each for a program', async (t) => {
+  const wanting = Array.from({ length: 12 }, (_, at) => tenant(`t${at}`, { plan: at < 11 ? 'gold' : 'silver' })).join(
+    '',
+  );
+  const misspelt = plan('gold').replace(/kind: ?"?Plan"?|"kind":"Plan"/, (text) => text.replace('Plan', 'Pln'));
+  const dir = makeTenancy({ 'gold.yaml': misspelt, 'more.yaml': wanting });
+  t.teardown(() => dir.cleanUp());
+  const { status, stdout } = await reeve(['config', 'validate', dir.dir]);
+  t.equal(status, 1);
+  t.match(stdout, /gold\.yaml.* kind: expected a kind, got "Pln" \(did you mean Plan\?\)/);
+  t.match(stdout, /Tenant "t0" spec\.plan: there is no Plan "gold" \(known: [^\n]*\)\n {2}… and 10 more want it\n/);
+  t.match(stdout, /Tenant "t11" spec\.plan: there is no Plan "silver" \([^\n]*\)\n(?! )/);
+  t.equal(stdout.match(/there is no Plan/g)?.length, 2);
+  t.match(stdout, /, 13 errors,/, 'all are counted');
+  const { findings } = JSON.parse((await reeve(['config', 'validate', dir.dir, '-o', 'json'])).stdout) as {
+    findings: { wants?: string }[];
+  };
+  t.equal(findings.filter(({ wants }) => wants === 'Plan/gold').length, 11);
+  const checked = (await reeve(['check', '--tenancy', dir.dir])).stdout;
+  t.match(checked, /there is no Plan "gold".*\n +… and 10 more want it\n +hint: known/);
+  t.equal(checked.match(/there is no Plan/g)?.length, 2);
 });
 
 t.test('a pepper that is empty is refused', async (t) => {

@@ -180,6 +180,7 @@ t.test('what is asked wrongly is said with what would be right', async (t) => {
     const answer = await ask(target);
     t.equal(answer.status, 400, target);
     t.match(JSON.parse(answer.body), { code: 'bad-parameter', detail: words }, target);
+    t.match(JSON.parse(answer.body), { detail: /[^.?][.?]$/ }, 'one mark at its end');
   }
   t.match(await ask('/v1/nothing'), { status: 404, body: /\/v1\/usage/ });
   t.match(await ask('/v1/usage', { method: 'POST' }), { status: 405, headers: { allow: 'GET' } });

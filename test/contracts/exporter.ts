@@ -77,6 +77,33 @@ export function exporterContract(t: Test, name: string, fresh: () => Promise<Exp
       await store.close();
     });
 
+  t.test(`${name}: whole numbers are written whole, others with their fraction`, async (t) => {
+    const store = await fresh();
+    const units = [
+      { meter: 'tokens', units: 2.5 },
+      { meter: 'pages', units: -3 },
+    ];
+    await store.apply('orders', windowsOf([usage({ bytesIn: 2 ** 50 + 1, units })]));
+    const csv = await store.export('csv', 0, 4e9);
+    const rows = csvRows(readFileSync(csv, 'utf8'));
+    t.match(
+      rows.map(({ meter, count, bytes_in: bytesIn, units }) => [meter, count, bytesIn, units]),
+      [
+        ['', '1', '1125899906842625', '0'],
+        ['pages', '1', '0', '-3'],
+        ['tokens', '1', '0', '2.5'],
+      ],
+    );
+    t.notMatch(readFileSync(csv, 'utf8'), /\.0/);
+    const ndjson = await store.export('ndjson', 0, 4e9);
+    const text = readFileSync(ndjson, 'utf8');
+    t.match(text, /"bytes_in":1125899906842625,/, 'a number, and no text');
+    t.match(text, /"units":2\.5[,}]/);
+    t.notMatch(text, /\d\.0/);
+    for (const path of [csv, ndjson]) rmSync(path);
+    await store.close();
+  });
+
   t.test(
     `${name}: a file is whose who asked; of hours without rows there is one too, and what is odd in a name stays in it`,
     async (t) => {

@@ -57,6 +57,13 @@ t.test('an error reads as place, message, remedy', async (t) => {
   t.equal(String(error), 'a.yaml:1:2 cannot be read (grant read access)');
   t.equal(error.cause, cause);
   t.equal(String(new ReeveError('x', 'plain')), 'plain');
+  t.equal(String(new ReeveError('x', 'as others say.')), 'as others say.');
+  for (const [message, line] of [
+    ['as others say.', 'as others say (mend it)'],
+    ['at line 1:', 'at line 1 (mend it)'],
+    ['this one?', 'this one? (mend it)'],
+  ] as const)
+    t.equal(String(new ReeveError('x', message, { remedy: 'mend it' })), line, 'one mark');
 });
 
 t.test('did you mean: near words only', async (t) => {

@@ -4,8 +4,9 @@ import { access, constants } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { ReeveError } from '../../core/index.ts';
+import type { MeteringStatus } from '../../metering/index.ts';
 import {
-  type Finding,
+  foldFindings,
   formatFinding,
   inspectTenancy,
   type SidecarConfig,
@@ -13,11 +14,12 @@ import {
   unknownUpstreams,
 } from '../../tenants/index.ts';
 import { refusedApiKeys } from '../api-keys.ts';
-import { askAdmin } from '../ask-admin.ts';
+import { askAdmin, askAdminIfThere } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
 import { ledgerChecks } from './check-ledger.ts';
+import { liveMeteringChecks } from './check-live-metering.ts';
 import { meteringChecks } from './check-metering.ts';
 import { bad, type Check, good, type Result } from './check-result.ts';
 import { count, namesOf } from './config.ts';
@@ -179,9 +181,11 @@ async function tenancyChecks(dir: string, config: SidecarConfig | undefined, fil
   const { findings: own, snapshot } = await inspectTenancy(dir);
   const unknown = config === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(config.upstreams));
   const findings = [...own, ...unknown];
-  const toCheck = (finding: Finding): Check =>
-    bad('document is sound', formatFinding(finding), finding.remedy ?? 'see docs/config.md', finding.severity);
-  const checks = findings.slice(0, FINDINGS_MAX).map(toCheck);
+  const checks = foldFindings(findings)
+    .slice(0, FINDINGS_MAX)
+    .map(({ finding: { remedy, severity }, text }) =>
+      bad('document is sound', text, remedy ?? 'see docs/config.md', severity),
+    );
   if (!findings.some((each) => each.severity === 'error'))
     checks.push(good(`every document is sound (${snapshot.tenants.size} tenants, ${snapshot.plans.size} plans)`));
   checks.push(
@@ -216,9 +220,14 @@ interface LiveConfig {
 async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: Check[] }> {
   try {
     const config = await askAdmin<LiveConfig>(admin, '/v1/config');
+    const metering = await askAdminIfThere<MeteringStatus>(admin, '/v1/metering');
     return {
       isReached: true,
-      checks: [...checksOf(config), ...(await upstreamChecks(Object.entries(config.upstreams)))],
+      checks: [
+        ...checksOf(config),
+        ...(await upstreamChecks(Object.entries(config.upstreams))),
+        ...(metering === undefined ? [] : liveMeteringChecks(metering)),
+      ],
     };
   } catch (cause) {
     if (!(cause instanceof ReeveError) || cause.code === 'usage') throw cause;

@@ -3,6 +3,7 @@ import { systemTimers } from '../../core/index.ts';
 import { askAdmin } from '../ask-admin.ts';
 import type { FleetMembers } from '../fleet.ts';
 import { type Form, printJson, printRows } from '../output.ts';
+import { timesOf } from '../times.ts';
 
 interface Asking {
   readonly admin: string;
@@ -30,7 +31,7 @@ export async function members({ admin, output }: Asking): Promise<void> {
 /** Who is new or changed since the last look, all at first; `count` looks, or until interrupted. */
 export async function watch({ admin, output, count }: Asking & { readonly count?: string }): Promise<void> {
   const known = new Map<string, string>();
-  for (let times = Number(count ?? Number.POSITIVE_INFINITY); times > 0; times--) {
+  for (let times = timesOf(count, Number.POSITIVE_INFINITY); times > 0; times--) {
     const { members: now } = await askAdmin<FleetMembers>(admin, '/v1/gossip');
     for (const { incarnation, name, address, state } of now) {
       if (known.get(incarnation) === state) continue;

@@ -3,6 +3,7 @@ import type { Explanation } from '../../admin/index.ts';
 import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askAboutTenant } from '../ask-admin.ts';
 import { type Form, NO, paint, printJson, YES } from '../output.ts';
+import { timesOf } from '../times.ts';
 
 /** Of the room for rights of hard quotas, what is named before it is full. */
 const RIGHTS_NEAR = 0.8;
@@ -125,13 +126,15 @@ export async function watchLimits(name: string, { admin, output, interval, count
       place: '--interval',
       remedy: 'such as 1s',
     });
+  let isFirst = true;
   const row = (cells: readonly unknown[]): void => {
     process.stdout.write(`${cells.map((cell) => String(cell).padStart(9)).join(' ')}\n`);
   };
-  if (output === 'text')
-    row(['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level', 'decision']);
-  for (let times = Number(count ?? Number.POSITIVE_INFINITY); times > 0; times--) {
+  for (let times = timesOf(count, Number.POSITIVE_INFINITY); times > 0; times--) {
     const limits = await askAboutTenant<Explanation['limits']>(admin, name, `/v1/limits/${encodeURIComponent(name)}`);
+    if (output === 'text' && isFirst)
+      row(['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level', 'decision']);
+    isFirst = false;
     const { requests, concurrency, fleet, wouldGet } = limits;
     if (output === 'json') process.stdout.write(`${JSON.stringify(limits)}\n`);
     else

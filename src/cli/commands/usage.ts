@@ -1,10 +1,13 @@
 /** `reeve usage …`: what tenants used, as a collector knows it. */
 import { createWriteStream } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askCollector, type CollectorAsking, openCollector } from '../ask-collector.ts';
 import { EXIT } from '../exit.ts';
 import { type Cell, printJson, printRows } from '../output.ts';
+import { timesOf } from '../times.ts';
+import { refuseUnknownNames } from './unknown-names.ts';
 
 type TableForm = 'table' | 'json' | 'csv';
 
@@ -47,13 +50,24 @@ export async function show(
   // Minutes are not kept for the month that is asked for otherwise.
   const isByMinutes = by?.split(',').includes('1m') === true;
   const range = isByMinutes && o.last === undefined && o.from === undefined ? { ...o, last: '1d' } : o;
-  const query = { tenant, by, meter, service, route, operation, top: o.top, ...rangeOf(range) };
-  if (o.output === 'csv') return copy(await openCollector(o, '/v1/usage', { ...query, format: 'csv' }));
+  const narrowed = { tenant, meter, service, route, operation };
+  const query = { ...narrowed, by, top: o.top, ...rangeOf(range) };
+  if (o.output === 'csv') {
+    const csv = await text(await openCollector(o, '/v1/usage', { ...query, format: 'csv' }));
+    process.stdout.write(csv);
+    // The first line names the columns.
+    if (!csv.trimEnd().includes('\n')) await refuseUnknownNames(o, narrowed);
+    return;
+  }
   const answer = await askCollector<Answer>(o, '/v1/usage', query);
-  if (o.output === 'json') return printJson(answer);
-  printTable(answer);
-  if (answer.rows.length === 0) process.stderr.write('nothing was used in this time\n');
-  tellIncomplete(answer.provenance.incomplete);
+  if (o.output === 'json') printJson(answer);
+  else {
+    printTable(answer);
+    tellIncomplete(answer.provenance.incomplete);
+  }
+  if (answer.rows.length > 0) return;
+  await refuseUnknownNames(o, narrowed);
+  if (o.output === 'table') process.stderr.write('nothing was used in this time\n');
 }
 
 /** Who uses most now; once, or again and again until interrupted. */
@@ -74,17 +88,15 @@ export async function top(
       place: '--interval',
     });
   // A terminal is shown one picture after the other; a pipe gets one.
-  const times = Number(o.count ?? (process.stdout.isTTY ? Number.POSITIVE_INFINITY : 1));
+  const times = timesOf(o.count, process.stdout.isTTY ? Number.POSITIVE_INFINITY : 1);
   for (let i = 0; i < times; i++) {
     if (i > 0) await systemTimers.sleep(intervalMs);
     const { by, meter, last, limit } = o;
     const answer = await askCollector<Answer>(o, '/v1/usage/top', { by, meter, last, limit });
-    if (o.output === 'json') {
-      process.stdout.write(`${JSON.stringify(answer)}\n`);
-      continue;
-    }
-    if (process.stdout.isTTY) process.stdout.write('\x1b[H\x1b[2J');
-    printTable(answer);
+    if (process.stdout.isTTY && o.output === 'table') process.stdout.write('\x1b[H\x1b[2J');
+    if (o.output === 'json') process.stdout.write(`${JSON.stringify(answer)}\n`);
+    else printTable(answer);
+    if (i === 0 && answer.rows.length === 0) await refuseUnknownNames(o, { meter });
   }
 }
 
@@ -152,7 +164,15 @@ export async function exported(
     });
   const answer = await openCollector(o, '/v1/usage/export', { format: o.format, ...rangeOf(o) });
   if (o.file === undefined) return copy(answer);
-  await pipeline(answer, createWriteStream(o.file));
+  try {
+    await pipeline(answer, createWriteStream(o.file));
+  } catch (cause) {
+    throw new ReeveError('findings', `not written whole: ${(cause as NodeJS.ErrnoException).code}`, {
+      place: `--file ${o.file}`,
+      remedy: 'name a file that can be written, with room for it',
+      cause,
+    });
+  }
 }
 
 interface SpoolRow {
@@ -203,7 +223,9 @@ export async function writeOff(
 
 function rangeOf({ last, from, to }: Range): { from?: string; to?: string } {
   if (last !== undefined && from !== undefined)
-    throw new ReeveError('usage', '--last and --from exclude each other', { place: '--last' });
+    throw new ReeveError('usage', 'excludes --from', { place: '--last', remedy: 'give one of them' });
+  if (last !== undefined && parseDurationMs(last) === undefined)
+    throw new ReeveError('usage', `expected a time such as 30d, got ${JSON.stringify(last)}`, { place: '--last' });
   const begin = from ?? last;
   return { ...(begin === undefined ? {} : { from: begin }), ...(to === undefined ? {} : { to }) };
 }

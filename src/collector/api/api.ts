@@ -55,10 +55,15 @@ export async function answerApi(o: ApiOptions, request: ApiRequest): Promise<Api
     refuseUnknown(searchParams, Object.keys(page.parameters));
     return await page.run({ ...o, query: searchParams, path, accept: request.accept, tenant: scope.tenant });
   } catch (cause) {
-    if (cause instanceof Mistake) return problemAnswer(400, 'bad-parameter', `${cause.parameter}: ${cause.message}.`);
+    if (cause instanceof Mistake) return problemAnswer(400, 'bad-parameter', sentence(cause));
     if (cause instanceof ReeveError) return problemAnswer(STATUS[cause.code] ?? 500, cause.code, String(cause));
     throw cause;
   }
+}
+
+/** With one mark at its end. */
+function sentence({ parameter, message }: Mistake): string {
+  return `${parameter}: ${message}${message.endsWith('?') ? '' : '.'}`;
 }
 
 /** Of errors that a page may end with. */

@@ -180,8 +180,19 @@ export function exportSql(
   const format = { csv: 'FORMAT csv, HEADER', ndjson: 'FORMAT json', parquet: 'FORMAT parquet, COMPRESSION zstd' }[
     form
   ];
-  return `COPY (SELECT make_timestamp(CAST(t - t % 3600 AS BIGINT) * 1000000) AS hour, ${KEYS.join(', ')}, ${SUMMED} FROM (${rows}) GROUP BY ALL ORDER BY hour, tenant, service, meter) TO ${quote(path)} (${format})`;
+  const summed = `SELECT make_timestamp(CAST(t - t % 3600 AS BIGINT) * 1000000) AS hour, ${KEYS.join(', ')}, ${SUMMED} FROM (${rows}) GROUP BY ALL ORDER BY hour, tenant, service, meter`;
+  return `COPY (SELECT ${form === 'parquet' ? '*' : `* REPLACE (${DIGITS[form]})`} FROM (${summed})) TO ${quote(path)} (${format})`;
 }
+
+/** Text has whole numbers as people write them: a DOUBLE would be `5.0`. */
+const digitsAs = (type: string): string =>
+  [...SUMS, LONGEST]
+    .map(
+      (each) =>
+        `CASE WHEN ${each} = trunc(${each}) THEN ${each}::HUGEINT::VARCHAR ELSE ${each}::VARCHAR END::${type} AS ${each}`,
+    )
+    .join(', ');
+const DIGITS = { csv: digitsAs('VARCHAR'), ndjson: digitsAs('JSON') };
 
 /** What stands in a file of minutes or hours: the rows of a table, in the order in which they are asked for. */
 export function fileSql(from: string, spanS: number, rev: number, path: string): string {

@@ -122,11 +122,19 @@ function layOver(document: unknown, { path, text, place }: GivenSetting, cwd: st
   const setting = sidecarSettings.find((each) => each.path === path) as Setting;
   const value = readSetting(setting, text);
   if (value === undefined)
-    return [bootFinding(place, '', `expected a ${setting.type}, got ${JSON.stringify(text)}`, setting.description)];
+    return [bootFinding(place, '', `expected ${EXPECTED[setting.type]}, got ${JSON.stringify(text)}`, undefined)];
   const [parent, key] = parentOf(document, path, true);
   if (parent !== undefined) parent[key] = PATH_SETTINGS.has(path) ? resolve(cwd, text) : value;
   return [];
 }
+
+const EXPECTED: Readonly<Record<Setting['type'], string>> = {
+  text: 'a text',
+  number: 'a number',
+  flag: 'true or false',
+  list: 'a list such as a,b',
+  map: 'a map such as name=value,name=value',
+};
 
 function readSetting({ type }: Setting, text: string): unknown {
   switch (type) {

@@ -156,7 +156,9 @@ export class Catalogue {
         // One word for all tenants.
         if (known === NO_PLAN) continue;
         known ??= knownPlans(next);
-        complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, known);
+        complaints.found(wanted, ['spec', 'plan'], `there is no Plan "${object.plan}"`, known, 'error', {
+          wants: keyOf('Plan', object.plan),
+        });
       }
     }
     if (kind === 'Route') refuseTooMany(changed, next, settled, removed, complaints);

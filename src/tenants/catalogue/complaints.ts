@@ -34,11 +34,16 @@ export class Complaints {
   }
 
   /** About a document, at a place that the parser found. */
-  placed({ file, loaded }: Standing, problem: PlacedProblem, severity: Finding['severity'] = 'error'): void {
+  placed(
+    { file, loaded }: Standing,
+    problem: PlacedProblem,
+    severity: Finding['severity'] = 'error',
+    facts: Partial<Finding> = {},
+  ): void {
     this.#add(severity, () => {
       const { kind, name } = loaded.parsed;
       const line = lineOf(file, loaded.offset) + problem.line - 1;
-      return { severity, file: file.path, kind, name, ...problem, line };
+      return { severity, file: file.path, kind, name, ...problem, line, ...facts };
     });
   }
 
@@ -49,9 +54,10 @@ export class Complaints {
     message: string,
     remedy: string,
     severity: Finding['severity'] = 'error',
+    facts: Partial<Finding> = {},
   ): void {
     if (this.#list.length >= FINDINGS_MAX) this.#add(severity, () => plainFinding('', '', ''));
-    else this.placed(standing, placeOnce(standing.loaded, { path, isKey: false, message, remedy }), severity);
+    else this.placed(standing, placeOnce(standing.loaded, { path, isKey: false, message, remedy }), severity, facts);
   }
 
   #add(severity: Finding['severity'], make: () => Finding): void {

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'b820a7341668b603';
+export const schemaId = 'a1161e591153d3ba';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -60,9 +60,18 @@ export const rung = Type.Union(
       { stale: duration('How long past its freshness, 1s to 1d; an answer that tells none is never fresh.') },
       'Answer GET and HEAD with an answer from before, where HTTP lets it be kept and shared (RFC 9111).',
     ),
-    strict({ route: Type.Literal('degraded') }, "Send it to the route's degraded upstream."),
     strict(
-      { features: Type.Array(name('A feature the application should leave out.'), { minItems: 1, maxItems: 16 }) },
+      { route: Type.Literal('degraded', { description: 'The upstream of `degraded` in the route.' }) },
+      "Send it to the route's degraded upstream.",
+    ),
+    strict(
+      {
+        features: Type.Array(name('A feature the application should leave out.'), {
+          minItems: 1,
+          maxItems: 16,
+          description: 'What the application should leave out, 1 to 16.',
+        }),
+      },
       'Tell the application to degrade.',
     ),
   ],

@@ -31,7 +31,7 @@ const metadata = strict(
   {
     name: name('Unique among the documents of its kind.'),
     labels: Type.Optional(
-      Type.Record(Type.String({ maxLength: 63 }), Type.String({ maxLength: 256 }), {
+      Type.Record(Type.String({ maxLength: 63 }), Type.String({ maxLength: 256, description: 'Whatever you like.' }), {
         description: 'Free labels, shown by `reeve tenants get`.',
       }),
     ),
@@ -40,7 +40,15 @@ const metadata = strict(
 );
 
 export const document = <K extends string, S extends TProperties>(kind: K, spec: TObject<S>, description: string) =>
-  strict({ apiVersion: Type.Literal('reeve.dev/v1'), kind: Type.Literal(kind), metadata, spec }, description);
+  strict(
+    {
+      apiVersion: Type.Literal('reeve.dev/v1', { description: 'The version of the schema.' }),
+      kind: Type.Literal(kind, { description: 'What the document is.' }),
+      metadata,
+      spec,
+    },
+    description,
+  );
 
 /** A listener that only this machine reaches. */
 export const loopbackListener = (preset: number, description: string) =>
