@@ -162,6 +162,7 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
         path: 'string',
         message: 'string',
         remedy: 'string',
+        wants: 'string',
         text: 'string',
       },
     ],
