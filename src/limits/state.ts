@@ -42,7 +42,7 @@ export class LimitState {
   /** How long it has been over, and when it last was, ms. */
   #overMs: Float32Array = new Float32Array(0);
   #overLast: Float64Array = new Float64Array(0);
-  /** Of a strict limit the burst that was ours when it was last asked for, + 1; 0: it never was. */
+  /** Of a strict limit, from when somebody has one: the burst that was ours when it was last asked for, + 1; 0: it never was. */
   #strictBurst: Float64Array = new Float64Array(0);
   /** Then also its rate, and how often parts had been cut. */
   #strictPerSec: Float64Array = new Float64Array(0);
@@ -82,6 +82,7 @@ export class LimitState {
    * when parts were cut more than once since it was last asked for. Until it was cut, it drained at no more than the smaller of both rates.
    */
   #settleStrict({ index, id }: Tenant, limit: Rate, fleet: FleetRates): void {
+    if (index >= this.#strictBurst.length) this.#openStrict();
     const part = fleet.strictPart(id, limit);
     const before = this.#strictBurst[index] as number;
     const perSec = this.#strictPerSec[index] as number;
@@ -181,6 +182,7 @@ export class LimitState {
     if (slot < this.#credit.length) this.#credit[slot] = 0;
     this.#overMs[slot] = 0;
     this.#overLast[slot] = 0;
+    if (slot >= this.#strictBurst.length) return;
     this.#strictBurst[slot] = 0;
     this.#strictPerSec[slot] = 0;
     this.#strictCuts[slot] = 0;
@@ -295,6 +297,10 @@ export class LimitState {
     overMs.set(this.#overMs);
     this.#overMs = overMs;
     this.#overLast = enlarged(this.#overLast, this.#slots);
+    if (this.#strictBurst.length > 0) this.#openStrict();
+  }
+
+  #openStrict(): void {
     this.#strictBurst = enlarged(this.#strictBurst, this.#slots);
     this.#strictPerSec = enlarged(this.#strictPerSec, this.#slots);
     this.#strictCuts = enlarged(this.#strictCuts, this.#slots);
