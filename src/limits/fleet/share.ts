@@ -68,7 +68,7 @@ export interface Gains {
 export const GAINS: Gains = {
   knownSec: 0.33,
   debtMaxSec: 0.15,
-  target: 0.3,
+  target: 0.5,
   integral: 0.001,
   integralMin: -0.1,
   integralMax: 0.15,
