@@ -37,6 +37,8 @@ export interface StartOptions {
   readonly log?: Log;
   /** All sums are made anew from the ledger. */
   readonly isRebuilding?: boolean;
+  /** The wall clock is right, whatever it did: what is due by it is deleted. */
+  readonly trustsClock?: boolean;
   /** It cannot go on, such as when the thread of the sums ended: nothing is answered any more. */
   readonly onDeath?: (cause: Error) => void;
 }
@@ -112,6 +114,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     graceMs: number('seal.grace'),
     patienceMs: number('seal.patience'),
     keepLedgerMs: number('keep.ledger'),
+    trustsClock: options.trustsClock === true,
     openLedger: (from) =>
       SegmentLedger.open({
         dir: join(dir, 'ledger'),

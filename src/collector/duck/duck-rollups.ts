@@ -173,11 +173,11 @@ export class DuckRollups implements RollupStore, Exporter {
     return this.#atWork(cut.then(({ snapshot, hours }) => this.#write(snapshot, hours, word, sealS)));
   }
 
-  async tidy(nowS: number): Promise<void> {
+  async tidy(nowS: number, retainedS: number): Promise<void> {
     const rows = await this.#hot.count();
     const before = nowS - (rows > ROWS_MANY ? SECONDS_FEW_S : SECONDS_S);
     await this.#turns.alone(() => this.#hot.foldBefore(before - (before % 60)));
-    return this.#atWork(this.#tidyFiles(nowS));
+    return this.#atWork(this.#tidyFiles(nowS, retainedS));
   }
 
   async figures(): Promise<StoreFigures> {
@@ -229,7 +229,7 @@ export class DuckRollups implements RollupStore, Exporter {
     return { name, kind, fromS, toS, rev, bytes: statSync(path).size, hasOperation: true };
   }
 
-  async #tidyFiles(nowS: number): Promise<void> {
+  async #tidyFiles(nowS: number, retainedS: number): Promise<void> {
     const { dir, keepHoursS, keepMinutesS } = this.#o;
     for (let i = 0; i < MERGES_MAX; i++) {
       const merge = nextMerge(this.#manifest.files, nowS);
@@ -258,7 +258,8 @@ export class DuckRollups implements RollupStore, Exporter {
       );
     }
     await this.#makeDays();
-    const isKept = ({ kind, toS }: SumFile): boolean => toS > nowS - (kind === 'hours' ? keepHoursS : keepMinutesS);
+    const isKept = ({ kind, toS }: SumFile): boolean =>
+      toS > retainedS - (kind === 'hours' ? keepHoursS : keepMinutesS);
     if (this.#manifest.files.every(isKept)) return;
     await this.#turns.alone(async () =>
       this.#replace({ ...this.#manifest, files: this.#manifest.files.filter(isKept) }),
