@@ -31,6 +31,8 @@ export interface CollectorSettings {
   readonly keepLedgerMs: number;
   /** A person says that the wall clock is right: what is due by it is deleted. */
   readonly trustsClock?: boolean;
+  /** Between two saves at most, while there is time. Default 120 s. */
+  readonly saveMs?: number;
 }
 
 export interface CollectorOptions extends CollectorSettings {
@@ -253,7 +255,7 @@ export class Collector implements AsyncDisposable {
     this.#isReplaying = false;
     this.#closer.add(() => this.#end());
     this.#every(FLUSH_MS, () => void this.#flush());
-    this.#every(TEND_MS, () => {
+    this.#every(Math.min(TEND_MS, this.#o.saveMs ?? SAVE_MS), () => {
       this.#tending ??= this.#tend().finally(() => {
         this.#tending = undefined;
       });
@@ -395,7 +397,9 @@ export class Collector implements AsyncDisposable {
     const nowMs = clock.wallMs();
     try {
       await store.tidy(Math.floor(nowMs / 1000), Math.floor(this.#retainedMs / 1000));
-      const isDue = this.ledger.bytes - this.#savedBytes >= SAVE_BYTES || clock.now() - this.#savedMs >= SAVE_MS;
+      const isDue =
+        this.ledger.bytes - this.#savedBytes >= SAVE_BYTES ||
+        clock.now() - this.#savedMs >= (this.#o.saveMs ?? SAVE_MS);
       if (isDue || this.#sealS() > this.#sealedS) await this.save();
     } catch (cause) {
       // The ledger has it all: the next start takes longer, no more.
