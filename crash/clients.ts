@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Between two requests of a client, ms. */
 const PAUSE_MS = 2;
-const TENANTS = ['acme', 'globex', 'initech', 'hooli', 'umbrella'];
+/** Long names: a spool is full sooner. */
+const TENANTS = ['acme', 'globex', 'initech', 'hooli', 'umbrella'].map(
+  (name) => `${name}-${'of-a-long-name-'.repeat(3)}1`,
+);
 export const tenants: readonly string[] = TENANTS;
 
 export class Clients {

@@ -24,6 +24,8 @@ export type Fate =
 
 export interface Role {
   readonly name: string;
+  /** What runs; default: the command. */
+  readonly program?: string;
   /** Of the command. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -44,10 +46,10 @@ export class Actor {
 
   /**
    * Lives one life. Resolves with the point it died at, `moment` for a kill from outside, undefined when it stopped in order before it came to its
-   * point. Rejects when it ended by itself.
+   * point. Rejects when it ended by itself. `role`: this time.
    */
-  async live(fate: Fate): Promise<string | undefined> {
-    const started = this.#spawn(fate);
+  async live(fate: Fate, role: Role = this.role): Promise<string | undefined> {
+    const started = this.#spawn(fate, role);
     const signal = this.#ended.then(() => this.#child?.signalCode);
     if (fate.kind === 'parting') return this.#part(fate, started);
     if (fate.kind === 'point') {
@@ -84,7 +86,7 @@ export class Actor {
 
   /** Starts it for good. */
   async start(): Promise<void> {
-    await this.#spawn({ kind: 'none' });
+    await this.#spawn({ kind: 'none' }, this.role);
   }
 
   kill(): void {
@@ -100,12 +102,12 @@ export class Actor {
     throw this.#wrong(code === 'late' ? 'did not stop' : `stopped with ${code}`);
   }
 
-  #spawn(fate: Fate): Promise<void> {
+  #spawn(fate: Fate, role: Role): Promise<void> {
     const at = fate.kind === 'point' ? `${fate.point}:${fate.count}` : fate.kind === 'parting' ? fate.point : undefined;
     const preload = at === undefined ? [] : ['--import', join(root, 'crash/failpoint.mjs')];
     const point = at === undefined ? {} : { CRASH_AT: at };
-    const child = spawn(process.execPath, [...preload, join(root, 'src/cli/reeve.mjs'), ...this.role.args], {
-      env: { PATH: process.env['PATH'] ?? '', ...this.role.env, ...point },
+    const child = spawn(process.execPath, [...preload, join(root, role.program ?? 'src/cli/reeve.mjs'), ...role.args], {
+      env: { PATH: process.env['PATH'] ?? '', ...role.env, ...point },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;

@@ -1,11 +1,13 @@
 /** What stands in a ledger, read from its files: how often each request was recorded. */
 import { readEntry } from '../src/collector/entry.ts';
 import { unpack } from '../src/collector/payload.ts';
-import { readRuns } from '../src/metering/index.ts';
+import { readRuns, readWindows } from '../src/metering/index.ts';
 import { SegmentLog, systemDisk } from '../src/wal/index.ts';
 
 export interface Ledgered {
   readonly records: number;
+  /** Of these in windows, which know no trace. */
+  readonly folded: number;
   /** By trace id. */
   readonly times: ReadonlyMap<string, number>;
   /** Records that are said to be missing. */
@@ -16,6 +18,7 @@ export interface Ledgered {
 export function readLedger(dir: string): Ledgered {
   const times = new Map<string, number>();
   let records = 0;
+  let folded = 0;
   let gaps = 0;
   const log = SegmentLog.open(
     { dir, disk: systemDisk, kind: 'LEDG', head: () => Buffer.alloc(0) },
@@ -25,6 +28,16 @@ export function readLedger(dir: string): Ledgered {
       if (entry?.batch === undefined) return;
       const payload = unpack(entry.batch);
       if (typeof payload === 'string') throw new Error(payload);
+      if (entry.batch.isFolded) {
+        let requests = 0;
+        readWindows(payload, (_windowMs, _series, { count }) => {
+          requests += count;
+          return true;
+        });
+        folded += requests;
+        records += requests;
+        return;
+      }
       const count = readRuns(payload, ({ bytes, traceAt }) => {
         if (traceAt !== -1) {
           const id = bytes.toString('hex', traceAt, traceAt + 16);
@@ -41,5 +54,5 @@ export function readLedger(dir: string): Ledgered {
     },
   );
   log.close();
-  return { records, times, gaps };
+  return { records, folded, times, gaps };
 }

@@ -2,18 +2,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { quantile } from '../../test/helpers/processes.ts';
 import type { Suite } from '../run.ts';
 import { CollectorProcess } from './collector-process.ts';
-import { makeDays } from './days.ts';
 import { ingestFolded, ingestRaw } from './ingest.ts';
 import { measureOutage } from './outage.ts';
+import { measureQuestions } from './questions.ts';
 import { measureSidecar } from './sidecar.ts';
 import { measureStreams } from './streams.ts';
 
 export const suite: Suite = {
   describe:
-    'Metering: a sidecar with it beside one without; a collector fed over gRPC by another process, 10,000 tenants, CPU time of all its threads; questions over 90 days of hours by HTTP',
+    'Metering: a sidecar with it beside one without; a collector fed over gRPC by another process, 10,000 tenants, CPU time of all its threads; a start and questions by HTTP with the sums and the ledger of 90 days',
   targets: {
     cpu_us_per_request: { must: 5, goal: 1.5 },
     added_p99_ms: { must: 0.2, goal: 0.05 },
@@ -66,40 +65,4 @@ async function measureIngest(
   } finally {
     await collector.stop();
   }
-}
-
-async function measureQuestions(
-  dir: string,
-  quick: boolean,
-  progress: (text: string) => void,
-): Promise<Record<string, number>> {
-  const tenants = quick ? 1000 : 10_000;
-  progress(`90 days of ${tenants} tenants`);
-  const place = join(dir, 'days');
-  await makeDays(place, tenants, 90);
-  const collector = await CollectorProcess.start(place);
-  try {
-    const began = performance.now();
-    await collector.ask('/v1/usage?tenant=tenant-1&from=90d&by=1h&meter=requests');
-    const restart = collector.startMs + performance.now() - began;
-    progress('questions');
-    const one = await timed(40, (i) =>
-      collector.ask(`/v1/usage?tenant=tenant-${(i * 7919) % tenants}&from=90d&by=1h&meter=requests`),
-    );
-    const top = await timed(10, () => collector.ask('/v1/usage?from=90d&by=tenant&meter=requests&top=100'));
-    return { query_tenant_90d_ms: one, query_top100_90d_ms: top, restart_90d_ms: restart };
-  } finally {
-    await collector.stop();
-  }
-}
-
-/** Median, ms. */
-async function timed(times: number, run: (i: number) => Promise<unknown>): Promise<number> {
-  const tookMs: number[] = [];
-  for (let i = 0; i < times; i++) {
-    const began = performance.now();
-    await run(i);
-    tookMs.push(performance.now() - began);
-  }
-  return quantile(tookMs, 0.5);
 }

@@ -37,6 +37,10 @@ export interface StartOptions {
   readonly log?: Log;
   /** All sums are made anew from the ledger. */
   readonly isRebuilding?: boolean;
+  /** The wall clock is right, whatever it did: what is due by it is deleted. */
+  readonly trustsClock?: boolean;
+  /** Default: 16 MiB, and 120 s. For who cannot wait for them. */
+  readonly small?: { readonly segmentBytes: number; readonly saveMs: number };
   /** It cannot go on, such as when the thread of the sums ended: nothing is answered any more. */
   readonly onDeath?: (cause: Error) => void;
 }
@@ -112,12 +116,15 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     graceMs: number('seal.grace'),
     patienceMs: number('seal.patience'),
     keepLedgerMs: number('keep.ledger'),
+    trustsClock: options.trustsClock === true,
+    ...(options.small && { saveMs: options.small.saveMs }),
     openLedger: (from) =>
       SegmentLedger.open({
         dir: join(dir, 'ledger'),
         disk: systemDisk,
         clock: systemClock,
         from,
+        ...(options.small && { segmentBytes: options.small.segmentBytes }),
         onDamage: (damage) => log.error('collector.ledger_damaged', { ...damage }),
       }),
   });

@@ -68,6 +68,7 @@ function addRunning(program: Command): void {
     .description('the central meter: takes what sidecars record, and answers what tenants used')
     .option('--config <file>', 'a YAML file of these settings (REEVE_COLLECTOR_CONFIG)')
     .option('--rebuild', 'make all sums anew from the ledger first')
+    .option('--trust-clock', 'the clock is right though it jumped: delete at once what is due by it')
     .addHelpText(
       'after',
       examples(

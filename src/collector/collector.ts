@@ -15,6 +15,7 @@ import { CreditPool } from './credits.ts';
 import type { Entry } from './entry.ts';
 import { Intake } from './intake.ts';
 import type { Ledger } from './ledger.ts';
+import { type Retained, RetentionClock, retentionStart } from './retention-clock.ts';
 import type { RollupStore } from './rollups.ts';
 import { type Line, type RefusalKind, Session, type SessionWorld } from './session.ts';
 import { type Spool, Spools } from './spools.ts';
@@ -28,6 +29,10 @@ export interface CollectorSettings {
   readonly graceMs: number;
   readonly patienceMs: number;
   readonly keepLedgerMs: number;
+  /** A person says that the wall clock is right: what is due by it is deleted. */
+  readonly trustsClock?: boolean;
+  /** Between two saves at most, while there is time. Default 120 s. */
+  readonly saveMs?: number;
 }
 
 export interface CollectorOptions extends CollectorSettings {
@@ -58,7 +63,7 @@ const LATE_MS = 600_000;
 const HOUR_MS = 3_600_000;
 
 /** What a save says of the ledger. */
-interface Word {
+interface Word extends Partial<Retained> {
   readonly place: Place;
   readonly spools: readonly unknown[];
   readonly sealedS: number;
@@ -81,10 +86,14 @@ export class Collector implements AsyncDisposable {
   #failure: unknown;
   /** Nothing is summed up while a save waits for what was handed on before it. */
   #gate: Promise<void> | undefined;
+  /** Undefined: it is not known yet how far it was. */
+  #retention: RetentionClock | undefined;
   #savedBytes = 0;
+  /** Monotonic. */
   #savedMs = 0;
   #sealedS = 0;
-  #sealedMs = 0;
+  /** Monotonic. */
+  #sealedMs = Number.NEGATIVE_INFINITY;
   #tending: Promise<void> | undefined;
   /** How long the last start read the ledger, ms, and how many entries. */
   replayed = { entries: 0, ms: 0 };
@@ -199,11 +208,11 @@ export class Collector implements AsyncDisposable {
       return { place, bytes: this.ledger.bytes, saving };
     });
     const hours = await saving;
-    if (sealS > 0) this.#sealedMs = clock.wallMs();
+    if (sealS > 0) this.#sealedMs = clock.now();
     this.#sealedS = Math.max(sealS, this.#sealedS);
     this.#savedBytes = bytes;
-    this.#savedMs = clock.wallMs();
-    this.ledger.drop(place, clock.wallMs() - keepLedgerMs);
+    this.#savedMs = clock.now();
+    this.ledger.drop(place, this.#retainedMs - keepLedgerMs);
     if (hours > 0) log.info('collector.sealed', { hours, until: new Date(this.#sealedS * 1000).toISOString() });
   }
 
@@ -222,12 +231,14 @@ export class Collector implements AsyncDisposable {
     const word = store.word === undefined ? undefined : (JSON.parse(store.word) as Word);
     this.spools.read(word?.spools ?? []);
     this.#sealedS = word?.sealedS ?? 0;
+    if (word?.retainedMs !== undefined) this.#retain(word, 0);
     const ledger = openLedger(word?.place);
     this.#ledger = ledger;
     this.#closer.add(() => ledger.close());
-    await this.#replay(ledger, word?.place);
+    const newestMs = await this.#replay(ledger, word?.place);
+    if (word?.retainedMs === undefined) this.#retain(undefined, Math.max(newestMs, this.#sealedS * 1000));
     this.#savedBytes = ledger.bytes;
-    this.#savedMs = clock.wallMs();
+    this.#savedMs = clock.now();
     const intake = new Intake({
       clock,
       timers,
@@ -244,11 +255,22 @@ export class Collector implements AsyncDisposable {
     this.#isReplaying = false;
     this.#closer.add(() => this.#end());
     this.#every(FLUSH_MS, () => void this.#flush());
-    this.#every(TEND_MS, () => {
+    this.#every(Math.min(TEND_MS, this.#o.saveMs ?? SAVE_MS), () => {
       this.#tending ??= this.#tend().finally(() => {
         this.#tending = undefined;
       });
     });
+  }
+
+  get #retainedMs(): number {
+    return this.#retention?.nowMs() ?? 0;
+  }
+
+  /** From here on the retention's clock goes. */
+  #retain(saved: Word | undefined, lastMs: number): void {
+    const { clock, log, trustsClock = false } = this.#o;
+    const wallMs = clock.wallMs();
+    this.#retention = new RetentionClock(clock, log, trustsClock ? wallMs : retentionStart(saved, lastMs, wallMs));
   }
 
   async #end(): Promise<void> {
@@ -264,17 +286,21 @@ export class Collector implements AsyncDisposable {
   }
 
   #word(place: Place, sealS: number): string {
-    const word: Word = { place, spools: this.spools.write(), sealedS: Math.max(sealS, this.#sealedS) };
+    const sealedS = Math.max(sealS, this.#sealedS);
+    const word: Word = { place, spools: this.spools.write(), sealedS, ...this.#retention?.word() };
     return JSON.stringify(word);
   }
 
-  /** What came since the last save, again. What is long is saved in between: a start that is broken off goes on from there. */
-  async #replay(ledger: Ledger, from: Place | undefined): Promise<void> {
+  /** What came since the last save, again; returns when the newest was received. What is long is saved in between: a start that is broken off goes on from there. */
+  async #replay(ledger: Ledger, from: Place | undefined): Promise<number> {
     const { clock, log } = this.#o;
     const began = clock.now();
     let entries = 0;
     let bytes = 0;
     let refused = 0;
+    let newestMs = 0;
+    // Of what was read before the last save: a jump of the clock that was short is in one of two that follow one another.
+    let earlierMs = 0;
     for (const { entry, next, isSettled } of ledger.scan(from)) {
       // Behind a hole that was never synced its sidecar has all of it, and tells it again.
       const onHole = isSettled ? (lost: number) => this.#lost(entry, lost) : undefined;
@@ -288,8 +314,10 @@ export class Collector implements AsyncDisposable {
       if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
       if (bytes >= REPLAY_SAVE_BYTES) {
         bytes = 0;
-        await this.#saveReplayed(next, entry.receivedMs);
+        await this.#saveReplayed(next, entry.receivedMs, Math.min(earlierMs, entry.receivedMs));
+        earlierMs = entry.receivedMs;
       }
+      newestMs = entry.receivedMs;
       this.#throwFailure();
     }
     await this.#flush();
@@ -298,6 +326,7 @@ export class Collector implements AsyncDisposable {
     if (refused > 0) await this.#o.store.save(this.#word(ledger.highWater, 0), 0);
     this.replayed = { entries, ms: clock.now() - began };
     log.info('collector.replayed', { entries, refused, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+    return newestMs;
   }
 
   /** Damage in the ledger hit what stood before an entry. */
@@ -311,10 +340,10 @@ export class Collector implements AsyncDisposable {
   }
 
   /** By the time of the entries, not of now. */
-  async #saveReplayed(place: Place, receivedMs: number): Promise<void> {
+  async #saveReplayed(place: Place, receivedMs: number, retainedMs: number): Promise<void> {
     await this.#flush();
     const nowS = Math.floor(receivedMs / 1000);
-    await this.#o.store.tidy(nowS);
+    await this.#o.store.tidy(nowS, Math.floor((this.#retention?.nowMs() ?? retainedMs) / 1000));
     const sealS = Math.max(this.#sealedS, nowS - (nowS % 3600) - 7200);
     await this.#o.store.save(this.#word(place, sealS), sealS);
     this.#sealedS = sealS;
@@ -359,7 +388,7 @@ export class Collector implements AsyncDisposable {
     const wholeMs = Math.max(untilMs, nowMs - graceMs - patienceMs);
     const sealS = (wholeMs - (wholeMs % HOUR_MS)) / 1000;
     const isNew = sealS > this.#sealedS;
-    return isNew || nowMs - this.#sealedMs >= LATE_MS ? Math.max(sealS, this.#sealedS) : 0;
+    return isNew || clock.now() - this.#sealedMs >= LATE_MS ? Math.max(sealS, this.#sealedS) : 0;
   }
 
   async #tend(): Promise<void> {
@@ -367,8 +396,10 @@ export class Collector implements AsyncDisposable {
     const { clock, log, store } = this.#o;
     const nowMs = clock.wallMs();
     try {
-      await store.tidy(Math.floor(nowMs / 1000));
-      const isDue = this.ledger.bytes - this.#savedBytes >= SAVE_BYTES || nowMs - this.#savedMs >= SAVE_MS;
+      await store.tidy(Math.floor(nowMs / 1000), Math.floor(this.#retainedMs / 1000));
+      const isDue =
+        this.ledger.bytes - this.#savedBytes >= SAVE_BYTES ||
+        clock.now() - this.#savedMs >= (this.#o.saveMs ?? SAVE_MS);
       if (isDue || this.#sealS() > this.#sealedS) await this.save();
     } catch (cause) {
       // The ledger has it all: the next start takes longer, no more.

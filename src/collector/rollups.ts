@@ -92,8 +92,8 @@ export interface RollupStore {
    * form; what comes of such an hour later is written beside it, as a revision. Returns of how many hours there was something to write.
    */
   save(word: string, sealS: number): Promise<number>;
-  /** Folds seconds to minutes, merges small files, forgets what is older than it is kept. */
-  tidy(nowS: number): Promise<void>;
+  /** Folds seconds to minutes and merges small files; forgets what is older than it is kept by a second time, which does not jump. */
+  tidy(nowS: number, retainedS: number): Promise<void>;
   figures(): Promise<StoreFigures>;
   close(): Promise<void>;
 }

@@ -72,7 +72,7 @@ t.test('sums of before operations were told apart are read, merged and kept: eac
     { of: ['shop/list'], meter: 'requests', value: 1 },
   ];
   t.same(await store.query(byOperation), now, 'old files and new ones');
-  await store.tidy(BEGIN_S + 3 * DAY_S);
+  await store.tidy(BEGIN_S + 3 * DAY_S, BEGIN_S + 3 * DAY_S);
   t.equal((await store.figures()).files, 2, 'merged');
   t.same(await store.query(byOperation), now);
   await store.close();
@@ -91,7 +91,7 @@ t.test(
     await store.apply('orders', windowsOf(records));
     t.equal(await store.save('w', BEGIN_S + 30 * HOUR_S), 30);
     t.equal((await store.figures()).files, 60);
-    await store.tidy(BEGIN_S + 3 * DAY_S);
+    await store.tidy(BEGIN_S + 3 * DAY_S, BEGIN_S + 3 * DAY_S);
     const merged = await store.figures();
     t.ok(merged.files < 30, `${merged.files} files`);
     t.match(await store.query(all), [{ value: 30 }]);
@@ -106,14 +106,79 @@ t.test(
     store = await DuckRollups.open(o);
     t.notOk(readdirSync(o.dir).some((name) => name.startsWith('export') || name === 'h-1-99.parquet'));
     t.match(await store.query(all), [{ value: 30 }]);
-    await store.tidy(BEGIN_S + 9 * DAY_S + 30 * HOUR_S);
+    await store.tidy(BEGIN_S + 9 * DAY_S + 30 * HOUR_S, BEGIN_S + 9 * DAY_S + 30 * HOUR_S);
     t.same(await store.query({ ...all, source: 'minutes' }), [], 'minutes are gone');
     t.match(await store.query(all), [{ value: 30 }]);
-    await store.tidy(BEGIN_S + 403 * DAY_S);
+    await store.tidy(BEGIN_S + 403 * DAY_S, BEGIN_S + 403 * DAY_S);
     t.same(await store.query(all), []);
     await store.close();
   },
 );
+
+t.test('days beside merged hours answer what asks for no hours, whatever part of them is asked for', async (t) => {
+  const o = place(t);
+  let store = await DuckRollups.open(o);
+  const dayS = BEGIN_S - (BEGIN_S % DAY_S);
+  // Of each hour another number, so that none is taken for another.
+  const records = Array.from({ length: 72 }, (_, hour) =>
+    Array.from({ length: 1 + (hour % 7) }, () => usage({ wallMs: (dayS + hour * HOUR_S) * 1000 })),
+  ).flat();
+  await store.apply('orders', windowsOf(records));
+  await store.save('w', dayS + 3 * DAY_S);
+  const spans: [number, number][] = [
+    [0, 72],
+    [5, 72],
+    [24, 48],
+    [5, 60],
+    [5, 23],
+    [30, 31],
+    [24, 50],
+    [20, 48],
+    [71, 90],
+  ];
+  const ask = async (stepS?: number): Promise<unknown[]> => {
+    const answers: unknown[] = [];
+    for (const [from, to] of spans) {
+      const fromS = dayS + from * HOUR_S;
+      const question = { ...all, fromS, toS: dayS + to * HOUR_S, ...(stepS === undefined ? {} : { stepS }) };
+      answers.push(await store.query(question));
+    }
+    return answers;
+  };
+  const [whole, byDay, byHour] = [await ask(), await ask(DAY_S), await ask(HOUR_S)];
+  const hold = async (what: string): Promise<void> => {
+    t.same(await ask(), whole, what);
+    t.same(await ask(DAY_S), byDay, `${what}, by day`);
+    t.same(await ask(HOUR_S), byHour, `${what}, by hour`);
+  };
+  const daysIn = (): string[] => readdirSync(o.dir).filter((name) => name.startsWith('d-'));
+  t.same(daysIn(), []);
+  await store.tidy(dayS + 5 * DAY_S, dayS + 5 * DAY_S);
+  t.equal(daysIn().length, 3);
+  await hold('days');
+  // Only then is it known that they are read.
+  const duck = await (await DuckDBInstance.create(':memory:')).connect();
+  const first = join(o.dir, daysIn()[0] as string);
+  await duck.run(`CREATE TABLE x AS SELECT * REPLACE (count + 1000 AS count) FROM '${first}'`);
+  await store.close();
+  await duck.run(`COPY x TO '${first}' (FORMAT parquet)`);
+  store = await DuckRollups.open(o);
+  const [[wholeNow], [cutNow]] = (await ask()) as [[{ value: number }], [unknown]];
+  t.equal(wholeNow.value, ((whole[0] as { value: number }[])[0]?.value ?? 0) + 1000, 'a whole file');
+  t.same(cutNow, (whole[1] as unknown[])[0], 'and of a day that is cut none');
+  await store.close();
+  for (const name of daysIn()) rmSync(join(o.dir, name));
+  store = await DuckRollups.open(o);
+  await hold('removed by a version that does not know them');
+  await store.tidy(dayS + 5 * DAY_S, dayS + 5 * DAY_S);
+  t.equal(daysIn().length, 3, 'made again');
+  await store.tidy(dayS + 60 * DAY_S, dayS + 60 * DAY_S);
+  t.equal(daysIn().length, 1, 'merged, and made of what was merged');
+  await hold('merged');
+  await store.tidy(dayS + 500 * DAY_S, dayS + 500 * DAY_S);
+  t.same(daysIn(), [], 'gone with their hours');
+  await store.close();
+});
 
 t.test('a save that fails leaves all as it was; the next one has it', async (t) => {
   const o = place(t);
@@ -156,7 +221,7 @@ t.test('seconds become minutes, and the sums stay', async (t) => {
     windowsOf(Array.from({ length: 300 }, (_, i) => usage({ wallMs: BEGIN_S * 1000 + i * 1000 }))),
   );
   t.equal((await store.figures()).hotRows, 300);
-  await store.tidy(BEGIN_S + 300);
+  await store.tidy(BEGIN_S + 300, BEGIN_S + 300);
   t.equal((await store.figures()).hotRows, 3 + 120);
   t.match(await store.query({ ...all, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + 60 }), [{ value: 60 }]);
   t.match(await store.query({ ...all, source: 'seconds', fromS: BEGIN_S + 200, toS: BEGIN_S + 210 }), [{ value: 10 }]);

@@ -340,7 +340,7 @@ t.test('old segments of the ledger are dropped, but none that a start would read
   const teller = new Teller();
   const { collector, session } = await w.told(teller, 12);
   const before = w.disk.files.size;
-  w.time.wall += 2 * 86_400_000;
+  w.time.advance(2 * 86_400_000);
   await Promise.all([collector.save(), w.run()]);
   t.ok(w.disk.files.size < before - 8, `${w.disk.files.size} of ${before} files`);
   session.receive(teller.batch(many(1)));

@@ -33,6 +33,8 @@ export class MemoryRollups implements RollupStore {
   readonly #kept: Kept;
   #rows: Row[];
   /** Throws or waits, when a call is to. */
+  /** Of the last tidying. */
+  retainedS = 0;
   hinder: ((call: 'apply' | 'save' | 'tidy') => void | Promise<void>) | undefined;
   sealedS: number[] = [];
 
@@ -157,7 +159,8 @@ export class MemoryRollups implements RollupStore {
     return hours.size;
   }
 
-  async tidy(): Promise<void> {
+  async tidy(_nowS: number, retainedS: number): Promise<void> {
+    this.retainedS = retainedS;
     await this.hinder?.('tidy');
   }
 

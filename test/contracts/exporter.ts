@@ -116,7 +116,7 @@ export function exporterContract(t: Test, name: string, fresh: () => Promise<Exp
       t.ok((first as string).includes(JSON.stringify('it,"is"\nodd')));
       const none = await store.export('csv', 0, HOUR_S);
       t.same(csvRows(readFileSync(none, 'utf8')), []);
-      await store.tidy(BEGIN_S + 4 * HOUR_S);
+      await store.tidy(BEGIN_S + 4 * HOUR_S, BEGIN_S + 4 * HOUR_S);
       t.same((await askedOf(store, 0, 4e9)).length, 12, 'no file of it is removed by what it was exported from');
       await store.close();
     },

@@ -41,7 +41,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
       await Promise.all([store.apply('orders', payload), model.apply('orders', payload)]);
       const sealS = BEGIN_S + round * HOUR_S;
       t.equal(await store.save(`word ${round}`, sealS), await hoursBefore(model, sealS, round));
-      await store.tidy(BEGIN_S + round * HOUR_S + 600);
+      await store.tidy(BEGIN_S + round * HOUR_S + 600, BEGIN_S + round * HOUR_S + 600);
       if (round % 2 === 1) {
         await store.close();
         store = await open();
@@ -58,7 +58,7 @@ export async function rollupStoreContract(t: Test, name: string, fresh: () => Op
     store = await open();
     const all: Question = { source: 'hours', fromS: 0, toS: 4e9, by: [], where: {}, rowsMax: 99, isTop: false };
     t.same(await store.query(all), await model.query(all));
-    await store.tidy(BEGIN_S + 40 * 86_400);
+    await store.tidy(BEGIN_S + 40 * 86_400, BEGIN_S + 40 * 86_400);
     t.same(await store.query(all), await model.query(all), 'merged files say the same');
     await store.close();
   });

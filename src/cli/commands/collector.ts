@@ -3,7 +3,7 @@ import { onStop } from '../signals.ts';
 
 /** `reeve collector`: runs until a signal. */
 export async function collector(
-  options: { config?: string; rebuild?: boolean } & Record<string, unknown>,
+  options: { config?: string; rebuild?: boolean; trustClock?: boolean } & Record<string, unknown>,
 ): Promise<void> {
   // A log that nobody reads any more is no reason to stop.
   process.stdout.removeAllListeners('error').on('error', () => {});
@@ -11,6 +11,7 @@ export async function collector(
   const { startCollector } = await import('../collector.ts');
   const starting = startCollector(values, {
     isRebuilding: options.rebuild === true,
+    trustsClock: options.trustClock === true,
     // Who started it starts it again.
     onDeath: () => process.exit(1),
   });

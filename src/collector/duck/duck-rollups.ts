@@ -5,6 +5,8 @@
  *   apply ─▶ hot ── save ─▶ moving ─▶ h-….parquet, m-….parquet      of hours that have ended
  *             └──────────▶ hot-….parquet                             the rest, as it was
  *
+ * A file of hours that has a day or more has its sums of days beside it, d-….parquet: who asks for no hours reads a 24th.
+ *
  * A question sees each row once: rows change their place only while nobody asks.
  */
 import { rmSync, statSync } from 'node:fs';
@@ -21,9 +23,11 @@ import type {
   UsageRow,
 } from '../rollups.ts';
 import { HotRows } from './hot-rows.ts';
-import { type Manifest, readManifest, type SumFile, syncPath, writeManifest } from './manifest.ts';
+import { type Manifest, namesOf, readManifest, type SumFile, syncPath, writeManifest } from './manifest.ts';
 import { nextMerge } from './merging.ts';
 import {
+  DAY_S,
+  daysSql,
   exportSql,
   type Files,
   fileSql,
@@ -33,6 +37,7 @@ import {
   reconcileSql,
   type Statement,
   type Written,
+  wholeDays,
 } from './sql.ts';
 import { Turns } from './turns.ts';
 
@@ -47,7 +52,6 @@ export interface DuckRollupsOptions {
 }
 
 const HOUR_S = 3600;
-const DAY_S = 86_400;
 /** Hours that are older when they are written come late, and share a file a day. */
 const LATE_S = 2 * DAY_S;
 /** Seconds stay seconds for so long; for less when there are many rows. */
@@ -56,6 +60,10 @@ const SECONDS_FEW_S = 15;
 const ROWS_MANY = 2_000_000;
 /** Merges of one tidying. */
 const MERGES_MAX = 4;
+/** Files of days that one tidying makes. */
+const DAYS_MAX = 4;
+
+const NO_FILES: Files = { whole: [], cut: [], days: [], ends: [] };
 
 export class DuckRollups implements RollupStore, Exporter {
   readonly #o: DuckRollupsOptions;
@@ -106,7 +114,8 @@ export class DuckRollups implements RollupStore, Exporter {
   query(question: Question): Promise<readonly UsageRow[] | TooMany> {
     return this.#turns.shared(async () => {
       const { source, fromS, toS, by, stepS, rowsMax, isTop } = question;
-      const files = source === 'seconds' ? { whole: [], cut: [] } : this.#files(source, fromS, toS);
+      const inDays = source === 'hours' && (stepS ?? DAY_S) % DAY_S === 0;
+      const files = source === 'seconds' ? NO_FILES : this.#files(source, fromS, toS, inDays);
       const rows = await this.#ask(questionSql(question, files));
       if (!isTop && rows.length > rowsMax) return { tooMany: rowsMax };
       const at = stepS === undefined ? 0 : 1;
@@ -164,11 +173,11 @@ export class DuckRollups implements RollupStore, Exporter {
     return this.#atWork(cut.then(({ snapshot, hours }) => this.#write(snapshot, hours, word, sealS)));
   }
 
-  async tidy(nowS: number): Promise<void> {
+  async tidy(nowS: number, retainedS: number): Promise<void> {
     const rows = await this.#hot.count();
     const before = nowS - (rows > ROWS_MANY ? SECONDS_FEW_S : SECONDS_S);
     await this.#turns.alone(() => this.#hot.foldBefore(before - (before % 60)));
-    return this.#atWork(this.#tidyFiles(nowS));
+    return this.#atWork(this.#tidyFiles(nowS, retainedS));
   }
 
   async figures(): Promise<StoreFigures> {
@@ -220,7 +229,7 @@ export class DuckRollups implements RollupStore, Exporter {
     return { name, kind, fromS, toS, rev, bytes: statSync(path).size, hasOperation: true };
   }
 
-  async #tidyFiles(nowS: number): Promise<void> {
+  async #tidyFiles(nowS: number, retainedS: number): Promise<void> {
     const { dir, keepHoursS, keepMinutesS } = this.#o;
     for (let i = 0; i < MERGES_MAX; i++) {
       const merge = nextMerge(this.#manifest.files, nowS);
@@ -248,11 +257,30 @@ export class DuckRollups implements RollupStore, Exporter {
         }),
       );
     }
-    const isKept = ({ kind, toS }: SumFile): boolean => toS > nowS - (kind === 'hours' ? keepHoursS : keepMinutesS);
+    await this.#makeDays();
+    const isKept = ({ kind, toS }: SumFile): boolean =>
+      toS > retainedS - (kind === 'hours' ? keepHoursS : keepMinutesS);
     if (this.#manifest.files.every(isKept)) return;
     await this.#turns.alone(async () =>
       this.#replace({ ...this.#manifest, files: this.#manifest.files.filter(isKept) }),
     );
+  }
+
+  /** Of files that have none yet: merged ones, and those of versions that made none. */
+  async #makeDays(): Promise<void> {
+    const lacking = this.#manifest.files.filter(
+      ({ kind, fromS, toS, days }) => kind === 'hours' && toS - fromS >= DAY_S && days === undefined,
+    );
+    for (const file of lacking.slice(0, DAYS_MAX)) {
+      const days = `d-${file.fromS / HOUR_S}-${this.#number()}.parquet`;
+      const path = join(this.#o.dir, days);
+      await this.#ask({ sql: daysSql(this.#written(file), file.rev, path), values: {} });
+      syncPath(path);
+      await this.#turns.alone(async () => {
+        const files = this.#manifest.files.map((each) => (each === file ? { ...file, days } : each));
+        this.#replace({ ...this.#manifest, files });
+      });
+    }
   }
 
   #atWork<T>(work: Promise<T>): Promise<T> {
@@ -267,12 +295,9 @@ export class DuckRollups implements RollupStore, Exporter {
   /** Nobody asks meanwhile: files that no longer count are removed. */
   #replace(manifest: Manifest): void {
     writeManifest(this.#o.dir, manifest);
-    const counts = new Set([manifest.hot, ...manifest.files.map(({ name }) => name)]);
-    const gone = [this.#manifest.hot, ...this.#manifest.files.map(({ name }) => name)].filter(
-      (name) => !counts.has(name),
-    );
+    const gone = namesOf(this.#manifest).difference(namesOf(manifest));
     this.#manifest = manifest;
-    for (const name of gone) if (name !== undefined) remove(join(this.#o.dir, name));
+    for (const name of gone) remove(join(this.#o.dir, name));
   }
 
   /** Of a file that is made now; the manifest that names it has it too. */
@@ -286,11 +311,23 @@ export class DuckRollups implements RollupStore, Exporter {
     return this.#manifest.files.filter((file) => file.kind === kind && file.fromS < toS && file.toS > fromS);
   }
 
-  #files(kind: SumFile['kind'], fromS: number, toS: number): Files {
-    const files = this.#overlapping(kind, fromS, toS);
-    const written = (isWhole: boolean): Written[] =>
-      files.filter((file) => (file.fromS >= fromS && file.toS <= toS) === isWhole).map((file) => this.#written(file));
-    return { whole: written(true), cut: written(false) };
+  /** `inDays`: nothing is asked of single hours. */
+  #files(kind: SumFile['kind'], fromS: number, toS: number, inDays = false): Files {
+    const files = { whole: [] as Written[], cut: [] as Written[], days: [] as Written[], ends: [] as Written[] };
+    const [firstS, lastS] = wholeDays(fromS, toS);
+    for (const file of this.#overlapping(kind, fromS, toS)) {
+      const isWhole = file.fromS >= fromS && file.toS <= toS;
+      const hours = this.#written(file);
+      if (!inDays || file.days === undefined || (!isWhole && firstS >= lastS)) {
+        files[isWhole ? 'whole' : 'cut'].push(hours);
+        continue;
+      }
+      const days = { path: join(this.#o.dir, file.days), hasOperation: true };
+      files[isWhole ? 'whole' : 'days'].push(days);
+      const hasEnds = Math.max(file.fromS, fromS) < firstS || Math.min(file.toS, toS) > lastS;
+      if (!isWhole && hasEnds) files.ends.push(hours);
+    }
+    return files;
   }
 
   #written({ name, hasOperation = false }: SumFile): Written {

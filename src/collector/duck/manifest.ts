@@ -30,6 +30,8 @@ export interface SumFile {
   readonly bytes: number;
   /** Of before operations were told apart it is not there. */
   readonly hasOperation?: boolean;
+  /** Of hours: the file beside it that has the same as sums of days. */
+  readonly days?: string;
 }
 
 export interface Manifest {
@@ -45,15 +47,25 @@ export interface Manifest {
 export const EMPTY: Manifest = { version: 2, next: 1, hot: undefined, files: [], word: undefined };
 const NAME = 'manifest.json';
 
+/** Of all files that count. */
+export function namesOf({ hot, files }: Manifest): Set<string> {
+  const names = [hot, ...files.flatMap(({ name, days }) => [name, days])];
+  return new Set(names.filter((name) => name !== undefined));
+}
+
 /** Makes the directory when it is not there; removes what does not count. Throws a ReeveError when it cannot be used. */
 export function readManifest(dir: string): Manifest {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const names = readdirSync(dir);
     const manifest = names.includes(NAME) ? parse(readFileSync(join(dir, NAME), 'utf8'), dir) : EMPTY;
-    const counts = new Set([NAME, manifest.hot, ...manifest.files.map(({ name }) => name)]);
+    const counts = namesOf(manifest).add(NAME);
     for (const name of names) if (!counts.has(name)) rmSync(join(dir, name), { recursive: true });
-    return manifest;
+    // A version that knows of no days has removed them: they are made again.
+    const files = manifest.files.map(({ days, ...file }) =>
+      days === undefined || !names.includes(days) ? file : { ...file, days },
+    );
+    return { ...manifest, files };
   } catch (cause) {
     if (cause instanceof ReeveError) throw cause;
     throw new ReeveError('rollups-unusable', `the sums cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {

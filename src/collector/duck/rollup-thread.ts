@@ -82,8 +82,8 @@ export class RollupThread implements RollupStore, Exporter {
     return hours;
   }
 
-  tidy(nowS: number): Promise<void> {
-    return this.#call('tidy', nowS) as Promise<void>;
+  tidy(nowS: number, retainedS: number): Promise<void> {
+    return this.#call('tidy', nowS, retainedS) as Promise<void>;
   }
 
   figures(): Promise<StoreFigures> {

@@ -8,6 +8,7 @@
 import { OTHER } from '../../telemetry/index.ts';
 import { BUILT_IN_METERS, type Dimension, type Question } from '../rollups.ts';
 
+export const DAY_S = 86_400;
 /** What is summed up, and the longest. */
 export const SUMS = ['count', 'bytes_in', 'bytes_out', 'duration_us', 'upstream_us', 'units'] as const;
 export const LONGEST = 'duration_us_max';
@@ -69,21 +70,42 @@ export function quote(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** Those that lie within the time that is asked for, and those that go beyond it. */
+/**
+ * Those that lie within the time that is asked for, and those that go beyond it. Of a file with days beside it the days within that time may be asked
+ * instead (`days`), and its hours only for what is left at both ends (`ends`).
+ */
 export interface Files {
   readonly whole: readonly Written[];
   readonly cut: readonly Written[];
+  readonly days: readonly Written[];
+  readonly ends: readonly Written[];
 }
 
 /** All rows of a time, hot and written, that a condition on columns holds for. Of files that lie within the time, it is not looked at. */
-function rowsWhere({ whole, cut }: Files, fromS: number, toS: number, condition: string): string {
+function rowsWhere({ whole, cut, days, ends }: Files, fromS: number, toS: number, condition: string): string {
   // Numbers of our own, and no parameters: with those DuckDB knows at planning which row groups to read.
-  const inTime = `t >= ${Math.trunc(fromS)} AND t < ${Math.trunc(toS)} AND ${condition}`;
+  const within = (from: number, to: number): string => `t >= ${Math.trunc(from)} AND t < ${Math.trunc(to)}`;
+  const inTime = `${within(fromS, toS)} AND ${condition}`;
+  const [firstS, lastS] = wholeDays(fromS, toS);
+  const inDays = `${within(firstS, lastS)} AND ${condition}`;
+  const atEnds = `(${within(fromS, firstS)} OR ${within(lastS, toS)}) AND ${condition}`;
   const hot = (table: string): string =>
     `SELECT ${COLUMNS.join(', ')} FROM ${table} JOIN series ON series.id = ${table}.series WHERE ${inTime}`;
   const written = (files: readonly Written[], where: string): string[] =>
     files.length === 0 ? [] : [rowsOf(files, COLUMNS, where)];
-  return [hot('hot'), hot('moving'), ...written(whole, condition), ...written(cut, inTime)].join(' UNION ALL ');
+  return [
+    hot('hot'),
+    hot('moving'),
+    ...written(whole, condition),
+    ...written(cut, inTime),
+    ...written(days, inDays),
+    ...written(ends, atEnds),
+  ].join(' UNION ALL ');
+}
+
+/** From where to where days lie whole within a time, seconds; the first is not before the last when there is none. */
+export function wholeDays(fromS: number, toS: number): readonly [firstS: number, lastS: number] {
+  return [Math.ceil(fromS / DAY_S) * DAY_S, Math.floor(toS / DAY_S) * DAY_S];
 }
 
 export function isBuiltIn(meter: string): boolean {
@@ -214,4 +236,9 @@ export function loadSql(table: string, file: Written): string {
 export function mergeSql(files: readonly Written[], path: string): string {
   return `COPY (SELECT ${KEYS.join(', ')}, t, rev, ${SUMMED} FROM (${rowsOf(files, [...COLUMNS, 'rev'])}) GROUP BY ALL ORDER BY ${ORDER})
 TO ${quote(path)} (FORMAT parquet, COMPRESSION zstd)`;
+}
+
+/** Days of a file of hours. */
+export function daysSql(file: Written, rev: number, path: string): string {
+  return fileSql(`(${rowsOf([file], COLUMNS)})`, DAY_S, rev, path);
 }
