@@ -18,12 +18,6 @@ export function enlargedInts(array: Int32Array, length: number, fill = 0): Int32
   return larger;
 }
 
-export function enlargedBytes(array: Uint8Array, length: number): Uint8Array {
-  const larger = new Uint8Array(length);
-  larger.set(array);
-  return larger;
-}
-
 export function enlargedWords(array: Uint32Array, length: number): Uint32Array {
   const larger = new Uint32Array(length);
   larger.set(array);

@@ -3,6 +3,9 @@
  * sums, so that nothing is added up when a share is taken.
  *
  *   admitted by all others now = Σ admitted + Σ rate × (now − at)        each goes on at the rate of its last row
+ *
+ * Only differences of that are asked for. A row of some hours ago may be thought younger later (`row-table.ts`): what it leaves in the sums then
+ * does not change, and so is in none of the differences.
  */
 import type { Clock } from '../../core/index.ts';
 import type { Member, Written } from '../../gossip/index.ts';
@@ -139,7 +142,6 @@ export class Others {
     const peer = this.#peers[member];
     if (peer === undefined) return false;
     const now = this.#clock.now();
-    if (peer.rows.isFar(now)) this.#rebase(peer, now);
     const entries = peer.rows.read(after, upTo, now, bytes);
     if (entries === undefined) return false;
     for (const entry of entries) {
@@ -204,14 +206,6 @@ export class Others {
     for (let number = 0; number < peer.rows.size; number++)
       if (peer.rows.has(number))
         this.#count(peer, number, isCounted ? 1 : -1, Math.max(0, now - peer.rows.at(number) - DOUBT_MS));
-  }
-
-  /** Sums have `at` in them: rows that become another age go out with the one and come in with the other. */
-  #rebase(peer: Peer, now: number): void {
-    const { isCounted } = peer;
-    this.#setCounted(peer, false);
-    peer.rows.rebase(now);
-    this.#setCounted(peer, isCounted);
   }
 
   #takeName(peer: Peer, name: Name, now: number): void {

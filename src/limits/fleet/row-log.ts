@@ -112,15 +112,6 @@ export class RowLog {
     return this.#rows.at(number);
   }
 
-  /** Whether rows of now can be put: if not, `rebase` is first, and changes when those of some hours ago are thought to have been said. */
-  isFar(now: number): boolean {
-    return this.#rows.isFar(now);
-  }
-
-  rebase(now: number): void {
-    this.#rows.rebase(now);
-  }
-
   /** The row that the number had is no more. `limit`: of ours, what it means from now on. */
   putName({ number, version, name }: Name, limit: number = UNKNOWN): void {
     this.#reach(number);

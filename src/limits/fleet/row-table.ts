@@ -40,7 +40,7 @@ export class RowTable {
   #room = 0;
   #words: Uint32Array = new Uint32Array(0);
   #upper: Uint32Array = new Uint32Array(0);
-  /** Far below any time: the first row is for `rebase`. */
+  /** Far below any time, until there is a row. */
   #base = Number.NEGATIVE_INFINITY;
 
   /** Room for the number. */
@@ -89,9 +89,9 @@ export class RowTable {
     this.#words[number * WORDS + DEMAND] = ((limit + 1) << 8) | this.demand(number);
   }
 
-  /** `admitted`: whole units. `at`: not before the base, see `isFar`. */
+  /** `admitted`: whole units. `at`: ms; what is before the base counts as the base. */
   set(number: number, admitted: number, demand: number, rate: number, at: number): void {
-    if (this.isFar(at)) this.rebase(at);
+    if (at - this.#base > SPAN_MS - 1) this.#rebase(at);
     this.#setWide(number, ADMITTED, admitted);
     this.#words[number * WORDS + RATE] = (Math.max(0, Math.round(at - this.#base)) << 8) | rate;
     this.#words[number * WORDS + DEMAND] = ((this.limit(number) + 1) << 8) | demand;
@@ -103,13 +103,8 @@ export class RowTable {
     return UNKNOWN;
   }
 
-  /** Whether a row of now would be too far above the base: every 2.3 h. */
-  isFar(now: number): boolean {
-    return now - this.#base > SPAN_MS - 1;
-  }
-
-  /** Moves the base up, to half a span before now. Rows from before it are as old as it. */
-  rebase(now: number): void {
+  /** Moves the base up to half a span before now, every 2.3 h. Rows from before it are as old as it. */
+  #rebase(now: number): void {
     const base = Math.floor(now) - SPAN_MS / 2;
     const shift = base - this.#base;
     this.#base = base;
