@@ -245,8 +245,12 @@ async function askRequests(port: number): Promise<number> {
   return rows.reduce((sum, { value }) => sum + value, 0);
 }
 
+/** What the application says was used: records of a kilobyte, so that a spool of 1 MiB fills in seconds. */
+const USED = Array.from({ length: 16 }, (_, i) => `${'a_meter_of_a_long_name_'.repeat(2)}${i}=1`).join(', ');
+
 async function openApplication(): Promise<Server> {
   const server = createServer({ keepAliveTimeout: 60_000 }, (req, res) => {
+    res.setHeader('x-reeve-usage', USED);
     if (req.url === '/empty') res.writeHead(204).end();
     else if (req.url === '/large') res.end(Buffer.alloc(200_000, 'x'));
     else if (req.url === '/chunked') {
