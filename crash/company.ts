@@ -39,6 +39,8 @@ export class Actor {
   readonly lines: string[] = [];
   #child: ChildProcess | undefined;
   #ended: Promise<number | null> = Promise.resolve(null);
+  /** Not at its point: by who asked for it. */
+  #isFromOutside = false;
 
   constructor(role: Role) {
     this.role = role;
@@ -58,7 +60,7 @@ export class Actor {
         started.then(() => sleep(fate.patienceMs)),
         sleep(START_MS_MAX, undefined, { ref: false }),
       ]);
-      if (isDead === 'SIGKILL') return fate.point;
+      if (isDead === 'SIGKILL') return this.#isFromOutside ? 'moment' : fate.point;
       if (isDead !== undefined) throw this.#wrong(`ended by ${isDead}`);
     } else {
       await started;
@@ -79,7 +81,7 @@ export class Actor {
     this.#child?.kill('SIGTERM');
     const end = await Promise.race([this.#ended.then(() => 'ended'), sleep(END_MS_MAX, 'late', { ref: false })]);
     if (end === 'late') throw this.#wrong('did not stop');
-    if (this.#child?.signalCode === 'SIGKILL') return point;
+    if (this.#child?.signalCode === 'SIGKILL') return this.#isFromOutside ? 'moment' : point;
     if (this.#child?.exitCode === 0) return undefined;
     throw this.#wrong(`stopped with ${this.#child?.exitCode}`);
   }
@@ -90,6 +92,7 @@ export class Actor {
   }
 
   kill(): void {
+    this.#isFromOutside = true;
     this.#child?.kill('SIGKILL');
   }
 
@@ -111,6 +114,7 @@ export class Actor {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    this.#isFromOutside = false;
     this.#ended = new Promise((resolve) => child.once('exit', resolve));
     const { promise, resolve } = Promise.withResolvers<void>();
     for (const stream of [child.stdout, child.stderr])

@@ -1,6 +1,6 @@
 /** What stands in a ledger, read from its files: how often each request was recorded. */
 import { readEntry } from '../src/collector/entry.ts';
-import { unpack } from '../src/collector/payload.ts';
+import { hasMeter, unpack } from '../src/collector/payload.ts';
 import { readRuns, readWindows } from '../src/metering/index.ts';
 import { SegmentLog, systemDisk } from '../src/wal/index.ts';
 
@@ -30,8 +30,9 @@ export function readLedger(dir: string): Ledgered {
       if (typeof payload === 'string') throw new Error(payload);
       if (entry.batch.isFolded) {
         let requests = 0;
-        readWindows(payload, (_windowMs, _series, { count }) => {
-          requests += count;
+        readWindows(payload, (_windowMs, series, { count }) => {
+          // What is counted of a meter belongs to a request that is counted already.
+          if (!hasMeter(series)) requests += count;
           return true;
         });
         folded += requests;

@@ -22,12 +22,15 @@ const REQUESTS_AN_HOUR = 100;
 /** Of a record in the ledger, as `wire_raw_bytes` of this suite has it, rounded. */
 const LEDGER_BYTES_EACH = 14;
 const MEMORY = '4GiB';
+/** At most, until questions are over. */
+const MAKING_S = 1200;
 
 /** Kept in `dir` as a collector keeps it. */
 export async function makeDays(dir: string, tenants: number, days: number): Promise<void> {
   const sums = join(dir, 'sums');
   mkdirSync(sums, { recursive: true });
-  const nowS = Math.floor(Date.now() / 1000 / HOUR_S) * HOUR_S;
+  // The hour that runs while it is asked, not one that ends meanwhile: it would be sealed then.
+  const nowS = Math.floor((Date.now() / 1000 + MAKING_S) / HOUR_S) * HOUR_S;
   // It has kept more than is asked for: the first file is asked for a part of it.
   const fromS = Math.floor((nowS - days * DAY_S) / LONGEST_S) * LONGEST_S;
   const db = await DuckDBInstance.create(':memory:', { memory_limit: MEMORY, temp_directory: join(dir, 'spill') });
