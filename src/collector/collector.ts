@@ -58,7 +58,7 @@ const LATE_MS = 600_000;
 const HOUR_MS = 3_600_000;
 
 /** What a save says of the ledger. */
-interface Word {
+export interface Word {
   readonly place: Place;
   readonly spools: readonly unknown[];
   readonly sealedS: number;

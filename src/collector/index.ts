@@ -9,4 +9,5 @@ export type { RunningGrpcServer, TlsFiles } from './grpc-server.ts';
 export { openGrpcServer } from './grpc-server.ts';
 export { KEPT_KIND, Keeper } from './kept/keeper.ts';
 export { readFrame as readKeptFrame } from './kept/kept-frame.ts';
-export { SegmentLedger } from './segment-ledger.ts';
+export { assertFits } from './ledger-state.ts';
+export { LEDGER_KIND, SegmentLedger } from './segment-ledger.ts';

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFil
 import { join } from 'node:path';
 import t from 'tap';
 import { systemTimers, type Timers } from '../../src/core/index.ts';
-import { inspectSpool, type Metering } from '../../src/metering/index.ts';
+import { fencedBeside, type Metering } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import type { Tenant } from '../../src/tenants/index.ts';
 import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
@@ -33,11 +33,11 @@ t.test('fenced: the files are put aside, and a new spool is told', async (t) => 
   end('globex', 1);
   // Those of the turn in which it was fenced came along.
   await reaches(() => collector.records().at(-1)?.tenant, 'globex');
-  t.strictSame(inspectSpool(dir).fenced, [`${dir}.fenced-${id.slice(0, 8)}`]);
+  t.strictSame(fencedBeside(dir), [`${dir}.fenced-${id.slice(0, 8)}`]);
   t.match(await text(), /reeve_meter_fences_total 1\n/);
   collector.say({ kind: 'fence', reason: 'once more' });
   await reaches(() => said.some(({ event }) => event === 'metering.fenced_again'), true);
-  t.equal(inspectSpool(dir).fenced.length, 1, 'not a spool after the other');
+  t.equal(fencedBeside(dir).length, 1, 'not a spool after the other');
   end('globex', 1);
   await metering.close();
 });
@@ -88,7 +88,7 @@ t.test('fenced beside a directory of the same name: it is put aside under the ne
   writeFileSync(join(aside, 'of-another-time'), '');
   collector.say({ kind: 'fence', reason: 'it was copied' });
   await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true);
-  t.strictSame(inspectSpool(dir).fenced, [aside, `${aside}-2`]);
+  t.strictSame(fencedBeside(dir), [aside, `${aside}-2`]);
   end('globex', 1);
   t.ok(await reaches(() => collector.records().at(-1)?.tenant, 'globex'));
 });
@@ -161,7 +161,7 @@ t.test('a spool that is copied, and both are used: the second one is fenced, and
   await isTold(collector, 4);
   const copy = await metered(t, { dir: join(dir, 'b'), ...collectorOf(collector) });
   await reaches(() => copy.said.some(({ event }) => event === 'metering.fenced'), true);
-  t.equal(inspectSpool(join(dir, 'b')).fenced.length, 1);
+  t.equal(fencedBeside(join(dir, 'b')).length, 1);
   copy.end('globex', 1);
   await reaches(() => collector.records().at(-1)?.tenant, 'globex');
   t.strictSame(
