@@ -12,6 +12,7 @@ import {
   answerApi,
   Collector,
   Keeper,
+  mayReadAll,
   openGrpcServer,
   type ReadToken,
   RollupThread,
@@ -20,7 +21,7 @@ import {
   type TlsFiles,
 } from '../collector/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
-import { createLog, createMetrics, type Form, type Level, type Log, type Metrics } from '../telemetry/index.ts';
+import { createLog, createMetrics, type Form, type Level, type Log } from '../telemetry/index.ts';
 import { systemDisk } from '../wal/index.ts';
 import type { CollectorValues } from './collector-settings.ts';
 import { version } from './version.ts';
@@ -81,6 +82,13 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     log.warn('collector.api_open_to_all', {
       remedy: 'give readTokenFile: whoever reaches the port can read all usage and write spools off',
     });
+  const isStatusOpen = !isLoopback(text('status.host'));
+  if (readTokens === undefined && isStatusOpen)
+    log.warn('collector.metrics_open_to_all', {
+      remedy:
+        'give readTokenFile, or a status.host on loopback: whoever reaches the port can read what each tenant used',
+    });
+  const readers = (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken);
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
   if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
@@ -157,7 +165,11 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     port: number('status.port'),
     clock: systemClock,
     timers: systemTimers,
-    metrics: withTenants(metrics, collector),
+    metrics,
+    guarded: {
+      admits: (authorization) => !isStatusOpen || mayReadAll(readers(), authorization),
+      exposition: (form) => tenantsOf(collector, form),
+    },
     health: healthOf(collector),
   });
   closer.add(() => status.close());
@@ -168,7 +180,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     nowMs: () => systemClock.wallMs(),
     graceMs: number('seal.grace'),
     keepMinutesS: number('keep.minutes') / 1000,
-    tokens: (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken),
+    tokens: readers,
   };
   const http = await listen(
     {
@@ -208,18 +220,11 @@ function healthOf(collector: Collector): Health {
   return { live: () => [], ready, started: () => [], close() {} };
 }
 
-/** One exposition: tenants first, for the other one ends the text. */
-function withTenants(metrics: Metrics, { totals }: Collector): Metrics {
-  return {
-    ...metrics,
-    async *exposition(form: Form = 'text') {
-      for await (const chunk of totals.exposition(form)) {
-        yield chunk;
-        await systemTimers.yieldLoop();
-      }
-      yield* metrics.exposition(form);
-    },
-  };
+async function* tenantsOf({ totals }: Collector, form: Form): AsyncGenerator<string> {
+  for await (const chunk of totals.exposition(form)) {
+    yield chunk;
+    await systemTimers.yieldLoop();
+  }
 }
 
 /** A token, and perhaps the tenant that it is for. */

@@ -1,5 +1,5 @@
 export type { ApiAnswer, ApiOptions, ApiRequest, ReadToken } from './api/answer.ts';
-export { answerApi } from './api/api.ts';
+export { answerApi, mayReadAll } from './api/api.ts';
 export type { CollectorOptions } from './collector.ts';
 export { Collector } from './collector.ts';
 export { registerCollectorMetrics } from './collector-metrics.ts';

@@ -117,6 +117,39 @@ t.test(
   },
 );
 
+t.test('what each tenant used is in a scrape on loopback, or with a token for all', async (t) => {
+  const readTokenFile = join(dir, 'metrics-tokens');
+  writeFileSync(readTokenFile, 'for-all\nfor-acme acme\n');
+  const events: string[] = [];
+  const log: Log = { ...silentLog, warn: (event) => void events.push(event) };
+  const cases = [
+    { host: '127.0.0.1', file: readTokenFile, sees: ['nobody', 'acme', 'all'] },
+    { host: '0.0.0.0', file: readTokenFile, sees: ['all'] },
+    { host: '0.0.0.0', file: undefined, sees: ['nobody', 'acme', 'all'] },
+  ];
+  for (const { host, file, sees } of cases) {
+    const values = await valuesOf({
+      ...{ dir: join(dir, 'scraped'), statusHost: host },
+      ...(file === undefined ? {} : { readTokenFile: file }),
+    });
+    const running = await startCollector(values, { log });
+    const scrape = async (token?: string): Promise<string> => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      return (await fetch(`http://127.0.0.1:${running.ports.status}/metrics`, { headers })).text();
+    };
+    const texts = { nobody: await scrape(), acme: await scrape('for-acme'), all: await scrape('for-all') };
+    const seen = Object.entries(texts).filter(([, text]) => text.includes('reeve_tenant_usage'));
+    t.strictSame(
+      seen.map(([who]) => who),
+      sees,
+      host,
+    );
+    for (const text of Object.values(texts)) t.match(text, /\nreeve_collector_spools 0\n/, 'the rest is for everybody');
+    await running.close();
+  }
+  t.strictSame(events, ['collector.metrics_open_to_all']);
+});
+
 t.test('what is typed wrong, and what is not there, is said in a line', async (t) => {
   t.match(await reeve(['usage', 'acme', '--collector', 'http://127.0.0.1:9']), {
     status: 3,
