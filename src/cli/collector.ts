@@ -1,7 +1,7 @@
 /**
  * Wires one running collector. Opens in this order and closes in the reverse:
  *
- *   metrics → store → ledger, spools, sums (what came since the last save is read again) → status → API → gRPC
+ *   claim → metrics → store → ledger, spools, sums (what came since the last save is read again) → status → API → gRPC
  */
 import { readFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { type Health, listen, openStatus } from '../admin/index.ts';
 import {
   answerApi,
   Collector,
+  HeldLedger,
   Keeper,
   mayReadAll,
   openGrpcServer,
@@ -22,7 +23,7 @@ import {
 } from '../collector/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createLog, createMetrics, type Form, type Level, type Log } from '../telemetry/index.ts';
-import { systemDisk } from '../wal/index.ts';
+import { Claim, systemDisk } from '../wal/index.ts';
 import type { CollectorValues } from './collector-settings.ts';
 import { version } from './version.ts';
 
@@ -91,14 +92,22 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   const readers = (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken);
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
-  if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
   let isDead = false;
   const onDeath = (cause: Error): void => {
     if (isDead) return;
     isDead = true;
-    log.error('collector.cannot_go_on', { cause, remedy: 'start the collector again: the ledger has everything' });
+    log.error('collector.cannot_go_on', { cause, remedy: remedyOf(cause) });
     options.onDeath?.(cause);
   };
+  let collector: Collector | undefined;
+  // Ledger, sums and kept rows together: two processes that share one of them share none.
+  const claim = await Claim.take({
+    ...{ dir, beatFile: join(dir, 'beat'), lockFile: join(dir, 'lock') },
+    ...{ disk: systemDisk, clock: systemClock, timers: systemTimers, random: systemRandom },
+    onLost: (cause) => (collector === undefined ? onDeath(cause) : collector.fail(cause)),
+  });
+  closer.add(() => claim.close());
+  if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
   const store = await RollupThread.open(
     {
       dir: sums,
@@ -110,7 +119,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     onDeath,
   );
   closer.add(() => store.close());
-  const collector = await Collector.open({
+  collector = await Collector.open({
     clock: systemClock,
     timers: systemTimers,
     log,
@@ -121,13 +130,16 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     patienceMs: number('seal.patience'),
     keepLedgerMs: number('keep.ledger'),
     openLedger: (from) =>
-      SegmentLedger.open({
-        dir: join(dir, 'ledger'),
-        disk: systemDisk,
-        clock: systemClock,
-        from,
-        onDamage: (damage) => log.error('collector.ledger_damaged', { ...damage }),
-      }),
+      new HeldLedger(
+        SegmentLedger.open({
+          dir: join(dir, 'ledger'),
+          disk: systemDisk,
+          clock: systemClock,
+          from,
+          onDamage: (damage) => log.error('collector.ledger_damaged', { ...damage }),
+        }),
+        claim,
+      ),
   });
   closer.add(() => collector.close());
   const keeper = Keeper.open({
@@ -213,6 +225,11 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     log.info('collector.stopped');
   };
   return { ports, collector, close, [Symbol.asyncDispose]: close };
+}
+
+function remedyOf(cause: Error): string {
+  const own = cause instanceof ReeveError ? cause.remedy : undefined;
+  return own ?? 'start the collector again: the ledger has everything';
 }
 
 function healthOf(collector: Collector): Health {

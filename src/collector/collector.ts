@@ -207,6 +207,11 @@ export class Collector implements AsyncDisposable {
     if (hours > 0) log.info('collector.sealed', { hours, until: new Date(this.#sealedS * 1000).toISOString() });
   }
 
+  /** It must not go on, such as when its directory is another's: nothing is saved or answered any more. */
+  fail(cause: Error): void {
+    this.#die(cause);
+  }
+
   /** Ends all streams, keeps everything. Idempotent. */
   close(): Promise<void> {
     return this.#closer.close();

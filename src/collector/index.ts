@@ -7,6 +7,7 @@ export { RollupThread } from './duck/rollup-thread.ts';
 export { readEntry } from './entry.ts';
 export type { RunningGrpcServer, TlsFiles } from './grpc-server.ts';
 export { openGrpcServer } from './grpc-server.ts';
+export { HeldLedger } from './held-ledger.ts';
 export { KEPT_KIND, Keeper } from './kept/keeper.ts';
 export { readFrame as readKeptFrame } from './kept/kept-frame.ts';
 export { assertFits } from './ledger-state.ts';

@@ -1,3 +1,5 @@
+export type { ClaimOptions } from './claim.ts';
+export { Claim } from './claim.ts';
 export type { Damage } from './damage.ts';
 export type { Disk, FileHandle } from './disk.ts';
 export { systemDisk } from './disk.ts';

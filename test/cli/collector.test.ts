@@ -12,6 +12,7 @@ import { silentLog } from '../../src/telemetry/index.ts';
 import { GrpcClient } from '../collector/grpc-client.ts';
 import { Teller, usage } from '../collector/told.ts';
 import { reeve } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'reeve-collector-'));
 t.teardown(() => rmSync(dir, { recursive: true }));
@@ -148,6 +149,38 @@ t.test('what each tenant used is in a scrape on loopback, or with a token for al
     await running.close();
   }
   t.strictSame(events, ['collector.metrics_open_to_all']);
+});
+
+t.test('a directory that another process has: no start; taken from a collector, that one cannot go on', async (t) => {
+  const values = await valuesOf({ dir: join(dir, 'shared'), statusHost: '127.0.0.1' });
+  const events: [string, unknown][] = [];
+  const log: Log = { ...silentLog, error: (event, facts) => void events.push([event, facts]) };
+  let death: unknown;
+  const running = await startCollector(values, { log, onDeath: (cause) => (death = cause) });
+  t.teardown(() => running.close());
+  await t.rejects(startCollector(values, { log }), { code: 'log-in-use', place: join(dir, 'shared') });
+  const client = new GrpcClient(running.ports.grpc);
+  t.teardown(() => client.close());
+  const teller = new Teller();
+  client.send(teller.hello());
+  client.send(teller.batch([usage()]));
+  t.match([await client.next(), await client.next()], ['welcome 0:0', 'ack 1:1']);
+  const manifest = (): string => readFileSync(join(dir, 'shared/sums/manifest.json'), 'utf8');
+  await running.collector.save();
+  const saved = manifest();
+  const beat = join(dir, 'shared/beat');
+  writeFileSync(beat, readFileSync(beat, 'latin1').replace(/^.{16}/, 'f'.repeat(16)));
+  t.ok(await becomes(() => death !== undefined));
+  t.match(death, { code: 'log-taken' });
+  t.match(events, [['collector.cannot_go_on', { remedy: /Recreate/ }]]);
+  client.send(teller.batch([usage()]));
+  t.notMatch(await client.next(), /^ack/);
+  t.match(running.collector.trouble, /cannot go on/);
+  await t.rejects(running.collector.settle(), { code: 'log-taken' });
+  await running.close();
+  t.equal(manifest(), saved, 'and saves nothing');
+  t.match(readFileSync(beat, 'latin1'), /^f{16} /, 'nor is the other one sent away');
+  rmSync(beat);
 });
 
 t.test('what is typed wrong, and what is not there, is said in a line', async (t) => {

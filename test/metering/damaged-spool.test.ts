@@ -1,5 +1,15 @@
 /** What becomes of records, and of requests, when the spool is full, fenced, copied, cut short, removed or read-only; each is said. */
-import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemTimers, type Timers } from '../../src/core/index.ts';
@@ -304,4 +314,29 @@ t.test('a directory that cannot be used is said at the start', async (t) => {
   const dir = tempDir(t);
   writeFileSync(join(dir, 'file'), '');
   await t.rejects(metered(t, { dir: join(dir, 'file') }), { code: 'log-unusable', place: join(dir, 'file') });
+});
+
+t.test('a spool that another process took: nothing is written there, records are lost, until it is gone', async (t) => {
+  const dir = join(tempDir(t), 'spool');
+  const collector = await grpcCollector(t);
+  const { end, said, text, metering } = await metered(t, { dir, ...collectorOf(collector) });
+  end('acme', 2);
+  await isTold(collector, 2);
+  await t.rejects(metered(t, { dir }), { code: 'log-in-use', place: dir });
+  const beat = `${dir}.beat`;
+  writeFileSync(beat, readFileSync(beat, 'latin1').replace(/^.{16}/, 'f'.repeat(16)));
+  t.ok(await reaches(() => said.some(({ event }) => event === 'metering.spool_taken'), true));
+  const files = () => readdirSync(dir).map((name) => [name, statSync(join(dir, name)).size]);
+  const before = files();
+  end('acme', 3);
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  t.match(await text(), /reeve_meter_lost_records_total 3\n/);
+  t.strictSame(files(), before);
+  rmSync(beat);
+  t.ok(await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true));
+  end('acme', 1);
+  await reaches(() => collector.records().length, 3);
+  t.match(collector.collector.ledger.at(-2), { kind: 'gap', seqTo: 3, reason: 'full' });
+  await metering.close();
+  t.notOk(existsSync(beat));
 });
