@@ -1,4 +1,6 @@
 /** `reeve collector` and `reeve usage`: a collector with its files and ports, asked as a person asks. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -182,6 +184,27 @@ t.test('a directory that another process has: no start; taken from a collector, 
   t.match(readFileSync(beat, 'latin1'), /^f{16} /, 'nor is the other one sent away');
   rmSync(beat);
 });
+
+const apart = spawnSync('unshare', ['-Urpf', '--mount-proc', 'true']).status === 0;
+
+t.test(
+  'a collector in another container on the same directory does not start',
+  { skip: !apart && 'no PID namespace can be made here' },
+  async (t) => {
+    const shared = join(dir, 'apart');
+    const running = await startCollector(await valuesOf({ dir: shared, statusHost: '127.0.0.1' }), { log: silentLog });
+    t.teardown(() => running.close());
+    const ports = ['grpc', 'http', 'status'].flatMap((name) => [`--${name}-port`, '0']);
+    const node = [process.execPath, 'src/cli/reeve.mjs', 'collector', '--dir', shared, ...ports];
+    const other = spawn('unshare', ['-Urpf', '--mount-proc', ...node], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    other.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+    const [code] = await once(other, 'close');
+    t.equal(code, 1);
+    t.match(said, /apart another process writes there .*Recreate/);
+    t.equal(running.collector.trouble, undefined);
+  },
+);
 
 t.test('what is typed wrong, and what is not there, is said in a line', async (t) => {
   t.match(await reeve(['usage', 'acme', '--collector', 'http://127.0.0.1:9']), {

@@ -1,5 +1,6 @@
 /** A ledger in a directory that another process may take. */
 import t from 'tap';
+import type { Entry } from '../../src/collector/entry.ts';
 import { HeldLedger } from '../../src/collector/held-ledger.ts';
 import { SegmentLedger } from '../../src/collector/index.ts';
 import { systemClock } from '../../src/core/index.ts';
@@ -16,10 +17,12 @@ t.test("nothing is appended, committed or dropped any more once it is another pr
   const disk = new MemoryDisk();
   const inner = SegmentLedger.open({ dir: '/ledger', disk, clock: systemClock, onDamage() {} });
   const ledger = new HeldLedger(inner, claim);
-  const entry = {
-    ...{ kind: 'gap', receivedMs: T0, spoolId: SPOOL, service: 'orders', instance: '', epoch: 1, life: LIFE },
+  const entry: Entry = {
+    kind: 'gap',
+    reason: 'full',
+    ...{ receivedMs: T0, spoolId: SPOOL, service: 'orders', instance: '', epoch: 1, life: LIFE },
     ...{ seqFrom: 1, seqTo: 1, chainBefore: 0, chainAfter: 0, watermarkMs: T0 },
-  } as const;
+  };
   ledger.append(entry);
   await ledger.commit();
   ledger.probe();
