@@ -10,13 +10,22 @@ export interface StatusOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly metrics: Metrics;
+  /** Series that stand before `metrics` for those who may read them. Default: there are none. */
+  readonly guarded?: Guarded;
   readonly health: Health;
+}
+
+interface Guarded {
+  /** By what they say in `Authorization`. */
+  admits(authorization: string | undefined): boolean;
+  exposition(form: Form): AsyncIterable<string>;
 }
 
 export function openStatus(o: StatusOptions): Promise<Listener> {
   const scrape = boundedScrape(o);
   return listen({ ...o, name: 'status' }, ({ pathname }, { headers }) => {
-    if (pathname === '/metrics') return scrape(formFor(headers.accept ?? ''));
+    if (pathname === '/metrics')
+      return scrape(formFor(headers.accept ?? ''), o.guarded?.admits(headers.authorization) === true);
     if (pathname === '/livez') return verdict(o.health.live());
     if (pathname === '/readyz') return verdict(o.health.ready());
     if (pathname === '/startupz') return verdict(o.health.started());
@@ -44,27 +53,31 @@ function formFor(accept: string): Form {
 }
 
 /** One scrape at a time; who asks during one gets its text, who asks in the pause after it gets the next one's. */
-function boundedScrape({ metrics, clock, timers }: StatusOptions): (form: Form) => Promise<Page> {
-  const current = new Map<Form, Promise<string>>();
+function boundedScrape(o: StatusOptions): (form: Form, isAll: boolean) => Promise<Page> {
+  const { metrics, guarded, clock, timers } = o;
+  const current = new Map<string, Promise<string>>();
   let last: Promise<unknown> = Promise.resolve();
   let earliest = 0;
-  const render = async (form: Form): Promise<string> => {
+  const render = async (form: Form, isAll: boolean): Promise<string> => {
     await last;
     const waitMs = earliest - clock.now();
     if (waitMs > 0) await timers.sleep(waitMs);
     const began = clock.now();
     let text = '';
+    // First: the others end the text.
+    if (isAll) for await (const chunk of (guarded as Guarded).exposition(form)) text += chunk;
     for await (const chunk of metrics.exposition(form)) text += chunk;
     const ended = clock.now();
     earliest = ended + Math.min((ended - began) * PAUSE_PER_SCRAPE, PAUSE_MS_MAX);
     return text;
   };
-  return async (form) => {
-    let text = current.get(form);
+  return async (form, isAll) => {
+    const key = `${form} ${isAll}`;
+    let text = current.get(key);
     if (text === undefined) {
-      text = render(form).finally(() => current.delete(form));
-      current.set(form, text);
-      // The other form waits for it, however it ends.
+      text = render(form, isAll).finally(() => current.delete(key));
+      current.set(key, text);
+      // Another form waits for it, however it ends.
       last = text.catch(() => {});
     }
     return { status: 200, contentType: CONTENT_TYPES[form], body: await text };

@@ -1,7 +1,7 @@
 /**
  * Wires one running collector. Opens in this order and closes in the reverse:
  *
- *   metrics → store → ledger, spools, sums (what came since the last save is read again) → status → API → gRPC
+ *   claim → metrics → store → ledger, spools, sums (what came since the last save is read again) → status → API → gRPC
  */
 import { readFileSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
@@ -11,7 +11,9 @@ import { type Health, listen, openStatus } from '../admin/index.ts';
 import {
   answerApi,
   Collector,
+  HeldLedger,
   Keeper,
+  mayReadAll,
   openGrpcServer,
   type ReadToken,
   RollupThread,
@@ -20,8 +22,8 @@ import {
   type TlsFiles,
 } from '../collector/index.ts';
 import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
-import { createLog, createMetrics, type Form, type Level, type Log, type Metrics } from '../telemetry/index.ts';
-import { systemDisk } from '../wal/index.ts';
+import { createLog, createMetrics, type Form, type Level, type Log } from '../telemetry/index.ts';
+import { Claim, systemDisk } from '../wal/index.ts';
 import type { CollectorValues } from './collector-settings.ts';
 import { version } from './version.ts';
 
@@ -85,16 +87,31 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     log.warn('collector.api_open_to_all', {
       remedy: 'give readTokenFile: whoever reaches the port can read all usage and write spools off',
     });
+  const isStatusOpen = !isLoopback(text('status.host'));
+  if (readTokens === undefined && isStatusOpen)
+    log.warn('collector.metrics_open_to_all', {
+      remedy:
+        'give readTokenFile, or a status.host on loopback: whoever reaches the port can read what each tenant used',
+    });
+  const readers = (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken);
   const metrics = createMetrics({ timers: systemTimers });
   const sums = join(dir, 'sums');
-  if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
   let isDead = false;
   const onDeath = (cause: Error): void => {
     if (isDead) return;
     isDead = true;
-    log.error('collector.cannot_go_on', { cause, remedy: 'start the collector again: the ledger has everything' });
+    log.error('collector.cannot_go_on', { cause, remedy: remedyOf(cause) });
     options.onDeath?.(cause);
   };
+  let collector: Collector | undefined;
+  // Ledger, sums and kept rows together: two processes that share one of them share none.
+  const claim = await Claim.take({
+    ...{ dir, beatFile: join(dir, 'beat'), lockFile: join(dir, 'lock') },
+    ...{ disk: systemDisk, clock: systemClock, timers: systemTimers, random: systemRandom },
+    onLost: (cause) => (collector === undefined ? onDeath(cause) : collector.fail(cause)),
+  });
+  closer.add(() => claim.close());
+  if (options.isRebuilding === true) await putAside(sums, join(dir, 'ledger'));
   const store = await RollupThread.open(
     {
       dir: sums,
@@ -106,7 +123,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     onDeath,
   );
   closer.add(() => store.close());
-  const collector = await Collector.open({
+  collector = await Collector.open({
     clock: systemClock,
     timers: systemTimers,
     log,
@@ -119,14 +136,17 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     trustsClock: options.trustsClock === true,
     ...(options.small && { saveMs: options.small.saveMs }),
     openLedger: (from) =>
-      SegmentLedger.open({
-        dir: join(dir, 'ledger'),
-        disk: systemDisk,
-        clock: systemClock,
-        from,
-        ...(options.small && { segmentBytes: options.small.segmentBytes }),
-        onDamage: (damage) => log.error('collector.ledger_damaged', { ...damage }),
-      }),
+      new HeldLedger(
+        SegmentLedger.open({
+          dir: join(dir, 'ledger'),
+          disk: systemDisk,
+          clock: systemClock,
+          from,
+          ...(options.small && { segmentBytes: options.small.segmentBytes }),
+          onDamage: (damage) => log.error('collector.ledger_damaged', { ...damage }),
+        }),
+        claim,
+      ),
   });
   closer.add(() => collector.close());
   const keeper = Keeper.open({
@@ -164,7 +184,11 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     port: number('status.port'),
     clock: systemClock,
     timers: systemTimers,
-    metrics: withTenants(metrics, collector),
+    metrics,
+    guarded: {
+      admits: (authorization) => !isStatusOpen || mayReadAll(readers(), authorization),
+      exposition: (form) => tenantsOf(collector, form),
+    },
     health: healthOf(collector),
   });
   closer.add(() => status.close());
@@ -175,7 +199,7 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
     nowMs: () => systemClock.wallMs(),
     graceMs: number('seal.grace'),
     keepMinutesS: number('keep.minutes') / 1000,
-    tokens: (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken),
+    tokens: readers,
   };
   const http = await listen(
     {
@@ -210,23 +234,21 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
   return { ports, collector, close, [Symbol.asyncDispose]: close };
 }
 
+function remedyOf(cause: Error): string {
+  const own = cause instanceof ReeveError ? cause.remedy : undefined;
+  return own ?? 'start the collector again: the ledger has everything';
+}
+
 function healthOf(collector: Collector): Health {
   const ready = (): readonly string[] => (collector.trouble === undefined ? [] : [collector.trouble]);
   return { live: () => [], ready, started: () => [], close() {} };
 }
 
-/** One exposition: tenants first, for the other one ends the text. */
-function withTenants(metrics: Metrics, { totals }: Collector): Metrics {
-  return {
-    ...metrics,
-    async *exposition(form: Form = 'text') {
-      for await (const chunk of totals.exposition(form)) {
-        yield chunk;
-        await systemTimers.yieldLoop();
-      }
-      yield* metrics.exposition(form);
-    },
-  };
+async function* tenantsOf({ totals }: Collector, form: Form): AsyncGenerator<string> {
+  for await (const chunk of totals.exposition(form)) {
+    yield chunk;
+    await systemTimers.yieldLoop();
+  }
 }
 
 /** A token, and perhaps the tenant that it is for. */

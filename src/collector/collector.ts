@@ -63,7 +63,7 @@ const LATE_MS = 600_000;
 const HOUR_MS = 3_600_000;
 
 /** What a save says of the ledger. */
-interface Word extends Partial<Retained> {
+export interface Word extends Partial<Retained> {
   readonly place: Place;
   readonly spools: readonly unknown[];
   readonly sealedS: number;
@@ -214,6 +214,11 @@ export class Collector implements AsyncDisposable {
     this.#savedMs = clock.now();
     this.ledger.drop(place, this.#retainedMs - keepLedgerMs);
     if (hours > 0) log.info('collector.sealed', { hours, until: new Date(this.#sealedS * 1000).toISOString() });
+  }
+
+  /** It must not go on, such as when its directory is another's: nothing is saved or answered any more. */
+  fail(cause: Error): void {
+    this.#die(cause);
   }
 
   /** Ends all streams, keeps everything. Idempotent. */

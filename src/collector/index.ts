@@ -1,5 +1,5 @@
 export type { ApiAnswer, ApiOptions, ApiRequest, ReadToken } from './api/answer.ts';
-export { answerApi } from './api/api.ts';
+export { answerApi, mayReadAll } from './api/api.ts';
 export type { CollectorOptions } from './collector.ts';
 export { Collector } from './collector.ts';
 export { registerCollectorMetrics } from './collector-metrics.ts';
@@ -7,6 +7,8 @@ export { RollupThread } from './duck/rollup-thread.ts';
 export { readEntry } from './entry.ts';
 export type { RunningGrpcServer, TlsFiles } from './grpc-server.ts';
 export { openGrpcServer } from './grpc-server.ts';
+export { HeldLedger } from './held-ledger.ts';
 export { KEPT_KIND, Keeper } from './kept/keeper.ts';
 export { readFrame as readKeptFrame } from './kept/kept-frame.ts';
-export { SegmentLedger } from './segment-ledger.ts';
+export { assertFits } from './ledger-state.ts';
+export { LEDGER_KIND, SegmentLedger } from './segment-ledger.ts';

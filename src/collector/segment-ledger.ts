@@ -40,15 +40,7 @@ export class SegmentLedger implements Ledger {
 
   /** Throws a ReeveError when the directory cannot be used, or ends before `from`: then it is another ledger, and is left as it is. */
   static open({ clock, onDamage, from, ...rest }: SegmentLedgerOptions): SegmentLedger {
-    if (from !== undefined && !reaches(rest.disk, rest.dir, from))
-      throw new ReeveError(
-        'ledger-behind',
-        `it ends before ${from.segment}:${from.offset}, where the sums were saved`,
-        {
-          place: rest.dir,
-          remedy: 'put the ledger back that the sums were made from, or make them anew from this one with --rebuild',
-        },
-      );
+    if (from !== undefined) assertReaches(rest.disk, rest.dir, from);
     const o = { ...rest, from: from?.segment ?? 0 };
     const head = (): Buffer => headOf(clock.wallMs());
     // It is read by `scan`, from where on it is needed.
@@ -101,6 +93,16 @@ export class SegmentLedger implements Ledger {
   close(): void {
     this.#log.close();
   }
+}
+
+/** Throws a ReeveError, also asked before a start, when a ledger ends before the place that the sums were saved at. */
+export function assertReaches(disk: Disk, dir: string, from: Place): void {
+  if (reaches(disk, dir, from)) return;
+  throw new ReeveError('ledger-behind', `it ends before ${from.segment}:${from.offset}, where the sums were saved`, {
+    place: dir,
+    remedy:
+      'put the ledger back that the sums were made from, or make them anew from this one with --rebuild; where there is none any more, move sums/ away: usage begins anew',
+  });
 }
 
 /** [begun ms u48] */

@@ -106,6 +106,11 @@ export class Incidents {
     });
   }
 
+  taken(cause: unknown, spool: Spool | undefined): void {
+    const remedy = 'stop one of the two; it is taken up again when the other one is gone';
+    this.#log.error('metering.spool_taken', { cause, place: this.#config.dir, untold: spool?.unacked, remedy });
+  }
+
   begun({ head }: Spool): void {
     this.#log.warn('metering.spool_begun', { place: this.#config.dir, spool: head.spoolId });
   }

@@ -9,7 +9,7 @@ import type { Clock, Random, Timers } from '../core/index.ts';
 import type { Commits, Filter, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { MeteringConfig } from '../tenants/index.ts';
-import { type Disk, systemDisk } from '../wal/index.ts';
+import { Claim, type Disk, systemDisk } from '../wal/index.ts';
 import { Compressor } from './compressor.ts';
 import { type MeteringStage, meteringStage, reportedRecord } from './filter.ts';
 import { Incidents } from './incidents.ts';
@@ -63,7 +63,7 @@ export interface Metering extends AsyncDisposable {
 /** Rejects with a ReeveError when the spool cannot be opened. */
 export async function openMetering(options: MeteringOptions): Promise<Metering> {
   const meter = new Meter(options, options.connect ?? (await connectOf(options.config)));
-  meter.start();
+  await meter.start();
   return {
     filter: meter.filter,
     commits: meter.commits,
@@ -98,6 +98,7 @@ class Meter {
   readonly #sent: SenderCounts = noCounts();
   readonly #incidents: Incidents;
   readonly #compressor: Compressor = new Compressor();
+  #claim: Claim | undefined;
   #commits = 0;
   #folded = 0;
   #isClosed = false;
@@ -139,10 +140,26 @@ class Meter {
     return this.#stage.filter;
   }
 
-  /** Throws a ReeveError when the spool cannot be opened. */
-  start(): void {
-    const { timers, config } = this.#o;
-    this.#keeper.open();
+  /** Rejects with a ReeveError when the spool is another process's, or cannot be opened. */
+  async start(): Promise<void> {
+    const { timers, config, disk = systemDisk } = this.#o;
+    // Beside the spool: it is put aside as a whole when it is fenced.
+    const claim = await Claim.take({
+      ...this.#o,
+      disk,
+      dir: config.dir,
+      beatFile: `${config.dir}.beat`,
+      lockFile: `${config.dir}.lock`,
+      onLost: (cause) => this.#keeper.taken(cause),
+      onRegained: () => this.#keeper.regained(),
+    });
+    this.#claim = claim;
+    try {
+      this.#keeper.open();
+    } catch (cause) {
+      claim.close();
+      throw cause;
+    }
     if (config.durability === 'interval') {
       const syncing = timers.every(SYNC_MS, () => this.#sync());
       this.#stops.push(() => syncing.cancel());
@@ -178,6 +195,7 @@ class Meter {
     this.#sender?.close();
     this.#compressor.close();
     this.#keeper.close();
+    this.#claim?.close();
   }
 
   #record(record: UsageRecord): void {

@@ -2,6 +2,7 @@
  * Which spool records go to: the one that is there, a new one when it was fenced or removed, and none while the disk takes none.
  *
  *   open ──▶ a spool ──┬─ removed ──────────────────▶ a new one
+ *     │        ▲       ├─ another process has it ────▶ none, until that one is gone
  *     │        ▲       └─ fenced: files put aside ──▶ a new one; where they cannot be, the same one, and nobody is told
  *     └─▶ none ┘ tried again each second, less often where a try takes long
  */
@@ -41,6 +42,8 @@ export class SpoolKeeper {
   #spool: Spool | undefined;
   /** Where the files of the one before go, before another is begun. */
   #aside: string | undefined;
+  /** Another process has the directory. */
+  #isTaken = false;
   #fencedUntil = 0;
   #triedUntil = 0;
 
@@ -66,6 +69,7 @@ export class SpoolKeeper {
 
   /** Each second. */
   look(): void {
+    if (this.#isTaken) return;
     if (this.#spool === undefined) {
       this.#tryAgain();
     } else if (!this.#spool.isThere) {
@@ -89,6 +93,22 @@ export class SpoolKeeper {
     const aside = this.#freeAside(spool);
     incidents.fenced(spool, reason, aside);
     this.#renew(aside);
+  }
+
+  /** Another process has the directory: nothing is written there, and records are lost, and counted, until it is gone. */
+  taken(cause: unknown): void {
+    this.#again?.cancel();
+    this.#isTaken = true;
+    this.#aside = undefined;
+    this.#o.incidents.taken(cause, this.#spool);
+    this.#spool?.abandon();
+    this.#spool = undefined;
+    this.#o.onChange(undefined, false);
+  }
+
+  /** It is gone; the spool is opened with the next look. */
+  regained(): void {
+    this.#isTaken = false;
   }
 
   close(): void {

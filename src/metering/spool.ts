@@ -306,6 +306,12 @@ export class Spool {
     this.#log.close();
   }
 
+  /** Writes nothing more: the directory is another's. */
+  abandon(): void {
+    this.#isClosed = true;
+    this.#log.abandon();
+  }
+
   #now(): number {
     const wallMs = this.#o.clock.wallMs();
     return wallMs < this.#floorMs && wallMs > this.#floorMs - STEP_MS ? this.#floorMs : wallMs;

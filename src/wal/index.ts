@@ -1,3 +1,5 @@
+export type { ClaimOptions } from './claim.ts';
+export { Claim } from './claim.ts';
 export type { Damage } from './damage.ts';
 export type { Disk, FileHandle } from './disk.ts';
 export { systemDisk } from './disk.ts';
@@ -5,7 +7,8 @@ export { BODY_BYTES_MAX, FRAME_HEAD } from './frame.ts';
 export type { InspectedSegment, Inspection, Origin } from './inspect.ts';
 export { inspectLog } from './inspect.ts';
 export { reaches } from './reach.ts';
-export { probeRoom } from './room.ts';
+export type { Room } from './room.ts';
+export { probeRoom, roomOf } from './room.ts';
 export type { Frame, Place } from './scan.ts';
 export { READ_BYTES } from './scan.ts';
 export type { Segment, SegmentLogOptions } from './segment-log.ts';

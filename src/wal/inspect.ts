@@ -10,6 +10,8 @@ export interface InspectedSegment {
   readonly path: string;
   /** Four letters; undefined where no head can be read. */
   readonly kind: string | undefined;
+  /** The owner's part of its head, in hexadecimal; undefined where no head can be read. */
+  readonly owner: string | undefined;
   readonly bytes: number;
   readonly frames: number;
   readonly isSealed: boolean;
@@ -97,6 +99,7 @@ class Look {
         number,
         path,
         kind: undefined,
+        owner: undefined,
         bytes: size,
         frames: 0,
         isSealed: false,
@@ -151,6 +154,7 @@ class Look {
     }
     if (!isSealed && !isTorn)
       this.#endless.push({ what: 'torn tail', path, segment, offset: size, bytes: 0, detail: ENDLESS });
-    this.segments.push({ number: segment, path, kind, bytes: size, frames, isSealed, gaps, gapBytes });
+    const whose = { kind, owner: owner.toString('hex') };
+    this.segments.push({ number: segment, path, ...whose, bytes: size, frames, isSealed, gaps, gapBytes });
   }
 }

@@ -2,8 +2,8 @@
  * One process writes a directory. Its file `lock` says which: `PID FD`. It counts only while that process has that very file open, which
  * /proc shows; so what a killed process left is no lock, whoever has its number now.
  *
- * Accuracy: a process in another PID namespace (another container on the same volume) is not seen, nor is any where there is no /proc. Two such
- * writers never write one file: the first to begin a segment the other has begun is told so.
+ * Accuracy: a process in another PID namespace (another container on the same volume) is not seen, nor is any where there is no /proc: for these
+ * there are claims (`claim.ts`), of whoever opens a log.
  */
 import { closeSync, fstatSync, openSync, readFileSync, rmSync, type Stats, statSync, writeSync } from 'node:fs';
 
@@ -13,8 +13,10 @@ export function lock(path: string): (() => void) | undefined {
   const file = openSync(path, 'wx', 0o600);
   writeSync(file, `${process.pid} ${file}\n`);
   return () => {
+    // Whoever took the directory meanwhile has a file of its own there.
+    const isOurs = statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(file).ino;
     closeSync(file);
-    rmSync(path, { force: true });
+    if (isOurs) rmSync(path, { force: true });
   };
 }
 

@@ -231,6 +231,12 @@ export class SegmentLog {
     }
   }
 
+  /** Ends and writes nothing more: the directory is another's. */
+  abandon(): void {
+    this.#isClosed = true;
+    this.#letGo();
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }

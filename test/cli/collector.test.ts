@@ -1,4 +1,6 @@
 /** `reeve collector` and `reeve usage`: a collector with its files and ports, asked as a person asks. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,6 +15,7 @@ import { sidecarSettings } from '../../src/tenants/index.ts';
 import { GrpcClient } from '../collector/grpc-client.ts';
 import { Teller, usage } from '../collector/told.ts';
 import { reeve } from '../helpers/command.ts';
+import { becomes } from '../helpers/processes.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'reeve-collector-'));
 t.teardown(() => rmSync(dir, { recursive: true }));
@@ -137,6 +140,92 @@ t.test(
     await t.rejects(startCollector(await valuesOf(), { log: silentLog, isRebuilding: true }), {
       code: 'ledger-begins-late',
     });
+  },
+);
+
+t.test('what each tenant used is in a scrape on loopback, or with a token for all', async (t) => {
+  const readTokenFile = join(dir, 'metrics-tokens');
+  writeFileSync(readTokenFile, 'for-all\nfor-acme acme\n');
+  const events: string[] = [];
+  const log: Log = { ...silentLog, warn: (event) => void events.push(event) };
+  const cases = [
+    { host: '127.0.0.1', file: readTokenFile, sees: ['nobody', 'acme', 'all'] },
+    { host: '0.0.0.0', file: readTokenFile, sees: ['all'] },
+    { host: '0.0.0.0', file: undefined, sees: ['nobody', 'acme', 'all'] },
+  ];
+  for (const { host, file, sees } of cases) {
+    const values = await valuesOf({
+      ...{ dir: join(dir, 'scraped'), statusHost: host },
+      ...(file === undefined ? {} : { readTokenFile: file }),
+    });
+    const running = await startCollector(values, { log });
+    const scrape = async (token?: string): Promise<string> => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      return (await fetch(`http://127.0.0.1:${running.ports.status}/metrics`, { headers })).text();
+    };
+    const texts = { nobody: await scrape(), acme: await scrape('for-acme'), all: await scrape('for-all') };
+    const seen = Object.entries(texts).filter(([, text]) => text.includes('reeve_tenant_usage'));
+    t.strictSame(
+      seen.map(([who]) => who),
+      sees,
+      host,
+    );
+    for (const text of Object.values(texts)) t.match(text, /\nreeve_collector_spools 0\n/, 'the rest is for everybody');
+    await running.close();
+  }
+  t.strictSame(events, ['collector.metrics_open_to_all']);
+});
+
+t.test('a directory that another process has: no start; taken from a collector, that one cannot go on', async (t) => {
+  const values = await valuesOf({ dir: join(dir, 'shared'), statusHost: '127.0.0.1' });
+  const events: [string, unknown][] = [];
+  const log: Log = { ...silentLog, error: (event, facts) => void events.push([event, facts]) };
+  let death: unknown;
+  const running = await startCollector(values, { log, onDeath: (cause) => (death = cause) });
+  t.teardown(() => running.close());
+  await t.rejects(startCollector(values, { log }), { code: 'log-in-use', place: join(dir, 'shared') });
+  const client = new GrpcClient(running.ports.grpc);
+  t.teardown(() => client.close());
+  const teller = new Teller();
+  client.send(teller.hello());
+  client.send(teller.batch([usage()]));
+  t.match([await client.next(), await client.next()], ['welcome 0:0', 'ack 1:1']);
+  const manifest = (): string => readFileSync(join(dir, 'shared/sums/manifest.json'), 'utf8');
+  await running.collector.save();
+  const saved = manifest();
+  const beat = join(dir, 'shared/beat');
+  writeFileSync(beat, readFileSync(beat, 'latin1').replace(/^.{16}/, 'f'.repeat(16)));
+  t.ok(await becomes(() => death !== undefined));
+  t.match(death, { code: 'log-taken' });
+  t.match(events, [['collector.cannot_go_on', { remedy: /Recreate/ }]]);
+  client.send(teller.batch([usage()]));
+  t.notMatch(await client.next(), /^ack/);
+  t.match(running.collector.trouble, /cannot go on/);
+  await t.rejects(running.collector.settle(), { code: 'log-taken' });
+  await running.close();
+  t.equal(manifest(), saved, 'and saves nothing');
+  t.match(readFileSync(beat, 'latin1'), /^f{16} /, 'nor is the other one sent away');
+  rmSync(beat);
+});
+
+const apart = spawnSync('unshare', ['-Urpf', '--mount-proc', 'true']).status === 0;
+
+t.test(
+  'a collector in another container on the same directory does not start',
+  { skip: !apart && 'no PID namespace can be made here' },
+  async (t) => {
+    const shared = join(dir, 'apart');
+    const running = await startCollector(await valuesOf({ dir: shared, statusHost: '127.0.0.1' }), { log: silentLog });
+    t.teardown(() => running.close());
+    const ports = ['grpc', 'http', 'status'].flatMap((name) => [`--${name}-port`, '0']);
+    const node = [process.execPath, 'src/cli/reeve.mjs', 'collector', '--dir', shared, ...ports];
+    const other = spawn('unshare', ['-Urpf', '--mount-proc', ...node], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    other.stderr.setEncoding('utf8').on('data', (text) => (said += text));
+    const [code] = await once(other, 'close');
+    t.equal(code, 1);
+    t.match(said, /apart another process writes there .*Recreate/);
+    t.equal(running.collector.trouble, undefined);
   },
 );
 

@@ -118,7 +118,7 @@ t.test('check says what is the matter with a spool, and whether its collector an
   };
   t.match(
     await check(),
-    /metering\n-+\n√ spool is writable; it will be made[^\n]*\n√ spool has room\n√ collector accepts connections/,
+    /metering\n-+\n√ spool is writable; it will be made[^\n]*\n√ there is no spool yet[^\n]*\n√ spool has room\n√ collector accepts connections/,
   );
   t.match(await check({ REEVE_METERING_COLLECTOR_ADDRESS: '[::1]:1' }), /nothing listens at \[::1\]:1/);
   mkdirSync(dir);
@@ -128,7 +128,10 @@ t.test('check says what is the matter with a spool, and whether its collector an
   const said = await check();
   t.match(said, /√ spool is writable\n/);
   t.match(said, /‼ spool has room\n {4}\S+ has 800000 of 1048576 bytes\n {4}hint: single records are folded/);
-  t.match(said, /‼ spool is sound\n {4}\S+000000000002\.wal\.corrupt was found damaged/);
+  t.match(
+    said,
+    /× spool is sound\n {4}\S+000000000001\.wal at 0: unreadable[\s\S]*‼ spool is whole\n {4}\S+000000000002\.wal\.corrupt was found damaged/,
+  );
   t.match(said, /‼ spool is its own\n {4}\S+fenced-0a1b2c3d was fenced/);
   writeFileSync(join(dir, '000000000003.wal'), Buffer.alloc(800_000));
   t.match(await check(), /× spool has room\n/);

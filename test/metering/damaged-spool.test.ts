@@ -1,9 +1,19 @@
 /** What becomes of records, and of requests, when the spool is full, fenced, copied, cut short, removed or read-only; each is said. */
-import { cpSync, existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemTimers, type Timers } from '../../src/core/index.ts';
-import { inspectSpool, type Metering } from '../../src/metering/index.ts';
+import { fencedBeside, type Metering } from '../../src/metering/index.ts';
 import type { Identified } from '../../src/pipeline/index.ts';
 import type { Tenant } from '../../src/tenants/index.ts';
 import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
@@ -33,11 +43,11 @@ t.test('fenced: the files are put aside, and a new spool is told', async (t) => 
   end('globex', 1);
   // Those of the turn in which it was fenced came along.
   await reaches(() => collector.records().at(-1)?.tenant, 'globex');
-  t.strictSame(inspectSpool(dir).fenced, [`${dir}.fenced-${id.slice(0, 8)}`]);
+  t.strictSame(fencedBeside(dir), [`${dir}.fenced-${id.slice(0, 8)}`]);
   t.match(await text(), /reeve_meter_fences_total 1\n/);
   collector.say({ kind: 'fence', reason: 'once more' });
   await reaches(() => said.some(({ event }) => event === 'metering.fenced_again'), true);
-  t.equal(inspectSpool(dir).fenced.length, 1, 'not a spool after the other');
+  t.equal(fencedBeside(dir).length, 1, 'not a spool after the other');
   end('globex', 1);
   await metering.close();
 });
@@ -88,7 +98,7 @@ t.test('fenced beside a directory of the same name: it is put aside under the ne
   writeFileSync(join(aside, 'of-another-time'), '');
   collector.say({ kind: 'fence', reason: 'it was copied' });
   await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true);
-  t.strictSame(inspectSpool(dir).fenced, [aside, `${aside}-2`]);
+  t.strictSame(fencedBeside(dir), [aside, `${aside}-2`]);
   end('globex', 1);
   t.ok(await reaches(() => collector.records().at(-1)?.tenant, 'globex'));
 });
@@ -161,7 +171,7 @@ t.test('a spool that is copied, and both are used: the second one is fenced, and
   await isTold(collector, 4);
   const copy = await metered(t, { dir: join(dir, 'b'), ...collectorOf(collector) });
   await reaches(() => copy.said.some(({ event }) => event === 'metering.fenced'), true);
-  t.equal(inspectSpool(join(dir, 'b')).fenced.length, 1);
+  t.equal(fencedBeside(join(dir, 'b')).length, 1);
   copy.end('globex', 1);
   await reaches(() => collector.records().at(-1)?.tenant, 'globex');
   t.strictSame(
@@ -304,4 +314,32 @@ t.test('a directory that cannot be used is said at the start', async (t) => {
   const dir = tempDir(t);
   writeFileSync(join(dir, 'file'), '');
   await t.rejects(metered(t, { dir: join(dir, 'file') }), { code: 'log-unusable', place: join(dir, 'file') });
+});
+
+t.test('a spool that another process took: nothing is written there, records are lost, until it is gone', async (t) => {
+  const dir = join(tempDir(t), 'spool');
+  const collector = await grpcCollector(t);
+  const { end, said, text, metering } = await metered(t, { dir, ...collectorOf(collector) });
+  end('acme', 2);
+  await isTold(collector, 2);
+  await t.rejects(metered(t, { dir }), { code: 'log-in-use', place: dir });
+  const beat = `${dir}.beat`;
+  const files = () =>
+    readdirSync(dir)
+      .filter((name) => name !== 'lock')
+      .map((name) => [name, statSync(join(dir, name)).size]);
+  const before = files();
+  writeFileSync(beat, readFileSync(beat, 'latin1').replace(/^.{16}/, 'f'.repeat(16)));
+  t.ok(await reaches(() => said.some(({ event }) => event === 'metering.spool_taken'), true));
+  end('acme', 3);
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  t.match(await text(), /reeve_meter_lost_records_total 3\n/);
+  t.strictSame(files(), before);
+  rmSync(beat);
+  t.ok(await reaches(() => said.some(({ event }) => event === 'metering.spool_begun'), true));
+  end('acme', 1);
+  await reaches(() => collector.records().length, 3);
+  t.match(collector.collector.ledger.at(-2), { kind: 'gap', seqTo: 3, reason: 'full' });
+  await metering.close();
+  t.notOk(existsSync(beat));
 });

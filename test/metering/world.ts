@@ -43,6 +43,12 @@ export class VirtualTime implements Clock, Timers {
     return this.#due.length;
   }
 
+  /** Whoever asked for time by now stands still, until what is returned is called. */
+  suspend(): () => void {
+    const held = this.#due.splice(0);
+    return () => void this.#due.push(...held);
+  }
+
   after(delayMs: number, run: () => void): Timer {
     return this.#add(delayMs, run, 0);
   }

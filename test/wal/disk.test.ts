@@ -64,6 +64,16 @@ t.test('a directory is written by one process: who has the lock open has it', as
   t.same(readdirSync(dir), ['000000000001.wal']);
 });
 
+t.test('a lock that another one took the place of is left to it', (t) => {
+  const path = join(folder(t), 'lock');
+  const unlock = systemDisk.lock(path);
+  rmSync(path);
+  writeFileSync(path, 'of another container');
+  unlock?.();
+  t.equal(readFileSync(path, 'latin1'), 'of another container');
+  t.end();
+});
+
 t.test('another process that lives keeps the directory; one that was killed does not', async (t) => {
   const dir = folder(t);
   const path = join(dir, 'lock');

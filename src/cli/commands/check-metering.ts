@@ -1,39 +1,43 @@
 /** What `reeve check` says of metering: the spool as it lies there, and whether the collector can be reached. */
 import { connect } from 'node:net';
 import type { CollectorConfig, MeteringConfig } from '../../tenants/index.ts';
+import { logChecks } from './check-log.ts';
 import { bad, type Check, good } from './check-result.ts';
 
 /** From that share on single records are folded. */
 const FILLS_AT = 0.7;
-/** With less a disk takes no segment more. */
-const FREE_BYTES_MIN = 16 * 2 ** 20;
 
 export async function meteringChecks({ dir, maxBytes, onFull, collector }: MeteringConfig): Promise<Check[]> {
-  const { inspectSpool } = await import('../../metering/index.ts');
-  const { bytes, unwritable, freeBytes, corrupt, fenced } = inspectSpool(dir);
-  const checks = [
-    unwritable === undefined
-      ? good(`spool is writable${bytes === undefined ? `; it will be made: ${dir}` : ''}`)
-      : bad('spool is writable', `${dir}: ${unwritable}`, 'mount a volume that the user may write'),
-    roomCheck(dir, bytes ?? 0, maxBytes),
-  ];
-  if (freeBytes !== undefined && freeBytes < Math.min(FREE_BYTES_MIN, maxBytes - (bytes ?? 0)))
+  const { fencedBeside, SPOOL_KIND, spoolIdOf } = await import('../../metering/index.ts');
+  const words = {
+    name: 'spool',
+    dir,
+    kind: SPOOL_KIND,
+    missing:
+      'if there was one, what it had not told is lost, and `reeve usage spools` names it until it is written off',
+    full: `what the disk refuses is a gap, or refuses requests (metering.onFull: ${onFull})`,
+    lost: 'the records that stood there are a gap, which the collector counts (`reeve usage spools`). It is said until their segment is told; remove what was put aside once it was looked at',
+    torn: 'a machine that stopped leaves this, and nothing is lost but what no client saw; if none did, something cut the file: the next start tells what it can and says the rest',
+  };
+  const { checks: log, found } = logChecks(words, maxBytes);
+  const segments = found?.segments ?? [];
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  const checks = [...log, roomCheck(dir, bytes, maxBytes)];
+  // The first segment of each.
+  const owners = new Map<string, string>();
+  for (const { path, owner } of segments) {
+    const id = owner === undefined ? undefined : spoolIdOf(Buffer.from(owner, 'hex'));
+    if (id !== undefined && !owners.has(id)) owners.set(id, `${path} is of spool ${id}`);
+  }
+  if (owners.size > 1)
     checks.push(
       bad(
-        'the disk of the spool has room',
-        `${dir}: ${freeBytes} bytes are free`,
-        `make room; what the disk refuses is a gap, or refuses requests (metering.onFull: ${onFull})`,
+        'spool is of one sidecar',
+        [...owners.values()].join('\n'),
+        'a start ends with spool-mixed: move what does not belong here away',
       ),
     );
-  if (corrupt.length > 0)
-    checks.push(
-      bad(
-        'spool is sound',
-        corrupt.map((path) => `${path} was found damaged and put aside`).join('\n'),
-        '`reeve wal inspect` says what of it is lost; what was told as a gap is counted there. Remove it once it was looked at',
-        'warning',
-      ),
-    );
+  const fenced = fencedBeside(dir);
   if (fenced.length > 0)
     checks.push(
       bad(

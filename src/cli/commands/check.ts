@@ -54,7 +54,7 @@ export async function check(options: CheckOptions): Promise<void> {
     categories.push({ categoryName: 'tenancy', checks: await tenancyChecks(dir, config, options.config) });
   // As a collector is told where it is.
   const ledgerOf = process.env['REEVE_COLLECTOR_DIR'];
-  if (ledgerOf !== undefined) categories.push({ categoryName: 'ledger', checks: ledgerChecks(ledgerOf) });
+  if (ledgerOf !== undefined) categories.push({ categoryName: 'ledger', checks: await ledgerChecks(ledgerOf) });
   const live = options.live === true ? await liveChecks(options.admin) : undefined;
   if (live !== undefined) categories.push({ categoryName: 'running sidecar', checks: live.checks });
   if (categories.length === 0)

@@ -9,12 +9,15 @@ export async function collector(
   process.stdout.removeAllListeners('error').on('error', () => {});
   const values = await collectorValues(options.config ?? process.env['REEVE_COLLECTOR_CONFIG'], options, process.env);
   const { startCollector } = await import('../collector.ts');
-  const starting = startCollector(values, {
-    isRebuilding: options.rebuild === true,
-    trustsClock: options.trustClock === true,
-    // Who started it starts it again.
-    onDeath: () => process.exit(1),
-  });
+  // Behind this turn: its first word may have somebody send a signal.
+  const starting = Promise.resolve().then(() =>
+    startCollector(values, {
+      isRebuilding: options.rebuild === true,
+      trustsClock: options.trustClock === true,
+      // Who started it starts it again.
+      onDeath: () => process.exit(1),
+    }),
+  );
   // From now on: a signal may come before its caller hears that it is up.
   onStop(async () => (await starting).close());
   await starting;

@@ -102,6 +102,12 @@ function match(template: string, pathname: string): Record<string, string> | und
   return values;
 }
 
+/** Whether who asks may read what every tenant used. */
+export function mayReadAll(tokens: readonly ReadToken[], authorization: string | undefined): boolean {
+  const scope = scopeOf(tokens, authorization);
+  return scope !== undefined && scope.tenant === undefined;
+}
+
 /** Undefined: who asks may read nothing. Compared as sums, all of them, in the same time wherever they differ. */
 function scopeOf(
   tokens: readonly ReadToken[],

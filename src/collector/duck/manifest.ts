@@ -67,13 +67,27 @@ export function readManifest(dir: string): Manifest {
     );
     return { ...manifest, files };
   } catch (cause) {
-    if (cause instanceof ReeveError) throw cause;
-    throw new ReeveError('rollups-unusable', `the sums cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
-      place: dir,
-      remedy: 'make the directory readable and writable',
-      cause,
-    });
+    throw unusable(dir, cause);
   }
+}
+
+/** The owner's word of the last save, asked while its process runs or does not; undefined: there is none. Throws as `readManifest`. */
+export function savedWord(dir: string): string | undefined {
+  try {
+    return parse(readFileSync(join(dir, NAME), 'utf8'), dir).word;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw unusable(dir, cause);
+  }
+}
+
+function unusable(dir: string, cause: unknown): unknown {
+  if (cause instanceof ReeveError) return cause;
+  return new ReeveError('rollups-unusable', `the sums cannot be read: ${(cause as NodeJS.ErrnoException).code}`, {
+    place: dir,
+    remedy: 'make the directory readable and writable',
+    cause,
+  });
 }
 
 function parse(text: string, dir: string): Manifest {
