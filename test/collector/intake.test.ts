@@ -1,106 +1,14 @@
 /** From streams to sums over the ledger of segments, on a disk that refuses when the test says. */
 import t from 'tap';
-import { Collector, type CollectorOptions } from '../../src/collector/collector.ts';
 import type { Entry } from '../../src/collector/entry.ts';
 import { Intake } from '../../src/collector/intake.ts';
 import type { Ledger } from '../../src/collector/ledger.ts';
-import { SegmentLedger } from '../../src/collector/segment-ledger.ts';
 import { type Spool, Spools } from '../../src/collector/spools.ts';
-import type { Log } from '../../src/telemetry/index.ts';
-import { silentLog } from '../../src/telemetry/index.ts';
-import type { Damage } from '../../src/wal/index.ts';
-import { MemoryDisk } from '../metering/memory-disk.ts';
 import { VirtualTime } from '../metering/world.ts';
-import { type Kept, MemoryRollups } from './memory-rollups.ts';
-import { Heard, LIFE, SPOOL, T0, Teller, usage } from './told.ts';
+import { LIFE, SPOOL, T0, Teller } from './told.ts';
+import { many, turn, World } from './world.ts';
 
 const HOUR = 3_600_000;
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-class World {
-  readonly disk = new MemoryDisk();
-  readonly time = new VirtualTime();
-  readonly kept: Kept = { word: undefined, rows: [] };
-  readonly events: string[] = [];
-  readonly damages: Damage[] = [];
-  store = new MemoryRollups(this.kept);
-  segmentBytes: number | undefined;
-
-  constructor() {
-    this.time.wall = T0 + 1000;
-  }
-
-  async open(more: Partial<CollectorOptions> = {}): Promise<Collector> {
-    this.store = new MemoryRollups(this.kept);
-    const note = (event: string): void => void this.events.push(event);
-    const log: Log = { ...silentLog, info: note, warn: note, error: note };
-    return Collector.open({
-      clock: this.time,
-      timers: this.time,
-      log,
-      store: this.store,
-      creditBytes: 10_000_000,
-      graceMs: 60_000,
-      patienceMs: 900_000,
-      keepLedgerMs: 86_400_000,
-      openLedger: (from) =>
-        SegmentLedger.open({
-          dir: '/ledger',
-          disk: this.disk,
-          clock: this.time,
-          from,
-          ...(this.segmentBytes === undefined ? {} : { segmentBytes: this.segmentBytes }),
-          onDamage: (damage) => this.damages.push(damage),
-        }),
-      ...more,
-    });
-  }
-
-  /** All that can go on goes on. */
-  async run(ms = 0): Promise<void> {
-    for (let i = 0; i < 12; i++) {
-      this.time.turn();
-      await turn();
-    }
-    if (ms === 0) return;
-    this.time.advance(ms);
-    await this.run();
-  }
-
-  async greet(collector: Collector, teller: Teller) {
-    const heard = new Heard();
-    const session = collector.session(heard);
-    session.receive(teller.hello());
-    await this.run();
-    return { session, heard };
-  }
-
-  /** A collector that was told so many batches of one record, a segment of the ledger each. */
-  async told(teller: Teller, batches: number) {
-    this.segmentBytes = 100;
-    const collector = await this.open();
-    const { session } = await this.greet(collector, teller);
-    for (let i = 0; i < batches; i++) {
-      session.receive(teller.batch(many(1)));
-      await this.run();
-    }
-    return { collector, session };
-  }
-
-  async requests(): Promise<number> {
-    const rows = await this.store.query({
-      source: 'hours',
-      fromS: 0,
-      toS: 4e9,
-      by: [],
-      where: {},
-      meter: 'requests',
-      rowsMax: 9,
-      isTop: false,
-    });
-    return 'tooMany' in rows ? -1 : (rows[0]?.value ?? 0);
-  }
-}
 
 const LONG: Entry = {
   kind: 'batch',
@@ -117,8 +25,6 @@ const LONG: Entry = {
   watermarkMs: T0,
   batch: { isFolded: false, crc: 0, bytes: 1, zstd: Buffer.alloc(2 ** 21) },
 };
-
-const many = (count: number, more: object = {}) => Array.from({ length: count }, () => usage(more));
 
 t.test(
   'what is acknowledged is in the sums as soon as somebody asks, once, through any number of starts',
