@@ -63,7 +63,7 @@ export class Replay {
 
   /** Nobody says any more that those that wait were synced. */
   giveUp(): void {
-    for (const [row, held] of this.#held) this.#doubt(row, held, row.taken.told);
+    for (const [row, held] of this.#held) this.#doubt(row, held);
     this.#held.clear();
     this.#heldBytes = 0;
   }
@@ -125,17 +125,17 @@ export class Replay {
     for (const each of held) this.#heldBytes -= bytesOf(each);
     const at = held.findIndex((each) => each.stood.told + countOf(each) > told);
     if (at === -1) return held;
-    this.#doubt(row, held.slice(at), told);
+    this.#doubt(row, held.slice(at));
     return held.slice(0, at);
   }
 
-  /** They do not count, and the spool ends before `told`. */
-  #doubt(row: Spool, held: readonly Placed[], told: number): void {
+  /** They do not count now: what is told, or missing, up to their end is taken off again. */
+  #doubt(row: Spool, held: readonly Placed[]): void {
     this.refused += held.length;
     const last = held.at(-1) as Placed;
     const { epoch, seq, told: end } = markOf(last, last.stood.told + countOf(last));
     const before = row.doubt;
-    const count = Math.max(end - told, before?.count ?? 0);
+    const count = Math.max(end - row.taken.told, before?.count ?? 0);
     row.doubt = before !== undefined && isBefore(epoch, seq, before) ? { ...before, count } : { epoch, seq, count };
     // Windows wait for it.
     row.state = 'live';
