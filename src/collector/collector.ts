@@ -38,6 +38,8 @@ export interface CollectorOptions extends CollectorSettings {
   /** Opens the ledger; what stands before `readFrom` is known. Throws a ReeveError when it ends before it. */
   readonly openLedger: (readFrom: Place | undefined) => Ledger;
   readonly store: RollupStore;
+  /** Of payloads that a start reads before it saves what it has so far. */
+  readonly replaySaveBytes?: number;
   /** It cannot go on, and takes nothing; the ledger has everything that a start needs. Called once. */
   readonly onDeath?: (cause: Error) => void;
 }
@@ -273,7 +275,7 @@ export class Collector implements AsyncDisposable {
 
   /** What came since the last save, again. What is long is saved in between: a start that is broken off goes on from there. */
   async #replay(ledger: Ledger, from: Place | undefined): Promise<void> {
-    const { clock, log } = this.#o;
+    const { clock, log, replaySaveBytes = REPLAY_SAVE_BYTES } = this.#o;
     const began = clock.now();
     let bytes = 0;
     const replay = new Replay(this.spools, (hole) => this.#tellHole(hole));
@@ -284,7 +286,7 @@ export class Collector implements AsyncDisposable {
         if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
       }
       // A place behind what is held says that it is done with.
-      if (bytes >= (replay.heldBytes === 0 ? 1 : 2) * REPLAY_SAVE_BYTES) {
+      if (bytes >= (replay.heldBytes === 0 ? 1 : 2) * replaySaveBytes) {
         bytes = 0;
         replay.giveUp();
         await this.#saveReplayed(next, entry.receivedMs);

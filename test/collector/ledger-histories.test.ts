@@ -183,10 +183,12 @@ class History {
   /** Positions that were on the medium, ever. */
   readonly synced = new Set<string>();
   collector!: Collector;
+  readonly replaySaveBytes: number | undefined;
   #store = new MemoryRollups(this.kept);
   #ledger: ListLedger | undefined;
 
-  constructor() {
+  constructor(replaySaveBytes: number | undefined) {
+    this.replaySaveBytes = replaySaveBytes;
     this.time.wall = T0 + 1000;
   }
 
@@ -224,6 +226,7 @@ class History {
       log: { ...silentLog, error },
       store: this.#store,
       ...{ creditBytes: 10_000_000, graceMs: 60_000, patienceMs: 900_000, keepLedgerMs: 86_400_000 },
+      ...(this.replaySaveBytes === undefined ? {} : { replaySaveBytes: this.replaySaveBytes }),
       openLedger: () => (this.#ledger = new ListLedger(this.frames, this.synced)),
     });
     await this.#check(said, before);
@@ -356,8 +359,8 @@ t.test(
   async (t) => {
     const seen = { holes: 0, doubts: 0, histories: 0 };
     await fc.assert(
-      fc.asyncProperty(history, async (all) => {
-        const w = new History();
+      fc.asyncProperty(history, fc.constantFrom(undefined, 400), async (all, replaySaveBytes) => {
+        const w = new History(replaySaveBytes);
         await w.start();
         for (const { does, of, at } of all) await steps[does](w, w.sidecars[of] as Sidecar, at);
         await w.start({ isRebuilt: true });

@@ -4,6 +4,7 @@ import { type Entry, LIFE_UNKNOWN } from '../../src/collector/entry.ts';
 import { type Hole, Replay } from '../../src/collector/replay.ts';
 import { SegmentLedger } from '../../src/collector/segment-ledger.ts';
 import { chainStart, lostOf, type Spool, Spools } from '../../src/collector/spools.ts';
+import { FRAME_HEAD, SegmentLog } from '../../src/wal/index.ts';
 import { LIFE, SPOOL, T0, Teller } from './told.ts';
 import { many, World } from './world.ts';
 
@@ -162,6 +163,24 @@ t.test('a ledger of before is read, and goes on with what this version writes', 
   w.disk.kill();
   collector = await w.open();
   t.match(collector.spools.get(SPOOL), { lost: 6, records: 2, synced: { seq: 8, told: 8 } });
+});
+
+t.test('a segment that does not say when it began is never too old', async (t) => {
+  const w = new World();
+  const options = { dir: '/ledger', disk: w.disk };
+  const fail = (): void => void t.fail('it is new');
+  const other = SegmentLog.open({ ...options, kind: 'LEDG', head: () => Buffer.alloc(0) }, fail, fail);
+  other.append(Buffer.alloc(FRAME_HEAD + 3), FRAME_HEAD + 3);
+  other.rotate();
+  other.append(Buffer.alloc(FRAME_HEAD + 3), FRAME_HEAD + 3);
+  other.close();
+  const ledger = SegmentLedger.open({ ...options, clock: w.time, onDamage: fail });
+  const { bytes, highWater } = ledger;
+  ledger.drop({ segment: 2, offset: 0 }, Number.MAX_SAFE_INTEGER);
+  t.equal(ledger.bytes, bytes);
+  ledger.drop(highWater, Number.MAX_SAFE_INTEGER);
+  t.ok(ledger.bytes < bytes, 'the second ends where one begins that says it');
+  ledger.close();
 });
 
 const entry = (more: Partial<Entry> = {}): Entry => ({
