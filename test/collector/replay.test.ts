@@ -290,6 +290,15 @@ t.test('doubts of one spool are one: the furthest, and the larger count', async 
   t.match(r.row, { lost: 12, doubt: { count: 18 } });
 });
 
+t.test('a spool that has ended is live again when what it said behind that is in doubt', async (t) => {
+  const r = new Reading();
+  r.read(at(1, 1, 2, 0, 0), at(1, 2, 2, 2, 2, { kind: 'bye' }));
+  t.equal(r.row.state, 'ended');
+  r.read(at(2, 4, 5, 5, 2));
+  r.replay.giveUp();
+  t.match(r.row, { state: 'live', doubt: { epoch: 2, seq: 5, count: 5 } });
+});
+
 t.test('no more waits than may; an entry of before sends away what waits', async (t) => {
   const r = new Reading(600);
   r.read(at(1, 1, 2, 0, 0), at(1, 5, 6, 4, 2), at(1, 7, 8, 6, 2));
