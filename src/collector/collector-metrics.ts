@@ -48,6 +48,11 @@ export function registerCollectorMetrics({
     const now = nowMs();
     return (now - collector.completeness(now).untilMs) / 1000;
   });
+  gauge('doubtful_records', 'Records that the ledger may have lost, until their sidecars have told them again.', () => {
+    let doubtful = 0;
+    for (const { doubt } of spools) doubtful += doubt?.count ?? 0;
+    return doubtful;
+  });
   gauge('hot_rows', 'Rows of sums that are in memory.', () => figures().hotRows);
   gauge('files', 'Files of sums.', () => figures().files);
   gauge('file_bytes', 'Bytes of the files of sums.', () => figures().fileBytes);
@@ -66,7 +71,7 @@ export function registerCollectorMetrics({
   );
   counter(
     'lost_records',
-    'Records that sidecars made and lost, by their own word, of all spools that are known.',
+    'Records that sidecars made and that are lost, by their own word or by damage in the ledger, of all spools that are known.',
     () => {
       let lost = 0;
       for (const spool of spools) lost += spool.lost;

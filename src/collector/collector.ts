@@ -15,6 +15,7 @@ import { CreditPool } from './credits.ts';
 import type { Entry } from './entry.ts';
 import { Intake } from './intake.ts';
 import type { Ledger } from './ledger.ts';
+import { type Hole, Replay } from './replay.ts';
 import { type Retained, RetentionClock, retentionStart } from './retention-clock.ts';
 import type { RollupStore } from './rollups.ts';
 import { type Line, type RefusalKind, Session, type SessionWorld } from './session.ts';
@@ -42,6 +43,8 @@ export interface CollectorOptions extends CollectorSettings {
   /** Opens the ledger; what stands before `readFrom` is known. Throws a ReeveError when it ends before it. */
   readonly openLedger: (readFrom: Place | undefined) => Ledger;
   readonly store: RollupStore;
+  /** Of payloads that a start reads before it saves what it has so far. */
+  readonly replaySaveBytes?: number;
   /** It cannot go on, and takes nothing; the ledger has everything that a start needs. Called once. */
   readonly onDeath?: (cause: Error) => void;
 }
@@ -58,6 +61,8 @@ const SAVE_BYTES = 32 * 2 ** 20;
 const SAVE_MS = 120_000;
 /** Of a long reading at a start. */
 const REPLAY_SAVE_BYTES = 64 * 2 ** 20;
+/** Each is a line. */
+const DOUBTS_TOLD_MAX = 100;
 /** Late rows of hours that are written are written together. */
 const LATE_MS = 600_000;
 const HOUR_MS = 3_600_000;
@@ -298,50 +303,59 @@ export class Collector implements AsyncDisposable {
 
   /** What came since the last save, again; returns when the newest was received. What is long is saved in between: a start that is broken off goes on from there. */
   async #replay(ledger: Ledger, from: Place | undefined): Promise<number> {
-    const { clock, log } = this.#o;
+    const { clock, log, replaySaveBytes = REPLAY_SAVE_BYTES } = this.#o;
     const began = clock.now();
-    let entries = 0;
     let bytes = 0;
-    let refused = 0;
     let newestMs = 0;
     // Of what was read before the last save: a jump of the clock that was short is in one of two that follow one another.
     let earlierMs = 0;
+    const replay = new Replay(this.spools, (hole) => this.#tellHole(hole));
     for (const { entry, next, isSettled } of ledger.scan(from)) {
-      // Behind a hole that was never synced its sidecar has all of it, and tells it again.
-      const onHole = isSettled ? (lost: number) => this.#lost(entry, lost) : undefined;
-      if (!this.spools.replay(entry, onHole)) {
-        refused++;
-        continue;
-      }
-      entries++;
       bytes += entry.batch?.zstd.length ?? 0;
-      this.sums.add(entry);
-      if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
-      if (bytes >= REPLAY_SAVE_BYTES) {
+      for (const each of replay.read(entry, isSettled)) {
+        this.sums.add(each);
+        if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
+      }
+      // A place behind what is held says that it is done with.
+      if (bytes >= (replay.heldBytes === 0 ? 1 : 2) * replaySaveBytes) {
         bytes = 0;
+        replay.giveUp();
         await this.#saveReplayed(next, entry.receivedMs, Math.min(earlierMs, entry.receivedMs));
         earlierMs = entry.receivedMs;
       }
       newestMs = entry.receivedMs;
       this.#throwFailure();
     }
+    replay.giveUp();
     await this.#flush();
     this.#throwFailure();
+    const { entries, refused } = replay;
     // What did not count never does, also when it is no longer the end of the ledger.
     if (refused > 0) await this.#o.store.save(this.#word(ledger.highWater, 0), 0);
     this.replayed = { entries, ms: clock.now() - began };
     log.info('collector.replayed', { entries, refused, ms: Math.round(this.replayed.ms), spools: this.spools.size });
+    this.#tellDoubts();
     return newestMs;
   }
 
   /** Damage in the ledger hit what stood before an entry. */
-  #lost({ kind, spoolId, service, instance, epoch, seqFrom, seqTo }: Entry, lost: number): void {
-    const to = kind === 'bye' ? seqTo : seqFrom - 1;
-    const facts = { spool: spoolId, service, instance, epoch, from: to - lost + 1, to };
+  #tellHole({ row, lost, behind, before }: Hole): void {
     this.#o.log.error('collector.ledger_hole', {
-      ...facts,
+      ...{ spool: row.id, service: row.service, instance: row.instance, lost, behind, before },
       remedy: 'look at the disk; these records are not in the sums',
     });
+  }
+
+  #tellDoubts(): void {
+    const doubtful = [...this.spools].filter(({ doubt }) => doubt !== undefined);
+    for (const { id, service, instance, synced, doubt } of doubtful.slice(0, DOUBTS_TOLD_MAX))
+      this.#o.log.error('collector.ledger_doubt', {
+        ...{ spool: id, service, instance, behind: `${synced.epoch}:${synced.seq}`, records: doubt?.count },
+        ...{
+          spools: doubtful.length,
+          remedy: 'its sidecar tells again what it still has; if it never comes back: `reeve usage write-off`',
+        },
+      });
   }
 
   /** By the time of the entries, not of now. */

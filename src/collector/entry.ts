@@ -2,7 +2,8 @@
  * What stands in the ledger: everything a sidecar told, as it came, and what an operator decided. One form for all kinds; the body of a
  * frame says whose it is and where it belongs, so that any piece can be read alone.
  *
- *   [kind u8][received ms][spool id, 16][service][instance][epoch][life, 8][seq from][seq to][chain before u32][chain after u32][watermark ms]
+ *   [4 × version + kind, u8][received ms][spool id, 16][service][instance][epoch][life, 8][seq from][seq to][chain before u32][chain after u32][watermark ms]
+ *     from version 1 on: [told][synced]
  *     batch: [folded u8][CRC-32 u32][bytes before compression][payload …]      gap: [reason]
  *
  * Numbers are varints, texts a varint of length and Latin-1.
@@ -33,10 +34,23 @@ export interface Entry {
   readonly chainAfter: number;
   /** Wall ms. */
   readonly watermarkMs: number;
+  /** Undefined: of version 0, which did not write it. */
+  readonly stood?: Stood;
   /** Of a batch. */
   readonly batch?: Payload;
   /** Of a gap. */
   readonly reason?: string;
+}
+
+/**
+ * How far its spool was told when it was appended: numbers of records and gaps since the first, over all epochs. So an entry that is missing
+ * before it is missed by its count, and whether anybody was told that it stands is known.
+ */
+export interface Stood {
+  /** Taken before it. */
+  readonly told: number;
+  /** Of these, on the medium. */
+  readonly synced: number;
 }
 
 export interface Payload {
@@ -55,11 +69,18 @@ export const REASON_MAX = 63;
 export const INSTANCE_MAX = 253;
 
 const KINDS: readonly EntryKind[] = ['batch', 'gap', 'bye', 'write-off'];
+const VERSION_MAX = 1;
+
+/** Numbers that it tells. */
+export function countOf({ kind, seqFrom, seqTo }: Pick<Entry, 'kind' | 'seqFrom' | 'seqTo'>): number {
+  return kind === 'batch' || kind === 'gap' ? seqTo - seqFrom + 1 : 0;
+}
 
 /** Writes a frame into the writer, its head left free, and returns the bytes of the whole. */
 export function writeEntry(writer: Writer, entry: Entry): number {
   writer.offset = FRAME_HEAD;
-  writer.u8(KINDS.indexOf(entry.kind));
+  const version = entry.stood === undefined ? 0 : 1;
+  writer.u8(version * KINDS.length + KINDS.indexOf(entry.kind));
   writer.varint(entry.receivedMs);
   writer.hex(entry.spoolId);
   writer.text(entry.service);
@@ -71,6 +92,10 @@ export function writeEntry(writer: Writer, entry: Entry): number {
   writer.u32(entry.chainBefore);
   writer.u32(entry.chainAfter);
   writer.varint(entry.watermarkMs);
+  if (entry.stood !== undefined) {
+    writer.varint(entry.stood.told);
+    writer.varint(entry.stood.synced);
+  }
   if (entry.batch !== undefined) {
     writer.u8(entry.batch.isFolded ? 1 : 0);
     writer.u32(entry.batch.crc);
@@ -84,8 +109,10 @@ export function writeEntry(writer: Writer, entry: Entry): number {
 /** Undefined: no version writes such a body. The payload is a part of `body`. */
 export function readEntry(body: Buffer): Entry | undefined {
   const reader = new Reader(body);
-  const kind = KINDS[reader.u8()];
-  const entry = {
+  const code = reader.u8();
+  const kind = KINDS[code % KINDS.length] as EntryKind;
+  const version = Math.floor(code / KINDS.length);
+  const written = {
     receivedMs: reader.varint(),
     spoolId: reader.hex(16),
     service: reader.text(SERVICE_MAX),
@@ -98,7 +125,8 @@ export function readEntry(body: Buffer): Entry | undefined {
     chainAfter: reader.u32(),
     watermarkMs: reader.varint(),
   };
-  if (kind === undefined || reader.isBroken) return undefined;
+  const entry = version === 0 ? written : { ...written, stood: { told: reader.varint(), synced: reader.varint() } };
+  if (version > VERSION_MAX || reader.isBroken) return undefined;
   if (kind === 'gap') {
     const reason = reader.text(REASON_MAX);
     return reader.isBroken ? undefined : { kind, ...entry, reason };

@@ -72,8 +72,9 @@ export class Intake implements Taking {
     return this.#trouble;
   }
 
-  take(spool: Spool, entry: Entry, session: Session | undefined): void {
+  take(spool: Spool, told: Entry, session: Session | undefined): void {
     if (this.#trouble !== undefined) throw new Error(this.#trouble);
+    const entry: Entry = { ...told, stood: { told: spool.taken.told, synced: spool.synced.told } };
     try {
       this.#o.ledger.append(entry);
     } catch (cause) {
@@ -204,6 +205,8 @@ export class Intake implements Taking {
 
   async #mend(): Promise<void> {
     try {
+      // While syncs fail nothing is appended to find that out, or the asking would fill the disk.
+      await this.#commitOnce();
       this.#o.ledger.probe();
       await this.#commitOnce();
       this.#trouble = undefined;

@@ -13,7 +13,7 @@ export interface Committed {
   readonly next: Place;
   /**
    * It was on the medium, and may have been acknowledged, whatever stands before it. Not known of the last of an earlier life: the machine may have
-   * stopped before a sync, and kept a later piece of it and not an earlier one.
+   * stopped before a sync, and kept a later piece of it and not an earlier one. Asked of entries of version 0 alone: others say it themselves.
    */
   readonly isSettled: boolean;
 }

@@ -8,7 +8,7 @@ export const LEDGER_KIND = 'LEDG';
 /** Room for a batch as they mostly are. What is written to find out is no entry, and stays. */
 const PROBE_BYTES = 64 * 1024;
 const NO_ENTRY = 0xff;
-/** Segments with entries at the end of an earlier life that a machine may have left in pieces: what one sync was for may lie in two. */
+/** For entries of version 0. Segments at the end of an earlier life that a machine may have left in pieces: what one sync was for may lie in two. */
 const TAIL_SEGMENTS = 2;
 
 export interface SegmentLedgerOptions {

@@ -7,7 +7,7 @@
  * Bound: `SPOOLS_MAX` rows. Beyond it the row that said nothing for longest of those that said Bye, or were written off, is forgotten.
  */
 import { crc32 } from 'node:zlib';
-import { type Entry, LIFE_UNKNOWN } from './entry.ts';
+import { countOf, type Entry, LIFE_UNKNOWN } from './entry.ts';
 
 /** A position, and what must fit behind it. */
 export interface Mark {
@@ -17,9 +17,22 @@ export interface Mark {
   readonly chain: number;
   /** Of the epoch. */
   readonly life: string;
+  /** Numbers up to it since the first, over all epochs: records, gaps, and what damage hit. */
+  readonly told: number;
 }
 
-export const NOTHING: Mark = { epoch: 0, seq: 0, chain: 0, life: LIFE_UNKNOWN };
+export const NOTHING: Mark = { epoch: 0, seq: 0, chain: 0, life: LIFE_UNKNOWN, told: 0 };
+
+/**
+ * What stood in the ledger, or is missing there, between `synced` and this position, and does not count: nobody knows whether it was acknowledged. A
+ * sidecar that still has it tells it again.
+ */
+export interface Doubt {
+  readonly epoch: number;
+  readonly seq: number;
+  /** Numbers that were not told again so far. */
+  readonly count: number;
+}
 
 /**
  * - `live`: more may come; windows wait for it. - `ended`: it said Bye with everything told. - `written off`: an operator said so. Whoever
@@ -45,7 +58,9 @@ export interface Spool {
   lastMs: number;
   /** Since the first, synced. */
   records: number;
+  /** Without those in doubt. */
   lost: number;
+  doubt: Doubt | undefined;
   /** Bytes that wait in it, by its own word. */
   spoolBytes: number;
   /** The opening that spoke last: an older one, or another of that number, is not the same spool. */
@@ -55,9 +70,16 @@ export interface Spool {
 /** 100,000: a year of a fleet that replaces 250 pods a day, at some 300 bytes each. */
 export const SPOOLS_MAX = 100_000;
 
+/** A row as a save keeps it. */
+type Kept = Omit<Spool, 'taken' | 'pending' | 'watermarkTakenMs' | 'synced'> & {
+  readonly synced: Omit<Mark, 'told'> & Partial<Pick<Mark, 'told'>>;
+};
+
 export class Spools {
   readonly #rows = new Map<string, Spool>();
   readonly #max: number;
+  /** Since the start: of a spool that is new it is not known whether it is. */
+  hasForgotten = false;
 
   constructor(max: number = SPOOLS_MAX) {
     this.#max = max;
@@ -94,31 +116,12 @@ export class Spools {
       lastMs: nowMs,
       records: 0,
       lost: 0,
+      doubt: undefined,
       spoolBytes: 0,
       newest: { epoch: 0, life: LIFE_UNKNOWN },
     };
     this.#rows.set(id, row);
     return row;
-  }
-
-  /**
-   * An entry of the ledger, read back. False: it does not fit behind what is known, and counts nowhere. With `onHole` one that was once taken and
-   * stands behind damage counts, and what is missing before it is lost.
-   */
-  replay(entry: Entry, onHole?: (lost: number) => void): boolean {
-    const row = this.meet(entry.spoolId, entry.service, entry.instance, entry.receivedMs);
-    if (row === undefined) return false;
-    if (judge(row.taken, entry) !== 'next') {
-      const lost = onHole === undefined ? 0 : holeBefore(row.taken, entry);
-      if (lost === 0) return false;
-      row.lost += lost;
-      // It says where the spool ended, and what is missing ended there.
-      if (entry.kind === 'bye') row.taken = row.synced = markOf(entry);
-      onHole?.(lost);
-    }
-    take(row, entry);
-    settle(row, entry);
-    return true;
   }
 
   /** What a checkpoint keeps. */
@@ -128,8 +131,12 @@ export class Spools {
 
   /** Of what `write` gave. */
   read(rows: readonly unknown[]): void {
-    for (const row of rows as readonly Omit<Spool, 'taken' | 'pending' | 'watermarkTakenMs'>[])
-      this.#rows.set(row.id, { ...row, taken: row.synced, pending: 0, watermarkTakenMs: row.watermarkMs });
+    for (const row of rows as readonly Kept[]) {
+      // Those of an older version do not say how many were told.
+      const synced: Mark = { ...row.synced, told: row.synced.told ?? row.records + row.lost };
+      const more = { taken: synced, synced, pending: 0, watermarkTakenMs: row.watermarkMs, doubt: row.doubt };
+      this.#rows.set(row.id, { ...row, ...more });
+    }
   }
 
   #forgetOne(): boolean {
@@ -137,7 +144,9 @@ export class Spools {
     for (const row of this.#rows.values())
       if (row.state !== 'live' && row.pending === 0 && (oldest === undefined || row.lastMs < oldest.lastMs))
         oldest = row;
-    return oldest !== undefined && this.#rows.delete(oldest.id);
+    if (oldest === undefined) return false;
+    this.hasForgotten = true;
+    return this.#rows.delete(oldest.id);
   }
 }
 
@@ -168,13 +177,6 @@ export function judge(at: Mark, entry: Place, newest?: { readonly epoch: number;
   return newest !== undefined && epoch === newest.epoch && chainBefore !== newest.chain ? 'foreign' : 'next';
 }
 
-/** How many numbers are missing between what was taken and an entry behind it; 0: it does not stand behind it. */
-function holeBefore(at: Mark, { kind, epoch, seqFrom, seqTo }: Place): number {
-  if (seqTo < seqFrom || epoch < at.epoch) return 0;
-  const before = kind === 'bye' ? seqTo : seqFrom - 1;
-  return Math.max(0, before - (epoch === at.epoch ? at.seq : 0));
-}
-
 /** What the first frame of an epoch has before it. */
 export function chainStart(spoolId: string, life: string): number {
   return crc32(Buffer.from(spoolId + life, 'hex'));
@@ -183,8 +185,8 @@ export function chainStart(spoolId: string, life: string): number {
 /** It was appended to the ledger. */
 export function take(row: Spool, entry: Entry): void {
   row.pending++;
-  if (entry.kind !== 'batch' && entry.kind !== 'gap') return;
-  row.taken = markOf(entry);
+  if (countOf(entry) === 0) return;
+  row.taken = markOf(entry, row.taken.told + countOf(entry));
   row.watermarkTakenMs = Math.max(row.watermarkTakenMs, entry.watermarkMs);
 }
 
@@ -192,17 +194,45 @@ export function take(row: Spool, entry: Entry): void {
 export function settle(row: Spool, entry: Entry): void {
   row.pending--;
   row.lastMs = Math.max(row.lastMs, entry.receivedMs);
+  resolveDoubt(row, entry);
   if (entry.kind === 'write-off') row.state = 'written off';
   else row.state = entry.kind === 'bye' ? 'ended' : 'live';
-  if (entry.kind !== 'batch' && entry.kind !== 'gap') return;
-  row.synced = markOf(entry);
+  const count = countOf(entry);
+  if (count === 0) return;
+  row.synced = markOf(entry, row.synced.told + count);
   row.watermarkMs = Math.max(row.watermarkMs, entry.watermarkMs);
-  const count = entry.seqTo - entry.seqFrom + 1;
   if (entry.kind === 'gap') row.lost += count;
   else row.records += count;
   if (entry.epoch >= row.newest.epoch) row.newest = { epoch: entry.epoch, life: entry.life };
 }
 
-function markOf({ epoch, seqTo, chainAfter, life }: Entry): Mark {
-  return { epoch, seq: seqTo, chain: chainAfter, life };
+/** Of what is told now, or is missing before it, nobody is in doubt any more; what is left when it is passed, or nothing more comes, is lost. */
+function resolveDoubt(row: Spool, entry: Entry): void {
+  const { doubt } = row;
+  if (doubt === undefined) return;
+  const isOver = countOf(entry) === 0 || !isBefore(entry.epoch, entry.seqTo, doubt);
+  const count = Math.max(0, doubt.count - toldAgain(doubt, entry));
+  if (isOver) row.lost += count;
+  row.doubt = isOver ? undefined : { ...doubt, count };
+}
+
+function toldAgain(doubt: Doubt, entry: Entry): number {
+  if (entry.epoch > doubt.epoch) return 0;
+  const beyond = entry.epoch === doubt.epoch ? Math.max(0, entry.seqTo - doubt.seq) : 0;
+  return Math.max(0, countOf(entry) - beyond);
+}
+
+/** With those in doubt. */
+export function lostOf({ lost, doubt }: Spool): number {
+  return lost + (doubt?.count ?? 0);
+}
+
+/** Whether a position stands before another. */
+export function isBefore(epoch: number, seq: number, at: Pick<Mark, 'epoch' | 'seq'>): boolean {
+  return epoch < at.epoch || (epoch === at.epoch && seq < at.seq);
+}
+
+/** `told`: numbers up to its end. */
+export function markOf({ epoch, seqTo, chainAfter, life }: Entry, told: number): Mark {
+  return { epoch, seq: seqTo, chain: chainAfter, life, told };
 }

@@ -1,6 +1,7 @@
 /** What there is to ask: each page with its parameters, as both are checked and documented. */
 import type { Completeness } from '../completeness.ts';
 import { BUILT_IN_METERS, DIMENSIONS, type Question } from '../rollups.ts';
+import { lostOf } from '../spools.ts';
 import { type ApiAnswer, type Asking, jsonAnswer, problemAnswer } from './answer.ts';
 import { aligned, Mistake, questionOf, rangeOf, topOf } from './asked.ts';
 import { type Cell, csvOf, FORM_TYPES, formOf, ndjsonOf, recordsOf, type Table } from './forms.ts';
@@ -221,15 +222,16 @@ function provenanceOf({ collector, nowMs, query, tenant }: Asking, completeness:
     ledger: collector.ledger.highWater,
     incomplete: incompleteView(completeness),
     spoolCount: spools.length,
-    spools: spools.slice(0, SPOOLS_MAX).map(({ id, service, instance, synced, watermarkMs, records, lost }) => ({
-      spool: id,
-      service,
-      instance,
-      epoch: synced.epoch,
-      seq: synced.seq,
-      watermark: new Date(watermarkMs).toISOString(),
-      records,
-      lost,
+    spools: spools.slice(0, SPOOLS_MAX).map((spool) => ({
+      spool: spool.id,
+      service: spool.service,
+      instance: spool.instance,
+      epoch: spool.synced.epoch,
+      seq: spool.synced.seq,
+      watermark: new Date(spool.watermarkMs).toISOString(),
+      records: spool.records,
+      lost: lostOf(spool),
+      inDoubt: spool.doubt?.count ?? 0,
     })),
   };
 }
@@ -246,7 +248,7 @@ function incompleteView({ missing }: Completeness): object[] {
 type SpoolOfCollector = Asking['collector']['spools'] extends Iterable<infer Row> ? Row : never;
 
 function spoolView(spool: SpoolOfCollector): object {
-  const { id, service, instance, state, synced, watermarkMs, firstMs, lastMs, records, lost, spoolBytes } = spool;
+  const { id, service, instance, state, synced, watermarkMs, firstMs, lastMs, records, doubt, spoolBytes } = spool;
   return {
     spool: id,
     service,
@@ -255,7 +257,8 @@ function spoolView(spool: SpoolOfCollector): object {
     epoch: synced.epoch,
     seq: synced.seq,
     records,
-    lost,
+    lost: lostOf(spool),
+    inDoubt: doubt?.count ?? 0,
     spoolBytes,
     watermark: new Date(watermarkMs).toISOString(),
     first: new Date(firstMs).toISOString(),
