@@ -8,10 +8,11 @@ import { runKills } from './kills.ts';
 import { KINDS } from './kinds.ts';
 import { runSimulated } from './simulated.ts';
 
-const USAGE = `usage: npm run crash -- --kills N [--seed FIRST] [--json]
+const USAGE = `usage: npm run crash -- --kills N [--small] [--seed FIRST] [--json]
        npm run crash -- --simulated N [--seed FIRST] [--history NAME] [--json]
 
   --kills N       so many SIGKILLs of two sidecars and a collector under load
+  --small         of spools that fill, are folded and refuse, beside a collector that saves all the time
   --simulated N   so many random histories on a simulated disk
   --seed FIRST    the first one's seed, the next one's is one more (1)
   --history NAME  of one kind alone
@@ -22,6 +23,7 @@ ${KINDS.map(({ name, describe }) => `  ${name.padEnd(14)}  ${describe}`).join('\
 
 Examples:
   npm run crash -- --kills 1000
+  npm run crash -- --kills 300 --small
   npm run crash -- --simulated 100000
   npm run crash -- --simulated 1 --seed 4711
 `;
@@ -39,6 +41,7 @@ else if (values.kills !== undefined)
   process.exitCode = await runKills({
     kills: wholeNumber('kills', values.kills),
     seed: wholeNumber('seed', values.seed ?? '1'),
+    isSmall: values.small === true,
     isJson: values.json === true,
   });
 else refuse('say what to run: --kills N or --simulated N');
@@ -48,6 +51,7 @@ function parse() {
     return parseArgs({
       options: {
         kills: { type: 'string' },
+        small: { type: 'boolean' },
         simulated: { type: 'string' },
         seed: { type: 'string' },
         history: { type: 'string' },

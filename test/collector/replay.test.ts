@@ -33,7 +33,11 @@ async function twoEpochs(w: World, isOneSync: boolean): Promise<{ readonly newer
   if (!isOneSync) await w.run();
   session.receive(newer.batch(many(5)));
   if (!isOneSync) await w.run();
-  return { newer, hit: () => (w.disk.kill(), w.disk.damage(path, at + 40)) };
+  const hit = (): void => {
+    w.disk.kill();
+    w.disk.damage(path, at + 40);
+  };
+  return { newer, hit };
 }
 
 t.test(
