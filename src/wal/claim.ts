@@ -228,10 +228,10 @@ function nonceIn(text: string | undefined): string | undefined {
 }
 
 /** The PID namespace, and the boot that its number is of. */
-function hereOf(): string {
+export function hereOf(proc = '/proc'): string {
   try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-    return `${boot}/${readlinkSync('/proc/self/ns/pid').replaceAll(/\D/g, '')}`;
+    const boot = readFileSync(`${proc}/sys/kernel/random/boot_id`, 'latin1').trim();
+    return `${boot}/${readlinkSync(`${proc}/self/ns/pid`).replaceAll(/\D/g, '')}`;
   } catch {
     return UNKNOWN;
   }

@@ -342,6 +342,15 @@ t.test('where it is alone it is the limit itself; with less than all of a burst 
   t.notOk(first?.state.canBorrow(0 as TenantIndex, requests as RequestRate, 1));
 });
 
+t.test('a slot that is emptied keeps nothing: whoever has it next finds it as one that was never used', async (t) => {
+  const fleet = await fleetOf(2, '10/s', 6);
+  t.equal(atOnce(fleet, 0), 3);
+  t.equal(atOnce(fleet, 0), 0);
+  const [first] = fleet.sidecars;
+  first?.state.forget(0 as TenantIndex, 2);
+  t.equal(atOnce(fleet, 0), 3);
+});
+
 t.test('whatever fails, no stretch of time sees more than the bucket of one limit', async () => {
   const [small, large] = [await strictTenant('30/min', 3), await strictTenant('20/s', 20)];
   const at = fc.nat(4);

@@ -39,6 +39,7 @@ t.test('each request that ended is in the ledger, with what it used', async (t) 
     'reeve_meter_ladder{step="single"} 1',
   ])
     t.ok(metrics.includes(line), line);
+  t.match(metering.status(), { isConnected: true, why: null, unackedRecords: 0, step: 'single', dir, fences: 0 });
 });
 
 t.test('units beyond what a use can have are told as that, and it is said', async (t) => {

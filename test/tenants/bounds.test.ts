@@ -21,7 +21,7 @@ import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { parseMany } from '../../src/tenants/documents/parse-many.ts';
 import { readDirectory } from '../../src/tenants/documents/read-directory.ts';
 import { schemaId } from '../../src/tenants/generated/settings.ts';
-import { formatFinding, openTenancy } from '../../src/tenants/index.ts';
+import { type Finding, foldFindings, formatFinding, openTenancy } from '../../src/tenants/index.ts';
 import { tenancyForTest } from '../helpers/open-tenancy.ts';
 import { quietWorld } from '../helpers/quiet-world.ts';
 import type { Ending } from '../helpers/sidecar.ts';
@@ -248,3 +248,17 @@ t.test(
     t.same(tenancy.findings(), []);
   },
 );
+
+t.test('of findings that want the same thing the first is said, with how many more there are', async (t) => {
+  const finding = (file: string, wants?: string): Finding =>
+    ({ ...{ file, line: 0, column: 0, severity: 'error', message: 'no' }, ...(wants && { wants }) }) as Finding;
+  const said = foldFindings([finding('a', 'Plan x'), finding('b'), finding('c', 'Plan x'), finding('d', 'Plan y')]);
+  t.strictSame(
+    said.map(({ text, finding: { file } }) => [file, text.includes('1 more want it')]),
+    [
+      ['a', true],
+      ['b', false],
+      ['d', false],
+    ],
+  );
+});

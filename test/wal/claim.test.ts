@@ -1,6 +1,7 @@
 /** Whose a directory is, where its owner's process cannot be seen. */
 import t from 'tap';
 import { systemRandom } from '../../src/core/index.ts';
+import { hereOf } from '../../src/wal/claim.ts';
 import { Claim, type ClaimOptions, type Disk } from '../../src/wal/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { VirtualTime } from '../metering/world.ts';
@@ -230,4 +231,9 @@ t.test('which processes are seen from here is asked of the system', async (t) =>
   const claim = await v.process('first', 'a', { here: undefined as never });
   t.match(v.text(), process.platform === 'linux' ? /^\S+ [0-9a-f-]{36}\/\d+ 1 / : /^\S+ - 1 /);
   claim.close();
+});
+
+t.test('where there is no /proc nobody knows whose container it is', async (t) => {
+  t.equal(hereOf('/nowhere'), '-');
+  t.match(hereOf(), /^[0-9a-f-]{36}\/\d+$/);
 });

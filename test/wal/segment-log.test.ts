@@ -456,3 +456,14 @@ t.test('one writes a directory; errors name the place and the remedy', async (t)
   good.close();
   t.throws(() => open(disk, { kind: 'ELSE' }), { code: 'log-unusable', message: /a segment of TEST, not of ELSE/ });
 });
+
+t.test('who gives a log up writes nothing more, and lets go of its files', async (t) => {
+  const disk = calmDisk();
+  const { log } = open(disk);
+  append(log, 'a');
+  log.abandon();
+  t.throws(() => append(log, 'b'));
+  const next = open(disk);
+  t.same(next.bodies, ['a']);
+  next.log.close();
+});

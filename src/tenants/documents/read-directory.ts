@@ -61,7 +61,7 @@ async function readAll(base: string): Promise<DirectoryText | { readonly unreada
   try {
     await list(walk, base, [await identityOf(base)]);
   } catch (cause) {
-    return { unreadable: (cause as NodeJS.ErrnoException).code ?? (cause as Error).message };
+    return { unreadable: String((cause as NodeJS.ErrnoException).code) };
   }
   const files: FileText[] = [];
   let total = 0;
