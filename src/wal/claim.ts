@@ -203,7 +203,7 @@ export class Claim {
   }
 
   #isFromHere(found: string | undefined): boolean {
-    return this.#here !== UNKNOWN && FORM.exec(found ?? '')?.[2] === this.#here;
+    return this.#here !== UNKNOWN && FORM.exec(String(found))?.[2] === this.#here;
   }
 
   #inUse(): ReeveError {
