@@ -120,6 +120,7 @@ t.test('who relays rows says byte for byte what their origin says, from wherever
           if (name !== null) {
             named.set(number, name);
             origin.log.putName({ number, version, name });
+            if (origin.log.has(number) || (origin.log.nameOf(number) ?? '') !== name) return false;
           } else {
             const before = origin.log.has(number) ? origin.log.admitted(number) : 0;
             const grown = Math.min(Number.MAX_SAFE_INTEGER, before + admitted);
@@ -136,6 +137,7 @@ t.test('who relays rows says byte for byte what their origin says, from wherever
             if ('name' in each) relay.log.putName(each, relay.limitOf(each.name));
             else relay.log.put(each);
         }
+        for (const [number, name] of named) if ((relay.log.nameOf(number) ?? '') !== name) return false;
         for (const from of froms) {
           const after = marks[from % marks.length] as number;
           for (const each of [room, 10_000]) {
