@@ -14,7 +14,7 @@
  * Rows are kept by number and not by version: what is new is looked for when somebody asks, in the blocks of numbers of which it is known
  * that any is.
  *
- *   numbers    ┌─ 0…63 ─┬─ 64…127 ─┬─ 128… ─┐
+ *   numbers    ┌─ 0…15 ─┬─ 16…31 ──┬─ 32… ──┐
  *   newest     │  810   │   4711   │   97   │    after 800: the third block is not looked at
  */
 
@@ -28,7 +28,7 @@ import { VarintReader, varintBytes } from './varint.ts';
 /** A name is a tenant's, at most 63 characters, and what of it is limited: a route by its name, at most 63. */
 export const NAME_MAX = 140;
 /** Numbers in one block, as a power of two. */
-const BLOCK_BITS = 6;
+const BLOCK_BITS = 4;
 /** The least that an entry takes: a step, a number, a text of no length. */
 const ENTRY_BYTES_MIN = 3;
 /** One for all: what is written is written at once. At most two entries a row, 3 MiB. */
