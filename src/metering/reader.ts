@@ -102,7 +102,7 @@ export class SpoolReader {
     const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
     const chain = isSameEpoch ? this.#chain : chainStart(part);
     if (!isSameEpoch && comparePositions(part.before, this.#position) > 0) return this.#ended(start);
-    if (run.firstSeq > seqFrom) return this.#gap(start, seqFrom, chain);
+    if (run.firstSeq > seqFrom) return this.#missing(start, seqFrom, chain);
     if (run.firstSeq < seqFrom) return this.#restOf(start, seqFrom, chain);
     if (run.chainBefore !== chain) return 'forked';
     if (run.windows !== undefined) return this.#told(start, run, { ...run.windows, payload: run.windows.zstd }, true);
@@ -147,55 +147,30 @@ export class SpoolReader {
     const seqFrom = isSameEpoch ? this.#position.seq + 1 : 1;
     // Of an epoch that is gone nobody knows how its chain began.
     const chainBefore = isSameEpoch ? this.#chain : 0;
-    this.#position = { epoch, seq };
-    this.#chain = chain;
     const reason = reasonOf(isSameEpoch && chainBefore === chain, isOldest);
-    return {
-      kind: 'gap',
-      epoch,
-      seqFrom,
-      seqTo: seq,
-      chainBefore,
-      chainAfter: chain,
-      watermarkMs: run.baseMs,
-      reason,
-    };
+    return this.#gap({ epoch, seqFrom, seqTo: seq, chainBefore, chainAfter: chain, watermarkMs: run.baseMs, reason });
   }
 
-  #gap({ part, run }: Start, seqFrom: number, chainBefore: number): Gap {
-    const seqTo = run.firstSeq - 1;
+  #missing({ part, run }: Start, seqFrom: number, chainBefore: number): Gap {
     const oldest = this.#spool.parts.find(({ lastSeq }) => lastSeq > 0);
-    const reason = reasonOf(run.chainBefore === chainBefore, part === oldest && run.firstSeq === part.firstSeq);
-    this.#position = { epoch: part.epoch, seq: seqTo };
-    this.#chain = run.chainBefore;
-    const watermarkMs = run.baseMs;
-    return {
-      kind: 'gap',
-      epoch: part.epoch,
-      seqFrom,
-      seqTo,
-      chainBefore,
-      chainAfter: run.chainBefore,
-      watermarkMs,
-      reason,
-    };
+    const { epoch, firstSeq } = part;
+    const { chainBefore: chainAfter, baseMs: watermarkMs } = run;
+    const reason = reasonOf(chainAfter === chainBefore, part === oldest && run.firstSeq === firstSeq);
+    return this.#gap({ epoch, seqFrom, seqTo: run.firstSeq - 1, chainBefore, chainAfter, watermarkMs, reason });
   }
 
   /** Windows of which the collector has the first records as they were: what of them is the rest nobody can say. */
-  #restOf({ part, run, next }: Start, seqFrom: number, chainBefore: number): Gap {
+  #restOf({ part: { epoch }, run, next }: Start, seqFrom: number, chainBefore: number): Gap {
     this.#place = next;
-    this.#position = { epoch: part.epoch, seq: run.lastSeq };
-    this.#chain = run.chainAfter;
-    return {
-      kind: 'gap',
-      epoch: part.epoch,
-      seqFrom,
-      seqTo: run.lastSeq,
-      chainBefore,
-      chainAfter: run.chainAfter,
-      watermarkMs: run.lastMs,
-      reason: 'full',
-    };
+    const { lastSeq: seqTo, chainAfter, lastMs: watermarkMs } = run;
+    return this.#gap({ epoch, seqFrom, seqTo, chainBefore, chainAfter, watermarkMs, reason: 'full' });
+  }
+
+  /** What comes next stands behind it. */
+  #gap(gap: Omit<Gap, 'kind'>): Gap {
+    this.#position = { epoch: gap.epoch, seq: gap.seqTo };
+    this.#chain = gap.chainAfter;
+    return { kind: 'gap', ...gap };
   }
 
   /** Blocks as they stand. */

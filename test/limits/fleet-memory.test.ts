@@ -63,7 +63,14 @@ t.test('as time goes on, what is some hours old is as old as that, and what is n
   table.set(2, 10, 3, 202, 1000 + 3 * HOUR);
   t.same([table.at(1), table.at(2)], [1000 + 2 * HOUR, 1000 + 3 * HOUR]);
   t.ok(table.at(0) > 1000 && table.at(0) < 1000 + HOUR);
-  t.same([0, 1, 2].map((number) => [table.rate(number), table.demand(number)]), [[200, 1], [201, 2], [202, 3]]); // biome-ignore format: a table
+  t.same(
+    [0, 1, 2].map((number) => [table.rate(number), table.demand(number)]),
+    [
+      [200, 1],
+      [201, 2],
+      [202, 3],
+    ],
+  );
   table.set(2, 10, 3, 202, 1000 + 1000 * HOUR);
   t.ok(table.at(1) < 1000 + 999 * HOUR, 'however long it was quiet');
   t.equal(table.at(2), 1000 + 1000 * HOUR);
