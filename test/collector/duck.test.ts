@@ -11,21 +11,11 @@ import { RollupThread } from '../../src/collector/duck/rollup-thread.ts';
 import { Turns } from '../../src/collector/duck/turns.ts';
 import type { Question } from '../../src/collector/rollups.ts';
 import { BEGIN_S, rollupStoreContract } from '../contracts/rollup-store.ts';
+import { ALL_REQUESTS } from './memory-rollups.ts';
 import { usage, windowsOf } from './told.ts';
 
 const HOUR_S = 3600;
 const DAY_S = 86_400;
-const all: Question = {
-  source: 'hours',
-  fromS: 0,
-  toS: 4e9,
-  by: [],
-  where: {},
-  meter: 'requests',
-  rowsMax: 9,
-  isTop: false,
-};
-
 function place(t: Test) {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-sums-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
@@ -39,7 +29,7 @@ rollupStoreContract(t, 'DuckDB', () => {
 
 t.test('sums of before operations were told apart are read, merged and kept: each began where it was', async (t) => {
   const o = place(t);
-  const byOperation: Question = { ...all, by: ['operation'] };
+  const byOperation: Question = { ...ALL_REQUESTS, by: ['operation'] };
   let store = await DuckRollups.open(o);
   const at = (hour: number): { wallMs: number } => ({ wallMs: (BEGIN_S + hour * HOUR_S) * 1000 });
   await store.apply('orders', windowsOf([usage(at(0)), usage({ ...at(0), outcome: 'reported' }), usage(at(5))]));
@@ -94,9 +84,11 @@ t.test(
     await store.tidy(BEGIN_S + 3 * DAY_S, BEGIN_S + 3 * DAY_S);
     const merged = await store.figures();
     t.ok(merged.files < 30, `${merged.files} files`);
-    t.match(await store.query(all), [{ value: 30 }]);
-    t.match(await store.query({ ...all, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + HOUR_S }), [{ value: 1 }]);
-    t.same(await store.query({ ...all, source: 'seconds' }), []);
+    t.match(await store.query(ALL_REQUESTS), [{ value: 30 }]);
+    t.match(await store.query({ ...ALL_REQUESTS, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + HOUR_S }), [
+      { value: 1 },
+    ]);
+    t.same(await store.query({ ...ALL_REQUESTS, source: 'seconds' }), []);
     const csv = await store.export('csv', 0, 4e9);
     t.match(readFileSync(csv, 'utf8'), /^hour,service,tenant,.*\n2026-09-24 10:00:00,orders,acme/);
     t.equal(readFileSync(await store.export('ndjson', 0, 4e9), 'utf8').split('\n').length, 31);
@@ -105,12 +97,12 @@ t.test(
     writeFileSync(join(o.dir, 'h-1-99.parquet'), 'a rest of a crash');
     store = await DuckRollups.open(o);
     t.notOk(readdirSync(o.dir).some((name) => name.startsWith('export') || name === 'h-1-99.parquet'));
-    t.match(await store.query(all), [{ value: 30 }]);
+    t.match(await store.query(ALL_REQUESTS), [{ value: 30 }]);
     await store.tidy(BEGIN_S + 9 * DAY_S + 30 * HOUR_S, BEGIN_S + 9 * DAY_S + 30 * HOUR_S);
-    t.same(await store.query({ ...all, source: 'minutes' }), [], 'minutes are gone');
-    t.match(await store.query(all), [{ value: 30 }]);
+    t.same(await store.query({ ...ALL_REQUESTS, source: 'minutes' }), [], 'minutes are gone');
+    t.match(await store.query(ALL_REQUESTS), [{ value: 30 }]);
     await store.tidy(BEGIN_S + 403 * DAY_S, BEGIN_S + 403 * DAY_S);
-    t.same(await store.query(all), []);
+    t.same(await store.query(ALL_REQUESTS), []);
     await store.close();
   },
 );
@@ -140,7 +132,7 @@ t.test('days beside merged hours answer what asks for no hours, whatever part of
     const answers: unknown[] = [];
     for (const [from, to] of spans) {
       const fromS = dayS + from * HOUR_S;
-      const question = { ...all, fromS, toS: dayS + to * HOUR_S, ...(stepS === undefined ? {} : { stepS }) };
+      const question = { ...ALL_REQUESTS, fromS, toS: dayS + to * HOUR_S, ...(stepS === undefined ? {} : { stepS }) };
       answers.push(await store.query(question));
     }
     return answers;
@@ -187,10 +179,10 @@ t.test('a save that fails leaves all as it was; the next one has it', async (t) 
   const good = o.dir;
   Object.assign(o, { dir: join(good, 'gone') });
   await t.rejects(store.save('w', BEGIN_S + HOUR_S));
-  t.match(await store.query(all), [{ value: 2 }]);
+  t.match(await store.query(ALL_REQUESTS), [{ value: 2 }]);
   Object.assign(o, { dir: good });
   t.equal(await store.save('w', BEGIN_S + HOUR_S), 1);
-  t.match(await store.query(all), [{ value: 2 }]);
+  t.match(await store.query(ALL_REQUESTS), [{ value: 2 }]);
   await t.rejects(store.apply('orders', Buffer.from([1, 2, 3])), /cannot be read/);
   await store.close();
 });
@@ -205,11 +197,11 @@ t.test('a save whose old file cannot be removed stands, and counts once', async 
   // A directory is not removed as a file is.
   mkdirSync(join(o.dir, old, 'kept'), { recursive: true });
   t.equal(await store.save('two', BEGIN_S + HOUR_S), 1);
-  t.match(await store.query(all), [{ value: 1 }]);
+  t.match(await store.query(ALL_REQUESTS), [{ value: 1 }]);
   await store.close();
   store = await DuckRollups.open(o);
   t.equal(store.word, 'two');
-  t.match(await store.query(all), [{ value: 1 }]);
+  t.match(await store.query(ALL_REQUESTS), [{ value: 1 }]);
   t.notOk(readdirSync(o.dir).includes(old));
   await store.close();
 });
@@ -223,8 +215,12 @@ t.test('seconds become minutes, and the sums stay', async (t) => {
   t.equal((await store.figures()).hotRows, 300);
   await store.tidy(BEGIN_S + 300, BEGIN_S + 300);
   t.equal((await store.figures()).hotRows, 3 + 120);
-  t.match(await store.query({ ...all, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + 60 }), [{ value: 60 }]);
-  t.match(await store.query({ ...all, source: 'seconds', fromS: BEGIN_S + 200, toS: BEGIN_S + 210 }), [{ value: 10 }]);
+  t.match(await store.query({ ...ALL_REQUESTS, source: 'minutes', fromS: BEGIN_S, toS: BEGIN_S + 60 }), [
+    { value: 60 },
+  ]);
+  t.match(await store.query({ ...ALL_REQUESTS, source: 'seconds', fromS: BEGIN_S + 200, toS: BEGIN_S + 210 }), [
+    { value: 10 },
+  ]);
   await store.close();
 });
 
@@ -242,7 +238,7 @@ t.test('a list of files that is damaged, or a place that is none, is said with t
 
 t.test('the thread: too many questions at once are refused, and an end is an end', async (t) => {
   const store = await RollupThread.open(place(t), () => t.fail('it did not die'));
-  const asked = await Promise.allSettled(Array.from({ length: 70 }, () => store.query(all)));
+  const asked = await Promise.allSettled(Array.from({ length: 70 }, () => store.query(ALL_REQUESTS)));
   t.equal(asked.filter(({ status }) => status === 'rejected').length, 6);
   await t.rejects(store.apply('orders', Buffer.from([1, 2, 3])), /cannot be read/);
   await store.close();

@@ -14,7 +14,7 @@ import type { FromSidecar } from '../../src/metering/index.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import { FRAME_HEAD, type Place } from '../../src/wal/index.ts';
 import { VirtualTime } from '../metering/world.ts';
-import { MemoryRollups } from './memory-rollups.ts';
+import { ALL_REQUESTS, MemoryRollups } from './memory-rollups.ts';
 import { Heard, message, T0, Teller } from './told.ts';
 import { many, turn } from './world.ts';
 
@@ -283,18 +283,7 @@ class History {
 
   /** Requests by route. */
   async #summed(): Promise<ReadonlyMap<string, number>> {
-    const rows = await this.#store.query({
-      ...{
-        source: 'hours',
-        fromS: 0,
-        toS: 4e9,
-        by: ['route'],
-        where: {},
-        meter: 'requests',
-        rowsMax: 1e6,
-        isTop: false,
-      },
-    });
+    const rows = await this.#store.query({ ...ALL_REQUESTS, by: ['route'], rowsMax: 1e6 });
     return new Map('tooMany' in rows ? [] : rows.map(({ of, value }) => [of[0] as string, value]));
   }
 }

@@ -13,6 +13,18 @@ import {
 } from '../../src/collector/rollups.ts';
 import { readSeries, readWindows, type Sums } from '../../src/metering/index.ts';
 
+/** Of everybody, for ever. */
+export const ALL_REQUESTS: Question = {
+  source: 'hours',
+  fromS: 0,
+  toS: 4e9,
+  by: [],
+  where: {},
+  meter: 'requests',
+  rowsMax: 9,
+  isTop: false,
+};
+
 interface Row extends Sums {
   readonly t: number;
   readonly meter: string;

@@ -6,7 +6,7 @@ import { SegmentLedger } from '../../src/collector/segment-ledger.ts';
 import { chainStart, lostOf, type Spool, Spools } from '../../src/collector/spools.ts';
 import { FRAME_HEAD, SegmentLog } from '../../src/wal/index.ts';
 import { MemoryRollups } from './memory-rollups.ts';
-import { LIFE, SPOOL, T0, Teller } from './told.ts';
+import { entryOf, SPOOL, Teller } from './told.ts';
 import { many, World } from './world.ts';
 
 const NEWER = 'b0b1b2b3b4b5b6b7';
@@ -168,7 +168,7 @@ t.test('a ledger of before is read, and goes on with what this version writes', 
     onDamage: () => t.fail('it is new'),
   });
   for (let seq = 1; seq <= 6; seq++) {
-    old.append(entry({ seqFrom: seq, seqTo: seq, chainBefore: seq, chainAfter: seq + 1 }));
+    old.append(entryOf({ seqFrom: seq, seqTo: seq, chainBefore: seq, chainAfter: seq + 1 }));
     await old.commit();
   }
   old.close();
@@ -204,23 +204,6 @@ t.test('a segment that does not say when it began is never too old', async (t) =
   ledger.close();
 });
 
-const entry = (more: Partial<Entry> = {}): Entry => ({
-  kind: 'gap',
-  receivedMs: T0,
-  spoolId: SPOOL,
-  service: 'orders',
-  instance: 'pod-1',
-  epoch: 1,
-  life: LIFE,
-  seqFrom: 1,
-  seqTo: 1,
-  chainBefore: 0,
-  chainAfter: 0,
-  watermarkMs: T0,
-  reason: 'full',
-  ...more,
-});
-
 /** Of an epoch, from … to; how many were told and synced before. */
 const at = (
   epoch: number,
@@ -229,7 +212,7 @@ const at = (
   told: number,
   synced: number,
   more: Partial<Entry> = {},
-): Entry => entry({ epoch, seqFrom, seqTo, stood: { told, synced }, ...more });
+): Entry => entryOf({ epoch, seqFrom, seqTo, stood: { told, synced }, ...more });
 
 class Reading {
   readonly spools: Spools;
@@ -329,7 +312,7 @@ t.test('no more waits than may; an entry of before sends away what waits', async
   t.equal(r.replay.heldBytes, 0);
   t.match(r.row.doubt, { seq: 9, count: 7 });
   const mixed = new Reading();
-  mixed.read(at(1, 1, 2, 0, 0), at(1, 5, 6, 4, 2), entry({ seqFrom: 3, seqTo: 3 }));
+  mixed.read(at(1, 1, 2, 0, 0), at(1, 5, 6, 4, 2), entryOf({ seqFrom: 3, seqTo: 3 }));
   t.equal(mixed.replay.heldBytes, 0);
   t.match(mixed.row, { lost: 3, doubt: { seq: 6, count: 3 }, taken: { seq: 3, told: 3 } });
 });

@@ -7,24 +7,9 @@ import { Replay } from '../../src/collector/replay.ts';
 import { lostOf, type Spool, Spools } from '../../src/collector/spools.ts';
 import { Writer } from '../../src/core/index.ts';
 import { FRAME_HEAD } from '../../src/wal/index.ts';
-import { LIFE, SPOOL, T0 } from './told.ts';
+import { entryOf, SPOOL, T0 } from './told.ts';
 
-const entry = (more: Partial<Entry> = {}): Entry => ({
-  kind: 'gap',
-  receivedMs: T0,
-  spoolId: SPOOL,
-  service: 'orders',
-  instance: 'pod-1',
-  epoch: 1,
-  life: LIFE,
-  seqFrom: 1,
-  seqTo: 3,
-  chainBefore: 7,
-  chainAfter: 8,
-  watermarkMs: T0,
-  reason: 'full',
-  ...more,
-});
+const entry = (more: Partial<Entry> = {}): Entry => entryOf({ seqTo: 3, chainBefore: 7, chainAfter: 8, ...more });
 
 /** An entry of version 0; with `onHole` of a segment that was synced. */
 const replay = (spools: Spools, each: Entry, onHole?: (lost: number) => void): boolean =>

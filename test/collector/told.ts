@@ -1,5 +1,6 @@
 /** What a sidecar tells, made by hand, and what it is told. */
 import { crc32, zstdCompressSync } from 'node:zlib';
+import type { Entry } from '../../src/collector/entry.ts';
 import { Writer } from '../../src/core/index.ts';
 import {
   type CollectorSays,
@@ -15,6 +16,26 @@ export const SPOOL = '00112233445566778899aabbccddeeff';
 export const LIFE = 'a0a1a2a3a4a5a6a7';
 /** Thursday, 2026-09-24 10:13:20 UTC. */
 export const T0 = 1_790_244_800_000;
+
+/** A gap of one number, as the ledger has it. */
+export function entryOf(more: Partial<Entry> = {}): Entry {
+  return {
+    kind: 'gap',
+    receivedMs: T0,
+    spoolId: SPOOL,
+    service: 'orders',
+    instance: 'pod-1',
+    epoch: 1,
+    life: LIFE,
+    seqFrom: 1,
+    seqTo: 1,
+    chainBefore: 0,
+    chainAfter: 0,
+    watermarkMs: T0,
+    reason: 'full',
+    ...more,
+  };
+}
 
 export function usage(more: Partial<UsageRecord> = {}): UsageRecord {
   return {

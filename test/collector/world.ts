@@ -8,7 +8,7 @@ import { silentLog } from '../../src/telemetry/index.ts';
 import type { Damage } from '../../src/wal/index.ts';
 import { MemoryDisk } from '../metering/memory-disk.ts';
 import { VirtualTime } from '../metering/world.ts';
-import { type Kept, MemoryRollups } from './memory-rollups.ts';
+import { ALL_REQUESTS, type Kept, MemoryRollups } from './memory-rollups.ts';
 import { Heard, T0, type Teller, usage } from './told.ts';
 
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -84,16 +84,7 @@ export class World {
   }
 
   async requests(): Promise<number> {
-    const rows = await this.store.query({
-      source: 'hours',
-      fromS: 0,
-      toS: 4e9,
-      by: [],
-      where: {},
-      meter: 'requests',
-      rowsMax: 9,
-      isTop: false,
-    });
+    const rows = await this.store.query(ALL_REQUESTS);
     return 'tooMany' in rows ? -1 : (rows[0]?.value ?? 0);
   }
 }
