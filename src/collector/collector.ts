@@ -13,6 +13,7 @@ import type { Place } from '../wal/index.ts';
 import { type Completeness, completenessOf } from './completeness.ts';
 import { CreditPool } from './credits.ts';
 import type { Entry } from './entry.ts';
+import { Feed } from './feed.ts';
 import { Intake } from './intake.ts';
 import type { Ledger } from './ledger.ts';
 import { type Hole, Replay } from './replay.ts';
@@ -20,7 +21,7 @@ import { type Retained, RetentionClock, retentionStart } from './retention-clock
 import type { RollupStore } from './rollups.ts';
 import { type Line, type RefusalKind, Session, type SessionWorld } from './session.ts';
 import { type Spool, Spools } from './spools.ts';
-import { Sums } from './sums.ts';
+import type { Sums } from './sums.ts';
 import { TenantTotals } from './tenant-totals.ts';
 
 export interface CollectorSettings {
@@ -52,8 +53,6 @@ export interface CollectorOptions extends CollectorSettings {
 /** One line of a window at first, and at most. 32 KiB: a few thousand records as they are compressed. */
 const CREDIT_BASE = 32 * 1024;
 const CREDIT_MOST = 4 * 2 ** 20;
-/** Windows on their way to the store. */
-const APPLYING_MAX = 8;
 const FLUSH_MS = 1000;
 const TEND_MS = 10_000;
 /** A start reads again what came since the last save: some seconds of work. */
@@ -80,17 +79,14 @@ export class Collector implements AsyncDisposable {
   readonly pool: CreditPool;
   readonly sessions: Map<string, Session> = new Map();
   readonly refusals: Map<RefusalKind, number> = new Map();
-  readonly sums: Sums;
   readonly #o: CollectorOptions;
+  readonly #feed: Feed;
   readonly #closer = new Closer();
   #ledger: Ledger | undefined;
   #intake: Intake | undefined;
-  readonly #applying = new Set<Promise<void>>();
   #isReplaying = true;
   /** Why it cannot go on. What is in the sums since is not all: nothing of it is saved or answered. */
   #failure: unknown;
-  /** Nothing is summed up while a save waits for what was handed on before it. */
-  #gate: Promise<void> | undefined;
   /** Undefined: it is not known yet how far it was. */
   #retention: RetentionClock | undefined;
   #savedBytes = 0;
@@ -106,7 +102,7 @@ export class Collector implements AsyncDisposable {
   private constructor(options: CollectorOptions) {
     this.#o = options;
     this.pool = new CreditPool({ budget: options.creditBytes, base: CREDIT_BASE, most: CREDIT_MOST });
-    this.sums = new Sums((service, payload) => this.#apply(service, payload));
+    this.#feed = new Feed((service, payload) => this.#apply(service, payload));
   }
 
   /** Rejects with a ReeveError when the ledger or what was saved cannot be used. */
@@ -119,6 +115,10 @@ export class Collector implements AsyncDisposable {
       await collector.#closer.close().catch(() => {});
       throw cause;
     }
+  }
+
+  get sums(): Sums {
+    return this.#feed.sums;
   }
 
   get ledger(): Ledger {
@@ -150,8 +150,8 @@ export class Collector implements AsyncDisposable {
 
   /** Resolves when all that is acknowledged is in the answers of the store. Rejects when it never will be. */
   async settle(): Promise<void> {
-    await this.intake.cut(() => this.sums.flush());
-    await Promise.all(this.#applying);
+    const { applied } = await this.intake.cut(() => ({ applied: this.#feed.flush() }));
+    await applied;
     this.#throwFailure();
   }
 
@@ -199,14 +199,9 @@ export class Collector implements AsyncDisposable {
     const { clock, store, keepLedgerMs, log } = this.#o;
     const sealS = this.#sealS();
     const { place, bytes, saving } = await this.intake.cut((place) => {
-      this.sums.flush();
       const word = this.#word(place, sealS);
       // A place in the ledger says that all before it is in the sums: this is known first. What is summed up later is not in it.
-      const applied: Promise<void> = Promise.all(this.#applying).then(() => {
-        if (this.#gate === applied) this.#gate = undefined;
-      });
-      this.#gate = applied;
-      const saving = applied.then(() => {
+      const saving = this.#feed.cut().then(() => {
         this.#throwFailure();
         return store.save(word, sealS);
       });
@@ -254,7 +249,7 @@ export class Collector implements AsyncDisposable {
       timers,
       ledger,
       sessions: this.sessions,
-      sum: (entry) => this.#sum(entry),
+      sum: (entry) => this.#feed.add(entry),
       onLost: (cause) => this.#die(cause),
       onTrouble: (reason) =>
         reason === undefined
@@ -264,7 +259,7 @@ export class Collector implements AsyncDisposable {
     this.#intake = intake;
     this.#isReplaying = false;
     this.#closer.add(() => this.#end());
-    this.#every(FLUSH_MS, () => void this.#flush());
+    this.#every(FLUSH_MS, () => void this.#feed.flush());
     this.#every(Math.min(TEND_MS, this.#o.saveMs ?? SAVE_MS), () => {
       this.#tending ??= this.#tend().finally(() => {
         this.#tending = undefined;
@@ -313,8 +308,8 @@ export class Collector implements AsyncDisposable {
     for (const { entry, next, isSettled } of ledger.scan(from)) {
       bytes += entry.batch?.zstd.length ?? 0;
       for (const each of replay.read(entry, isSettled)) {
-        this.sums.add(each);
-        if (this.#applying.size >= APPLYING_MAX) await Promise.race(this.#applying);
+        const full = this.#feed.add(each);
+        if (full !== undefined) await full;
       }
       // A place behind what is held says that it is done with.
       if (bytes >= (replay.heldBytes === 0 ? 1 : 2) * replaySaveBytes) {
@@ -327,7 +322,7 @@ export class Collector implements AsyncDisposable {
       this.#throwFailure();
     }
     replay.giveUp();
-    await this.#flush();
+    await this.#feed.flush();
     this.#throwFailure();
     const { entries, refused } = replay;
     // What did not count never does, also when it is no longer the end of the ledger.
@@ -360,7 +355,7 @@ export class Collector implements AsyncDisposable {
 
   /** By the time of the entries, not of now. */
   async #saveReplayed(place: Place, receivedMs: number, retainedMs: number): Promise<void> {
-    await this.#flush();
+    await this.#feed.flush();
     const nowS = Math.floor(receivedMs / 1000);
     await this.#o.store.tidy(nowS, Math.floor((this.#retention?.nowMs() ?? retainedMs) / 1000));
     const sealS = Math.max(this.#sealedS, nowS - (nowS % 3600) - 7200);
@@ -368,31 +363,20 @@ export class Collector implements AsyncDisposable {
     this.#sealedS = sealS;
   }
 
-  #sum(entry: Entry): Promise<void> | undefined {
-    if (this.#gate !== undefined) return this.#gate.then(() => this.#sum(entry));
-    this.sums.add(entry);
-    return this.#applying.size < APPLYING_MAX ? undefined : Promise.race(this.#applying);
-  }
-
-  #apply(service: string, payload: Buffer): void {
+  async #apply(service: string, payload: Buffer): Promise<void> {
     if (!this.#isReplaying) this.totals.add(payload);
-    const applying: Promise<void> = this.#o.store.apply(service, payload).catch((cause: unknown) => {
+    try {
+      await this.#o.store.apply(service, payload);
+    } catch (cause) {
       // What is lost here is in the ledger: a start has it again.
       this.#die(cause as Error);
-    });
-    this.#applying.add(applying);
-    void applying.then(() => this.#applying.delete(applying));
+    }
   }
 
   #die(cause: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = cause;
     if (!this.#isReplaying) this.#o.onDeath?.(cause);
-  }
-
-  async #flush(): Promise<void> {
-    this.sums.flush();
-    await Promise.all(this.#applying);
   }
 
   #throwFailure(): void {
