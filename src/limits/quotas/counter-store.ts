@@ -9,17 +9,17 @@
  * The value of an open day is base + Σ count, less credits: what was given back, never taken from a count. Rows of this actor come out by
  * `changedSince` in the order of their versions; those of others come in by `merge`.
  *
- * Bounds: `SERIES_MAX` series, of each `DAYS_MAX` closed days; `ROWS_MAX` rows, and as many cells. Memory only of what counted:
- * 40 bytes a series, 32 a cell, 48 a row, 512 more a series once its first day is closed, and two entries of maps.
+ * Bounds: `SERIES_MAX` series, `ROWS_MAX` rows, and as many cells. Memory only of what counted:
+ * 12 bytes a series, 32 a cell, 44 a row, two entries of maps, and what closed days take (closed-days.ts).
  */
-import { enlarged, enlargedInts } from '../arrays.ts';
+import { enlarged, enlargedInts, roomFor } from '../arrays.ts';
+import { ChangeList } from './change-list.ts';
+import { ClosedDays } from './closed-days.ts';
 import { Names } from './names.ts';
 import { isSound } from './sound.ts';
 
 /** 2^18: 10,000 tenants of eight meters three times over. Full: see `open`. */
 export const SERIES_MAX = 2 ** 18;
-/** Longest window, 31 days, and the day before it in another zone, with room; a power of two, so that a ring has no gap. */
-export const DAYS_MAX = 64;
 /** 2^20: four days of 2^18 series, or the days of a few of many actors. 64 MiB. */
 export const ROWS_MAX = 2 ** 20;
 /** Names of meters: each quota of each plan has one. */
@@ -76,11 +76,12 @@ export class CounterStore {
   readonly #freeSeries: number[] = [];
   readonly #freeCells: number[] = [];
   readonly #freeRows: number[] = [];
-  readonly #freeRings: number[] = [];
+  readonly #closed = new ClosedDays();
+  /** Of own rows. */
+  readonly #changes = new ChangeList();
   /** By series. */
   #seriesKey: Float64Array = new Float64Array(0);
   #seriesHead: Int32Array = new Int32Array(0);
-  #ringOf: Int32Array = new Int32Array(0);
   #seriesCount = 0;
   /** By cell. */
   #cellDay: Int32Array = new Int32Array(0);
@@ -90,25 +91,15 @@ export class CounterStore {
   #cellValue: Float64Array = new Float64Array(0);
   #base: Float64Array = new Float64Array(0);
   #cellCount = 0;
-  /** By row. Own rows are a list in the order of their last change. */
+  /** By row. */
   #rowActor: Int32Array = new Int32Array(0);
   #rowCell: Int32Array = new Int32Array(0);
   #rowNext: Int32Array = new Int32Array(0);
   #count: Float64Array = new Float64Array(0);
   #credit: Float64Array = new Float64Array(0);
-  #version: Float64Array = new Float64Array(0);
-  #older: Int32Array = new Int32Array(0);
-  #newer: Int32Array = new Int32Array(0);
   #rowCount = 0;
-  #newest = NONE;
-  #oldest = NONE;
-  #lastVersion = 0;
   #closings = 0;
   #totals = 0;
-  /** By ring: the day and the total of `day % DAYS_MAX`. */
-  #ringDay: Float64Array = new Float64Array(0);
-  #ringTotal: Float64Array = new Float64Array(0);
-  #ringCount = 0;
 
   constructor({ actor, onChange = () => {}, seriesMax = SERIES_MAX, rowsMax = ROWS_MAX }: CounterStoreOptions) {
     this.actor = actor;
@@ -138,7 +129,7 @@ export class CounterStore {
 
   /** Of the last own change; 0 when there was none. */
   get version(): number {
-    return this.#lastVersion;
+    return this.#changes.version;
   }
 
   /**
@@ -156,14 +147,14 @@ export class CounterStore {
   add(row: number, units: number): void {
     (this.#count[row] as number) += units;
     (this.#cellValue[this.#rowCell[row] as number] as number) += units;
-    this.#touch(row);
+    this.#changes.touch(row);
   }
 
   /** Gives units back. */
   refund(row: number, units: number): void {
     (this.#credit[row] as number) += units;
     (this.#cellValue[this.#rowCell[row] as number] as number) -= units;
-    this.#touch(row);
+    this.#changes.touch(row);
   }
 
   /** What one day holds. */
@@ -180,7 +171,7 @@ export class CounterStore {
       const day = this.#cellDay[cell] as number;
       if (day >= from && day < to) sum += this.#cellValue[cell] as number;
     }
-    for (let day = from; day < to; day++) sum += this.#closedTotal(series, day) ?? 0;
+    for (let day = from; day < to; day++) sum += this.#closed.totalOf(series, day) ?? 0;
     return sum;
   }
 
@@ -209,7 +200,7 @@ export class CounterStore {
     const series = this.#openSeries(tenant, meter);
     if (series === NONE) return 'full';
     const before = this.sum(tenant, meter, day, day + 1);
-    const isClosed = this.#closedTotal(series, day) !== undefined;
+    const isClosed = this.#closed.totalOf(series, day) !== undefined;
     if (isClosed && total <= before) return 'known';
     this.restore({ tenant, meter, day, total: Math.max(total, before) });
     this.#totals++;
@@ -226,7 +217,7 @@ export class CounterStore {
   /** The cell that something from outside goes to, or why it does not. */
   #openForOthers({ tenant, meter, day }: Pick<CounterRow, 'tenant' | 'meter' | 'day'>): number | 'closed' | 'full' {
     const known = this.#findSeries(tenant, meter);
-    if (known !== NONE && this.#closedTotal(known, day) !== undefined) return 'closed';
+    if (known !== NONE && this.#closed.totalOf(known, day) !== undefined) return 'closed';
     const series = this.#openSeries(tenant, meter);
     const cell = series === NONE ? NONE : this.#openCell(series, day);
     return cell === NONE ? 'full' : cell;
@@ -234,12 +225,9 @@ export class CounterStore {
 
   /** Own rows that changed after the version, oldest change first, each once with its newest numbers. */
   *changedSince(version: number): Generator<CounterRow & { readonly version: number }> {
-    // The list as it is now: who goes on counting while this is read makes it neither endless nor shorter.
-    const rows: number[] = [];
-    for (let row = this.#newest; row !== NONE && (this.#version[row] as number) > version; )
-      row = this.#older[rows[rows.push(row) - 1] as number] as number;
-    for (const row of rows.reverse())
-      if (this.#rowActor[row] !== NONE) yield { ...this.#rowAt(row), version: this.#version[row] as number };
+    // As it is now: who goes on counting while this is read makes it neither endless nor shorter.
+    for (const row of this.#changes.since(version))
+      if (this.#rowActor[row] !== NONE) yield { ...this.#rowAt(row), version: this.#changes.versionOf(row) };
   }
 
   /** All that have a row. */
@@ -263,18 +251,8 @@ export class CounterStore {
   }
 
   *closed(): Generator<ClosedTotal> {
-    for (const [key, series] of this.#series) {
-      const ring = this.#ringOf[series] as number;
-      if (ring === NONE) continue;
-      for (let at = ring * DAYS_MAX; at < (ring + 1) * DAYS_MAX; at++)
-        if (this.#ringDay[at] !== NONE)
-          yield {
-            tenant: this.#tenants.nameOf(Math.floor(key / KEY_METERS)),
-            meter: this.#meters.nameOf(key % KEY_METERS),
-            day: this.#ringDay[at] as number,
-            total: this.#ringTotal[at] as number,
-          };
-    }
+    for (const [key, series] of this.#series)
+      for (const { day, total } of this.#closed.of(series)) yield { ...this.#nameOf(key), day, total };
   }
 
   /** A total that was closed before the restart: it stands for the rows of its day. */
@@ -286,7 +264,7 @@ export class CounterStore {
       series,
       () => {},
     );
-    this.#setClosed(series, day, total);
+    this.#closed.set(series, day, total);
     return true;
   }
 
@@ -300,9 +278,9 @@ export class CounterStore {
       this.#takeCells(
         (each) => each < day,
         series,
-        (cell) => this.#setClosed(series, this.#cellDay[cell] as number, this.#cellValue[cell] as number),
+        (cell) => this.#closed.set(series, this.#cellDay[cell] as number, this.#cellValue[cell] as number),
       );
-      if (this.#forgetBefore(series, oldest) && this.#seriesHead[series] === NONE) this.#dropSeries(key, series);
+      if (this.#closed.forgetBefore(series, oldest) && this.#seriesHead[series] === NONE) this.#dropSeries(key, series);
     }
   }
 
@@ -321,12 +299,15 @@ export class CounterStore {
     }
   }
 
+  #nameOf(key: number): { readonly tenant: string; readonly meter: string } {
+    return { tenant: this.#tenants.nameOf(Math.floor(key / KEY_METERS)), meter: this.#meters.nameOf(key % KEY_METERS) };
+  }
+
   #rowAt(row: number): CounterRow {
     const cell = this.#rowCell[row] as number;
     const key = this.#seriesKey[this.#cellSeries[cell] as number] as number;
     return {
-      tenant: this.#tenants.nameOf(Math.floor(key / KEY_METERS)),
-      meter: this.#meters.nameOf(key % KEY_METERS),
+      ...this.#nameOf(key),
       day: this.#cellDay[cell] as number,
       actor: this.#actors.nameOf(this.#rowActor[row] as number),
       count: this.#count[row] as number,
@@ -342,29 +323,6 @@ export class CounterStore {
     this.#cellValue[cell] = value;
   }
 
-  /** An own row becomes the newest. */
-  #touch(row: number): void {
-    this.#version[row] = ++this.#lastVersion;
-    if (this.#newest === row) return;
-    this.#unlink(row);
-    this.#older[row] = this.#newest;
-    if (this.#newest === NONE) this.#oldest = row;
-    else this.#newer[this.#newest] = row;
-    this.#newest = row;
-  }
-
-  /** Takes a row out of the list, if it is in it. */
-  #unlink(row: number): void {
-    const older = this.#older[row] as number;
-    const newer = this.#newer[row] as number;
-    if (older !== NONE) this.#newer[older] = newer;
-    else if (this.#oldest === row) this.#oldest = newer;
-    if (newer !== NONE) this.#older[newer] = older;
-    else if (this.#newest === row) this.#newest = older;
-    this.#older[row] = NONE;
-    this.#newer[row] = NONE;
-  }
-
   #findSeries(tenant: string, meter: string): number {
     const [ofTenant, ofMeter] = [this.#tenants.find(tenant), this.#meters.find(meter)];
     return ofTenant === NONE || ofMeter === NONE ? NONE : (this.#series.get(ofTenant * KEY_METERS + ofMeter) ?? NONE);
@@ -377,10 +335,10 @@ export class CounterStore {
     if (this.#meters.find(meter) === NONE && this.#meters.size >= METERS_MAX) return NONE;
     const key = this.#tenants.take(tenant) * KEY_METERS + this.#meters.take(meter);
     const series = this.#freeSeries.pop() ?? this.#seriesCount++;
-    if (series >= this.#seriesKey.length) this.#growSeries(roomFor(series));
+    if (series >= this.#seriesKey.length) this.#growSeries(roomFor(series + 1));
     this.#seriesKey[series] = key;
     this.#seriesHead[series] = NONE;
-    this.#ringOf[series] = NONE;
+    this.#closed.begin(series);
     this.#series.set(key, series);
     return series;
   }
@@ -391,13 +349,13 @@ export class CounterStore {
       if (this.#cellDay[cell] === day) return cell;
     if (this.size.cells >= this.#rowsMax) return NONE;
     const cell = this.#freeCells.pop() ?? this.#cellCount++;
-    if (cell >= this.#cellDay.length) this.#growCells(roomFor(cell));
+    if (cell >= this.#cellDay.length) this.#growCells(roomFor(cell + 1));
     this.#cellDay[cell] = day;
     this.#cellSeries[cell] = series;
     this.#cellHead[cell] = NONE;
     this.#cellNext[cell] = this.#seriesHead[series] as number;
     this.#seriesHead[series] = cell;
-    this.#base[cell] = this.#takeClosed(series, day);
+    this.#base[cell] = this.#closed.take(series, day);
     this.#cellValue[cell] = this.#base[cell] as number;
     return cell;
   }
@@ -409,21 +367,21 @@ export class CounterStore {
       if (this.#rowActor[row] === known) return row;
     if (this.size.rows >= this.#rowsMax) return NONE;
     const row = this.#freeRows.pop() ?? this.#rowCount++;
-    if (row >= this.#rowActor.length) this.#growRows(roomFor(row));
+    if (row >= this.#rowActor.length) this.#growRows(roomFor(row + 1));
     this.#rowActor[row] = this.#actors.take(name);
     this.#rowCell[row] = cell;
     this.#rowNext[row] = this.#cellHead[cell] as number;
     this.#cellHead[cell] = row;
-    this.#older[row] = NONE;
-    this.#newer[row] = NONE;
-    for (const each of [this.#count, this.#credit, this.#version]) each[row] = 0;
+    this.#changes.begin(row);
+    this.#count[row] = 0;
+    this.#credit[row] = 0;
     return row;
   }
 
   #freeCell(cell: number): void {
     for (let row = this.#cellHead[cell] as number; row !== NONE; ) {
       const next = this.#rowNext[row] as number;
-      this.#unlink(row);
+      this.#changes.remove(row);
       this.#actors.release(this.#rowActor[row] as number);
       this.#rowActor[row] = NONE;
       this.#freeRows.push(row);
@@ -435,59 +393,14 @@ export class CounterStore {
   #dropSeries(key: number, series: number): void {
     this.#series.delete(key);
     this.#freeSeries.push(series);
-    if (this.#ringOf[series] !== NONE) this.#freeRings.push(this.#ringOf[series] as number);
+    this.#closed.drop(series);
     this.#tenants.release(Math.floor(key / KEY_METERS));
     this.#meters.release(key % KEY_METERS);
-  }
-
-  #closedTotal(series: number, day: number): number | undefined {
-    const ring = this.#ringOf[series] as number;
-    const at = ring * DAYS_MAX + (day % DAYS_MAX);
-    return ring !== NONE && this.#ringDay[at] === day ? (this.#ringTotal[at] as number) : undefined;
-  }
-
-  /** The total of a day that is opened again; 0 when it was not closed. */
-  #takeClosed(series: number, day: number): number {
-    const total = this.#closedTotal(series, day);
-    if (total === undefined) return 0;
-    this.#ringDay[(this.#ringOf[series] as number) * DAYS_MAX + (day % DAYS_MAX)] = NONE;
-    return total;
-  }
-
-  #setClosed(series: number, day: number, total: number): void {
-    if (this.#ringOf[series] === NONE) this.#ringOf[series] = this.#openRing();
-    const at = (this.#ringOf[series] as number) * DAYS_MAX + (day % DAYS_MAX);
-    this.#ringDay[at] = day;
-    this.#ringTotal[at] = total;
-  }
-
-  #openRing(): number {
-    const ring = this.#freeRings.pop() ?? this.#ringCount++;
-    const end = (ring + 1) * DAYS_MAX;
-    if (end > this.#ringDay.length) {
-      this.#ringDay = enlarged(this.#ringDay, roomFor(end));
-      this.#ringTotal = enlarged(this.#ringTotal, roomFor(end));
-    }
-    this.#ringDay.fill(NONE, ring * DAYS_MAX, end);
-    return ring;
-  }
-
-  /** Whether nothing closed is left of the series. */
-  #forgetBefore(series: number, oldest: number): boolean {
-    const ring = this.#ringOf[series] as number;
-    if (ring === NONE) return true;
-    let isEmpty = true;
-    for (let at = ring * DAYS_MAX; at < (ring + 1) * DAYS_MAX; at++) {
-      if ((this.#ringDay[at] as number) < oldest) this.#ringDay[at] = NONE;
-      isEmpty &&= this.#ringDay[at] === NONE;
-    }
-    return isEmpty;
   }
 
   #growSeries(room: number): void {
     this.#seriesKey = enlarged(this.#seriesKey, room);
     this.#seriesHead = enlargedInts(this.#seriesHead, room);
-    this.#ringOf = enlargedInts(this.#ringOf, room);
   }
 
   #growCells(room: number): void {
@@ -503,15 +416,8 @@ export class CounterStore {
     this.#rowActor = enlargedInts(this.#rowActor, room);
     this.#rowCell = enlargedInts(this.#rowCell, room);
     this.#rowNext = enlargedInts(this.#rowNext, room);
-    this.#older = enlargedInts(this.#older, room);
-    this.#newer = enlargedInts(this.#newer, room);
     this.#count = enlarged(this.#count, room);
     this.#credit = enlarged(this.#credit, room);
-    this.#version = enlarged(this.#version, room);
+    this.#changes.grow(room);
   }
-}
-
-/** A quarter more than asked for. */
-function roomFor(count: number): number {
-  return Math.ceil((count + 16) * 1.25);
 }

@@ -1,7 +1,8 @@
 /** The laws of the counter, against sums made by hand; and the defects that other counters of its kind have. */
 import fc from 'fast-check';
 import t from 'tap';
-import { type CounterRow, CounterStore, DAYS_MAX } from '../../../src/limits/quotas/counter-store.ts';
+import { DAYS_MAX } from '../../../src/limits/quotas/closed-days.ts';
+import { type CounterRow, CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 
 const SELF = 'f'.repeat(16);
 const actor = (name: number): string => name.toString(16).padStart(16, '0');
