@@ -14,10 +14,8 @@
 import { type Clock, type Random, ReeveError } from '../core/index.ts';
 import { type Damage, type Disk, FRAME_HEAD, type Frame, type Place, type Segment, SegmentLog } from '../wal/index.ts';
 import {
-  BLOCK_FRAME_MIN,
   BlockWriter,
   chainStart,
-  type EpochEnd,
   endBody,
   markBody,
   type Run,
@@ -26,6 +24,7 @@ import {
   type SpoolHead,
   spoolHead,
 } from './block.ts';
+import { Found } from './found.ts';
 import { extend, isBefore, type Part, partOf } from './part.ts';
 import { comparePositions, NOWHERE, type Position } from './position.ts';
 import type { UsageRecord } from './usage-record.ts';
@@ -64,10 +63,8 @@ export class Spool {
   #refusedBytes = 0;
   /** Of the block that was to be committed last. */
   #wantedBytes = 0;
-  /** What is found by the opening: where the last epoch that has a record ended. */
-  #found: EpochEnd = { ...NOWHERE, chain: 0 };
-  /** The last segment behind that of which something is damaged, and nobody knows how much it was; 0: none. */
-  #damagedSegment = 0;
+  /** Of the opening, until it is done. */
+  #found: Found | undefined;
   #chain = 0;
   #bytes = 0;
   #acked: Position = NOWHERE;
@@ -79,23 +76,21 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#o = options;
     const { dir, disk, maxBytes, onDamage } = options;
-    const found = new Map<number, Part>();
     const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, Math.floor(maxBytes / 16)));
+    const found = (this.#found = new Found());
     this.#log = SegmentLog.open(
       { dir, disk, kind: SPOOL_KIND, segmentBytes, head: (previous, number) => this.#beginSegment(previous, number) },
-      (frame, head) => this.#recover(frame, head, found),
+      (frame, head) => found.take(frame, head),
       (damage) => {
-        const { what, bytes, segment } = damage;
-        // A tail that is torn is what was being appended: no client saw all of its answers.
-        if (what !== 'torn tail' && (what !== 'corrupt' || bytes >= BLOCK_FRAME_MIN)) this.#damagedSegment = segment;
+        found.damaged(damage);
         onDamage(damage);
       },
     );
     this.#refuseMixed();
-    for (const segment of this.#log.segments)
-      this.#parts.push(found.get(segment.number) ?? partOf(segment.number, segment.head));
+    for (const segment of this.#log.segments) this.#parts.push(found.partOf(segment.number, segment.head));
     this.#bytes = this.#log.bytes;
     this.#chain = chainStart(this.head);
+    this.#found = undefined;
   }
 
   /** Whose records it writes now. */
@@ -350,18 +345,9 @@ export class Spool {
       spoolId: before?.spoolId ?? this.#o.random.hex(16),
       epoch: number,
       life: this.#o.random.hex(8),
-      before: this.#endBefore(before),
+      before: (this.#found as Found).endBefore(before),
     };
     return spoolHead(this.#head);
-  }
-
-  /** Behind damage that nobody can count it is one more: a gap that says less is better than none. */
-  #endBefore(before: SpoolHead | undefined): EpochEnd {
-    if (before === undefined) return this.#found;
-    const known = comparePositions(before.before, this.#found) > 0 ? before.before : this.#found;
-    // How an epoch before that one ended is known to its head.
-    if (this.#damagedSegment < before.epoch) return known;
-    return { epoch: before.epoch, seq: known.epoch === before.epoch ? known.seq + 1 : 1, chain: 0 };
   }
 
   /** All files are of one spool, or some were copied here. */
@@ -373,19 +359,5 @@ export class Spool {
       place: this.#o.dir,
       remedy: 'move those that do not belong here away; `reeve wal inspect` names them',
     });
-  }
-
-  #recover({ segment, body, sum }: Frame, head: Buffer, found: Map<number, Part>): void {
-    if (readSpoolHead(head) === undefined) return;
-    let part = found.get(segment);
-    if (part === undefined) found.set(segment, (part = partOf(segment, head)));
-    const run = readFrame(body, sum);
-    if (typeof run === 'number') {
-      for (const each of found.values()) if (each.number <= run) each.isMarked = true;
-    } else if (run !== undefined) {
-      extend(part, run);
-      this.#found = { epoch: part.epoch, seq: run.lastSeq, chain: run.chainAfter };
-      this.#damagedSegment = 0;
-    }
   }
 }
