@@ -8,8 +8,8 @@ export interface Random {
   float(): number;
 }
 
-/** 4 KiB: about 256 trace ids between two calls of the system's generator. */
-const POOL_BYTES = 4096;
+/** 32 KiB: the ids of 800 requests between two calls of the system's generator, which cost more than the bytes. */
+const POOL_BYTES = 32 * 1024;
 const pool = Buffer.allocUnsafe(POOL_BYTES);
 let used = POOL_BYTES;
 

@@ -5,7 +5,7 @@ import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { isForgedByTrusted, isProtectedName } from './protected-names.ts';
 import type { Detail } from './refusals.ts';
 import { replies } from './replies.ts';
-import type { Found, Source } from './sources/source.ts';
+import type { Found, Named, Source } from './sources/source.ts';
 
 export interface SanitiseOptions {
   /** Refuse instead of removing. */
@@ -96,7 +96,7 @@ function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]):
     const source = options.sources[i] as Source;
     if (each.kind === 'none' || !source.isProof) continue;
     if (each.kind === 'refused') return options.onRefusal(x, each.reply, undefined, each);
-    const named = lookUp(x.snapshot, each.by, each.id);
+    const named = lookUp(x.snapshot, each);
     if (named === undefined)
       return options.onRefusal(x, replies.unknown, undefined, { detail: 'tenant unknown', externalId: each.id });
     if (tenant !== undefined && tenant !== named) return mismatch(options, x, found);
@@ -116,7 +116,7 @@ function doHintsAgree(sources: readonly Source[], x: Exchange, found: readonly F
   for (let i = 0; i < found.length; i++) {
     const each = found[i] as Found;
     if (each.kind === 'none' || (sources[i] as Source).isProof) continue;
-    if (each.kind === 'refused' || lookUp(x.snapshot, each.by, each.id) !== tenant) return false;
+    if (each.kind === 'refused' || lookUp(x.snapshot, each) !== tenant) return false;
   }
   return true;
 }
@@ -124,13 +124,23 @@ function doHintsAgree(sources: readonly Source[], x: Exchange, found: readonly F
 function mismatch(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Reply {
   const sources = found.flatMap((each, at) => {
     if (each.kind === 'none') return [];
-    const named = each.kind === 'refused' ? undefined : lookUp(x.snapshot, each.by, each.id)?.id;
+    const named = each.kind === 'refused' ? undefined : lookUp(x.snapshot, each)?.id;
     return [`${(options.sources[at] as Source).name}: ${named ?? 'nobody'}`];
   });
   return options.onRefusal(x, replies.mismatch, undefined, { sources: sources.join(', ') });
 }
 
-function lookUp(snapshot: Snapshot, by: 'claim' | 'host' | 'keyId', id: string): Tenant | undefined {
+function lookUp(snapshot: Snapshot, named: Named): Tenant | undefined {
+  const { last } = named;
+  if (last === undefined) return lookUpIn(snapshot, named);
+  if (last.generation !== snapshot.generation) {
+    last.tenant = lookUpIn(snapshot, named);
+    last.generation = snapshot.generation;
+  }
+  return last.tenant;
+}
+
+function lookUpIn(snapshot: Snapshot, { by, id }: Named): Tenant | undefined {
   if (by === 'claim') return snapshot.tenantByClaim.get(id);
   return by === 'host' ? snapshot.tenantByHost.get(id) : snapshot.tenantByApiKeyId.get(id);
 }

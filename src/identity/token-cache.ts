@@ -13,9 +13,10 @@ import type { MonotonicMs } from '../core/index.ts';
 import type { IdentityProvider } from '../tenants/index.ts';
 import type { KeySet } from './key-set.ts';
 import type { Refusal } from './refusals.ts';
+import type { Named } from './sources/source.ts';
 
-export interface Verified {
-  readonly externalId: string;
+/** Whom a verified token names. */
+export interface Verified extends Named {
   /** Wall ms: the token's own end. */
   readonly expiresMs: number;
   readonly keys: KeySet;

@@ -3,7 +3,7 @@
 import type { Random } from '../core/index.ts';
 import type { Exchange, Outcome, ReplyCode } from '../pipeline/index.ts';
 import { FieldName, type Log, type LogRecord } from '../telemetry/index.ts';
-import type { SidecarConfig } from '../tenants/index.ts';
+import type { Plan, SidecarConfig } from '../tenants/index.ts';
 import { traceIdOfExchange } from './forwarded.ts';
 import { rescues } from './rescue.ts';
 
@@ -45,11 +45,24 @@ const DURATION = new FieldName('duration_ms');
 
 /** Characters of a path that passed no gate: enough to recognise it. */
 const PATH_CHARS_MAX = 256;
+/** Kept of what many lines have in common. A power of two. */
+const COMMON_MAX = 64;
+
+/** The fields that are the same in many lines, as one of them had them. */
+interface Common {
+  readonly method: string;
+  readonly status: number | undefined;
+  readonly plan: string | undefined;
+  readonly decision: string;
+  readonly outcome: string;
+  readonly fields: Buffer;
+}
 
 export class AccessLog {
   readonly #record: LogRecord | undefined;
   readonly #random: Random;
   readonly #access: SidecarConfig['log'];
+  readonly #common: (Common | undefined)[] = new Array(COMMON_MAX).fill(undefined);
 
   constructor({ log, random, access }: AccessLogOptions) {
     this.#record = log.record('info', 'http.request');
@@ -57,23 +70,20 @@ export class AccessLog {
     this.#access = access;
   }
 
-  exchange(x: Exchange, outcome: Outcome, decision: string, durationMs: number): void {
+  /** `wallMs`: now. */
+  exchange(x: Exchange, outcome: Outcome, decision: string, durationMs: number, wallMs: number): void {
     const isError =
       outcome.kind === 'aborted' ||
       (outcome.status ?? 0) >= 500 ||
       (outcome.kind === 'replied' && outcome.status >= 400);
     const record = this.#record;
     if (record === undefined || !this.#isWritten(isError)) return;
-    record.begin();
-    record.text(METHOD, x.method);
+    record.begin(wallMs);
+    this.#addCommon(record, x.method, outcome.status, x.tenant?.plan, decision, outcome.kind);
     record.text(PATH, x.path);
-    record.number(STATUS, outcome.status);
     record.text(HOST, x.host);
     record.text(PEER, x.peer);
     record.text(TENANT, x.tenant?.id);
-    record.text(PLAN, x.tenant?.plan.name);
-    record.text(DECISION, decision);
-    record.text(OUTCOME, outcome.kind);
     if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
     else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
     // Who has to look at a failure of the upstream, and where.
@@ -81,12 +91,43 @@ export class AccessLog {
       record.text(UPSTREAM, x.endpoint?.name);
       record.text(UPSTREAM_ADDRESS, x.endpoint?.address);
     }
-    record.text(REQUEST_ID, x.id);
-    record.text(TRACE_ID, traceIdOfExchange(x));
+    // A token, whoever chose it.
+    record.plain(REQUEST_ID, x.id);
+    const traceId = traceIdOfExchange(x);
+    if (traceId !== undefined) record.plain(TRACE_ID, traceId);
     record.number(BYTES_IN, x.requestBytes);
     record.number(BYTES_OUT, x.responseBytes);
     record.number(DURATION, durationMs);
     record.end();
+  }
+
+  /** Looked up by little, compared in full: a few dozen lines' beginnings are all there are. */
+  #addCommon(
+    record: LogRecord,
+    method: string,
+    status: number | undefined,
+    plan: Plan | undefined,
+    decision: string,
+    outcome: string,
+  ): void {
+    const at = ((status ?? 0) + 11 * decision.length + 17 * method.length + 3 * (plan?.index ?? 0)) & (COMMON_MAX - 1);
+    const kept = this.#common[at];
+    if (
+      kept !== undefined &&
+      kept.method === method &&
+      kept.status === status &&
+      kept.plan === plan?.name &&
+      kept.decision === decision &&
+      kept.outcome === outcome
+    )
+      return record.again(kept.fields);
+    const from = record.length;
+    record.text(METHOD, method);
+    record.number(STATUS, status);
+    record.text(PLAN, plan?.name);
+    record.text(DECISION, decision);
+    record.text(OUTCOME, outcome);
+    this.#common[at] = { method, status, plan: plan?.name, decision, outcome, fields: record.since(from) };
   }
 
   refusal({ code, method, target, peer }: Unadmitted): void {

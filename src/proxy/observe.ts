@@ -19,7 +19,7 @@ export interface ObserverOptions extends AccessLogOptions {
 export function createObserver(options: ObserverOptions): Filter<Exchange> {
   const { clock, metrics } = options;
   const access = new AccessLog(options);
-  const plans = new PlanCounts(metrics, clock);
+  const plans = new PlanCounts(metrics);
   const tenants = new TopTenants(metrics, clock);
   const replies = metrics.counters({
     name: 'reeve_replies_total',
@@ -33,10 +33,11 @@ export function createObserver(options: ObserverOptions): Filter<Exchange> {
       const durationMs = clock.now() - x.acceptedAt;
       // What the limits let pass is not refused, also when the upstream then cannot be reached.
       const decision = x.grant?.decision ?? (outcome.kind === 'replied' ? 'refused' : 'none');
-      plans.add(x, decision, outcome, durationMs);
-      if (x.tenant !== undefined) tenants.add(x.tenant.id, decision === 'refused');
+      const wallMs = clock.wallMs();
+      plans.add(x, decision, outcome, durationMs, wallMs);
+      if (x.tenant !== undefined) tenants.add(x.tenant, decision === 'refused');
       if (outcome.kind === 'replied') replies.add(replies.index(outcome.reply.code));
-      access.exchange(x, outcome, decision, durationMs);
+      access.exchange(x, outcome, decision, durationMs, wallMs);
     },
   };
 }

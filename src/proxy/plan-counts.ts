@@ -1,6 +1,5 @@
 // hot path
 /** Requests by plan: counts, bytes, durations. One row a plan in typed arrays; at most PLANS_MAX plans have rows of their own. */
-import type { Clock } from '../core/index.ts';
 import type { Exchange, Outcome } from '../pipeline/index.ts';
 import { type Exemplar, type Metrics, OTHER, PLANS_MAX } from '../telemetry/index.ts';
 import { traceIdOfExchange } from './forwarded.ts';
@@ -29,11 +28,9 @@ interface Row {
 }
 
 export class PlanCounts {
-  readonly #clock: Clock;
   readonly #rows = new Map<string, Row>();
 
-  constructor(metrics: Metrics, clock: Clock) {
-    this.#clock = clock;
+  constructor(metrics: Metrics) {
     this.#open(NOBODY);
     const each = (collect: (plan: string, row: Row) => void) => () =>
       this.#rows.forEach((row, plan) => collect(plan, row));
@@ -80,7 +77,13 @@ export class PlanCounts {
   }
 
   /** What was answered from before is degraded: which of both, the limits count. */
-  add(x: Exchange, decided: (typeof DECISIONS)[number] | 'stale', outcome: Outcome, durationMs: number): void {
+  add(
+    x: Exchange,
+    decided: (typeof DECISIONS)[number] | 'stale',
+    outcome: Outcome,
+    durationMs: number,
+    wallMs: number,
+  ): void {
     const decision = decided === 'stale' ? 'degrade' : decided;
     const { status } = outcome;
     const name = x.tenant?.plan.name ?? NOBODY;
@@ -92,7 +95,6 @@ export class PlanCounts {
     while (bucket < BUCKETS_SEC.length && seconds > (BUCKETS_SEC[bucket] as number)) bucket++;
     (row.buckets[bucket] as number) += 1;
     row.seconds += seconds;
-    const wallMs = this.#clock.wallMs();
     // What went to no upstream has no trace that anybody could look up.
     if (
       outcome.kind !== 'replied' &&

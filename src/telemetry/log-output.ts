@@ -2,7 +2,7 @@
  * Where log lines go, bounded: a reader that stalls costs at most `unwrittenMax`, never a request.
  *
  *   write        ──▶ [ batch ] ──▶ [ unwritten, ≤ unwrittenMax ] ──▶ pipe ──▶ reader
- *   writeRecord  ──▶    ↑ of one turn of the loop: one system call for the records of many requests
+ *   writeRecord  ──▶    ↑ of at most 10 ms: one system call for the records of many requests
  *                └──▶ dropped and counted, from the first that does not fit until the queue is empty: one gap, one word about it
  *
  * Node queues for a pipe or a socket that is full and goes on (Linux: measured, although its manual calls pipes synchronous). A file
@@ -16,8 +16,9 @@ import type { Timers } from '../core/index.ts';
  * for some 20 MiB of memory. Must exceed the stream's high-water mark, or the end of a gap would not be told.
  */
 const UNWRITTEN_MAX = 8 * 2 ** 20;
-/** A batch is written when it is as long, or at the end of the turn. */
+/** A batch is written when it is as long, or so long after its first record. What kills the process without a word takes no more than that. */
 const BATCH_BYTES = 32 * 1024;
+const BATCH_MS = 10;
 
 export interface LogOutputOptions {
   readonly stream: Writable;
@@ -42,6 +43,7 @@ export class LogOutput {
   /** Lines of the gap that is open now. */
   #inGap = 0;
   #isClosed = false;
+  #isFlushing = false;
 
   constructor({ stream, timers, prefix = '', unwrittenMax = UNWRITTEN_MAX, onReaderBack }: LogOutputOptions) {
     this.#stream = stream;
@@ -63,14 +65,22 @@ export class LogOutput {
     this.flush();
   }
 
-  /** Written with the other records of this turn. */
+  /** Written with other records, soon. */
   writeRecord(bytes: Buffer, length: number): void {
-    if (this.#length === 0) this.#timers.afterPoll(this.flush);
     this.#add(bytes, length);
     if (this.#isClosed) this.flush();
+    else if (!this.#isFlushing) {
+      this.#isFlushing = true;
+      this.#timers.after(BATCH_MS, this.#flushSoon);
+    }
   }
 
-  /** From now on no line waits for the end of the turn: the process may end before it. */
+  readonly #flushSoon = (): void => {
+    this.#isFlushing = false;
+    this.flush();
+  };
+
+  /** From now on no line waits: the process may end before it is written. */
   close(): void {
     this.#isClosed = true;
     this.flush();
@@ -97,7 +107,7 @@ export class LogOutput {
     if (this.#inGap > 0 || this.#stream.writableLength + this.#length >= this.#unwrittenMax) return this.#drop();
     if (this.#length + bytes > this.#batch.length) this.flush();
     if (bytes > this.#batch.length) this.#batch = Buffer.allocUnsafeSlow(bytes);
-    this.#length += this.#prefix.copy(this.#batch, this.#length);
+    if (this.#prefix.length > 0) this.#length += this.#prefix.copy(this.#batch, this.#length);
     this.#length += line.copy(this.#batch, this.#length, 0, length);
     this.#lines++;
   }

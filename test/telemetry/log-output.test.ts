@@ -4,6 +4,7 @@ import { text as textOf } from 'node:stream/consumers';
 import t from 'tap';
 import { systemTimers } from '../../src/core/index.ts';
 import { createLog, FieldName, LogOutput } from '../../src/telemetry/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 
 const LINE = `${'x'.repeat(99)}\n`;
 const UNWRITTEN_MAX = 64 * 1024;
@@ -53,7 +54,7 @@ t.test('lines for a reader that is gone count as dropped', async (t) => {
   t.equal(output.dropped, 2);
 });
 
-t.test('records of a turn are one write, in order with other lines, each behind the prefix', async (t) => {
+t.test('records of a moment are one write, in order with other lines, each behind the prefix', async (t) => {
   const writes: string[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -61,22 +62,24 @@ t.test('records of a turn are one write, in order with other lines, each behind 
       done();
     },
   });
+  const timers = new ManualClock();
   const output = new LogOutput({
     stream,
-    timers: systemTimers,
+    timers,
     prefix: '> ',
     onReaderBack: () => t.fail('nobody is back'),
   });
   const record = (line: string): void =>
     output.writeRecord(Buffer.from(`${line}\n and what was there before`), line.length + 1);
   for (const each of ['one', 'two']) record(each);
-  t.same(writes, [], 'they wait for the end of the turn');
-  await systemTimers.yieldLoop();
+  timers.advance(9);
+  t.same(writes, [], 'they wait for 10 ms');
+  timers.advance(1);
   t.same(writes, ['> one\n> two\n']);
   record('three');
   output.write('four\n');
   t.same(writes.splice(0), ['> one\n> two\n', '> three\n> four\n'], 'a line that is no record waits for nothing');
-  await systemTimers.yieldLoop();
+  timers.advance(10);
   t.same(writes, [], 'and nothing is written twice');
   record('five');
   output.flush();
@@ -88,12 +91,13 @@ t.test('records of a turn are one write, in order with other lines, each behind 
   record('eight');
   output.close();
   record('nine');
-  t.same(writes, ['> eight\n', '> nine\n'], 'once closed, nothing waits for a turn that may not come');
+  t.same(writes, ['> eight\n', '> nine\n'], 'once closed, nothing waits for a time that may not come');
 });
 
 t.test('bytes that the stream has not written yet are not overwritten', async (t) => {
   const stream = new PassThrough({ highWaterMark: 1 });
-  const output = new LogOutput({ stream, timers: systemTimers, onReaderBack: () => t.fail('nobody is back') });
+  const timers = new ManualClock();
+  const output = new LogOutput({ stream, timers, onReaderBack: () => t.fail('nobody is back') });
   const log = createLog({
     clock: { now: () => 0 as never, wallMs: () => 0 },
     level: 'info',
@@ -106,7 +110,7 @@ t.test('bytes that the stream has not written yet are not overwritten', async (t
     record?.begin();
     record?.number(AT, i);
     record?.end();
-    if (i % 10 === 9) await systemTimers.yieldLoop();
+    if (i % 10 === 9) timers.advance(10);
   }
   stream.end();
   const lines = (await textOf(stream)).trimEnd().split('\n');

@@ -41,7 +41,7 @@ export function jwtSource(options: JwtOptions): Source {
       const known = cache.verified(token, now, clock.wallMs(), x.snapshot.providers);
       if (known !== undefined) {
         count('hit');
-        return { kind: 'named', by: 'claim', id: known.externalId };
+        return known;
       }
       const refusal = cache.refused(token, now, x.snapshot.providers);
       if (refusal !== undefined) {
@@ -85,7 +85,7 @@ function lacking(providers: readonly IdentityProvider[], form: TokenForm, { keys
 function remember({ cache, clock }: JwtOptions, token: string, x: Exchange, checked: Checked): Found {
   if ('verified' in checked) {
     cache.addVerified(token, checked.verified, clock.now());
-    return { kind: 'named', by: 'claim', id: checked.verified.externalId };
+    return checked.verified;
   }
   const { refusal } = checked;
   // Nobody knows yet whether it is good.
@@ -118,10 +118,11 @@ function check(provider: IdentityProvider, form: TokenForm, { keys: store, clock
   // What is said from here on was said behind a good signature.
   const refusal = refusalOfClaims(form.claims, provider, clock.wallMs());
   if (refusal !== undefined) return { refusal };
-  const externalId = claimAt(form.claims, provider.tenantClaim);
-  if (externalId === undefined) return { refusal: refusals.noClaim };
+  const id = claimAt(form.claims, provider.tenantClaim);
+  if (id === undefined) return { refusal: refusals.noClaim };
   const expiresMs = (form.claims['exp'] as number) * 1e3 + provider.clockSkewMs;
-  return { verified: { externalId, expiresMs, keys, provider } };
+  const last = { generation: -1, tenant: undefined };
+  return { verified: { kind: 'named', by: 'claim', id, last, expiresMs, keys, provider } };
 }
 
 /** Whether the set holds the very key that the token names. */

@@ -1,5 +1,6 @@
 /** Where a tenant may be named. One implementation a file; later ones (mTLS, introspection, the signed context) stand beside these. */
 import type { Exchange, IdentitySource, Reply } from '../../pipeline/index.ts';
+import type { Tenant } from '../../tenants/index.ts';
 import type { Detail } from '../refusals.ts';
 
 /**
@@ -8,8 +9,16 @@ import type { Detail } from '../refusals.ts';
  */
 export type Found =
   | { readonly kind: 'none' }
-  | { readonly kind: 'named'; readonly by: 'claim' | 'host' | 'keyId'; readonly id: string }
+  | Named
   | { readonly kind: 'refused'; readonly reply: Reply; readonly detail: Detail };
+
+export interface Named {
+  readonly kind: 'named';
+  readonly by: 'claim' | 'host' | 'keyId';
+  readonly id: string;
+  /** Of what is found more than once: whom the id named when it was last looked up, and in which generation. */
+  readonly last?: { generation: number; tenant: Tenant | undefined };
+}
 
 export interface Source {
   readonly name: IdentitySource;

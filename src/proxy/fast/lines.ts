@@ -53,12 +53,15 @@ function isOneLine(bytes: Buffer, from: number, to: number): boolean {
 export function addText(writer: HeadWriter, text: string): void {
   const { length } = text;
   makeRoom(writer, length);
-  // Ours are short: a call of Node's costs more than the copy.
   const { bytes } = writer;
   let at = writer.length;
-  for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
+  if (length >= CALL_CHARS_MIN) at += bytes.write(text, at, 'latin1');
+  else for (let i = 0; i < length; i++) bytes[at++] = text.charCodeAt(i);
   writer.length = at;
 }
+
+/** Shorter texts are written faster by a loop than by a call (bench/micro). */
+const CALL_CHARS_MIN = 16;
 
 export function addBytes(writer: HeadWriter, bytes: Buffer, from: number, to: number): void {
   makeRoom(writer, to - from);

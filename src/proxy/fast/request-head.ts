@@ -84,14 +84,12 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
 
 /** A line as `formatTraceparent` has it. Says the trace's id. */
 function addNewTrace(writer: HeadWriter, random: Random): string {
-  const { traceId, spanId, flags } = newTrace(random);
+  const { traceId, spanId } = newTrace(random);
   addText(writer, 'traceparent: 00-');
   addText(writer, traceId);
   addText(writer, '-');
   addText(writer, spanId);
-  addText(writer, '-');
-  addText(writer, flags);
-  addText(writer, '\r\n');
+  addText(writer, '-00\r\n');
   return traceId;
 }
 
