@@ -91,14 +91,15 @@ export class TokenCache {
 }
 
 /**
- * Bounded in entries and in characters. An entry stands under the end of its token, which is signature and as good as random, and speaks
- * for the whole token only: to hash all of a token's characters would cost more than everything else that a hit does. Of two tokens with
- * one end the later stays; a stranger who imitates an end finds nothing and puts nothing among the verified.
+ * Bounded in entries and in characters. An entry stands under a number made of the end of its token, which is signature and as good as
+ * random, and speaks for the whole token only: to hash all of a token's characters would cost more than everything else that a hit does.
+ * Of two tokens with one number, which of 50,000 one pair has, the later stays and the other is verified anew; a stranger who imitates an
+ * end finds nothing and puts nothing among the verified.
  */
 class TokenMap<V> {
   readonly #entriesMax: number;
   readonly #charsMax: number;
-  readonly #entries = new Map<string, Kept<V>>();
+  readonly #entries = new Map<number, Kept<V>>();
   #chars = 0;
 
   constructor(entriesMax: number, charsMax: number) {
@@ -139,9 +140,14 @@ class TokenMap<V> {
   }
 }
 
-/** 192 bits of signature. */
-const END_CHARS = 32;
+/** Characters of signature, 6 bits each, that its end is known by. */
+const END_CHARS = 12;
+const END_MAX = 2 ** 30 - 1;
 
-function endOf(token: string): string {
-  return token.slice(-END_CHARS);
+/** 30 bits: a number that the map finds without looking at memory. */
+function endOf(token: string): number {
+  let end = 0;
+  for (let i = Math.max(0, token.length - END_CHARS); i < token.length; i++)
+    end = (Math.imul(end, 31) + token.charCodeAt(i)) & END_MAX;
+  return end;
 }

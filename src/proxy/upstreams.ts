@@ -135,7 +135,7 @@ class PooledUpstream implements Upstream {
   }
 
   closedMs(): number {
-    return Math.max(0, this.#closedUntil - this.#clock.now());
+    return this.#closedUntil === 0 ? 0 : Math.max(0, this.#closedUntil - this.#clock.now());
   }
 
   failed(error: UpstreamError): void {

@@ -13,6 +13,7 @@ import { METHODS as PARSED } from 'node:http';
 import { CLASS, COLON, contentLengthOf, equalsFolded, HOST, PATH, SPACE, startsWith, TARGET } from './bytes.ts';
 import { FieldTable, MORE } from './field-table.ts';
 import { HOP_BY_HOP_NAMES } from './hop-by-hop.ts';
+import { KeptTexts } from './kept-texts.ts';
 import { knownId } from './known-fields.ts';
 
 /**
@@ -56,6 +57,9 @@ const ONCE_BITS = bits('host', 'content-length', 'connection');
 function bits(...names: Parameters<typeof knownId>[0][]): number {
   return names.reduce((sum, name) => sum | (1 << knownId(name)), 0);
 }
+
+/** Clients name the same few hosts over and over. */
+const hosts = new KeptTexts((bytes) => bytes.toString('latin1').toLowerCase());
 
 export class RequestReader {
   readonly fields: FieldTable;
@@ -206,10 +210,8 @@ export class RequestReader {
 
   /** Lower case, without port, as the gate's `host`. */
   host(): string {
-    const { bytes, base } = this.fields;
-    return bytes
-      .toString('latin1', this.fields.valueFrom(this.fields.first(HOST_FIELD)), base + this.hostTo)
-      .toLowerCase();
+    const { fields } = this;
+    return hosts.of(fields.bytes, fields.valueFrom(fields.first(HOST_FIELD)), fields.base + this.hostTo);
   }
 
   /** As sent, with its port, as the gate's `authority`. */

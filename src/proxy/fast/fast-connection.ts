@@ -8,6 +8,7 @@
  *              └─ other ─▶ handed over, untouched
  */
 import type { Socket } from 'node:net';
+import type { MonotonicMs } from '../../core/index.ts';
 import type { Reply } from '../../pipeline/index.ts';
 import { LINGER_BYTES_MAX, LINGER_MS } from '../bounds.ts';
 import { rescue } from '../rescue.ts';
@@ -44,8 +45,8 @@ export class FastConnection implements FastClient, ByteSocketOwner {
   #lingerBytes = 0;
   /** When the head began, or the connection; 0 between requests. */
   #headSince: number;
-  /** When the client last moved. */
-  #since: number;
+  /** When the client last moved, or what it had sent before was read on. */
+  #since: MonotonicMs;
 
   constructor(world: FastWorld, socket: Socket) {
     this.#world = world;
@@ -111,6 +112,7 @@ export class FastConnection implements FastClient, ByteSocketOwner {
     this.#bytes.resume();
     const stash = this.#stash;
     if (this.#isReading || stash === undefined) return;
+    this.#since = this.#world.clock.now();
     this.#read(stash, this.#stashFrom, stash.length);
   }
 
@@ -209,7 +211,7 @@ export class FastConnection implements FastClient, ByteSocketOwner {
     reader.fields.moveTo(slate.head, 0);
     this.#contentLeft = Math.max(0, reader.contentLength);
     this.isLast = !reader.keepAlive;
-    this.#passage = new FastPassage(this.#world, this, slate);
+    this.#passage = new FastPassage(this.#world, this, slate, this.#since);
     this.#passage.start();
   }
 

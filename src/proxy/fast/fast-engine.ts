@@ -5,7 +5,6 @@ import { formatHop, operationOf } from '../../telemetry/index.ts';
 import type { ProxyWorld } from '../world.ts';
 import { READ_BYTES } from './byte-socket.ts';
 import { FastConnection } from './fast-connection.ts';
-import { InjectLines } from './inject-lines.ts';
 import { Outbox } from './outbox.ts';
 import { Slates } from './slate.ts';
 import { UpstreamPools } from './upstream-pool.ts';
@@ -33,7 +32,6 @@ export class FastEngine {
       slates: new Slates(config.wire),
       pools: new UpstreamPools({ clock, timers, wire: config.wire }),
       outbox: new Outbox(),
-      injectLines: new InjectLines(),
       via: `1.1 ${config.name}`,
       firstHop: `tracestate: ${formatHop({ hop: 1, operation: operationOf(config.name, undefined) })}`,
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),

@@ -7,6 +7,7 @@
  *     │        │        │         │           └─ from here on a failure cuts the response short: never a clean end
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
+import type { MonotonicMs } from '../../core/index.ts';
 import type { Endpoint, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
 import { Exchange } from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
@@ -53,8 +54,8 @@ export class FastPassage implements Answering, Waiting, Held {
   #isClientGone = false;
   #isDone = false;
 
-  /** The slate holds a whole head. */
-  constructor(world: FastWorld, client: FastClient, slate: Slate) {
+  /** The slate holds a whole head, which was there at `now`. */
+  constructor(world: FastWorld, client: FastClient, slate: Slate, now: MonotonicMs) {
     const { reader } = slate;
     this.#world = world;
     this.#client = client;
@@ -71,7 +72,7 @@ export class FastPassage implements Answering, Waiting, Held {
       id: requestId(this.#headers, world.random),
       trustClass: world.config.inbound.class,
       snapshot,
-      acceptedAt: world.clock.now(),
+      acceptedAt: now,
       method: reader.method,
       target,
       path,

@@ -56,7 +56,7 @@ export function dropFolds(fields: FieldTable): void {
 
 /** Writes the head on the slate; its content follows there or on its own. */
 export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers: ByteHeaders, peer: Peer): void {
-  const { config, random, injectLines } = world;
+  const { config, random } = world;
   const { reader, writer } = slate;
   const { fields } = reader;
   const isPlain = x.trustClass === 'edge' && !peer.isTrusted;
@@ -77,8 +77,7 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
     addBytes(writer, fields.bytes, fields.valueFrom(host), fields.valueTo(host));
     addBytes(writer, peer.afterHost, 0, peer.afterHost.length);
   } else if (config.wire.via) addLines(writer, ['Via', world.via]);
-  const inject = injectLines.of(x);
-  addBytes(writer, inject, 0, inject.length);
+  addLines(writer, x.inject);
   endHead(writer);
 }
 

@@ -103,6 +103,7 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
   #onConnect(): void {
     this.#bytes = new ByteSocket(this.#socket, this.#pool.buffer, this);
     this.#state = 'idle';
+    this.since = this.#pool.now();
     const answering = this.#answering as Answering;
     this.#answering = undefined;
     if (answering.isGone) return this.#release();
@@ -235,7 +236,6 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
     this.#state = 'idle';
     this.#answering = undefined;
     this.#whenDrained = undefined;
-    this.since = this.#pool.now();
     this.#bytes?.resume();
     this.#pool.release(this);
   }

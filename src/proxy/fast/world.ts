@@ -1,7 +1,6 @@
 /** What the parts of the fast engine use of their listener and share with one another. */
 import type { Socket } from 'node:net';
 import type { ProxyWorld } from '../world.ts';
-import type { InjectLines } from './inject-lines.ts';
 import type { Outbox } from './outbox.ts';
 import type { Slate, Slates } from './slate.ts';
 import type { UpstreamPools } from './upstream-pool.ts';
@@ -11,7 +10,6 @@ export interface FastWorld extends ProxyWorld {
   readonly pools: UpstreamPools;
   /** One for all: it is filled and written within one read. */
   readonly outbox: Outbox;
-  readonly injectLines: InjectLines;
   /** Value of the field that names this hop. */
   readonly via: string;
   /** The line that says what began here, but for the route. */
