@@ -21,7 +21,7 @@ import {
   SegmentLedger,
   type TlsFiles,
 } from '../collector/index.ts';
-import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
+import { Closer, LoopLag, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createLog, createMetrics, type Form, type Level, type Log } from '../telemetry/index.ts';
 import { Claim, systemDisk } from '../wal/index.ts';
 import type { CollectorValues } from './collector-settings.ts';
@@ -94,7 +94,9 @@ async function open(values: CollectorValues, options: StartOptions, closer: Clos
         'give readTokenFile, or a status.host on loopback: whoever reaches the port can read what each tenant used',
     });
   const readers = (): readonly ReadToken[] => (readTokens?.() ?? []).map(readToken);
-  const metrics = createMetrics({ timers: systemTimers });
+  const lag = new LoopLag({ clock: systemClock, timers: systemTimers });
+  closer.add(() => lag.close());
+  const metrics = createMetrics({ timers: systemTimers, lag });
   const sums = join(dir, 'sums');
   let isDead = false;
   const onDeath = (cause: Error): void => {
@@ -241,7 +243,7 @@ function remedyOf(cause: Error): string {
 
 function healthOf(collector: Collector): Health {
   const ready = (): readonly string[] => (collector.trouble === undefined ? [] : [collector.trouble]);
-  return { live: () => [], ready, started: () => [], close() {} };
+  return { live: () => [], ready, started: () => [] };
 }
 
 async function* tenantsOf({ totals }: Collector, form: Form): AsyncGenerator<string> {

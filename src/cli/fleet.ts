@@ -1,8 +1,7 @@
 /** The fleet as this sidecar takes part in it: gossip over sockets, its keys and seeds, and the rates and quotas it carries. */
 import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { type Clock, Closer, type Random, ReeveError, type Timers } from '../core/index.ts';
+import { type Clock, Closer, type LoopLag, type Random, ReeveError, type Timers } from '../core/index.ts';
 import {
   dnsSeeds,
   fileSeeds,
@@ -27,6 +26,7 @@ export interface FleetWorld {
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Log;
+  readonly lag: LoopLag;
   readonly metrics: Metrics;
 }
 
@@ -58,7 +58,8 @@ export async function openFleet(
   world: FleetWorld,
   collector: CollectorConfig | undefined,
 ): Promise<Fleet> {
-  const { clock, timers, random, log } = world;
+  const { clock, timers, random, log, lag } = world;
+  let askedAt = clock.now();
   const closer = new Closer();
   const keyring = new Keyring(readKeys(config.keyFile));
   const rates = new FleetRates({ clock, partition: config.partition });
@@ -75,9 +76,6 @@ export async function openFleet(
       remedy: 'choose another with --gossip-port',
     });
   });
-  const lag = monitorEventLoopDelay({ resolution: 20 });
-  lag.enable();
-  closer.add(() => void lag.disable());
   const gossip = new Gossip({
     ...world,
     transport,
@@ -89,9 +87,9 @@ export async function openFleet(
     seeds: seedsOf(config.seeds),
     settings: { keepMs: KEEP_MS },
     lagMs: () => {
-      const ms = lag.max / 1e6;
-      lag.reset();
-      return ms;
+      const [from, now] = [askedAt, clock.now()];
+      askedAt = now;
+      return lag.over(now - from).at(-1) ?? 0;
     },
   });
   rates.follow(gossip);

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
-import { Closer, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
+import { Closer, LoopLag, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createAdmission, createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
@@ -87,12 +87,15 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       writeRecord: (bytes, length) => output.writeRecord(bytes, length),
       base: { 'service.name': config.name },
     });
+  const lag = new LoopLag({ clock: systemClock, timers: systemTimers });
+  closer.add(() => lag.close());
   const world = {
     clock: systemClock,
     timers: systemTimers,
     random: systemRandom,
     log,
-    metrics: createMetrics({ timers: systemTimers }),
+    lag,
+    metrics: createMetrics({ timers: systemTimers, lag }),
   };
   world.metrics.collected({
     name: 'reeve_log_lines_dropped_total',
@@ -206,12 +209,11 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   });
   closer.add(() => application.close());
   const health = createHealth({
-    timers: systemTimers,
+    lag,
     generation: () => tenancy.snapshot.generation,
     isDraining: () => isDraining,
     isPulled: () => fleet?.isReady !== false,
   });
-  closer.add(() => health.close());
   world.metrics.collected({
     name: 'reeve_build_info',
     help: 'Always 1; the version is a label.',

@@ -9,6 +9,7 @@ export { ReeveError } from './errors.ts';
 export type { Heap } from './heap.ts';
 export { systemHeap } from './heap.ts';
 export type { TenantId, TenantIndex } from './ids.ts';
+export { LoopLag, quantileOf } from './loop-lag.ts';
 export { nearest } from './nearest.ts';
 export type { Random } from './random.ts';
 export { systemRandom } from './random.ts';

@@ -5,8 +5,8 @@
  *
  *   hot.add(index)  ──▶ Float64Array ──▶ exposition(): one family a chunk, the loop is yielded between slices
  */
-import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { Timers } from '../core/index.ts';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { type LoopLag, quantileOf, type Timers } from '../core/index.ts';
 import {
   type Exemplar,
   type Family,
@@ -75,10 +75,58 @@ export interface Metrics {
   rows(): MetricRow[];
 }
 
-export function createMetrics({ timers }: { timers: Timers }): Metrics {
+/** prom-client's own monitor of the loop wakes the process as often as this says: as good as never. */
+const NEVER_MS = 2 ** 31 - 1;
+const LAG_MS = 60_000;
+
+const meanOf = (ms: Float64Array): number => ms.reduce((sum, each) => sum + each, 0) / Math.max(1, ms.length);
+
+function deviationOf(ms: Float64Array): number {
+  const mean = meanOf(ms);
+  return Math.sqrt(meanOf(ms.map((each) => (each - mean) ** 2)));
+}
+
+/** In its place, under its names: what each says, ms, of how late the loop was over the last minute. */
+const LAG_GAUGES: Readonly<Record<string, readonly [help: string, (ms: Float64Array) => number]>> = {
+  reeve_nodejs_eventloop_lag_min_seconds: ['The least the event loop was late in the last minute.', (ms) => ms[0] ?? 0],
+  reeve_nodejs_eventloop_lag_max_seconds: [
+    'The most the event loop was late in the last minute.',
+    (ms) => ms.at(-1) ?? 0,
+  ],
+  reeve_nodejs_eventloop_lag_mean_seconds: ['How late the event loop was in the last minute.', meanOf],
+  reeve_nodejs_eventloop_lag_stddev_seconds: [
+    'The standard deviation of how late the event loop was in the last minute.',
+    deviationOf,
+  ],
+  reeve_nodejs_eventloop_lag_p50_seconds: [
+    'How late the event loop was in the last minute, median.',
+    (ms) => quantileOf(ms, 0.5),
+  ],
+  reeve_nodejs_eventloop_lag_p90_seconds: [
+    'How late the event loop was in the last minute, p90.',
+    (ms) => quantileOf(ms, 0.9),
+  ],
+  reeve_nodejs_eventloop_lag_p99_seconds: [
+    'How late the event loop was in the last minute, p99.',
+    (ms) => quantileOf(ms, 0.99),
+  ],
+};
+
+/** `lag`: of the thread's loop; without it there are no metrics of that. */
+export function createMetrics({ timers, lag }: { timers: Timers; lag?: LoopLag }): Metrics {
   const families = new Map<string, Family>();
   const own = new Registry();
-  collectDefaultMetrics({ register: own, prefix: 'reeve_' });
+  collectDefaultMetrics({ register: own, prefix: 'reeve_', eventLoopMonitoringPrecision: NEVER_MS });
+  for (const [name, [help, ms]] of Object.entries(LAG_GAUGES)) {
+    own.removeSingleMetric(name);
+    if (lag !== undefined)
+      new Gauge({
+        ...{ name, help, registers: [own] },
+        collect() {
+          this.set(ms(lag.over(LAG_MS)) / 1000);
+        },
+      });
+  }
   // Gauges that are named like counters: promtool refuses them, and their families by type stay.
   for (const each of ['handles', 'requests', 'resources']) own.removeSingleMetric(`reeve_nodejs_active_${each}_total`);
 

@@ -1,8 +1,9 @@
 import { request } from 'node:http';
 import t from 'tap';
 import { createHealth, describeTenant, openAdmin } from '../../src/admin/index.ts';
-import { systemTimers } from '../../src/core/index.ts';
+import { LoopLag, systemTimers, type Timer } from '../../src/core/index.ts';
 import { inspectTenancy, type Tenant } from '../../src/tenants/index.ts';
+import { ManualClock } from '../helpers/manual-clock.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
@@ -151,8 +152,21 @@ t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace an
 t.test('health names the reasons; a port that is taken names its setting', async (t) => {
   let generation = 0;
   let isPulled = true;
+  const clock = new ManualClock();
+  let measure = (): void => {};
+  const every = (_ms: number, run: () => void): Timer => {
+    measure = run;
+    return { cancel() {} };
+  };
+  const lag = new LoopLag({ clock, timers: { ...systemTimers, every } });
+  const pass = (times: number, ms: number): void => {
+    for (let i = 0; i < times; i++) {
+      clock.advance(ms);
+      measure();
+    }
+  };
   const health = createHealth({
-    timers: systemTimers,
+    lag,
     generation: () => generation,
     isDraining: () => false,
     isPulled: () => isPulled,
@@ -163,7 +177,11 @@ t.test('health names the reasons; a port that is taken names its setting', async
   t.same([...health.ready(), ...health.started(), ...health.live()], []);
   isPulled = false;
   t.match(health.started(), [/state of the fleet/]);
-  health.close();
+  pass(600, 100);
+  pass(299, 2200);
+  t.same(health.live(), []);
+  pass(2, 2200);
+  t.match(health.live(), [/the event loop is 2100 ms late/], 'half of what was measured last');
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const sidecar = await sidecarForTest(t, upstream);
   await t.rejects(

@@ -2,7 +2,9 @@ import t from 'tap';
 import {
   BoundedMap,
   Closer,
+  LoopLag,
   nearest,
+  quantileOf,
   ReeveError,
   systemClock,
   systemRandom,
@@ -124,4 +126,19 @@ t.test('what waits for the poll runs once, behind what is due in this turn', asy
     process.nextTick(() => order.push('this turn'));
   });
   t.same(order, ['this turn', 'after the poll']);
+});
+
+t.test('the lag of the loop is measured, and of the last moments only what was asked for', async (t) => {
+  const lag = new LoopLag({ clock: systemClock, timers: systemTimers });
+  t.same([...lag.over(1000)], [], 'nothing yet');
+  await systemTimers.sleep(150);
+  const until = systemClock.now() + 400;
+  while (systemClock.now() < until);
+  await systemTimers.sleep(250);
+  const all = lag.over(60_000);
+  t.ok((all.at(-1) as number) >= 250, `late by ${all.join(', ')} ms`);
+  t.ok(quantileOf(all, 0) <= quantileOf(all, 0.5));
+  t.ok(lag.over(100).length === 1 && all.length >= 3);
+  t.equal(quantileOf(new Float64Array(0), 0.5), 0);
+  lag.close();
 });
