@@ -8,7 +8,8 @@
  *            ◀────────────── onResponse, onDone
  */
 import type { Exchange } from './exchange.ts';
-import type { Filter, Outcome, ResponseHead, Verdict } from './filter.ts';
+import type { Filter, ResponseHead, Verdict } from './filter.ts';
+import type { Outcome } from './outcome.ts';
 
 export interface Chain<Have extends Exchange = Exchange> {
   /** Adds the next stage; a type error when it needs what no earlier stage adds. */

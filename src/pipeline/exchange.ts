@@ -129,7 +129,7 @@ export class Exchange implements Arrival {
   /** Of that answer; 0 before. By the engine. */
   status: number;
   /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
-  readonly inject: string[];
+  inject: string[];
   /** Body bytes, counted by the engine alone. */
   requestBytes: number;
   responseBytes: number;

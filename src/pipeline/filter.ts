@@ -1,5 +1,6 @@
 import type { Headers } from '../wire/index.ts';
 import type { Exchange } from './exchange.ts';
+import type { Outcome } from './outcome.ts';
 import type { KeptAnswer, Reply } from './reply.ts';
 
 /** `undefined`: go on. A Reply, or an answer from before: stop and answer. It is returned, never sent, so no stage can both answer and continue. */
@@ -11,17 +12,6 @@ export interface ResponseHead {
   readonly status: number;
   readonly headers: Headers;
 }
-
-/**
- * What became of an exchange.
- * - `forwarded`: the upstream's answer went out whole. - `replied`: a stage or the engine answered. - `kept`: an answer from before went out.
- * - `aborted`: a side broke off after the head of the response went out, or the client before it.
- */
-export type Outcome =
-  | { readonly kind: 'forwarded'; readonly status: number }
-  | { readonly kind: 'kept'; readonly status: number }
-  | { readonly kind: 'replied'; readonly by: string; readonly reply: Reply; readonly status: number }
-  | { readonly kind: 'aborted'; readonly side: 'client' | 'upstream'; readonly status: number | undefined };
 
 /**
  * A stage. Built once per configuration generation; keeps no state of a request of its own.

@@ -1,5 +1,13 @@
 /** What the engine itself answers when an upstream cannot: one sentence each, nothing of our inside. And how any answer of ours leaves. */
-import type { Exchange, KeptAnswer, Outcome, Pipeline, Reply } from '../pipeline/index.ts';
+import {
+  type Exchange,
+  type KeptAnswer,
+  kept,
+  type Outcome,
+  type Pipeline,
+  type Reply,
+  replied,
+} from '../pipeline/index.ts';
 import { HeaderList } from '../wire/index.ts';
 import { rescue } from './rescue.ts';
 import type { Upstream, UpstreamError } from './upstreams.ts';
@@ -67,5 +75,5 @@ function keptAnswer({ status, fields, content }: KeptAnswer, x: Exchange, pipeli
 
 /** What became of an exchange that was answered so. */
 export function outcomeOf(reply: Reply | KeptAnswer, by: string, status: number): Outcome {
-  return isKept(reply) ? { kind: 'kept', status } : { kind: 'replied', by, reply, status };
+  return isKept(reply) ? kept(status) : replied(by, reply, status);
 }

@@ -8,7 +8,18 @@
  *     └────────┴──────────┴─ until here a failure is an answer of ours
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Endpoint, Exchange, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import {
+  aborted,
+  type Endpoint,
+  type Exchange,
+  forwarded,
+  type Held,
+  type KeptAnswer,
+  type Outcome,
+  type Pipeline,
+  type Reply,
+  type Verdict,
+} from '../pipeline/index.ts';
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
@@ -100,7 +111,7 @@ export class Passage implements Answering, Held {
 
   #onVerdict(verdict: Verdict): void {
     this.#isDeciding = false;
-    if (this.#isClientGone) this.#end({ kind: 'aborted', side: 'client', status: undefined });
+    if (this.#isClientGone) this.#end(aborted('client', undefined));
     else if (verdict !== undefined) this.#reply(verdict, 'chain');
     else this.#send();
   }
@@ -228,7 +239,7 @@ export class Passage implements Answering, Held {
   onEnd(trailers: string[]): void {
     if (this.#isDone) return;
     const pairs = withoutProtected(trailers, this.#world.isProtectedName);
-    this.#end({ kind: 'forwarded', status: this.#status as number }, () => this.#response.end(pairs, this.#last));
+    this.#end(forwarded(this.#status as number), () => this.#response.end(pairs, this.#last));
   }
 
   onFail(error: UpstreamError, cause: Error, reach: Reach): void {
@@ -245,7 +256,7 @@ export class Passage implements Answering, Held {
     if (this.#status === undefined) return this.#reply(reply, 'engine');
     this.#attempt?.abort();
     this.#response.cut();
-    this.#end({ kind: 'aborted', side: 'upstream', status: this.#status });
+    this.#end(aborted('upstream', this.#status));
   }
 
   #reply(reply: Reply | KeptAnswer, by: string): void {
@@ -289,7 +300,7 @@ export class Passage implements Answering, Held {
     this.#attempt?.abort();
     this.#response.drop();
     this.#exchange?.abandon();
-    if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
+    if (!this.#isDeciding) this.#end(aborted('client', this.#status));
   }
 
   /** `finish`: the last bytes, which wait for the exchange to be recorded. */

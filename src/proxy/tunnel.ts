@@ -6,7 +6,18 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Endpoint, Exchange, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../pipeline/index.ts';
+import {
+  aborted,
+  type Endpoint,
+  type Exchange,
+  forwarded,
+  type Held,
+  type KeptAnswer,
+  type Outcome,
+  type Pipeline,
+  type Reply,
+  type Verdict,
+} from '../pipeline/index.ts';
 import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
 import { answerOf, defectReply, outcomeOf, upstreamReplies } from './engine-replies.ts';
@@ -90,7 +101,7 @@ export class Tunnel implements Held {
     const verdict = this.#pipeline.request(x);
     const go = (late: Verdict): void => {
       this.#isDeciding = false;
-      if (this.#client.destroyed) this.#end({ kind: 'aborted', side: 'client', status: undefined });
+      if (this.#client.destroyed) this.#end(aborted('client', undefined));
       else if (late !== undefined) this.#reply(late);
       else this.#dial(x, passed, protocol);
     };
@@ -223,7 +234,7 @@ export class Tunnel implements Held {
     this.#client.on('drain', () => response.resume());
     response.on('end', () => {
       this.#last = last ?? '';
-      this.#end({ kind: 'forwarded', status });
+      this.#end(forwarded(status));
     });
     // The end of the connection is the end of the body here: only a reset tells that there was more.
     response.on('error', () => this.#client.resetAndDestroy());
@@ -258,9 +269,7 @@ export class Tunnel implements Held {
     else if (side === 'upstream') client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
     if (this.#isDeciding) return this.#exchange?.abandon();
-    this.#end(
-      this.#status === 101 ? { kind: 'forwarded', status: 101 } : { kind: 'aborted', side, status: this.#status },
-    );
+    this.#end(this.#status === 101 ? forwarded(101) : aborted(side, this.#status));
   }
 
   #end(outcome: Outcome): void {

@@ -2,7 +2,7 @@
  * Where log lines go, bounded: a reader that stalls costs at most `unwrittenMax`, never a request.
  *
  *   write        ──▶ [ batch ] ──▶ [ unwritten, ≤ unwrittenMax ] ──▶ pipe ──▶ reader
- *   writeRecord  ──▶    ↑ of at most 10 ms: one system call for the records of many requests
+ *   writeRecord  ──▶    ↑ of at most 100 ms: one system call for the records of many requests
  *                └──▶ dropped and counted, from the first that does not fit until the queue is empty: one gap, one word about it
  *
  * Node queues for a pipe or a socket that is full and goes on (Linux: measured, although its manual calls pipes synchronous). A file
@@ -18,7 +18,7 @@ import type { Timers } from '../core/index.ts';
 const UNWRITTEN_MAX = 8 * 2 ** 20;
 /** A batch is written when it is as long, or so long after its first record. What kills the process without a word takes no more than that. */
 const BATCH_BYTES = 32 * 1024;
-const BATCH_MS = 10;
+const BATCH_MS = 100;
 
 export interface LogOutputOptions {
   readonly stream: Writable;

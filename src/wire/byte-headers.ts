@@ -102,8 +102,11 @@ export class ByteHeaders implements Headers {
   }
 
   append(name: string, value: string): void {
-    if (this.#appended === undefined) this.#appended = [name, value];
-    else this.#appended.push(name, value);
+    const appended = this.#appended;
+    // As long as it is: a list that grows takes room for twenty.
+    if (appended === undefined) this.#appended = [name, value];
+    else if (appended.length === 2) this.#appended = [appended[0] as string, appended[1] as string, name, value];
+    else appended.push(name, value);
   }
 
   remove(name: string): number {

@@ -37,8 +37,7 @@ export function jwtSource(options: JwtOptions): Source {
       const token = bearerOf(x.headers);
       if (token === null) return refused(refusals.malformed);
       if (token === undefined || token.startsWith(API_KEY_PREFIX)) return NONE;
-      // Nothing waits before this.
-      const now = x.acceptedAt;
+      const now = clock.now();
       const known = cache.verified(token, now, clock.wallMs(), x.snapshot.providers);
       if (known !== undefined) {
         count('hit');

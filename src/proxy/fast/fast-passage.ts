@@ -8,8 +8,18 @@
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
 import type { MonotonicMs } from '../../core/index.ts';
-import type { Endpoint, Held, KeptAnswer, Outcome, Pipeline, Reply, Verdict } from '../../pipeline/index.ts';
-import { Exchange } from '../../pipeline/index.ts';
+import {
+  aborted,
+  type Endpoint,
+  Exchange,
+  forwarded,
+  type Held,
+  type KeptAnswer,
+  type Outcome,
+  type Pipeline,
+  type Reply,
+  type Verdict,
+} from '../../pipeline/index.ts';
 import { routeOf } from '../../tenants/index.ts';
 import { ByteHeaders, type FieldTable, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
@@ -120,7 +130,7 @@ export class FastPassage implements Answering, Waiting, Held {
 
   #onVerdict(verdict: Verdict): void {
     this.#isDeciding = false;
-    if (this.#isClientGone) this.#end({ kind: 'aborted', side: 'client', status: undefined });
+    if (this.#isClientGone) this.#end(aborted('client', undefined));
     else if (verdict !== undefined) this.#reply(verdict, 'chain');
     else this.#send();
   }
@@ -232,7 +242,7 @@ export class FastPassage implements Answering, Waiting, Held {
     const end = this.#isChunked ? this.#lastChunk(trailers) : undefined;
     if (this.#world.commits === undefined) this.#client.flush(end);
     else this.#last = this.#world.outbox.take(end);
-    this.#end({ kind: 'forwarded', status: this.#status as number });
+    this.#end(forwarded(this.#status as number));
   }
 
   #lastChunk(trailers: FieldTable | undefined): Uint8Array {
@@ -254,7 +264,7 @@ export class FastPassage implements Answering, Waiting, Held {
     this.#isClientGone = true;
     this.#abort();
     this.#exchange.abandon();
-    if (!this.#isDeciding) this.#end({ kind: 'aborted', side: 'client', status: this.#status });
+    if (!this.#isDeciding) this.#end(aborted('client', this.#status));
   }
 
   /** What took too long. `idleMs`: how long the client has been silent. */
@@ -275,7 +285,7 @@ export class FastPassage implements Answering, Waiting, Held {
     if (this.#isDone) return;
     this.#abort();
     this.#client.cut();
-    this.#end({ kind: 'aborted', side: 'upstream', status: this.#status });
+    this.#end(aborted('upstream', this.#status));
   }
 
   #reply(reply: Reply | KeptAnswer, by: string): void {
