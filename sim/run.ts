@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nearest } from '../src/core/index.ts';
 import { type Job, type Outcome, policyOf } from './job.ts';
+import { measureMemory } from './memory.ts';
 import { plot } from './plot.ts';
 import { OURS, RIVALS } from './policies.ts';
 import { QUOTA_SCENARIOS } from './quota-scenarios.ts';
@@ -28,6 +29,8 @@ const TARGETS: Readonly<Record<string, { readonly must: number; readonly goal: n
   crash_reclaim_ms: { must: 4000, goal: 1500 },
   gossip_bytes_per_s: { must: 64_000, goal: 20_000 },
   gossip_quota_bytes_per_s: { must: 64_000, goal: 20_000 },
+  idle_bytes_per_tenant: { must: 128, goal: 64 },
+  hot_bytes_per_tenant: { must: 1500, goal: 800 },
   hard_quota_exceeded: { must: 0, goal: 0 },
   soft_quota_error_pct: { must: 0.1, goal: 0.01 },
   counts_lost_rolling: { must: 0, goal: 0 },
@@ -54,6 +57,8 @@ const QUICK: readonly string[] = [
 /** Long: three seeds. */
 const LONG: readonly string[] = ['many', 'large', 'quota-many'];
 const QUOTAS: readonly string[] = QUOTA_SCENARIOS.map(({ name }) => name);
+/** Of as many tenants, what one takes of a sidecar's memory is measured as well. */
+const WITH_MEMORY = 'many';
 /** The same whatever the policy. */
 const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS];
 /** What is asked of each kind. */
@@ -106,6 +111,11 @@ for (const [at, scenario] of chosen.entries()) {
 progress('');
 
 const figures = figuresOf(OURS.name);
+if (policies.includes(OURS) && chosen.some(({ name }) => name === WITH_MEMORY)) {
+  const { idle, hot } = await measureMemory();
+  figures['idle_bytes_per_tenant'] = spread([idle]);
+  figures['hot_bytes_per_tenant'] = spread([hot]);
+}
 const rivals = Object.fromEntries(policies.filter((each) => each !== OURS).map(({ name }) => [name, figuresOf(name)]));
 const missed = Object.entries(TARGETS)
   .filter(([name, { must }]) => figures[name] !== undefined && worst(name, figures[name] as Spread) > must)

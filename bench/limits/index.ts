@@ -1,7 +1,8 @@
 /** What the limits cost a request, and what a neighbour's flood costs a light tenant. */
+
+import { measureMemory } from '../../sim/memory.ts';
 import type { Suite } from '../run.ts';
 import { measureDecision } from './decision.ts';
-import { measureMemory } from './memory.ts';
 import { AT_ONCE, measureNeighbours } from './neighbours.ts';
 import { measureCpuShare } from './share.ts';
 

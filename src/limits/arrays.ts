@@ -1,8 +1,8 @@
 /** Typed arrays that grow: a larger copy, with what was there. */
 
-/** Of an array that grows by one now and then, the next length: a sixteenth is empty at most, and what is there is copied 17 times in all. */
+/** Of an array that grows by one now and then, the next length: a 32nd is empty at most, and what is there is copied 33 times in all. */
 export function roomFor(count: number): number {
-  return count + (count >> 4) + 8;
+  return count + (count >> 5) + 8;
 }
 
 export function enlarged(array: Float64Array, length: number): Float64Array {
