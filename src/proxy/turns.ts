@@ -39,6 +39,10 @@ export class Turns {
 
   /** Gives the turn to the next in line, or leaves the line. */
   leave(taker: Waiting): void {
+    if (this.#line.size === 0) {
+      this.#atOnce--;
+      return;
+    }
     if (this.#line.delete(taker)) return;
     const [next] = this.#line;
     if (next === undefined) this.#atOnce--;

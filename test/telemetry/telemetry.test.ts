@@ -66,7 +66,10 @@ t.test('a record is the line that JSON.stringify would write, whatever its field
     '"'.repeat(2048),
     undefined,
   ];
-  const numbers = [0, 7, 10, 999, 1000, 123_456_789, 2 ** 53, 1.5, 1.005, 0.004, 1e21, -3, undefined];
+  const numbers = [
+    ...[0, 7, 10, 999, 1000, 123_456_789, 2 ** 31, 2 ** 46, 2 ** 53, 1e21, -3, -0.005, undefined],
+    ...[1.5, 1.005, 0.004, 0.005, 0.05, 0.5, 99.994, 99.995, 99.999, 7.1, 12.34, 2 ** 45 + 0.25],
+  ];
   for (let i = 0; i < Math.max(texts.length, numbers.length); i++) {
     clock.advance(i * 333);
     const [text, number] = [texts[i], numbers[i]];
@@ -88,6 +91,19 @@ t.test('a record is the line that JSON.stringify would write, whatever its field
   record?.text(TEXT, 'x'.repeat(2049));
   record?.end();
   t.equal((JSON.parse(lines.at(-1) as string) as Record<string, string>)['a text'], `${'x'.repeat(2048)}…`);
+  record?.begin(1000);
+  record?.plain(TEXT, 'a1.b-c');
+  const from = record?.length ?? 0;
+  record?.text(new FieldName('b'), 'ü"');
+  record?.number(NUMBER, 2);
+  const fields = record?.since(from) as Buffer;
+  record?.end();
+  const line = lines.at(-1) as string;
+  t.same(JSON.parse(line), { ...JSON.parse(line), timestamp: '1970-01-01T00:00:01.000Z', 'a text': 'a1.b-c', b: 'ü"' });
+  record?.begin(2000);
+  record?.again(fields);
+  record?.end();
+  t.ok(lines.at(-1)?.endsWith(',"b":"ü\\"","number":2}\n'), 'fields of another line');
   t.equal(createLog({ clock, level: 'error', write: () => {} }).record('warn', 'seen'), undefined, 'not of this level');
   t.equal(silentLog.record('error', 'seen'), undefined);
   t.end();

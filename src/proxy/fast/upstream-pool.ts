@@ -101,7 +101,8 @@ export class UpstreamPool implements CarrierHome {
         answering.onDefect(cause);
       }
     }
-    this.#idle.push(...this.#resting.splice(0));
+    for (const connection of this.#resting) this.#idle.push(connection);
+    this.#resting.length = 0;
   };
 
   #serveOne(answering: Answering): void {
