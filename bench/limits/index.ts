@@ -1,5 +1,4 @@
 /** What the limits cost a request, and what a neighbour's flood costs a light tenant. */
-
 import { measureMemory } from '../../sim/memory.ts';
 import type { Suite } from '../run.ts';
 import { measureDecision } from './decision.ts';

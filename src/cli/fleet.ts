@@ -59,7 +59,6 @@ export async function openFleet(
   collector: CollectorConfig | undefined,
 ): Promise<Fleet> {
   const { clock, timers, random, log, lag } = world;
-  let askedAt = clock.now();
   const closer = new Closer();
   const keyring = new Keyring(readKeys(config.keyFile));
   const rates = new FleetRates({ clock, partition: config.partition });
@@ -86,11 +85,7 @@ export async function openFleet(
     keyring,
     seeds: seedsOf(config.seeds),
     settings: { keepMs: KEEP_MS },
-    lagMs: () => {
-      const [from, now] = [askedAt, clock.now()];
-      askedAt = now;
-      return lag.over(now - from).at(-1) ?? 0;
-    },
+    lagMs: () => lag.takeWorst(),
   });
   rates.follow(gossip);
   quotas.follow(gossip);

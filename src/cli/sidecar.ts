@@ -72,7 +72,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     prefix: linePrefix,
     onReaderBack: (dropped) => log.warn('log.lines_dropped', { dropped }),
   });
-  // Whatever ends the process: the records of its last turn are written.
+  // Whoever ends the process but the kernel: its last records are written.
   process.once('exit', output.flush);
   closer.add(() => {
     output.close();

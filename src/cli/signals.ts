@@ -15,10 +15,10 @@ export function onSignals(signals: readonly NodeJS.Signals[], stop: (signal: Nod
   for (const signal of signals) process.on(signal, listener);
 }
 
-/** SIGTERM and SIGINT: the first ends gracefully, the second at once. */
+/** Those that ask a process to end: the first ends gracefully, the second at once. */
 export function onStop(graceful: () => Promise<void>): void {
   let isStopping = false;
-  onSignals(['SIGTERM', 'SIGINT'], () => {
+  onSignals(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'], () => {
     if (isStopping) process.exit(1);
     isStopping = true;
     void graceful().then(

@@ -6,6 +6,8 @@
  *
  *   oldest ─▶ [token → entry] … [token → entry] ◀─ newest      the oldest leave when entries or their characters are too many
  *
+ * What a token named is kept with it, so at most as many tenants of generations before as there are entries.
+ *
  * Two clocks: a token ends by the wall clock, as it says itself; what we remember of it ends by the monotonic one, so that a wall
  * clock that is set back cannot keep a verdict alive.
  */

@@ -128,7 +128,7 @@ export class Exchange implements Arrival {
   headAt: number;
   /** Of that answer; 0 before. By the engine. */
   status: number;
-  /** Fields for the hop to the application, name and value alternating; the engine appends them last. */
+  /** Fields for the hop to the application, name and value alternating; the engine appends them last. Identity begins the list: nothing is injected before. */
   inject: string[];
   /** Body bytes, counted by the engine alone. */
   requestBytes: number;

@@ -21,8 +21,8 @@ export class TopTenants {
   readonly #shown = new Map<string, Cell>();
   readonly #other: Cell = { passed: 0, refused: 0 };
   // By the tenant's slot: whose it was when it last counted, how often in this round, and its cell while it is shown. About 20 bytes a tenant.
-  readonly #ids: (string | undefined)[] = [];
-  readonly #cells: (Cell | undefined)[] = [];
+  #ids: (string | undefined)[] = [];
+  #cells: (Cell | undefined)[] = [];
   #round: Uint32Array = new Uint32Array(0);
   #roundEndsAt: number;
   #left = 0;
@@ -67,18 +67,19 @@ export class TopTenants {
 
   /** For the first time, or where another was before. */
   #meet(id: string, index: number): void {
-    while (this.#ids.length <= index) {
-      this.#ids.push(undefined);
-      this.#cells.push(undefined);
-    }
-    if (this.#round.length <= index) {
-      const round = new Uint32Array(Math.max(1024, 2 * index));
-      round.set(this.#round);
-      this.#round = round;
-    }
+    if (this.#round.length <= index) this.#grow(Math.max(1024, 2 * index));
     this.#ids[index] = id;
     this.#round[index] = 0;
     this.#cells[index] = this.#shown.get(id) ?? (this.#shown.size < TENANTS_SHOWN_MAX ? this.#show(id) : undefined);
+  }
+
+  /** One after the other would take 10 ms for 100,000 slots. */
+  #grow(slots: number): void {
+    const round = new Uint32Array(slots);
+    round.set(this.#round);
+    this.#round = round;
+    this.#ids = longer(this.#ids, slots);
+    this.#cells = longer(this.#cells, slots);
   }
 
   #show(id: string): Cell {
@@ -124,4 +125,10 @@ export class TopTenants {
     above.sort((a, b) => (this.#round[b] as number) - (this.#round[a] as number));
     return [...above, ...level].slice(0, max);
   }
+}
+
+function longer<T>(list: readonly (T | undefined)[], length: number): (T | undefined)[] {
+  const larger = new Array<T | undefined>(length).fill(undefined);
+  for (let i = 0; i < list.length; i++) larger[i] = list[i];
+  return larger;
 }

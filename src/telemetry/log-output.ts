@@ -9,14 +9,14 @@
  * is written at once and has no reader to wait for. A terminal is written at once too: Ctrl-S there holds the process.
  */
 import type { Writable } from 'node:stream';
-import type { Timers } from '../core/index.ts';
+import type { Timer, Timers } from '../core/index.ts';
 
 /**
  * Lines that may wait for the reader, in bytes. 8 Mi: 20,000 access log lines, ten seconds of 2,000/s,
  * for some 20 MiB of memory. Must exceed the stream's high-water mark, or the end of a gap would not be told.
  */
 const UNWRITTEN_MAX = 8 * 2 ** 20;
-/** A batch is written when it is as long, or so long after its first record. What kills the process without a word takes no more than that. */
+/** A batch is written when it is as long, or so long after its first record. What kills the process without a word, as SIGKILL does, takes no more than that. */
 const BATCH_BYTES = 32 * 1024;
 const BATCH_MS = 100;
 
@@ -43,7 +43,7 @@ export class LogOutput {
   /** Lines of the gap that is open now. */
   #inGap = 0;
   #isClosed = false;
-  #isFlushing = false;
+  #flushing: Timer | undefined;
 
   constructor({ stream, timers, prefix = '', unwrittenMax = UNWRITTEN_MAX, onReaderBack }: LogOutputOptions) {
     this.#stream = stream;
@@ -69,20 +69,18 @@ export class LogOutput {
   writeRecord(bytes: Buffer, length: number): void {
     this.#add(bytes, length);
     if (this.#isClosed) this.flush();
-    else if (!this.#isFlushing) {
-      this.#isFlushing = true;
-      this.#timers.after(BATCH_MS, this.#flushSoon);
-    }
+    else this.#flushing ??= this.#timers.after(BATCH_MS, this.#flushDue);
   }
 
-  readonly #flushSoon = (): void => {
-    this.#isFlushing = false;
+  readonly #flushDue = (): void => {
+    this.#flushing = undefined;
     this.flush();
   };
 
   /** From now on no line waits: the process may end before it is written. */
   close(): void {
     this.#isClosed = true;
+    this.#flushing?.cancel();
     this.flush();
   }
 

@@ -97,8 +97,7 @@ export class LogRecord {
     if (value === undefined) return;
     this.#room(name.bytes.length + NUMBER_BYTES);
     this.#add(name.bytes);
-    if (!(value >= 0 && value < CENTS_MAX))
-      this.#length += this.#bytes.write(String(Math.round(value * 100) / 100), this.#length, 'latin1');
+    if (!(value >= 0 && value < CENTS_MAX)) this.#length += this.#bytes.write(textOf(value), this.#length, 'latin1');
     else if (value === (value | 0)) this.#integer(value);
     else this.#hundredths(Math.round(value * 100));
   }
@@ -110,7 +109,10 @@ export class LogRecord {
 
   /** The fields of this line from there on, a copy, for `again`. */
   since(from: number): Buffer {
-    return Buffer.from(this.#bytes.subarray(from, this.#length));
+    // Of its own: a piece of Node's pool would keep all of that.
+    const fields = Buffer.allocUnsafeSlow(this.#length - from);
+    this.#bytes.copy(fields, 0, from, this.#length);
+    return fields;
   }
 
   /** Fields that another line had as well. */
@@ -177,7 +179,7 @@ const TIMESTAMP_BYTES = '{"timestamp":"2026-01-01T00:00:00.'.length;
 const NUMBER_BYTES = 32;
 /** So that a hundred times as much is exact. */
 const CENTS_MAX = 2 ** 46;
-/** Shorter pieces are copied faster by a loop than by a call (bench/micro). */
+/** Shorter pieces are copied faster by a loop than by a call of Node's, which takes some 80 ns. */
 const CALL_BYTES_MIN = 48;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -185,6 +187,10 @@ const CLOSE = 0x7d;
 const NEWLINE = 0x0a;
 const ZERO = 0x30;
 const POINT = 0x2e;
+
+function textOf(value: number): string {
+  return String(Number.isSafeInteger(value) ? value : Math.round(value * 100) / 100);
+}
 
 export function cut(text: string): string {
   return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;

@@ -6,7 +6,7 @@
  *   bytes ─ length, first, middle, last ─▶ slot ─▶ [ bytes | text ] ─ the very same bytes? ─▶ text
  */
 
-/** Texts kept, of at most so many bytes: 10 KiB with what stands about them. The first is a power of two. */
+/** Texts kept, of at most so many bytes: 20 KiB with what stands about them. The first is a power of two. */
 const SLOTS = 64;
 const BYTES_MAX = 64;
 
@@ -32,7 +32,9 @@ export class KeptTexts {
     const slot = (length + spread) & (SLOTS - 1);
     const kept = this.#kept[slot];
     if (kept !== undefined && isSame(kept.bytes, bytes, from, length)) return kept.text;
-    const own = Buffer.from(bytes.subarray(from, to));
+    // Of its own: a piece of Node's pool would keep all of that.
+    const own = Buffer.allocUnsafeSlow(length);
+    bytes.copy(own, 0, from, to);
     const text = this.#make(own);
     this.#kept[slot] = { bytes: own, text };
     return text;
