@@ -280,6 +280,21 @@ t.test('a sidecar whose log nobody reads any more goes on serving', async (t) =>
   t.equal(await sidecar.exited, 0);
 });
 
+t.test('whoever asks a sidecar to end gets the lines of all requests that were answered', async (t) => {
+  const dir = makeTenancy();
+  t.teardown(() => dir.cleanUp());
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
+    const sidecar = await childSidecar(t, { ...settings(upstream, dir), 'log.access': 'all' }, { isCounted: true });
+    for (let i = 0; i < 20; i++) await (await fetch(`http://127.0.0.1:${sidecar.ports.inbound}/`)).text();
+    const isRead = once(sidecar.child, 'close');
+    sidecar.child.kill(signal);
+    t.equal(await sidecar.exited, 0, signal);
+    await isRead;
+    t.equal(sidecar.lines.filter((line) => line.includes('"http.request"')).length, 20);
+  }
+});
+
 t.test('check dials an upstream where the sidecar would: IPv4, IPv6, a socket file', async (t) => {
   const tenancy = makeTenancy();
   t.teardown(() => tenancy.cleanUp());
