@@ -163,8 +163,8 @@ function reread(path: string, keyring: Keyring, log: Log): void {
   }
 }
 
-/** Base64, one a line; `#` begins a comment. */
-function readKeys(path: string): Uint8Array[] {
+/** Base64, one a line; `#` begins a comment. Throws a `ReeveError` that says what is wrong with the file. */
+export function readKeys(path: string): Uint8Array[] {
   const lines = readText(path)
     .split('\n')
     .map((line) => line.replace(/#.*/, '').trim());

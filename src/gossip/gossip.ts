@@ -94,7 +94,7 @@ export class Gossip {
   #looks = 0;
   #onReady: (() => void) | undefined;
   #wasIsolated = false;
-  #refusedVersionMs = Number.NEGATIVE_INFINITY;
+  readonly #refusedMs = { version: Number.NEGATIVE_INFINITY, key: Number.NEGATIVE_INFINITY };
   #closed: Promise<void> | undefined;
 
   constructor(options: GossipOptions) {
@@ -228,9 +228,13 @@ export class Gossip {
     return this.expected > 1 && this.#clock.now() - this.#membership.heardMs >= this.#settings.isolatedMs;
   }
 
-  /** How many members are expected, ourselves included: the listed addresses, or the members known that did not leave. */
+  /**
+   * How many members are expected, ourselves included: the listed addresses where they are all; else the members known that did not leave, or
+   * were not followed by another at their address; and before anybody was heard, those that are listed.
+   */
   get expected(): number {
-    return this.#seeker.expected ?? this.#roster.all().filter((each) => each.state !== 'left').length;
+    const known = this.#seeker.expected ?? this.#roster.expected;
+    return this.#membership.hasHeard ? known : Math.max(known, this.#seeker.listed ?? 1);
   }
 
   /** Ourselves first, the dead and the left included while they are remembered. */
@@ -383,8 +387,12 @@ export class Gossip {
   #onRefused(reason: Refusal, version?: number): void {
     this.counts.refused[reason]++;
     const now = this.#clock.now();
-    if (reason !== 'version' || now - this.#refusedVersionMs < SAID_MS) return;
-    this.#refusedVersionMs = now;
+    if ((reason !== 'version' && reason !== 'key') || now - this.#refusedMs[reason] < SAID_MS) return;
+    this.#refusedMs[reason] = now;
+    if (reason === 'key')
+      return this.#log.warn('gossip.key_refused', {
+        remedy: 'give all sidecars of a fleet the same keys: whose frames cannot be opened counts as missing',
+      });
     this.#log.warn('gossip.version_refused', {
       version,
       expected: VERSION,
@@ -403,10 +411,19 @@ export class Gossip {
     this.#suspicions.restart();
   }
 
+  #tellIsolation(isIsolated: boolean): void {
+    const { expected } = this;
+    if (!isIsolated) return this.#log.warn('gossip.rejoined', { expected });
+    this.#log.warn('gossip.isolated', {
+      expected,
+      remedy:
+        'see that the seeds name the others, that UDP and TCP of the gossip port pass between sidecars, and that all have one key and cluster; until then this one takes an equal part of each limit',
+    });
+  }
+
   #sweep(): void {
     const { isIsolated } = this;
-    if (isIsolated !== this.#wasIsolated)
-      this.#log.warn(isIsolated ? 'gossip.isolated' : 'gossip.rejoined', { expected: this.expected });
+    if (isIsolated !== this.#wasIsolated) this.#tellIsolation(isIsolated);
     this.#wasIsolated = isIsolated;
     if (this.#onReady !== undefined) this.#pullAgain();
     // Whom we lost is expected until somebody is heard again.

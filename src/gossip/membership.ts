@@ -39,6 +39,8 @@ export class Membership {
 
   /** When anybody was heard last; at first, when we began to listen. */
   heardMs: number;
+  /** Somebody was heard, some time. */
+  hasHeard = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -86,6 +88,7 @@ export class Membership {
     if (peer === roster.self) return;
     const isFirst = peer.heardMs === undefined;
     this.heardMs = clock.now();
+    this.hasHeard = true;
     peer.heardMs = this.heardMs;
     if (!isFirst || !peer.isReachable) return;
     // Once a pair: two that are configured with one address would bury each other for ever.

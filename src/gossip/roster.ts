@@ -49,6 +49,8 @@ export class Peer implements Member {
   }
 }
 
+const addressOf = ({ address }: Peer): string => address;
+
 /** Two members of one tag: a digest cannot name either of them. The full state, which has whole incarnations, still does. */
 const AMBIGUOUS = -1;
 
@@ -84,6 +86,13 @@ export class Roster {
   /** Members that count for the formulas: the reachable and ourselves. */
   get count(): number {
     return this.#reachable.length + 1;
+  }
+
+  /** Ourselves, and those that may come back: not who left, nor who is dead where another was heard since (an address is no identity). */
+  get expected(): number {
+    const all = this.all();
+    const taken = new Set(all.filter((each) => each.state !== 'dead' && each.heardMs !== undefined).map(addressOf));
+    return all.filter((each) => each.isReachable || (each.state === 'dead' && !taken.has(each.address))).length;
   }
 
   get isFull(): boolean {

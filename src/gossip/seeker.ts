@@ -48,8 +48,13 @@ export class Seeker {
 
   /** Addresses that are expected, ours included; undefined: not known. */
   get expected(): number | undefined {
-    const { seeds, roster } = this.#options;
-    if (this.#listed === undefined || !seeds.isComplete) return undefined;
+    return this.#options.seeds.isComplete ? this.listed : undefined;
+  }
+
+  /** Addresses of the last answer and ours, whether it names all or some; undefined: there was none. */
+  get listed(): number | undefined {
+    const { roster } = this.#options;
+    if (this.#listed === undefined) return undefined;
     const own = this.#aliasesOf(roster.self.incarnation).concat(roster.self.address);
     return this.#listed.size + (own.some((each) => this.#listed?.has(each)) ? 0 : 1);
   }

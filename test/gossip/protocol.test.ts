@@ -5,7 +5,7 @@ import { Writer } from '../../src/core/bytes.ts';
 import { systemTimers } from '../../src/core/index.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
-import { type Delegate, Gossip, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
+import { type Delegate, Gossip, Keyring, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
 import { KIND } from '../../src/gossip/messages.ts';
 import { OwnTimers } from '../../src/gossip/own-timers.ts';
 import { Peer } from '../../src/gossip/roster.ts';
@@ -46,6 +46,21 @@ t.test('frames of another version are counted, and named in the log once a minut
   world.time.run(60_000);
   node.transport.receive(older, '10.9.9.9:1');
   t.equal(said.length, 2);
+  t.end();
+});
+
+t.test('frames by a key that is not ours are named in the log once a minute', (t) => {
+  const world = new World(1);
+  const said: unknown[] = [];
+  const log = { ...silentLog, warn: (event: string) => void said.push(event) };
+  const node = world.start(world.node({ log, keyring: new Keyring([Buffer.alloc(32, 1)]) }));
+  world.start(world.node({ keyring: new Keyring([Buffer.alloc(32, 9)]) }));
+  world.time.run(5000);
+  t.ok(node.gossip.counts.refused.key > 1);
+  t.same(
+    said.filter((each) => each === 'gossip.key_refused'),
+    ['gossip.key_refused'],
+  );
   t.end();
 });
 

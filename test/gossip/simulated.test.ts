@@ -1,8 +1,9 @@
 /** Whole clusters on virtual time: the promises of the protocol, each under several seeds. Those of minutes are in test/sim, where no lines are counted. */
 import t from 'tap';
 import { FAIR } from '../../sim/net.ts';
-import { Keyring } from '../../src/gossip/index.ts';
+import { Keyring, staticSeeds } from '../../src/gossip/index.ts';
 import type { Seeds } from '../../src/gossip/seeds.ts';
+import { silentLog } from '../../src/telemetry/index.ts';
 import { accusations, isComplete, isConverged, type Node, stateOf, untruth, World } from './world.ts';
 
 const SEEDS = [1, 2];
@@ -254,6 +255,47 @@ t.test('with seeds that name only some, members count; an answer that fails chan
   const only = world.start(world.node({ seeds: { isComplete: true, look: (done) => done([]) } }));
   t.ok(only.isReady, 'a list without anybody is an answer');
   t.notOk(only.gossip.isIsolated);
+});
+
+t.test('who hears nobody of those that a list of some names is isolated, until it does', async (t) => {
+  const world = new World(21);
+  const said: object[] = [];
+  const log = { ...silentLog, warn: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+  const seeds = staticSeeds(['10.0.0.2:7946', '10.0.0.3:7946']);
+  const lost = world.start(world.node({ seeds, log }));
+  const alone = world.start(world.node({ address: '10.0.0.9:7946', seeds: staticSeeds(['10.0.0.9:7946']) }));
+  world.time.run(9000);
+  t.notOk(lost.gossip.isIsolated);
+  world.time.run(2000);
+  t.ok(lost.gossip.isIsolated);
+  t.equal(lost.gossip.expected, 3);
+  t.match(said, [{ event: 'gossip.isolated', expected: 3, remedy: /seeds/ }]);
+  t.notOk(alone.gossip.isIsolated, 'a list of itself alone names nobody');
+  t.equal(alone.gossip.expected, 1);
+  world.start(world.node({ address: '10.0.0.2:7946', seeds }));
+  t.ok(world.until(() => !lost.gossip.isIsolated, 40_000) !== undefined);
+  t.equal(lost.gossip.expected, 2, 'from then on those that are known');
+});
+
+t.test('who crashed, came back at its address and left is not waited for', async (t) => {
+  const world = new World(22);
+  const seeds = staticSeeds(['10.0.0.1:7946', '10.0.0.2:7946']);
+  const survivor = world.start(world.node({ seeds }));
+  const old = world.start(world.node({ seeds }));
+  t.ok(world.until(() => isComplete([survivor, old]), 10_000) !== undefined);
+  world.crash(old);
+  t.ok(world.until(() => stateOf(old, survivor) === 'dead', 10_000) !== undefined);
+  t.equal(survivor.gossip.expected, 2, 'it may come back');
+  const again = world.start(world.node({ address: old.transport.address, seeds }));
+  t.ok(world.until(() => isComplete([survivor, again]), 40_000) !== undefined);
+  t.equal(survivor.gossip.expected, 2);
+  again.gossip.leave(() => {});
+  t.ok(world.until(() => stateOf(again, survivor) === 'left', 5000) !== undefined);
+  void again.gossip.close();
+  world.crash(again);
+  world.time.run(15_000);
+  t.equal(survivor.gossip.expected, 1);
+  t.notOk(survivor.gossip.isIsolated);
 });
 
 t.test('names in the seeds are understood as who answers there, ourselves included', async (t) => {

@@ -17,6 +17,7 @@ import { refusedApiKeys } from '../api-keys.ts';
 import { askAdmin, askAdminIfThere } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
+import type { FleetMembers } from '../fleet.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
 import { ledgerChecks } from './check-ledger.ts';
 import { liveMeteringChecks } from './check-live-metering.ts';
@@ -100,6 +101,7 @@ async function machineChecks(config: SidecarConfig, isLive: boolean): Promise<Ch
   if (identity.pepperFile !== undefined)
     checks.push(await canAccess(identity.pepperFile, constants.R_OK, 'pepper is readable', 'mount the secret'));
   if (stateDir !== undefined) checks.push(await stateDirCheck(stateDir));
+  if (config.gossip !== undefined) checks.push(await gossipKeysCheck(config.gossip));
   // A sidecar that runs says itself where it forwards to, and has its ports.
   if (isLive) return checks;
   checks.push(...(await upstreamChecks([[APPLICATION, upstream], ...config.upstreams])));
@@ -118,9 +120,19 @@ async function upstreamChecks(upstreams: Iterable<readonly [string, string]>): P
   return checks;
 }
 
-async function portsCheck({ inbound, status, admin, application }: SidecarConfig): Promise<Check> {
+async function gossipKeysCheck({ keyFile }: NonNullable<SidecarConfig['gossip']>): Promise<Check> {
+  const description = 'gossip keys are sound';
+  try {
+    (await import('../fleet.ts')).readKeys(keyFile);
+    return good(description);
+  } catch (cause) {
+    return bad(description, String(cause), 'mount the secret: keys of 32 bytes in base64, one a line');
+  }
+}
+
+async function portsCheck({ inbound, status, admin, application, gossip }: SidecarConfig): Promise<Check> {
   const taken: string[] = [];
-  for (const { host, port } of [inbound, status, admin, application])
+  for (const { host, port } of [inbound, status, admin, application, ...(gossip === undefined ? [] : [gossip])])
     if (port !== 0 && !(await canListen(host, port))) taken.push(`${host}:${port}`);
   return taken.length === 0
     ? good('ports are free')
@@ -221,12 +233,14 @@ async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: 
   try {
     const config = await askAdmin<LiveConfig>(admin, '/v1/config');
     const metering = await askAdminIfThere<MeteringStatus>(admin, '/v1/metering');
+    const fleet = await askAdminIfThere<FleetMembers>(admin, '/v1/gossip');
     return {
       isReached: true,
       checks: [
         ...checksOf(config),
         ...(await upstreamChecks(Object.entries(config.upstreams))),
         ...(metering === undefined ? [] : liveMeteringChecks(metering)),
+        ...(fleet === undefined ? [] : [fleetCheck(fleet)]),
       ],
     };
   } catch (cause) {
@@ -236,6 +250,16 @@ async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: 
       checks: [bad('sidecar answers', String(cause), 'is it running, and is this its admin port?')],
     };
   }
+}
+
+function fleetCheck({ isIsolated, expected, members }: FleetMembers): Check {
+  if (!isIsolated) return good(`the fleet is heard (${count(members.length, 'member')})`);
+  return bad(
+    'the fleet is heard',
+    `nobody of ${expected} expected members is heard; this one takes an equal part of each limit`,
+    'see that spec.gossip.seeds name the others, that UDP and TCP of the gossip port pass between sidecars, and that all have one keyFile and cluster',
+    'warning',
+  );
 }
 
 function checksOf(config: LiveConfig): Check[] {
