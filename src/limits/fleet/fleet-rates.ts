@@ -21,7 +21,7 @@ import { Others, type PeerExplanation } from './others.ts';
 import { OwnRows } from './own-rows.ts';
 import { UNKNOWN } from './row-table.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
-import { type StrictPart, StrictParts } from './strict.ts';
+import { hasPart, partsOf, type Standing, type StrictPart, StrictParts } from './strict.ts';
 
 /** ms. */
 export const TICK_MS = 100;
@@ -50,9 +50,12 @@ export interface FleetOptions {
 
 /** What a sidecar takes of a limit and what it knows the others take; units and seconds. */
 export interface FleetExplanation {
+  /** Those whose requests count; of a strict limit those that may have a part, whether they can be reached or not. */
   readonly members: number;
-  /** What is left in the fleet's bucket; negative in debt. */
-  readonly level: number;
+  /** What is left in the fleet's bucket; negative in debt. Undefined of a strict limit, which has none. */
+  readonly level: number | undefined;
+  /** Of a strict limit: into how many parts it is cut, and why one of them is this sidecar's or is not. */
+  readonly strict: { readonly parts: number; readonly standing: Standing } | undefined;
   readonly here: {
     readonly share: number;
     readonly burst: number;
@@ -178,7 +181,12 @@ export class FleetRates implements Delegate {
 
   /** Whether `cost` can be taken from the fleet's bucket, beyond the share. */
   canBorrow(slot: TenantIndex, cost: number, part: number = REQUESTS): boolean {
-    return !this.#isAlone && (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0) >= cost;
+    return !this.#isAlone && this.lent(slot, part) >= cost;
+  }
+
+  /** Units that can be taken from it. */
+  lent(slot: TenantIndex, part: number = REQUESTS): number {
+    return this.#isAlone ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
   }
 
   borrow(slot: TenantIndex, cost: number, part: number = REQUESTS): void {
@@ -207,6 +215,7 @@ export class FleetRates implements Delegate {
     return {
       members: this.#others.members,
       level,
+      strict: undefined,
       here: {
         share: a.share[number] as number,
         burst: a.tolerance[number] as number,
@@ -214,9 +223,63 @@ export class FleetRates implements Delegate {
         demand: a.demand[number] as number,
         admitted: a.rate[number] as number,
       },
-      demand: (a.demand[number] as number) + this.#others.demand(number),
-      peers: this.#others.explain(number),
+      demand: this.#demandOf(number),
+      peers: this.#others.explain(number, (_, isCounted, demand) => (isCounted ? this.#shareOf(number, demand) : 0)),
     };
+  }
+
+  /** The same of a strict limit, of whose parts none follows from what is asked for. */
+  explainStrict(slot: TenantIndex, tenant: string, limit: Rate): FleetExplanation {
+    const { electorate } = this.#others;
+    const { expected, incarnations } = electorate;
+    const standing = this.#strict.standing(tenant, limit.burst, this.#self, electorate);
+    const { burst } = this.strictPart(tenant, limit);
+    const parts = partsOf(limit.burst, electorate);
+    const all = [this.#self, ...incarnations];
+    const shareOf = ({ incarnation }: Member): number => {
+      const others = all.filter((each) => each !== incarnation);
+      const isIts = incarnations.includes(incarnation) && hasPart(tenant, limit.burst, incarnation, electorate, others);
+      return isIts ? limit.perSec / parts : 0;
+    };
+    const number = this.#numbers.find(slot, REQUESTS);
+    const isKnown = number !== UNKNOWN;
+    return {
+      members: expected,
+      level: undefined,
+      strict: { parts, standing },
+      here: {
+        share: standing === 'held' ? limit.perSec / parts : 0,
+        burst,
+        borrow: 0,
+        demand: isKnown ? (this.#columns.demand[number] as number) : 0,
+        admitted: isKnown ? (this.#columns.rate[number] as number) : 0,
+      },
+      demand: isKnown ? this.#demandOf(number) : 0,
+      peers: isKnown ? this.#others.explain(number, shareOf) : [],
+    };
+  }
+
+  #demandOf(number: number): number {
+    return (this.#columns.demand[number] as number) + this.#others.demand(number);
+  }
+
+  /** What another that is asked for so much takes, by the rule and the bucket here; its own is a little another. */
+  #shareOf(number: number, demand: number): number {
+    const a = this.#columns;
+    const { part, members } = this.#others;
+    const fleet = {
+      perSec: (a.perSec[number] as number) * part,
+      burst: Math.max(1, (a.burst[number] as number) * part),
+      members,
+      demandHere: demand,
+      demand: this.#demandOf(number),
+      admitted: 0,
+      seconds: 0,
+      unit: a.unit[number] as number,
+    };
+    const share = { perSec: 0, burst: 0, borrow: 0 };
+    this.#rule.take(fleet, { level: a.level[number] as number, integral: a.integral[number] as number }, share);
+    return share.perSec;
   }
 
   /** What a member is known to have admitted of a limit, units; for a simulator that knows the truth. */

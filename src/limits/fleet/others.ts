@@ -23,9 +23,14 @@ export interface PeerExplanation {
   readonly name: string;
   readonly state: Member['state'];
   readonly demand: number;
+  /** Its part of the limit, as it is reckoned here: it alone knows what it takes to the last unit. 0: it is not counted any more. */
+  readonly share: number;
   readonly admitted: number;
   readonly ageMs: number;
 }
+
+/** What part of a limit another has: told by who it is, whether it is counted, and what it is asked for, units a second. */
+export type ShareOf = (member: Member, isCounted: boolean, demand: number) => number;
 
 export interface LimitNames {
   /** Our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
@@ -179,14 +184,16 @@ export class Others {
   }
 
   /** Those that were asked for anything of the limit, the most asked first. */
-  explain(limit: number): PeerExplanation[] {
+  explain(limit: number, shareOf: ShareOf): PeerExplanation[] {
     const now = this.#clock.now();
     const peers = this.#peers.flatMap((peer): PeerExplanation[] => {
       const at = peer?.rows.numberOf(limit) ?? UNKNOWN;
       if (peer === undefined || at === UNKNOWN || !peer.rows.has(at)) return [];
-      const { member, rows } = peer;
+      const { member, rows, isCounted } = peer;
       const { name, state } = member;
-      return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
+      const demand = rows.demand(at);
+      const share = shareOf(member, isCounted, demand);
+      return [{ name, state, demand, share, admitted: rows.rate(at), ageMs: now - rows.at(at) }];
     });
     return peers.sort((one, other) => other.demand - one.demand);
   }
