@@ -80,6 +80,7 @@ t.test('as many as a client is told are left are admitted, no more and no less, 
     maxLength: 12,
   });
   let borrowed = 0;
+  let some = 0;
   await fc.assert(
     fc.asyncProperty(pauses, async (each) => {
       const it = await two(PLAN, ROUTES);
@@ -89,6 +90,14 @@ t.test('as many as a client is told are left are admitted, no more and no less, 
         it.clock.advance(ms);
         it.turn();
       }
+      // What is left of both parts is not enough for one that costs three.
+      for (let asked = first.ask('acme', { path: '/dear' }); ; asked = first.ask('acme', { path: '/dear' }))
+        if (asked.verdict !== undefined) {
+          const { r } = told(asked, 'requests');
+          if (r >= 3) return false;
+          if (r > 0) some++;
+          break;
+        }
       const r = Number(/"requests";r=(\d+)/.exec(first.told('acme', '/') as string)?.[1]);
       const { fleet } = first.limits.explain(first.snapshot, first.tenant('acme'), { method: 'GET', path: '/' });
       if ((fleet?.here.borrow ?? 0) >= 1) borrowed++;
@@ -99,6 +108,7 @@ t.test('as many as a client is told are left are admitted, no more and no less, 
     { seed: 42, numRuns: 60 },
   );
   t.ok(borrowed > 20, `${borrowed} of 60 may borrow; seed 42`);
+  t.ok(some > 10, `${some} refused with something left`);
 });
 
 t.test('what is left when it is refused is told, not what is left when the answer goes', async (t) => {
