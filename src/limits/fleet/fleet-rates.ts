@@ -181,10 +181,10 @@ export class FleetRates implements Delegate {
 
   /** Whether `cost` can be taken from the fleet's bucket, beyond the share. */
   canBorrow(slot: TenantIndex, cost: number, part: number = REQUESTS): boolean {
-    return !this.#isAlone && this.lent(slot, part) >= cost;
+    return this.lent(slot, part) >= cost;
   }
 
-  /** Units that can be taken from it. */
+  /** Units that can be taken from it; alone there is none. */
   lent(slot: TenantIndex, part: number = REQUESTS): number {
     return this.#isAlone ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
   }
