@@ -169,3 +169,37 @@ t.test('of many limits each turn of the loop reckons with some', async (t) => {
   t.notOk(fleet.tick(), 'until the next');
   t.notOk(fleet.isBehind);
 });
+
+t.test('what of a fleet can be scraped: who counts, what is shared, and how old what is known is', async (t) => {
+  const it = await two(plan('free', { rate: { requests: { limit: '100/s' } } }));
+  const [first] = it.worlds;
+  const scraped = async (): Promise<Record<string, number>> => {
+    let text = '';
+    for await (const chunk of first.metrics.exposition()) text += chunk;
+    const lines = [...text.matchAll(/^reeve_fleet_(\w+) (\S+)$/gm)];
+    return Object.fromEntries(lines.map(([, name, value]) => [name, Number(value)]));
+  };
+  t.same(await scraped(), { members: 2, part: 1, limits: 0, rows_total: 0, row_age_seconds: 0 });
+  run(it, 2, '/', 0.5, 0, 4);
+  const { rows_total: rows, row_age_seconds: age, ...others } = await scraped();
+  t.same(others, { members: 2, part: 1, limits: 1 });
+  t.ok((rows as number) > 2, `${rows} rows`);
+  t.ok((age as number) < 1.5, `${age} s`);
+
+  // The other goes on, and nothing is heard of it any more.
+  for (let turn = 0; turn < 40; turn++) {
+    it.clock.advance(TICK_MS);
+    first.one('acme');
+    it.fleets[0].tick();
+  }
+  const silent = await scraped();
+  t.ok((silent['row_age_seconds'] as number) >= 4 && (silent['row_age_seconds'] as number) < 5.5);
+  t.equal(silent['rows_total'], rows);
+
+  // Of whom nothing counts no age is of interest.
+  it.fleets[0].follow({ expected: 4, isIsolated: true });
+  it.clock.advance(TICK_MS);
+  first.one('acme');
+  it.fleets[0].tick();
+  t.match(await scraped(), { members: 1, part: 0.25, row_age_seconds: 0 }, 'who hears nobody counts nobody');
+});

@@ -36,6 +36,8 @@ const IDLE_MS = 10_000;
 const FORGET_MS = 600_000;
 /** What is admitted is smoothed over this, s, or longer where the limit is small. */
 const RATE_SEC = 0.3;
+/** Of the limit: less is what rounding left of a sum. */
+const NONE_PART = 1e-9;
 /** Of what a request costs, the weight of a turn. */
 const UNIT_WEIGHT = 0.2;
 
@@ -81,6 +83,9 @@ export class FleetRates implements Delegate {
   #lastTick: number;
   #next = 0;
   #isUrgent = false;
+  /** Of the last tick, and of the one that is under way. */
+  #rowAgeMs = 0;
+  #rowAgeNowMs = 0;
   // Filled anew for each: nothing is allocated in a request, nor when a share is taken.
   readonly #rate: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
   readonly #fleet: { -readonly [K in keyof Fleet]: Fleet[K] } = {
@@ -121,6 +126,21 @@ export class FleetRates implements Delegate {
   /** Then a limit is enforced as it stands. */
   get #isAlone(): boolean {
     return this.#others.members === 1 && this.#others.part === 1;
+  }
+
+  /** What of each limit those may take together, of 1. */
+  get part(): number {
+    return this.#others.part;
+  }
+
+  /** Rows the others said, ever. */
+  get rowsHeard(): number {
+    return this.#others.rowsHeard;
+  }
+
+  /** Of limits asked for here and elsewhere at the last tick: the longest since one was heard of, ms; 0: there is none. */
+  get rowAgeMs(): number {
+    return this.#rowAgeMs;
   }
 
   /** Limits that have a number, for whatever reason. */
@@ -320,6 +340,10 @@ export class FleetRates implements Delegate {
     const end = Math.min(this.#numbers.size, this.#next + TURN_LIMITS);
     for (let number = this.#next; number < end; number++) this.#tickOne(number, now);
     this.#next = end < this.#numbers.size ? end : 0;
+    if (this.#next === 0) {
+      this.#rowAgeMs = this.#rowAgeNowMs;
+      this.#rowAgeNowMs = 0;
+    }
     return this.#isUrgent;
   }
 
@@ -327,7 +351,8 @@ export class FleetRates implements Delegate {
     const a = this.#columns;
     const offered = a.offeredNow[number] as number;
     const asks = a.asksNow[number] as number;
-    const usedAt = Math.max(a.activeAt[number] as number, this.#others.heardAt(number));
+    const heardAt = this.#others.heardAt(number);
+    const usedAt = Math.max(a.activeAt[number] as number, heardAt);
     if (asks > 0) a.activeAt[number] = now;
     else if (now - usedAt > IDLE_MS) return this.#rest(number, now, usedAt);
     const limit = (a.perSec[number] as number) * this.#others.part;
@@ -362,6 +387,7 @@ export class FleetRates implements Delegate {
     fleet.burst = Math.max(1, (a.burst[number] as number) * this.#others.part);
     fleet.members = this.#others.members;
     const othersDemand = this.#others.demand(number);
+    if (asks > 0 && othersDemand > NONE_PART * limit) this.#rowAgeNowMs = Math.max(this.#rowAgeNowMs, now - heardAt);
     // Within the limit a share that is not needed is no loss; beyond it is.
     const here = known + othersDemand < limit ? known : Math.min(known, told);
     fleet.demandHere = here;

@@ -51,6 +51,8 @@ export class Others {
   readonly #attendance: Attendance;
   /** By member slot. */
   readonly #peers: (Peer | undefined)[] = [];
+  /** Rows that were taken, ever. */
+  rowsHeard = 0;
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
   #members = 1;
   #electorate: Electorate | undefined;
@@ -231,6 +233,7 @@ export class Others {
 
   #take(peer: Peer, row: Row, now: number): void {
     const { number } = row;
+    this.rowsHeard++;
     const isFirst = !peer.rows.has(number);
     if (!isFirst && peer.isCounted) this.#count(peer, number, -1);
     peer.rows.put(row);
