@@ -30,11 +30,13 @@ function tenancyOfFleet(t: Ending): TenancyDir {
         quotas: { requests: { per: 'day', limit: 1e6 } },
       }) +
       plan('prepaid', { quotas: { tokens: { per: 'day', limit: 1000, mode: 'hard' } } }) +
-      plan('capped', { rate: { requests: { limit: '30/s', burst: 9, strict: true } }, degrade: ['reject'] }),
+      plan('capped', { rate: { requests: { limit: '30/s', burst: 9, strict: true } }, degrade: ['reject'] }) +
+      plan('scarce', { rate: { requests: { limit: '30/s', burst: 2, strict: true } } }),
     'tenants.yaml':
       tenant('acme', { identity: { hosts: ['acme.test'] } }) +
       tenant('globex', { plan: 'prepaid' }) +
-      tenant('initech', { plan: 'capped', identity: { hosts: ['initech.test'] } }),
+      tenant('initech', { plan: 'capped', identity: { hosts: ['initech.test'] } }) +
+      tenant('umbrella', { plan: 'scarce' }),
   });
   t.teardown(() => tenancy.cleanUp());
   return tenancy;
@@ -140,6 +142,15 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     stdout:
       /fleet +3 members ask for [\d.]+\/s together, strict: cut into 3 parts[\s\S]*share here +10\/s at most 3 at once/,
   });
+  const isWithout = async (of: SidecarForTest): Promise<boolean> =>
+    /share here +none, .*fewer parts than members/.test(
+      (await reeve(['limits', 'check', 'umbrella', '--admin', admin(of)])).stdout,
+    );
+  const without = async () => (await Promise.all([first, second, third].map(isWithout))).filter(Boolean).length;
+  t.ok(
+    await becomes(async () => (await without()) === 1, 10_000),
+    'of two parts one of three has none, and is told why',
+  );
   t.match(await reeve(['limits', 'watch', 'initech', '--count', '1', '--admin', admin(second)]), {
     stdout: /\n +[\d.]+ +0 +0 +3 +[\d.]+ +[\d.]+ +10 +- +\w+/,
   });

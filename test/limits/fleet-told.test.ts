@@ -52,7 +52,7 @@ for (const [path, policy, cost] of [
       if (asked.verdict === undefined) return;
       refused++;
       const { r, t: seconds } = told(asked, policy);
-      const retrySec = Math.max(1, Math.ceil((asked.verdict as Reply).retryAfterMs as number) / 1000);
+      const retrySec = Math.max(1, Math.ceil(((asked.verdict as Reply).retryAfterMs as number) / 1000));
       if (r >= cost || seconds < retrySec) wrong.push({ r, seconds, retrySec });
     });
     t.ok(refused > 50, `${refused} refused`);
