@@ -1,11 +1,12 @@
 /** A decision explained without making it: for `reeve limits check` and the admin API. */
-import type { Clock } from '../core/index.ts';
+import type { Clock, TenantIndex } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import { type QuotaAction, type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
 import type { Headers } from '../wire/index.ts';
 import { decide, type Over, WAITING_MAX } from './decide.ts';
-import type { FleetExplanation } from './fleet/fleet-rates.ts';
+import type { FleetExplanation, FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
+import type { Rate } from './gcra.ts';
 import { ACTIONS, type Line } from './quotas/account.ts';
 import type { Quotas } from './quotas/quotas.ts';
 import type { StaleAnswers } from './stale/stale-answers.ts';
@@ -33,12 +34,13 @@ export interface LimitsExplanation {
   readonly tenant: string;
   readonly plan: string;
   readonly shadow: boolean;
+  /** `left`: units that may be taken here now, what may be borrowed included, as `RateLimit` says it; negative in debt. */
   readonly requests:
     | { readonly limit: string; readonly burst: number; readonly left: number; readonly credit: number }
     | undefined;
   /** Who has which share of the request rate; undefined where this sidecar is alone. */
   readonly fleet: FleetExplanation | undefined;
-  /** `left`: response bytes that may go now, of the whole fleet; negative in debt. `here`: bytes a second that may go here, in a fleet. */
+  /** `left`: response bytes that may go here now; negative in debt. `here`: bytes a second that may go here, in a fleet. */
   readonly egress: { readonly limit: string; readonly left: number; readonly here: number | undefined } | undefined;
   readonly concurrency: { readonly limit: number | undefined; readonly inFlight: number };
   readonly waiting: number;
@@ -55,7 +57,7 @@ export interface LimitsExplanation {
         readonly cost: number;
         readonly critical: boolean;
         readonly limit: string | undefined;
-        /** Requests left of `limit`; undefined without one. */
+        /** Requests of `limit` that may be taken here now, as of `requests`; undefined without one. */
         readonly left: number | undefined;
         /** Requests a second of `limit` that may be taken here, in a fleet. */
         readonly here: number | undefined;
@@ -104,13 +106,13 @@ export function explain(
     requests: allowance.requests && {
       limit: allowance.requests.text,
       burst: allowance.requests.burst,
-      left: round(state.requestsLeft(index, allowance.requests, now)),
+      left: round(requestsLeft(state, index, allowance.requests, now)),
       credit: round(state.credit(index, allowance.requests, now)),
     },
-    fleet: state.fleet?.explain(index),
+    fleet: state.fleet && fleetOf(state.fleet, tenant),
     egress: allowance.egress && {
       limit: allowance.egress.text,
-      left: round(state.egressLeft(index, allowance.egress, now)),
+      left: round(state.egress.left(index, state.egressHere(index, allowance.egress), now)),
       here: state.fleet && round(state.egressHere(index, allowance.egress).perSec),
     },
     concurrency: { limit: allowance.concurrency, inFlight: state.inFlight(index) },
@@ -125,7 +127,7 @@ export function explain(
       cost: route.cost,
       critical: route.isCritical,
       limit: route.rate?.text,
-      left: route.rate && round(state.routeLeft(index, route.index, route.rate, now)),
+      left: route.rate && round(routeLeft(state, index, route.index, route.rate, now)),
       here: state.fleet && route.rate && round(state.here(index, route.rate, ROUTE + route.index).perSec),
     },
     wouldGet:
@@ -139,6 +141,26 @@ export function explain(
             rung: decided.rung && rungText(decided.rung),
           },
   };
+}
+
+function requestsLeft(state: LimitState, slot: TenantIndex, limit: Rate, now: number): number {
+  return leftWith(state.requests.left(slot, state.here(slot, limit), now), state.lent(slot, limit));
+}
+
+function routeLeft(state: LimitState, slot: TenantIndex, route: number, limit: Rate, now: number): number {
+  const part = ROUTE + route;
+  const left = state.routes.left(route, slot, state.here(slot, limit, part), now);
+  return leftWith(left, state.lent(slot, limit, part));
+}
+
+/** What is lent is there in whatever debt the part here is. */
+function leftWith(left: number, lent: number): number {
+  return lent > 0 ? Math.max(0, left) + lent : left;
+}
+
+function fleetOf(fleet: FleetRates, { index, id, allowance }: Tenant): FleetExplanation | undefined {
+  const { requests } = allowance;
+  return requests?.isStrict === true ? fleet.explainStrict(index, id, requests) : fleet.explain(index);
 }
 
 /** Whether there is an answer from before: it takes a whole request to tell. What it says is what is next on the ladder. */

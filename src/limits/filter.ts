@@ -91,6 +91,17 @@ export function limitsFilter({
   const checkQuotas = (account: Account, x: Identified, now: number): Reply | undefined =>
     quotas.check(account, x, now, state.waiting(x.tenant.index) < WAITING_MAX && waitingAll < WAITING_ALL_MAX);
 
+  /** What a client is told is left; of quotas by which it is refused, `refusal`, nothing. */
+  const leftOf = (
+    { tenant, route }: Identified,
+    account: Account | undefined,
+    now: number,
+    refusal?: Reply,
+  ): string => {
+    const left = remainingOf(state, tenant, route, now);
+    return account === undefined ? left : joined(left, quotasLeft(account, clock.wallMs(), refusal));
+  };
+
   /** Takes what the request takes of its quotas; how long it waits for them, ms. In shadow it is told nothing and waits for nothing. */
   const takeQuotas = (account: Account | undefined, x: Identified, now: number): number => {
     x.admittedAt = now;
@@ -131,10 +142,12 @@ export function limitsFilter({
       }
       if (overQuota !== undefined) {
         counts.add(tenant.plan, 'refused_quota');
+        x.left = leftOf(x, account, now, overQuota);
         return overQuota;
       }
       if (decided.kind === 'refuse') {
         counts.add(tenant.plan, REFUSED[decided.over]);
+        x.left = leftOf(x, account, now);
         return refusal(tenant, decided.over, decided.waitMs);
       }
       take(state, ask, decided);
@@ -166,8 +179,7 @@ export function limitsFilter({
       // An application's own would be read as parts of ours: both are lists (RFC 9651 §3.1).
       if (headers.has('ratelimit') || headers.has('ratelimit-policy')) headers.removeWhere(isRateLimit);
       headers.append('RateLimit-Policy', policy);
-      const left = remainingOf(state, tenant, x.route, now);
-      headers.append('RateLimit', account === undefined ? left : joined(left, quotasLeft(account, clock.wallMs())));
+      headers.append('RateLimit', x.left === '' ? leftOf(x as Identified, account, now) : x.left);
     },
     onDone(x, outcome) {
       if (x.reservation !== 0) quotas.release(x);

@@ -108,6 +108,11 @@ export class Gcra {
   }
 }
 
+/** Whole units that conform where so many are left: a request of these is admitted. Half the slack, so that the rounding here promises none that is not. */
+export function wholeUnits(left: number, { perSec, burst }: Rate, now: number): number {
+  return Math.max(0, Math.floor(left + slackOf(burst, perSec, now) / 2));
+}
+
 /**
  * Below this, in units, being over is rounding: four units in the last place of the sum, and 1 ns and eight units in the last place of the
  * clock at the rate. It lets who waits exactly as long as told be admitted, and is never kept, so it does not add up.

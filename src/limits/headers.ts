@@ -3,15 +3,16 @@
  * an allowance and route; what is left is made for each response. The names are those of `violated-policies` in a refusal.
  */
 import type { Allowance, RequestRate, Route, Tenant } from '../tenants/index.ts';
-import type { Rate } from './gcra.ts';
-import { egressRate, type LimitState } from './state.ts';
+import { ROUTE } from './fleet/limit-numbers.ts';
+import { type Rate, wholeUnits } from './gcra.ts';
+import type { LimitState } from './state.ts';
 
 const SECONDS_PER: Readonly<Record<string, number>> = { s: 1, min: 60, h: 3600, d: 86_400 };
 /** Windows tried until the quota is a whole number: 1.5/s is 3 in 2 s. */
 const WINDOWS_MAX = 1000;
 /** The largest integer of a structured field (RFC 9651 §3.3.1). */
 const INTEGER_MAX = 999_999_999_999_999;
-/** Hides the rounding of what is left; far below any cost. */
+/** Hides the rounding of a time, s. */
 const ROUNDING = 1e-6;
 
 const ofTenant = new WeakMap<Allowance, string>();
@@ -55,26 +56,45 @@ function quota({ perSec, text }: { readonly perSec: number; readonly text: strin
   return units >= 1 ? `q=${Math.floor(units)};w=${window}` : `q=1;w=${Math.ceil(window / units)}`;
 }
 
-/** `"requests";r=50;t=2`: units left, and seconds until the allowance is whole again. */
+/**
+ * `"requests";r=50;t=2`: units that this sidecar would admit now, and seconds until its allowance is whole again. Of a fleet's limit that is the
+ * part here and what it may borrow: who is refused is not told of units that others may admit. So `r` of what a request is refused for is less
+ * than it costs, and `t` not before `Retry-After`.
+ */
 export function remainingOf(state: LimitState, tenant: Tenant, route: Route | undefined, now: number): string {
   const { index, allowance } = tenant;
   const { requests, concurrency, egress } = allowance;
   let text = '';
-  if (requests !== undefined) text = remaining('requests', state.requestsLeft(index, requests, now), requests);
+  if (requests !== undefined) {
+    const here = state.here(index, requests);
+    const left = state.requests.left(index, here, now);
+    const units = unitsOf(wholeUnits(left, here, now), state.lent(index, requests), route?.cost ?? 1);
+    text = remaining('requests', units, left, here, route?.cost ?? 1);
+  }
   if (concurrency !== undefined)
     text = joined(text, `"concurrency";r=${Math.max(0, concurrency - state.inFlight(index))}`);
   if (egress !== undefined) {
-    const rate = egressRate(egress);
-    text = joined(text, remaining('egress', state.egressLeft(index, egress, now), rate));
+    const here = state.egressHere(index, egress);
+    const left = state.egress.left(index, here, now);
+    text = joined(text, remaining('egress', wholeUnits(left, here, now), left, here, 1));
   }
   if (route?.rate === undefined) return text;
-  return joined(text, remaining('route', state.routeLeft(index, route.index, route.rate, now), route.rate));
+  const here = state.here(index, route.rate, ROUTE + route.index);
+  const left = state.routes.left(route.index, index, here, now);
+  const units = unitsOf(wholeUnits(left, here, now), state.lent(index, route.rate, ROUTE + route.index), 1);
+  return joined(text, remaining('route', units, left, here, 1));
 }
 
-function remaining(name: string, left: number, { perSec, burst }: Rate): string {
-  const units = Math.min(Math.max(0, Math.floor(left + ROUNDING)), INTEGER_MAX);
+/** One request takes from the part here or from what is lent, never from both: where neither has what it costs, they do not add up to it. */
+function unitsOf(own: number, borrowed: number, cost: number): number {
+  const lent = Math.floor(borrowed);
+  return own >= cost || lent >= cost ? own + lent : Math.max(own, lent);
+}
+
+function remaining(name: string, units: number, left: number, { perSec, burst }: Rate, cost: number): string {
   const seconds = Math.ceil(Math.max(0, (burst - left) / perSec - ROUNDING));
-  return `"${name}";r=${units};t=${seconds}`;
+  // What admits nothing now is told to be asked again in a second at the earliest, also where no time makes it whole.
+  return `"${name}";r=${Math.min(units, INTEGER_MAX)};t=${units < cost ? Math.max(1, seconds) : seconds}`;
 }
 
 /** Two lists as one; each may be empty. */

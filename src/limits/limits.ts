@@ -6,6 +6,7 @@ import type { Snapshot, Tenant } from '../tenants/index.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { explain, type LimitsExplanation } from './explain.ts';
 import { limitsFilter } from './filter.ts';
+import { registerFleetRates } from './fleet/fleet-metrics.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
 import { registerFleetQuotas } from './fleet-quotas/fleet-counts.ts';
@@ -62,6 +63,7 @@ export function createLimits(options: LimitsOptions): Limits {
   const { clock, timers, metrics, fleet } = options;
   const state = new LimitState(fleet);
   const counts = new DecisionCounts(metrics);
+  if (fleet !== undefined) registerFleetRates(metrics, fleet);
   const kept = keepCounts(options);
   const { quotas } = kept;
   const stale = new StaleAnswers(metrics);

@@ -77,6 +77,11 @@ export class LimitState {
     return limit.isStrict !== true && this.fleet?.canBorrow(slot, cost) === true;
   }
 
+  /** Units that the fleet's bucket lends beyond the part here, at most in one request and in all. */
+  lent(slot: TenantIndex, limit: Rate, part: number = REQUESTS): number {
+    return limit.isStrict === true || this.fleet === undefined ? 0 : this.fleet.lent(slot, part);
+  }
+
   /**
    * What our part of a strict limit grew by is empty, and so is all of it where nobody can say what became of it: when it became ours, and
    * when parts were cut more than once since it was last asked for. Until it was cut, it drained at no more than the smaller of both rates.
@@ -118,22 +123,6 @@ export class LimitState {
     units.perSec = bytesPerSec / EGRESS_UNIT;
     units.burst = (bytesPerSec * EGRESS_BURST_SEC) / EGRESS_UNIT;
     return units;
-  }
-
-  /** Units of the request rate that are left: of the whole fleet's, so that every sidecar says the same. */
-  requestsLeft(slot: TenantIndex, limit: Rate, now: number): number {
-    if (limit.isStrict === true) return this.requests.left(slot, this.here(slot, limit), now);
-    return this.fleet?.level(slot) ?? this.requests.left(slot, limit, now);
-  }
-
-  /** The same of response bytes, and of the rate of a route. */
-  egressLeft(slot: TenantIndex, limit: ByteRate, now: number): number {
-    const units = this.fleet?.level(slot, EGRESS);
-    return units === undefined ? this.egress.left(slot, egressRate(limit), now) : units * EGRESS_UNIT;
-  }
-
-  routeLeft(slot: TenantIndex, route: number, limit: Rate, now: number): number {
-    return this.fleet?.level(slot, ROUTE + route) ?? this.routes.left(route, slot, limit, now);
   }
 
   /**

@@ -4,7 +4,7 @@
  * one hidden class (test/pipeline/shape.test.ts).
  *
  * Slots are filled in the order of the chain and each by one room only:
- *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, place, leave, copy, usage ← limits      hop, operation, older, newer ← metering
+ *   sanitised, tenant, source ← identity      grant, permit, reservation, admittedAt, left, place, leave, copy, usage ← limits      hop, operation, older, newer ← metering
  *   endpoint, traceId, sentAt, headAt, status ← proxy
  */
 import type { MonotonicMs } from '../core/index.ts';
@@ -103,6 +103,8 @@ export class Exchange implements Arrival {
   reservation: number;
   /** When they let it pass, ms on the monotonic clock; 0 before. */
   admittedAt: number;
+  /** What was left of each limit when they refused it, as `RateLimit` says it: a moment later it may be more. Empty: they did not. */
+  left: string;
   /** What it holds of an upstream's room; admission alone reads it. */
   place: number;
   /** There while it waits in a line: takes it out. By who holds the line. */
@@ -157,6 +159,7 @@ export class Exchange implements Arrival {
     this.permit = 0;
     this.reservation = 0;
     this.admittedAt = 0;
+    this.left = '';
     this.place = 0;
     this.leave = undefined;
     this.copy = undefined;

@@ -28,8 +28,15 @@ function tenancyOfFleet(t: Ending): TenancyDir {
         rate: { requests: { limit: '50/s', burst: 10 } },
         degrade: ['reject'],
         quotas: { requests: { per: 'day', limit: 1e6 } },
-      }) + plan('prepaid', { quotas: { tokens: { per: 'day', limit: 1000, mode: 'hard' } } }),
-    'tenants.yaml': tenant('acme', { identity: { hosts: ['acme.test'] } }) + tenant('globex', { plan: 'prepaid' }),
+      }) +
+      plan('prepaid', { quotas: { tokens: { per: 'day', limit: 1000, mode: 'hard' } } }) +
+      plan('capped', { rate: { requests: { limit: '30/s', burst: 9, strict: true } }, degrade: ['reject'] }) +
+      plan('scarce', { rate: { requests: { limit: '30/s', burst: 2, strict: true } } }),
+    'tenants.yaml':
+      tenant('acme', { identity: { hosts: ['acme.test'] } }) +
+      tenant('globex', { plan: 'prepaid' }) +
+      tenant('initech', { plan: 'capped', identity: { hosts: ['initech.test'] } }) +
+      tenant('umbrella', { plan: 'scarce' }),
   });
   t.teardown(() => tenancy.cleanUp());
   return tenancy;
@@ -66,10 +73,10 @@ async function member(
 }
 
 /** By undici itself: a `fetch` may not name its host. */
-async function ask({ port }: SidecarForTest): Promise<number> {
-  const { statusCode, body } = await request(`http://127.0.0.1:${port}/`, { headers: { host: 'acme.test' } });
+async function ask({ port }: SidecarForTest, host = 'acme.test'): Promise<{ status: number; left: string }> {
+  const { statusCode, headers, body } = await request(`http://127.0.0.1:${port}/`, { headers: { host } });
   await body.dump();
-  return statusCode;
+  return { status: statusCode, left: String(headers['ratelimit']) };
 }
 
 t.test('three sidecars, one limit; the command says who takes what', async (t) => {
@@ -90,7 +97,15 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     const startup = await fetch(`http://127.0.0.1:${each.ports.status}/startupz`);
     t.equal(startup.status, 200);
   }
-  for (let i = 0; i < 20; i++) await Promise.all([ask(second), ask(second), ask(third)]);
+  const told: { status: number; left: string }[] = [];
+  for (let i = 0; i < 40; i++) told.push(...(await Promise.all([ask(second), ask(second), ask(third)])));
+  const refused = told.filter(({ status }) => status === 429);
+  t.ok(refused.length > 0, `${refused.length} refused`);
+  t.same(
+    refused.filter(({ left }) => !/^"requests";r=0;t=[1-9]/.test(left)),
+    [],
+    'who is refused is told that nothing is left',
+  );
   const table = await reeve(['gossip', 'members', '--admin', admin(first)]);
   t.match(table, { status: 0, stdout: /pod-a\s+alive[\s\S]*pod-[bc]\s+alive\s+127\.0\.0\.1:\d+\s+(yes|no|-)/ });
   t.match(JSON.parse((await reeve(['gossip', 'members', '--admin', admin(first), '-o', 'json'])).stdout), {
@@ -105,7 +120,7 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   t.equal(watched.stdout.trim().split('\n').length, 3, 'each is said once');
   t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
     stdout:
-      /fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left[\s\S]*share here +[\d.]+\/s[\s\S]*peer +pod-c asks for [\d.]+\/s/,
+      /requests +50\/s, [\d.-]+ left here, of a burst of 10 for all[\s\S]*fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left in the bucket of all[\s\S]*share here +[\d.]+\/s[\s\S]*peer +pod-c asks for [\d.]+\/s \([\d.]+ %\): share [\d.]+\/s, admits/,
   });
   t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
     stdout: /quota +requests: \d+ of 1000000 requests, [1-9]\d* here, soft/,
@@ -119,6 +134,26 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   });
   const lines = await reeve(['limits', 'watch', 'acme', '--count', '1', '--admin', admin(second), '-o', 'json']);
   t.match(JSON.parse(lines.stdout), { fleet: { members: 3 } });
+
+  // Of a strict limit each has a third, once the others must know of it.
+  await ask(second, 'initech.test');
+  t.ok(await becomes(async () => (await ask(second, 'initech.test')).status === 200, 10_000));
+  t.match(await reeve(['limits', 'check', 'initech', '--admin', admin(second)]), {
+    stdout:
+      /fleet +3 members ask for [\d.]+\/s together, strict: cut into 3 parts[\s\S]*share here +10\/s at most 3 at once/,
+  });
+  const isWithout = async (of: SidecarForTest): Promise<boolean> =>
+    /share here +none, .*fewer parts than members/.test(
+      (await reeve(['limits', 'check', 'umbrella', '--admin', admin(of)])).stdout,
+    );
+  const without = async () => (await Promise.all([first, second, third].map(isWithout))).filter(Boolean).length;
+  t.ok(
+    await becomes(async () => (await without()) === 1, 10_000),
+    'of two parts one of three has none, and is told why',
+  );
+  t.match(await reeve(['limits', 'watch', 'initech', '--count', '1', '--admin', admin(second)]), {
+    stdout: /\n +[\d.]+ +0 +0 +3 +[\d.]+ +[\d.]+ +10 +- +\w+/,
+  });
   t.match(await reeve(['limits', 'watch', 'acme', '--interval', 'soon', '--admin', admin(second)]), {
     status: 2,
     stderr: /--interval expected a time of 100ms or more/,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Admitted, Reply } from '../../src/pipeline/index.ts';
 import { HeaderList } from '../../src/wire/index.ts';
-import { plan, route, tenant, type World, world } from './world.ts';
+import { type Asked, plan, route, tenant, type World, world } from './world.ts';
 
 const rate = (limit: string, burst: number, more: object = {}) => ({ rate: { requests: { limit, burst, ...more } } });
 const refusing = (limit: string, burst: number, more: object = {}) =>
@@ -19,6 +19,18 @@ const series = async (w: World, decision: string): Promise<number> => {
   for await (const chunk of w.metrics.exposition()) text += chunk;
   return Number(new RegExp(`decision="${decision}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
 };
+
+/** Of what a request is refused for, less is left than it costs, and not all is there before a retry makes sense. */
+function isTrue(asked: Asked, cost: number, retrySec: number): void {
+  const { members } = asked.verdict as Reply;
+  const [over] = (members as Readonly<Record<string, unknown>>)['violated-policies'] as [string];
+  const told = asked.headers().first('ratelimit') as string;
+  const r = Number(new RegExp(`"${over}";r=(\\d+)`).exec(told)?.[1]);
+  // It waits for the slowest of those it is over.
+  const seconds = [...told.matchAll(/;t=(\d+)/g)].map(([, each]) => Number(each));
+  if (!(r < (over === 'requests' ? cost : 1)) || Math.max(...seconds) < retrySec)
+    throw new Error(`${told} where ${over} is over for ${retrySec} s at a cost of ${cost}`);
+}
 
 t.test('a client that waits exactly Retry-After is admitted, whatever the limits', async (t) => {
   const limits = fc.record({
@@ -55,6 +67,7 @@ t.test('a client that waits exactly Retry-After is admitted, whatever the limits
         if (asked.verdict === undefined) continue;
         refused++;
         const waitMs = (asked.verdict as Reply).retryAfterMs as number;
+        isTrue(asked, cost, Math.ceil(waitMs / 1000));
         w.clock.advance(wholeSeconds ? Math.max(1, Math.ceil(waitMs / 1000)) * 1000 : waitMs);
         const again = w.ask('acme', { path: '/r' });
         again.done();

@@ -1,46 +1,13 @@
 import t from 'tap';
 import type { TenantIndex } from '../../src/core/index.ts';
-import type { Member } from '../../src/gossip/index.ts';
 import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
 import { EGRESS, LimitNumbers, REQUESTS, ROUTE } from '../../src/limits/fleet/limit-numbers.ts';
 import { UNKNOWN } from '../../src/limits/fleet/row-table.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
-import { plan, route, tenant, type World, world } from './world.ts';
+import { peer, type Two, two } from './two.ts';
+import { plan, route, tenant, world } from './world.ts';
 
 const ACME = 0 as TenantIndex;
-const member = { slot: 1, state: 'alive', isListed: true, name: 'pod', incarnation: '1', address: 'a:1' } as Member;
-
-interface Two {
-  readonly clock: ManualClock;
-  readonly fleets: readonly [FleetRates, FleetRates];
-  readonly worlds: readonly [World, World];
-  /** A turn of both, and each hears what the other says. */
-  turn(): void;
-}
-
-async function two(plans: string, routes = ''): Promise<Two> {
-  const clock = new ManualClock();
-  const made = [0, 1].map(() => new FleetRates({ clock, partition: 'hold' })) as [FleetRates, FleetRates];
-  const worlds = (await Promise.all(
-    made.map((fleet) => world(plans, tenant('acme') + tenant('globex'), routes, { clock, fleet })),
-  )) as [World, World];
-  for (const each of made) each.onMember(member);
-  const bytes = new Uint8Array(10_000);
-  return {
-    clock,
-    fleets: made,
-    worlds,
-    turn() {
-      for (const each of made) each.tick();
-      for (const [from, to] of [made, [...made].reverse()] as FleetRates[][]) {
-        const after = (to as FleetRates).version(1);
-        const { offset, upTo } = (from as FleetRates).write(0, after, bytes, 0, bytes.length);
-        if (upTo > after) (to as FleetRates).read(1, after, upTo, bytes.subarray(0, offset));
-      }
-    },
-  };
-}
-
 /** Requests each ms: of `perMs` parts to the first; what each admitted. */
 function run(it: Two, seconds: number, path: string, toFirst: number, bytes = 0, every = 1): [number, number] {
   const admitted: [number, number] = [0, 0];
@@ -184,7 +151,7 @@ t.test('a limit nobody asks for gives its number back, here and at the others', 
 t.test('of many limits each turn of the loop reckons with some', async (t) => {
   const clock = new ManualClock();
   const fleet = new FleetRates({ clock, partition: 'hold' });
-  fleet.onMember(member);
+  fleet.onMember(peer);
   const w = await world(plan('free', { rate: { requests: { limit: '100/s' } } }));
   const limit = { perSec: 100, burst: 10 };
   for (let at = 0; at < 10_000; at++)
@@ -201,4 +168,38 @@ t.test('of many limits each turn of the loop reckons with some', async (t) => {
   t.equal(fleet.version(0), 20_000);
   t.notOk(fleet.tick(), 'until the next');
   t.notOk(fleet.isBehind);
+});
+
+t.test('what of a fleet can be scraped: who counts, what is shared, and how old what is known is', async (t) => {
+  const it = await two(plan('free', { rate: { requests: { limit: '100/s' } } }));
+  const [first] = it.worlds;
+  const scraped = async (): Promise<Record<string, number>> => {
+    let text = '';
+    for await (const chunk of first.metrics.exposition()) text += chunk;
+    const lines = [...text.matchAll(/^reeve_fleet_(\w+) (\S+)$/gm)];
+    return Object.fromEntries(lines.map(([, name, value]) => [name, Number(value)]));
+  };
+  t.same(await scraped(), { members: 2, part: 1, limits: 0, rows_total: 0, row_age_seconds: 0 });
+  run(it, 2, '/', 0.5, 0, 4);
+  const { rows_total: rows, row_age_seconds: age, ...others } = await scraped();
+  t.same(others, { members: 2, part: 1, limits: 1 });
+  t.ok((rows as number) > 2, `${rows} rows`);
+  t.ok((age as number) < 1.5, `${age} s`);
+
+  // The other goes on, and nothing is heard of it any more.
+  for (let turn = 0; turn < 40; turn++) {
+    it.clock.advance(TICK_MS);
+    first.one('acme');
+    it.fleets[0].tick();
+  }
+  const silent = await scraped();
+  t.ok((silent['row_age_seconds'] as number) >= 4 && (silent['row_age_seconds'] as number) < 5.5);
+  t.equal(silent['rows_total'], rows);
+
+  // Of whom nothing counts no age is of interest.
+  it.fleets[0].follow({ expected: 4, isIsolated: true });
+  it.clock.advance(TICK_MS);
+  first.one('acme');
+  it.fleets[0].tick();
+  t.match(await scraped(), { members: 1, part: 0.25, row_age_seconds: 0 }, 'who hears nobody counts nobody');
 });

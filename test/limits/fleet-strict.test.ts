@@ -3,7 +3,8 @@ import t from 'tap';
 import type { MonotonicMs, TenantIndex } from '../../src/core/index.ts';
 import type { Member, MemberState } from '../../src/gossip/index.ts';
 import { decide, take } from '../../src/limits/decide.ts';
-import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { type FleetExplanation, FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { remainingOf } from '../../src/limits/headers.ts';
 import { LimitState } from '../../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../../src/tenants/index.ts';
 import { plan, snapshotOf, tenant } from './world.ts';
@@ -80,6 +81,30 @@ class Strict {
     return true;
   }
 
+  /** `RateLimit` of an answer to a request of this cost. */
+  told(at: number, cost = 1): string {
+    const { state } = this.sidecars[at] as Strict['sidecars'][number];
+    return remainingOf(state, this.tenant, { cost } as never, this.now);
+  }
+
+  /** Everybody hears the rows of everybody. */
+  gossip(): void {
+    const bytes = new Uint8Array(100_000);
+    for (const { state: from, process } of this.sidecars)
+      for (const { state: to, process: other } of this.sidecars) {
+        if (process === other) continue;
+        const after = to.fleet?.version(process + 1) ?? 0;
+        const written = from.fleet?.write(0, after, bytes, 0, bytes.length);
+        if (written !== undefined && written.upTo > after)
+          to.fleet?.read(process + 1, after, written.upTo, bytes.subarray(0, written.offset));
+      }
+  }
+
+  explain(at: number): FleetExplanation | undefined {
+    const { index, id, allowance } = this.tenant;
+    return this.sidecars[at]?.state.fleet?.explainStrict(index, id, allowance.requests as RequestRate);
+  }
+
   /** All that are there know all that are there. */
   settle(): void {
     for (const { process } of this.sidecars)
@@ -136,12 +161,12 @@ t.test(
       for (const at of [0, 1, 2]) while (fleet.ask(at));
     }
     t.ok(fleet.admitted.length >= 305 && fleet.admitted.length <= 309, `${fleet.admitted.length} of 300 and 9`);
-    const { requests } = fleet.tenant.allowance;
-    const [first] = fleet.sidecars;
-    t.equal(first?.state.requestsLeft(0 as TenantIndex, requests as RequestRate, fleet.now), 0, 'what is left here');
+    t.equal(fleet.told(0), '"requests";r=0;t=1', 'what is left here');
     t.notOk(fleet.ask(0, 4), 'what costs more than the part is never within it');
     fleet.advance(60_000);
+    t.equal(fleet.told(0), '"requests";r=3;t=0', 'a part is whole: of all it would be nine');
     t.notOk(fleet.ask(0, 4));
+    t.equal(fleet.told(0, 4), '"requests";r=3;t=1', 'what it does not admit may be asked for again in a second');
     t.ok(fleet.ask(0, 3));
   },
 );
@@ -165,6 +190,34 @@ t.test('of a small burst some have a unit, all agree on whom, and limits have ot
     'one each',
   );
   t.equal(new Set(ofMany).size, 10, 'and not the same for all');
+});
+
+t.test('who has which part is told by all alike, whoever cannot be reached included', async (t) => {
+  const fleet = await fleetOf(5, '10/s', 2);
+  t.match(fleet.explain(0), { demand: 0, peers: [], here: { demand: 0, admitted: 0 } }, 'nobody asked yet');
+  fleet.advance(40_000);
+  for (let i = 0; i < 50; i++) {
+    for (const at of [0, 1, 2, 3, 4]) fleet.ask(at);
+    fleet.advance(TICK_MS);
+    fleet.gossip();
+  }
+  const own = [0, 1, 2, 3, 4].map((at) => fleet.explain(at)?.here.share ?? -1);
+  t.same([...own].sort(), [0, 0, 0, 5, 5], 'two of five have a part');
+  fleet.hear(0, 4, 'dead');
+  for (const at of [0, 1, 2, 3, 4]) {
+    const said = fleet.explain(at);
+    t.match(said, {
+      members: 5,
+      level: undefined,
+      strict: { parts: 2, standing: own[at] === 0 ? 'others' : 'held' },
+      here: { burst: own[at] === 0 ? 0 : 1 },
+    });
+    t.ok((said?.demand ?? 0) > 30 && (said?.here.demand ?? 0) > 5, 'what is asked for is told all the same');
+    for (const { name, share } of said?.peers ?? []) t.equal(share, own[Number(name.slice(4))], `${name}, from ${at}`);
+    t.equal(said?.peers.length, 4);
+  }
+  fleet.hear(0, 4, 'left');
+  t.equal(fleet.explain(0)?.peers.find(({ name }) => name === 'pod-4')?.share, 0, 'who left has none');
 });
 
 t.test('a cut gives nobody a second part; who leaves gives his to the others, empty', async (t) => {

@@ -69,42 +69,63 @@ function routeText({ route, fleet }: Explanation['limits']): string {
   return `${route.name}, cost ${route.cost}${limit}${route.critical ? ', critical' : ''}`;
 }
 
-function requestsText({ requests }: Explanation['limits']): string {
+function requestsText({ requests, fleet }: Explanation['limits']): string {
   if (requests === undefined) return 'no limit';
-  return `${requests.limit}, ${requests.left} of ${requests.burst} left, ${requests.credit} in credit`;
+  const { limit, left, burst, credit } = requests;
+  const room = fleet === undefined ? `${left} of ${burst} left` : `${left} left here, of a burst of ${burst} for all`;
+  return `${limit}, ${room}, ${credit} in credit`;
 }
 
 /** Peers that are shown one by one; the others ask for less. */
 const PEERS_SHOWN = 5;
 
+type FleetShares = NonNullable<Explanation['limits']['fleet']>;
+
 function fleetRows({ fleet }: Explanation['limits']): [string, string][] {
   if (fleet === undefined) return [];
-  const { members, level, here, demand, peers } = fleet;
-  const part = demand === 0 ? 0 : (100 * here.demand) / demand;
+  const { members, demand, peers } = fleet;
   const rest = peers.slice(PEERS_SHOWN);
-  return [
-    ['fleet', `${members} members ask for ${round(demand)}/s together, ${round(level)} left in the bucket of all`],
-    [
-      'share here',
-      `${round(here.share)}/s at most ${round(here.burst)} at once, for ${round(here.demand)}/s asked for here (${round(part)} %)${
-        here.borrow >= 1 ? `; ${round(here.borrow)} more may be borrowed` : ''
-      }`,
-    ],
-    ...peers
-      .slice(0, PEERS_SHOWN)
-      .map(({ name, state, demand: asks, admitted, ageMs }): [string, string] => [
-        'peer',
-        `${name} asks for ${round(asks)}/s, admits ${round(admitted)}/s, heard ${Math.round(ageMs)} ms ago${
-          state === 'alive' ? '' : ` (${state})`
-        }`,
-      ]),
-    ...(rest.length === 0
-      ? []
-      : ([['peer', `${rest.length} more ask for ${round(rest.reduce((sum, each) => sum + each.demand, 0))}/s`]] as [
-          string,
-          string,
-        ][])),
+  const rows: [string, string][] = [
+    ['fleet', `${members} members ask for ${round(demand)}/s together, ${bucketText(fleet)}`],
+    ['share here', shareText(fleet)],
+    ...peers.slice(0, PEERS_SHOWN).map((peer): [string, string] => ['peer', peerText(peer, fleet)]),
   ];
+  if (rest.length > 0) {
+    const sum = (of: 'demand' | 'share'): number => round(rest.reduce((all, each) => all + each[of], 0));
+    rows.push(['peer', `${rest.length} more ask for ${sum('demand')}/s: shares ${sum('share')}/s`]);
+  }
+  return rows;
+}
+
+function bucketText({ level, strict }: FleetShares): string {
+  if (strict !== undefined) return `strict: cut into ${strict.parts} parts, whatever each is asked for`;
+  return `${round(level as number)} left in the bucket of all`;
+}
+
+/** Why a sidecar has no part of a strict limit. */
+const WITHOUT = {
+  held: '',
+  waits: 'this sidecar is new, and the others may not know of it yet',
+  others: 'there are fewer parts than members, and all are others’',
+  leaves: 'this sidecar is leaving',
+} as const;
+
+function shareText({ here, demand, strict }: FleetShares): string {
+  const asked = `for ${round(here.demand)}/s asked for here (${percent(here.demand, demand)} %)`;
+  if (strict !== undefined && strict.standing !== 'held') return `none, ${asked}: ${WITHOUT[strict.standing]}`;
+  const borrowed = here.borrow >= 1 ? `; ${round(here.borrow)} more may be borrowed` : '';
+  return `${round(here.share)}/s at most ${round(here.burst)} at once, ${asked}${borrowed}`;
+}
+
+function peerText(peer: FleetShares['peers'][number], { demand }: FleetShares): string {
+  const { name, state, share, admitted, ageMs } = peer;
+  const asked = `asks for ${round(peer.demand)}/s (${percent(peer.demand, demand)} %)`;
+  const heard = `heard ${Math.round(ageMs)} ms ago${state === 'alive' ? '' : ` (${state})`}`;
+  return `${name} ${asked}: share ${round(share)}/s, admits ${round(admitted)}/s, ${heard}`;
+}
+
+function percent(part: number, all: number): number {
+  return all === 0 ? 0 : round((100 * part) / all);
 }
 
 function round(value: number): number {
@@ -145,7 +166,10 @@ export async function watchLimits(name: string, { admin, output, interval, count
         fleet?.members ?? '-',
         ...(fleet === undefined
           ? ['-', '-', '-', '-']
-          : [fleet.demand, fleet.here.demand, fleet.here.share, fleet.level].map(round)),
+          : [
+              ...[fleet.demand, fleet.here.demand, fleet.here.share].map(round),
+              fleet.level === undefined ? '-' : round(fleet.level),
+            ]),
         wouldGet.decision,
       ]);
     if (times > 1) await systemTimers.sleep(periodMs);

@@ -21,7 +21,7 @@ import { Others, type PeerExplanation } from './others.ts';
 import { OwnRows } from './own-rows.ts';
 import { UNKNOWN } from './row-table.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
-import { type StrictPart, StrictParts } from './strict.ts';
+import { hasPart, partsOf, type Standing, type StrictPart, StrictParts } from './strict.ts';
 
 /** ms. */
 export const TICK_MS = 100;
@@ -36,6 +36,8 @@ const IDLE_MS = 10_000;
 const FORGET_MS = 600_000;
 /** What is admitted is smoothed over this, s, or longer where the limit is small. */
 const RATE_SEC = 0.3;
+/** Of the limit: less is what rounding left of a sum. */
+const NONE_PART = 1e-9;
 /** Of what a request costs, the weight of a turn. */
 const UNIT_WEIGHT = 0.2;
 
@@ -50,9 +52,12 @@ export interface FleetOptions {
 
 /** What a sidecar takes of a limit and what it knows the others take; units and seconds. */
 export interface FleetExplanation {
+  /** Those whose requests count; of a strict limit those that may have a part, whether they can be reached or not. */
   readonly members: number;
-  /** What is left in the fleet's bucket; negative in debt. */
-  readonly level: number;
+  /** What is left in the fleet's bucket; negative in debt. Undefined of a strict limit, which has none. */
+  readonly level: number | undefined;
+  /** Of a strict limit: into how many parts it is cut, and why one of them is this sidecar's or is not. */
+  readonly strict: { readonly parts: number; readonly standing: Standing } | undefined;
   readonly here: {
     readonly share: number;
     readonly burst: number;
@@ -78,6 +83,9 @@ export class FleetRates implements Delegate {
   #lastTick: number;
   #next = 0;
   #isUrgent = false;
+  /** Of the last tick, and of the one that is under way. */
+  #rowAgeMs = 0;
+  #rowAgeNowMs = 0;
   // Filled anew for each: nothing is allocated in a request, nor when a share is taken.
   readonly #rate: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
   readonly #fleet: { -readonly [K in keyof Fleet]: Fleet[K] } = {
@@ -118,6 +126,21 @@ export class FleetRates implements Delegate {
   /** Then a limit is enforced as it stands. */
   get #isAlone(): boolean {
     return this.#others.members === 1 && this.#others.part === 1;
+  }
+
+  /** What of each limit those may take together, of 1. */
+  get part(): number {
+    return this.#others.part;
+  }
+
+  /** Rows the others said, ever. */
+  get rowsHeard(): number {
+    return this.#others.rowsHeard;
+  }
+
+  /** Of limits asked for here and elsewhere at the last tick: the longest since one was heard of, ms; 0: there is none. */
+  get rowAgeMs(): number {
+    return this.#rowAgeMs;
   }
 
   /** Limits that have a number, for whatever reason. */
@@ -178,7 +201,12 @@ export class FleetRates implements Delegate {
 
   /** Whether `cost` can be taken from the fleet's bucket, beyond the share. */
   canBorrow(slot: TenantIndex, cost: number, part: number = REQUESTS): boolean {
-    return !this.#isAlone && (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0) >= cost;
+    return this.lent(slot, part) >= cost;
+  }
+
+  /** Units that can be taken from it; alone there is none. */
+  lent(slot: TenantIndex, part: number = REQUESTS): number {
+    return this.#isAlone ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
   }
 
   borrow(slot: TenantIndex, cost: number, part: number = REQUESTS): void {
@@ -207,6 +235,7 @@ export class FleetRates implements Delegate {
     return {
       members: this.#others.members,
       level,
+      strict: undefined,
       here: {
         share: a.share[number] as number,
         burst: a.tolerance[number] as number,
@@ -214,9 +243,63 @@ export class FleetRates implements Delegate {
         demand: a.demand[number] as number,
         admitted: a.rate[number] as number,
       },
-      demand: (a.demand[number] as number) + this.#others.demand(number),
-      peers: this.#others.explain(number),
+      demand: this.#demandOf(number),
+      peers: this.#others.explain(number, (_, isCounted, demand) => (isCounted ? this.#shareOf(number, demand) : 0)),
     };
+  }
+
+  /** The same of a strict limit, of whose parts none follows from what is asked for. */
+  explainStrict(slot: TenantIndex, tenant: string, limit: Rate): FleetExplanation {
+    const { electorate } = this.#others;
+    const { expected, incarnations } = electorate;
+    const standing = this.#strict.standing(tenant, limit.burst, this.#self, electorate);
+    const { burst } = this.strictPart(tenant, limit);
+    const parts = partsOf(limit.burst, electorate);
+    const all = [this.#self, ...incarnations];
+    const shareOf = ({ incarnation }: Member): number => {
+      const others = all.filter((each) => each !== incarnation);
+      const isIts = incarnations.includes(incarnation) && hasPart(tenant, limit.burst, incarnation, electorate, others);
+      return isIts ? limit.perSec / parts : 0;
+    };
+    const number = this.#numbers.find(slot, REQUESTS);
+    const isKnown = number !== UNKNOWN;
+    return {
+      members: expected,
+      level: undefined,
+      strict: { parts, standing },
+      here: {
+        share: standing === 'held' ? limit.perSec / parts : 0,
+        burst,
+        borrow: 0,
+        demand: isKnown ? (this.#columns.demand[number] as number) : 0,
+        admitted: isKnown ? (this.#columns.rate[number] as number) : 0,
+      },
+      demand: isKnown ? this.#demandOf(number) : 0,
+      peers: isKnown ? this.#others.explain(number, shareOf) : [],
+    };
+  }
+
+  #demandOf(number: number): number {
+    return (this.#columns.demand[number] as number) + this.#others.demand(number);
+  }
+
+  /** What another that is asked for so much takes, by the rule and the bucket here; its own is a little another. */
+  #shareOf(number: number, demand: number): number {
+    const a = this.#columns;
+    const { part, members } = this.#others;
+    const fleet = {
+      perSec: (a.perSec[number] as number) * part,
+      burst: Math.max(1, (a.burst[number] as number) * part),
+      members,
+      demandHere: demand,
+      demand: this.#demandOf(number),
+      admitted: 0,
+      seconds: 0,
+      unit: a.unit[number] as number,
+    };
+    const share = { perSec: 0, burst: 0, borrow: 0 };
+    this.#rule.take(fleet, { level: a.level[number] as number, integral: a.integral[number] as number }, share);
+    return share.perSec;
   }
 
   /** What a member is known to have admitted of a limit, units; for a simulator that knows the truth. */
@@ -257,6 +340,10 @@ export class FleetRates implements Delegate {
     const end = Math.min(this.#numbers.size, this.#next + TURN_LIMITS);
     for (let number = this.#next; number < end; number++) this.#tickOne(number, now);
     this.#next = end < this.#numbers.size ? end : 0;
+    if (this.#next === 0) {
+      this.#rowAgeMs = this.#rowAgeNowMs;
+      this.#rowAgeNowMs = 0;
+    }
     return this.#isUrgent;
   }
 
@@ -264,7 +351,8 @@ export class FleetRates implements Delegate {
     const a = this.#columns;
     const offered = a.offeredNow[number] as number;
     const asks = a.asksNow[number] as number;
-    const usedAt = Math.max(a.activeAt[number] as number, this.#others.heardAt(number));
+    const heardAt = this.#others.heardAt(number);
+    const usedAt = Math.max(a.activeAt[number] as number, heardAt);
     if (asks > 0) a.activeAt[number] = now;
     else if (now - usedAt > IDLE_MS) return this.#rest(number, now, usedAt);
     const limit = (a.perSec[number] as number) * this.#others.part;
@@ -299,6 +387,7 @@ export class FleetRates implements Delegate {
     fleet.burst = Math.max(1, (a.burst[number] as number) * this.#others.part);
     fleet.members = this.#others.members;
     const othersDemand = this.#others.demand(number);
+    if (asks > 0 && othersDemand > NONE_PART * limit) this.#rowAgeNowMs = Math.max(this.#rowAgeNowMs, now - heardAt);
     // Within the limit a share that is not needed is no loss; beyond it is.
     const here = known + othersDemand < limit ? known : Math.min(known, told);
     fleet.demandHere = here;

@@ -23,9 +23,14 @@ export interface PeerExplanation {
   readonly name: string;
   readonly state: Member['state'];
   readonly demand: number;
+  /** Its part of the limit, as it is reckoned here: it alone knows what it takes to the last unit. 0: it is not counted any more. */
+  readonly share: number;
   readonly admitted: number;
   readonly ageMs: number;
 }
+
+/** What part of a limit another has: told by who it is, whether it is counted, and what it is asked for, units a second. */
+export type ShareOf = (member: Member, isCounted: boolean, demand: number) => number;
 
 export interface LimitNames {
   /** Our number of a limit, a new one when it is new; `UNKNOWN` when there is no room. */
@@ -46,6 +51,8 @@ export class Others {
   readonly #attendance: Attendance;
   /** By member slot. */
   readonly #peers: (Peer | undefined)[] = [];
+  /** Rows that were taken, ever. */
+  rowsHeard = 0;
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
   #members = 1;
   #electorate: Electorate | undefined;
@@ -179,14 +186,16 @@ export class Others {
   }
 
   /** Those that were asked for anything of the limit, the most asked first. */
-  explain(limit: number): PeerExplanation[] {
+  explain(limit: number, shareOf: ShareOf): PeerExplanation[] {
     const now = this.#clock.now();
     const peers = this.#peers.flatMap((peer): PeerExplanation[] => {
       const at = peer?.rows.numberOf(limit) ?? UNKNOWN;
       if (peer === undefined || at === UNKNOWN || !peer.rows.has(at)) return [];
-      const { member, rows } = peer;
+      const { member, rows, isCounted } = peer;
       const { name, state } = member;
-      return [{ name, state, demand: rows.demand(at), admitted: rows.rate(at), ageMs: now - rows.at(at) }];
+      const demand = rows.demand(at);
+      const share = shareOf(member, isCounted, demand);
+      return [{ name, state, demand, share, admitted: rows.rate(at), ageMs: now - rows.at(at) }];
     });
     return peers.sort((one, other) => other.demand - one.demand);
   }
@@ -224,6 +233,7 @@ export class Others {
 
   #take(peer: Peer, row: Row, now: number): void {
     const { number } = row;
+    this.rowsHeard++;
     const isFirst = !peer.rows.has(number);
     if (!isFirst && peer.isCounted) this.#count(peer, number, -1);
     peer.rows.put(row);

@@ -40,6 +40,12 @@ export interface StrictPart extends Rate {
   readonly cuts: number;
 }
 
+/**
+ * Why a sidecar has its part of a limit, or none: `held`, it is its own; `waits`, it is new and the others may not know it yet;
+ * `others`, there are fewer parts than sidecars and they are others'; `leaves`, it is the others' from now on.
+ */
+export type Standing = 'held' | 'waits' | 'others' | 'leaves';
+
 export class StrictParts {
   readonly #clock: Clock;
   readonly #startedAt: number;
@@ -72,17 +78,40 @@ export class StrictParts {
   /** The part of a limit that is this sidecar's. Valid until the next call. */
   take(limit: string, { perSec, burst }: Rate, self: string, electorate: Electorate): StrictPart {
     this.look(electorate);
-    const { expected, isComplete } = electorate;
-    const parts = Math.min(expected, Math.max(1, Math.floor(burst)));
-    const knownAt = this.#startedAt + (isComplete ? KNOWN_MS : LISTED_MS);
-    const isOurs =
-      this.#clock.now() >= knownAt && !this.#isLeaving && (parts === expected || rank(limit, self, electorate) < parts);
+    const parts = partsOf(burst, electorate);
     this.#part.perSec = perSec / parts;
-    this.#part.burst = isOurs ? burst / parts : 0;
-    this.#part.since = Math.max(this.#cutAt, knownAt);
+    this.#part.burst = this.standing(limit, burst, self, electorate) === 'held' ? burst / parts : 0;
+    this.#part.since = Math.max(this.#cutAt, this.#knownAt(electorate));
     this.#part.cuts = this.#cuts;
     return this.#part;
   }
+
+  /** Of this sidecar. */
+  standing(limit: string, burst: number, self: string, electorate: Electorate): Standing {
+    if (this.#isLeaving) return 'leaves';
+    if (this.#clock.now() < this.#knownAt(electorate)) return 'waits';
+    return hasPart(limit, burst, self, electorate, electorate.incarnations) ? 'held' : 'others';
+  }
+
+  #knownAt({ isComplete }: Electorate): number {
+    return this.#startedAt + (isComplete ? KNOWN_MS : LISTED_MS);
+  }
+}
+
+export function partsOf(burst: number, { expected }: Electorate): number {
+  return Math.min(expected, Math.max(1, Math.floor(burst)));
+}
+
+/** Whether a part is its own, once all know it. `others`: all that are known but itself. */
+export function hasPart(
+  limit: string,
+  burst: number,
+  incarnation: string,
+  electorate: Electorate,
+  others: readonly string[],
+): boolean {
+  const parts = partsOf(burst, electorate);
+  return parts === electorate.expected || rank(limit, incarnation, electorate.expected, others) < parts;
 }
 
 /** Whether both cut every limit alike. */
@@ -91,11 +120,11 @@ function isSameCut(one: Electorate, other: Electorate): boolean {
 }
 
 /** How many come before. Who is listed and not known yet may be any of them. */
-function rank(limit: string, self: string, { expected, incarnations }: Electorate): number {
-  const own = weight(limit, self);
+function rank(limit: string, incarnation: string, expected: number, others: readonly string[]): number {
+  const own = weight(limit, incarnation);
   // Of two with one hash neither goes first.
-  const before = incarnations.filter((each) => weight(limit, each) >= own);
-  return before.length + Math.max(0, expected - 1 - incarnations.length);
+  const before = others.filter((each) => weight(limit, each) >= own);
+  return before.length + Math.max(0, expected - 1 - others.length);
 }
 
 /** FNV-1a, 32 bits, mixed once more (murmur3): near names must not stay near. */

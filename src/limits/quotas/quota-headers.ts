@@ -1,5 +1,6 @@
 // hot path
 /** What the client is told of quotas, in the words of headers.ts: each is a policy of the name that a refusal gives. */
+import type { Reply } from '../../pipeline/index.ts';
 import { joined } from '../headers.ts';
 import type { Account } from './account.ts';
 
@@ -13,12 +14,18 @@ export function quotaPolicies({ lines }: Account): string {
 /** The largest integer of a structured field (RFC 9651 §3.3.1). */
 const INTEGER_MAX = 999_999_999_999_999;
 
-/** `"api_calls-month";r=4999188;t=388800`: units left, and seconds until the window ends. */
-export function quotasLeft({ lines }: Account, wallMs: number): string {
+/**
+ * `"api_calls-month";r=4999188;t=388800`: units left, and seconds until the window ends. Of those by which a request is refused: none, and seconds
+ * until a retry makes sense. They may be others' to spend at the moment, or may be spent at a lower rate.
+ */
+export function quotasLeft({ lines }: Account, wallMs: number, refusal?: Reply): string {
+  const refusing = refusal?.members?.['violated-policies'] as readonly string[] | undefined;
   let text = '';
   for (const { policyName, quota, used, reserved, endMs } of lines) {
-    const left = Math.min(Math.max(0, Math.floor(quota.limit - used - reserved)), INTEGER_MAX);
-    const until = quota.per === 'none' ? '' : `;t=${Math.ceil((endMs - wallMs) / 1000)}`;
+    const isRefusing = refusing?.includes(policyName) === true;
+    const left = isRefusing ? 0 : Math.min(Math.max(0, Math.floor(quota.limit - used - reserved)), INTEGER_MAX);
+    const untilMs = (isRefusing ? refusal?.retryAfterMs : undefined) ?? endMs - wallMs;
+    const until = quota.per === 'none' ? '' : `;t=${Math.ceil(untilMs / 1000)}`;
     text = joined(text, `"${policyName}";r=${left}${until}`);
   }
   return text;
