@@ -30,14 +30,16 @@ export interface RealFleetOptions {
   readonly burst: number;
   /** More of the tenant's plan. */
   readonly plan?: object;
-  /** Who has a state directory, which stays when it is replaced. Default: nobody. */
-  readonly keepsState?: (place: number) => boolean;
+  /** Settings of one's own, such as a state directory. */
+  readonly own?: (place: number) => Readonly<Record<string, string>>;
+  /** Their lines count where lines are counted. */
+  readonly isCounted?: boolean;
   /** Each in a namespace of its own. Default: all on loopback. */
   readonly pods?: readonly Pod[];
 }
 
 export async function realFleet(t: Ending, upstream: string, options: RealFleetOptions): Promise<RealFleet> {
-  const { nodes, limit, burst, keepsState, pods } = options;
+  const { nodes, limit, burst, own, isCounted = false, pods } = options;
   const spec = { rate: { requests: { limit: `${limit}/s`, burst } }, degrade: ['reject'], ...options.plan };
   const tenancy = makeTenancy({
     'plans.yaml': plan('free', spec),
@@ -53,9 +55,8 @@ export async function realFleet(t: Ending, upstream: string, options: RealFleetO
   tellSeeds();
   const start = async (place: number): Promise<RealFleet['sidecars'][number]> => {
     const [name, pod] = [`pod-${place}`, pods?.[place]];
-    const own = {
+    const given = {
       ...settings(upstream, tenancy),
-      ...(keepsState?.(place) === true ? { stateDir: join(tenancy.stateDir, name) } : {}),
       'inbound.trust': 'network',
       'gossip.keyFile': keyFile,
       'gossip.seeds.file': seedFile,
@@ -64,9 +65,10 @@ export async function realFleet(t: Ending, upstream: string, options: RealFleetO
       'gossip.name': name,
       'log.access': 'off',
       ...(pod === undefined ? {} : { 'inbound.host': pod.clientHost, 'status.host': pod.clientHost }),
+      ...own?.(place),
     };
-    const within = pod === undefined ? {} : { within: ['ip', 'netns', 'exec', pod.name] };
-    const sidecar = await childSidecar(t, own, within);
+    const within = pod === undefined ? [] : ['ip', 'netns', 'exec', pod.name];
+    const sidecar = await childSidecar(t, given, { within, isCounted });
     const gossip = (sidecar.ports as { gossip?: number }).gossip as number;
     if (pod === undefined) addresses.add(`127.0.0.1:${gossip}`);
     tellSeeds();

@@ -3,7 +3,10 @@
  * Each comes back under its name at a new address. Every other one has its state directory again, as in a StatefulSet; the rest come with
  * nothing, as in a Deployment, and what those before them had counted is only with the others.
  */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { becomes } from '../helpers/processes.ts';
@@ -21,12 +24,14 @@ const PLENTY = 1e6;
 
 t.test(`a rolling restart of all ${NODES} under load loses no count`, { timeout: 120_000 }, async (t) => {
   const upstream = await httpBackend(t, (_, response) => setTimeout(() => response.end('ok'), ANSWER_MS));
+  const dir = mkdtempSync(join(tmpdir(), 'reeve-rolling-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
   const fleet = await realFleet(t, upstream, {
     nodes: NODES,
     limit: PLENTY,
     burst: PLENTY,
     plan: { quotas: { requests: { per: 'month', limit: PLENTY } } },
-    keepsState: (place) => place % 2 === 0,
+    own: (place) => (place % 2 === 0 ? { stateDir: join(dir, `pod-${place}`) } : ({} as Record<string, string>)),
   });
   let admitted = 0;
   const refused: (number | undefined)[] = [];
