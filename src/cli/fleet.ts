@@ -122,7 +122,7 @@ export async function openFleet(
     timers.afterPoll(quotaTurn);
   });
   closer.add(() => quotaTick.cancel());
-  const keys = timers.every(KEYS_MS, () => reread(config.keyFile, keyring, log));
+  const keys = timers.every(KEYS_MS, rereading(config.keyFile, keyring, log));
   closer.add(() => keys.cancel());
   return {
     rates,
@@ -154,13 +154,19 @@ function describe(gossip: Gossip): FleetMembers {
   return { isIsolated, expected, health, members };
 }
 
-/** A file that is broken changes nothing. */
-function reread(path: string, keyring: Keyring, log: Log): void {
-  try {
-    keyring.use(readKeys(path));
-  } catch (cause) {
-    log.warn('gossip.keys_kept', { file: path, cause });
-  }
+/** Looks at the file. One that is broken changes nothing, and is told once. */
+function rereading(path: string, keyring: Keyring, log: Log): () => void {
+  let told = '';
+  return () => {
+    try {
+      const keys = readKeys(path);
+      if (keyring.use(keys)) log.info('gossip.keys_changed', { file: path, count: keys.length });
+      told = '';
+    } catch (cause) {
+      if (told !== String(cause)) log.warn('gossip.keys_kept', { file: path, cause });
+      told = String(cause);
+    }
+  };
 }
 
 /** Base64, one a line; `#` begins a comment. Throws a `ReeveError` that says what is wrong with the file. */

@@ -23,13 +23,15 @@ export class Keyring {
     this.use(keys);
   }
 
-  /** In force for the next frame. Throws a RangeError on a key that has not 32 bytes, or when there are none or more than 8. */
-  use(keys: readonly Uint8Array[]): void {
+  /** In force for the next frame; false when these are the keys it had. Throws a RangeError on a key that has not 32 bytes, or when there are none or more than 8. */
+  use(keys: readonly Uint8Array[]): boolean {
     if (keys.length === 0 || keys.length > KEYS_MAX)
       throw new RangeError(`a keyring has 1 to ${KEYS_MAX} keys, got ${keys.length}`);
     const wrong = keys.find((key) => key.length !== KEY_BYTES);
     if (wrong !== undefined) throw new RangeError(`a key has ${KEY_BYTES} bytes, got one of ${wrong.length}`);
-    this.#keys = keys.map((key) => this.#keys.find((each) => timingSafeEqual(each.bytes, key)) ?? ringKey(key));
+    const before = this.#keys;
+    this.#keys = keys.map((key) => before.find((each) => timingSafeEqual(each.bytes, key)) ?? ringKey(key));
+    return this.#keys.length !== before.length || this.#keys.some((each, i) => each !== before[i]);
   }
 
   /** The one that seals. */

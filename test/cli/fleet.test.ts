@@ -159,10 +159,6 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     stderr: /--interval expected a time of 100ms or more/,
   });
 
-  // A key is added, then made the first everywhere: nobody is lost.
-  const [old, young] = [readKey(keyFile), key()];
-  writeFileSync(keyFile, `${young}\n${old}\n`);
-  writeFileSync(join(tenancy.stateDir, 'broken'), 'no key\n');
   await third.drain();
   t.match(
     (await membersOf(first)).members.find((each) => each.name === 'pod-c'),
@@ -170,10 +166,6 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   );
   t.ok(third.lines.some((line) => line.includes('"gossip.ready"')));
 });
-
-function readKey(path: string): string {
-  return (process.getBuiltinModule('node:fs').readFileSync(path, 'utf8').split('\n')[1] as string).trim();
-}
 
 t.test('alone there is no fleet to show, and a broken one does not start', async (t) => {
   const upstream = await httpBackend(t, (_, response) => response.end('ok'));

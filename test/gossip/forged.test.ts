@@ -1,4 +1,7 @@
-/** Floods of datagrams that say nothing true. A million of them: REEVE_FORGED=1000000 npm test -- test/gossip/forged.test.ts */
+/**
+ * Floods of datagrams that say nothing true, in virtual time. A million of them, as `.ci/run` sends: REEVE_FORGED=1000000 npm test --
+ * test/gossip/forged.test.ts. Over real sockets: test/guarantees/g25-forged-frames.test.ts.
+ */
 import { cpuUsage, env } from 'node:process';
 import t from 'tap';
 import { SeededRandom, SimProcess } from '../../sim/time.ts';
@@ -9,6 +12,10 @@ import { isComplete, type Node, World } from './world.ts';
 const FRAMES = Number(env['REEVE_FORGED'] ?? 100_000);
 /** So many a second of virtual time: five times what may be opened. */
 const PER_SEC = 10_000;
+/** The rate at which the share of a core is meant, as in G25. */
+const MEANT_PER_SEC = 500;
+/** Half of the 5 % that are allowed: receiving is not in it. */
+const SHARE_PCT_MAX = 2.5;
 
 t.test(`${FRAMES} forged, replayed and malformed datagrams change nothing, and cost little`, async (t) => {
   const world = new World(1);
@@ -85,8 +92,10 @@ t.test(`${FRAMES} forged, replayed and malformed datagrams change nothing, and c
     t.ok(refused[reason] > 0, reason);
   t.ok(isComplete(nodes));
   const usEach = (user + system - quiet) / FRAMES;
-  t.ok(
-    usEach < 50,
-    `${usEach.toFixed(1)} µs of CPU a datagram, building it included; ${((user + system - quiet) / 1e6).toFixed(2)} s in all`,
+  const share = (usEach * MEANT_PER_SEC) / 1e4;
+  t.comment(
+    `figure: ${FRAMES} forged, replayed and malformed datagrams in virtual time: ${sum} refused and counted, nothing changed, ` +
+      `${usEach.toFixed(1)} µs of CPU each, building it included: ${share.toFixed(1)} % of a core at ${MEANT_PER_SEC} a second`,
   );
+  t.ok(share < SHARE_PCT_MAX, `${share.toFixed(2)} % of a core`);
 });

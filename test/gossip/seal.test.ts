@@ -110,6 +110,10 @@ t.test('keys: the first seals, all open; two of one id are both tried; the wrong
   b.keyring?.use([KEY]);
   t.equal(b.keyring?.of(id).length, 1);
   t.throws(() => ring(Buffer.alloc(16)), { message: 'a key has 32 bytes, got one of 16' });
+  const turned = new Keyring([KEY]);
+  t.equal(turned.use([KEY]), false, 'the same keys');
+  t.equal(turned.use([KEY, Buffer.alloc(32, 9)]), true, 'one more');
+  t.equal(turned.use([Buffer.alloc(32, 9), KEY]), true, 'another order');
   t.throws(() => new Keyring([]), RangeError);
   t.throws(() => new Keyring(Array(9).fill(KEY)), { message: 'a keyring has 1 to 8 keys, got 9' });
 });

@@ -5,27 +5,44 @@ import { join } from 'node:path';
 import { Pool } from 'undici';
 import { systemTimers } from '../../src/core/index.ts';
 import type { Pod } from './namespaces/network.ts';
+import { becomes } from './processes.ts';
 import { type ChildSidecar, childSidecar, type Ending, settings } from './sidecar.ts';
 import { makeTenancy, plan, type TenancyDir, tenant } from './tenancy.ts';
 
 /** Processes that start at once. */
 const AT_ONCE = 4;
+/** Until a sidecar has the state of the others, at most, on a machine that does much besides. */
+const READY_MS = 30_000;
 /** Of those that have an address of their own. */
 const GOSSIP_PORT = 7946;
 
 export interface RealFleet {
   readonly sidecars: (ChildSidecar & { readonly gossip: number })[];
   readonly tenancy: TenancyDir;
+  /** Ends the one at this place by SIGTERM, and starts another of the same name, ready when this resolves with the exit code. On loopback it has other ports. */
+  replace(place: number): Promise<number | null>;
 }
 
-/** `limit` and `burst` of the tenant acme, a second, for all of them together. `pods`: each in a namespace of its own; default: all on loopback. */
-export async function realFleet(
-  t: Ending,
-  upstream: string,
-  { nodes, limit, burst, pods }: { nodes: number; limit: number; burst: number; pods?: readonly Pod[] },
-): Promise<RealFleet> {
+export interface RealFleetOptions {
+  readonly nodes: number;
+  /** Of the tenant acme, a second, for all of them together. */
+  readonly limit: number;
+  readonly burst: number;
+  /** More of the tenant's plan. */
+  readonly plan?: object;
+  /** Settings of one's own, such as a state directory. */
+  readonly own?: (place: number) => Readonly<Record<string, string>>;
+  /** Their lines count where lines are counted. */
+  readonly isCounted?: boolean;
+  /** Each in a namespace of its own. Default: all on loopback. */
+  readonly pods?: readonly Pod[];
+}
+
+export async function realFleet(t: Ending, upstream: string, options: RealFleetOptions): Promise<RealFleet> {
+  const { nodes, limit, burst, own, isCounted = false, pods } = options;
+  const spec = { rate: { requests: { limit: `${limit}/s`, burst } }, degrade: ['reject'], ...options.plan };
   const tenancy = makeTenancy({
-    'plans.yaml': plan('free', { rate: { requests: { limit: `${limit}/s`, burst } }, degrade: ['reject'] }),
+    'plans.yaml': plan('free', spec),
     'tenants.yaml': tenant('acme', { identity: { hosts: ['acme.test'] } }),
   });
   t.teardown(() => tenancy.cleanUp());
@@ -36,8 +53,9 @@ export async function realFleet(
   const addresses = new Set(pods?.map(({ gossipHost }) => `${gossipHost}:${GOSSIP_PORT}`));
   const tellSeeds = (): void => writeFileSync(seedFile, [...addresses].join('\n'));
   tellSeeds();
-  const start = async (name: string, pod: Pod | undefined): Promise<RealFleet['sidecars'][number]> => {
-    const own = {
+  const start = async (place: number): Promise<RealFleet['sidecars'][number]> => {
+    const [name, pod] = [`pod-${place}`, pods?.[place]];
+    const given = {
       ...settings(upstream, tenancy),
       'inbound.trust': 'network',
       'gossip.keyFile': keyFile,
@@ -47,9 +65,10 @@ export async function realFleet(
       'gossip.name': name,
       'log.access': 'off',
       ...(pod === undefined ? {} : { 'inbound.host': pod.clientHost, 'status.host': pod.clientHost }),
+      ...own?.(place),
     };
-    const within = pod === undefined ? {} : { within: ['ip', 'netns', 'exec', pod.name] };
-    const sidecar = await childSidecar(t, own, within);
+    const within = pod === undefined ? [] : ['ip', 'netns', 'exec', pod.name];
+    const sidecar = await childSidecar(t, given, { within, isCounted });
     const gossip = (sidecar.ports as { gossip?: number }).gossip as number;
     if (pod === undefined) addresses.add(`127.0.0.1:${gossip}`);
     tellSeeds();
@@ -58,9 +77,21 @@ export async function realFleet(
   const sidecars: RealFleet['sidecars'] = [];
   for (let at = 0; at < nodes; at += AT_ONCE) {
     const places = Array.from({ length: Math.min(AT_ONCE, nodes - at) }, (_, i) => at + i);
-    sidecars.push(...(await Promise.all(places.map((place) => start(`pod-${place}`, pods?.[place])))));
+    sidecars.push(...(await Promise.all(places.map(start))));
   }
-  return { sidecars, tenancy };
+  const replace = async (place: number): Promise<number | null> => {
+    const old = sidecars[place] as RealFleet['sidecars'][number];
+    old.child.kill('SIGTERM');
+    const code = await old.exited;
+    if (pods === undefined) addresses.delete(`127.0.0.1:${old.gossip}`);
+    const next = await start(place);
+    sidecars[place] = next;
+    const isReady = async (): Promise<boolean> =>
+      (await fetch(`http://${pods?.[place]?.clientHost ?? '127.0.0.1'}:${next.ports.status}/startupz`)).ok;
+    if (!(await becomes(isReady, READY_MS))) throw new Error(`${next.lines.join('\n')}\nit does not get ready`);
+    return code;
+  };
+  return { sidecars, tenancy, replace };
 }
 
 export interface Admitted {
