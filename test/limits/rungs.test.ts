@@ -118,15 +118,24 @@ t.test(
 );
 
 t.test('a rung that serves some routes alone leaves the others as they were', async (t) => {
+  const lite = route('lite', { match: { path: '/lite' }, degraded: { upstream: 'lite' } });
   const w = await world(
     plan('free', { ...rate, degrade: ['deprioritize', { route: 'degraded' }, 'reject'] }),
     undefined,
-    route('lite', { match: { path: '/lite' }, degraded: { upstream: 'lite' } }),
+    lite,
   );
   send(w, 250, 2500, '/lite');
   w.clock.advance(100);
   t.equal(one(w, '/lite').decision, 'degrade');
   t.equal(one(w).decision, 'deprioritize');
+  // On the first rung alone: where it serves nothing, nobody is on any.
+  w.clock.advance(10_000);
+  const turned = plan('free', { ...rate, degrade: [{ route: 'degraded' }, 'deprioritize', 'reject'] });
+  await w.load(turned, tenant('acme'), lite);
+  send(w, 150, 1500, '/lite');
+  w.clock.advance(1000);
+  t.equal(one(w, '/lite').decision, 'degrade');
+  t.equal(one(w).decision, 'notice');
 });
 
 t.test('refusals hold a tenant on the rung as well: a small limit admits less than one a second', async (t) => {
@@ -139,12 +148,12 @@ t.test('refusals hold a tenant on the rung as well: a small limit admits less th
 t.test(
   'who is over a rate that the rung is not for, over a strict one, or has too much in flight, is on none',
   async (t) => {
-    const lite = route('r', { match: { path: '/r' }, rate: { requests: { limit: '10/s', burst: 1 } } });
+    const limited = route('r', { match: { path: '/r' }, rate: { requests: { limit: '10/s', burst: 1 } } });
     const w = await world(
       plan('free', { ...rate, degrade: [FEATURES, 'reject'] }) +
         plan('narrow', { ...rate, concurrency: 1, degrade: [FEATURES, 'reject'] }),
       tenant('acme') + tenant('narrow', { plan: 'narrow' }),
-      lite,
+      limited,
     );
     send(w, 50, 2000, '/r');
     t.equal(one(w).decision, 'notice');
