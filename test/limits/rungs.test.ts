@@ -227,7 +227,7 @@ t.test(
         const w = await world(
           plan('free', { ...rate, degrade: [{ shape: '20ms' }, 'deprioritize', FEATURES, 'reject'] }),
         );
-        const model = new Memoryless();
+        const model = new Memoryless({ burst: 10, waitMsMax: 20, hasLow: true });
         const needs = { low: [] as number[], less: [] as number[] };
         for (const { gapMs, count, times } of steps)
           for (let i = 0; i < times * count; i++) {
@@ -261,16 +261,68 @@ t.test(
   },
 );
 
-/** The ladder of that test, asked for each request by itself. */
+t.test('a tenant a little, and half over its rate: a minute and ten seconds with and without a memory', async (t) => {
+  for (const perSec of [105, 150]) {
+    const w = await world(
+      plan('free', { rate: { requests: { limit: '100/s', burst: 100 } }, degrade: [FEATURES, 'reject'] }),
+    );
+    const model = new Memoryless({ burst: 100, waitMsMax: 0, hasLow: false });
+    const [before, now] = [new Tally(), new Tally()];
+    for (let left = 70 * perSec; left > 0; left--) {
+      before.see(model.one(w.clock.now()));
+      const { decision } = one(w);
+      now.see(decision === 'quota-exceeded' ? 'refuse' : decision);
+      w.clock.advance(1000 / perSec);
+    }
+    t.equal(now.refused, before.refused);
+    t.ok(now.changes * 10 < before.changes);
+    t.comment(`figure: at ${perSec}/s of 100/s ${now}; asked for each request by itself ${before}`);
+  }
+});
+
+/** How often service was another than that of the request before. */
+class Tally {
+  changes = 0;
+  refused = 0;
+  #degraded = 0;
+  #all = 0;
+  #wasDegraded = false;
+
+  see(decision: string): void {
+    this.#all++;
+    if (decision === 'refuse') {
+      this.refused++;
+      return;
+    }
+    const isDegraded = decision === 'degrade';
+    if (isDegraded) this.#degraded++;
+    if (isDegraded !== this.#wasDegraded) this.changes++;
+    this.#wasDegraded = isDegraded;
+  }
+
+  toString(): string {
+    return `${this.changes} changes of service, ${Math.round((100 * this.#degraded) / this.#all)} % degraded`;
+  }
+}
+
+/** A ladder that is asked for each request by itself. */
 class Memoryless {
-  readonly #rate = { perSec: 100, burst: 10 };
+  readonly #rate: { readonly perSec: number; readonly burst: number };
+  readonly #waitMsMax: number;
+  readonly #hasLow: boolean;
   readonly #limit = new Gcra(1);
   readonly #low = new Gcra(1);
   readonly #less = new Gcra(1);
 
+  constructor({ burst, waitMsMax, hasLow }: { burst: number; waitMsMax: number; hasLow: boolean }) {
+    this.#rate = { perSec: 100, burst };
+    this.#waitMsMax = waitMsMax;
+    this.#hasLow = hasLow;
+  }
+
   one(now: number): 'pass' | 'shape' | 'deprioritize' | 'degrade' | 'refuse' {
     const waitMs = this.#limit.waitMs(0, this.#rate, 1, now);
-    if (waitMs <= 20) {
+    if (waitMs <= this.#waitMsMax) {
       this.#limit.take(0, this.#rate, 1, now, Number.POSITIVE_INFINITY);
       return waitMs === 0 ? 'pass' : 'shape';
     }
@@ -278,6 +330,7 @@ class Memoryless {
       ['deprioritize', this.#low],
       ['degrade', this.#less],
     ] as const) {
+      if (kind === 'deprioritize' && !this.#hasLow) continue;
       if (allowance.waitMs(0, this.#rate, 1, now) > 0) continue;
       allowance.take(0, this.#rate, 1, now, 0);
       return kind;
