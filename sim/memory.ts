@@ -90,6 +90,7 @@ function useAll(state: LimitState, tenant: Tenant): void {
   touch(state, tenant, LIMIT);
   state.credit(tenant.index, LIMIT, now);
   for (const each of [state.egress, state.degraded, state.deprioritized]) each.take(tenant.index, LIMIT, 1, now, 0);
+  for (const each of [state.over, state.staysDegraded, state.staysDeprioritized]) each.mark(tenant.index, now);
 }
 
 /** What one sidecar says of all tenants, in the pieces that gossip carries. */

@@ -145,7 +145,7 @@ export class SimTransport implements Transport {
     net.time.after(net.streamMs() + net.streamMs() + net.streamMs(), () => {
       const peer = net.at(to);
       if (peer === undefined) return end(undefined);
-      peer.serve(bytes, this.address, (answer) => {
+      peer.serve(bytes, (answer) => {
         if (!net.isCut(to, this.address)) net.time.after(net.streamMs(), () => end(answer));
       });
     });
@@ -164,7 +164,7 @@ export class SimTransport implements Transport {
     this.#process.arrive(() => this.#handlers?.datagram(bytes, from));
   }
 
-  serve(bytes: Uint8Array, from: string, answer: (bytes: Uint8Array | undefined) => void): void {
-    this.#process.arrive(() => answer(this.#handlers?.request(bytes, from)));
+  serve(bytes: Uint8Array, answer: (bytes: Uint8Array | undefined) => void): void {
+    this.#process.arrive(() => answer(this.#handlers?.request(bytes)));
   }
 }

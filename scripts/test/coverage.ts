@@ -6,15 +6,15 @@ import { Report } from 'c8';
 import type { Outcome } from './file.ts';
 
 /**
- * The coverage each room has by its own tests, lines and branches in percent; less fails. 100 and 100 for identity, limits, tenants and
- * pipeline, at least 90 and 90 for the others. A floor only ever rises.
+ * The coverage each room has by its own tests, lines and branches in percent; less fails. 100 and 100 for identity, limits, gossip, tenants
+ * and pipeline, at least 90 and 90 for the others. A floor only ever rises.
  */
 const FLOORS: Readonly<Record<string, readonly [number, number]>> = {
   admin: [99, 95],
   cli: [98, 93],
   collector: [98, 92],
   core: [100, 100],
-  gossip: [100, 99],
+  gossip: [100, 100],
   identity: [100, 100],
   limits: [100, 100],
   metering: [99, 96],

@@ -21,16 +21,19 @@ export interface SocketTransportOptions {
 const PORTS_TRIED = 8;
 
 /** Listens. Rejects with the system's error when the port is taken. */
-export async function openSocketTransport(options: SocketTransportOptions): Promise<Transport> {
-  for (let tries = options.port === 0 ? PORTS_TRIED : 1; ; tries--) {
-    const transport = new SocketTransport(options);
-    try {
-      await transport.open();
-      return transport;
-    } catch (cause) {
-      await transport.close();
-      if (tries <= 1) throw cause;
-    }
+export function openSocketTransport(options: SocketTransportOptions): Promise<Transport> {
+  return openOneOf(options.port === 0 ? PORTS_TRIED : 1, options);
+}
+
+async function openOneOf(tries: number, options: SocketTransportOptions): Promise<Transport> {
+  const transport = new SocketTransport(options);
+  try {
+    await transport.open();
+    return transport;
+  } catch (cause) {
+    await transport.close();
+    if (tries === 1) throw cause;
+    return openOneOf(tries - 1, options);
   }
 }
 
@@ -48,18 +51,18 @@ class SocketTransport implements Transport {
     this.#options = options;
     this.#isIPv6 = isIPv6(options.host);
     this.#datagrams = createSocket(this.#isIPv6 ? 'udp6' : 'udp4');
-    this.#streams = new StreamServer(options.timers, (bytes, from) => this.#handlers?.request(bytes, from));
+    this.#streams = new StreamServer(options.timers, (bytes) => this.#handlers?.request(bytes));
   }
 
   async open(): Promise<void> {
     const { host, port, advertise } = this.#options;
     this.#closer.add(() => this.#streams.close());
+    this.#closer.add(() => void this.#datagrams.close());
     this.#streams.server.listen({ host, port });
     await once(this.#streams.server, 'listening');
     const { address, port: bound } = this.#streams.server.address() as AddressInfo;
     this.#datagrams.bind(bound, host);
     await once(this.#datagrams, 'listening');
-    this.#closer.add(() => void this.#datagrams.close());
     // An error of a socket that listens is one of a frame: lost like any other.
     this.#datagrams.on('error', () => {});
     this.#streams.server.on('error', () => {});

@@ -5,7 +5,6 @@
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Timers } from '../core/index.ts';
-import { formatAddress } from './address.ts';
 import { STREAM_BYTES_MAX } from './transport.ts';
 
 /** Each way. 32: joins come in threes, the rest is one sync a member and half a minute. */
@@ -14,7 +13,7 @@ export const CONNECTIONS_MAX = 32;
 export const STREAM_MS = 5000;
 const LENGTH_BYTES = 4;
 
-export type Serve = (bytes: Uint8Array, from: string) => Uint8Array | undefined;
+export type Serve = (bytes: Uint8Array) => Uint8Array | undefined;
 
 export class StreamServer {
   readonly server: Server;
@@ -38,7 +37,6 @@ export class StreamServer {
     // The oldest one goes: 32 that stay silent shut nobody out.
     if (this.#open.size >= CONNECTIONS_MAX) this.#open.values().next().value?.destroy();
     this.#open.add(socket);
-    const from = formatAddress(socket.remoteAddress ?? '', socket.remotePort ?? 0);
     const deadline = this.#timers.after(STREAM_MS, () => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
@@ -46,7 +44,7 @@ export class StreamServer {
       deadline.cancel();
     });
     onBody(socket, (body) => {
-      const answer = this.#serve(body, from);
+      const answer = this.#serve(body);
       if (answer === undefined) socket.destroy();
       else socket.end(framed(answer));
     });

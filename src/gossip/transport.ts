@@ -9,7 +9,7 @@ export interface TransportHandlers {
   /** `from` is where it claims to come from: a hint, never an identity. */
   datagram(bytes: Uint8Array, from: string): void;
   /** Undefined: no answer, the stream is closed. */
-  request(bytes: Uint8Array, from: string): Uint8Array | undefined;
+  request(bytes: Uint8Array): Uint8Array | undefined;
 }
 
 export interface Transport {

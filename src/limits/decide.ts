@@ -1,7 +1,8 @@
 // hot path
 /**
  * One decision: every limit that applies is checked, then all are taken, or none. Over the limit the plan's ladder is walked
- * from the first rung to the last; whoever falls off its end is refused.
+ * from the first rung to the last; whoever falls off its end is refused. The walk says what a request is charged to. How it is served is
+ * that, or less: the rung that its tenant has come to for a while, so that features and priorities do not come and go with each request.
  */
 import type { TenantIndex } from '../core/index.ts';
 import type { Route, Rung, Tenant } from '../tenants/index.ts';
@@ -18,28 +19,43 @@ export type Over = 'requests' | 'route' | 'egress' | 'concurrency';
  * - `shape`: after `waitMs`. - `deprioritize`: now, behind others where they wait. - `degrade`: by `rung`. - `stale`: answered from before.
  * - `refuse`: a retry makes sense after `waitMs`.
  */
-export type Decided =
+export type Decided = (
   | { readonly kind: 'pass' | 'notice'; readonly over: undefined; readonly waitMs: 0; readonly rung: undefined }
   | {
       readonly kind: 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale';
-      readonly over: Over;
+      /** Undefined: within every limit, but its tenant is still on the rung. */
+      readonly over: Over | undefined;
       readonly waitMs: number;
       readonly rung: Rung;
     }
-  | { readonly kind: 'refuse'; readonly over: Over; readonly waitMs: number; readonly rung: undefined };
-
-const PASS: Decided = { kind: 'pass', over: undefined, waitMs: 0, rung: undefined };
-const NOTICE: Decided = { kind: 'notice', over: undefined, waitMs: 0, rung: undefined };
-/** What is said of a request that is over a limit: one for all, good until the next decision, so that a flood allocates nothing. */
-const said = {
-  kind: 'refuse' as Decided['kind'],
-  over: 'requests' as Over,
-  waitMs: 0.5,
-  rung: undefined as Rung | undefined,
+  | { readonly kind: 'refuse'; readonly over: Over; readonly waitMs: number; readonly rung: undefined }
+) & {
+  /** What it would be if its tenant were on no rung: it is charged to that. */
+  readonly paidAs: Kind;
+  /** Whether it came to a rung that spends the allowance of what is deprioritised, or degraded; it may have had no room. */
+  readonly cameToLow: boolean;
+  readonly cameToLess: boolean;
 };
 
-function say(kind: Decided['kind'], over: Over, waitMs: number, rung: Rung | undefined): Decided {
+type Kind = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale' | 'refuse';
+
+const WITHIN = { over: undefined, waitMs: 0, rung: undefined, cameToLow: false, cameToLess: false } as const;
+const PASS: Decided = { ...WITHIN, kind: 'pass', paidAs: 'pass' };
+const NOTICE: Decided = { ...WITHIN, kind: 'notice', paidAs: 'notice' };
+/** What is said of a request that is over a limit: one for all, good until the next decision, so that a flood allocates nothing. */
+const said = {
+  over: 'requests' as Over | undefined,
+  waitMs: 0.5,
+  rung: undefined as Rung | undefined,
+  cameToLow: false,
+  cameToLess: false,
+  kind: 'refuse' as Kind,
+  paidAs: 'refuse' as Kind,
+};
+
+function say(kind: Kind, over: Over | undefined, waitMs: number, rung: Rung | undefined): Decided {
   said.kind = kind;
+  said.paidAs = kind;
   said.over = over;
   said.waitMs = waitMs;
   said.rung = rung;
@@ -77,15 +93,60 @@ export function decide(state: LimitState, ask: Ask): Decided {
   const { tenant, route, now } = ask;
   const { allowance, index } = tenant;
   const isCritical = route?.isCritical === true;
+  said.cameToLow = false;
+  said.cameToLess = false;
   if (allowance.concurrency !== undefined && state.inFlight(index) >= allowance.concurrency && !isCritical) {
     return say('refuse', 'concurrency', CONCURRENCY_RETRY_MS, undefined);
   }
-  if (isAmple(state, ask)) return state.isOverLong(index, now) ? NOTICE : PASS;
+  if (isAmple(state, ask)) return state.over.isOn(index, now) ? lately(state, ask) : PASS;
   measure(state, ask);
-  if (waits.requests === 0 && waits.route === 0 && waits.egress === 0)
-    return isNear(state, ask) || state.isOverLong(index, now) ? NOTICE : PASS;
+  if (waits.requests === 0 && waits.route === 0 && waits.egress === 0) {
+    if (state.over.isOn(index, now)) return lately(state, ask);
+    return isNear(state, ask) ? NOTICE : PASS;
+  }
   if (isCritical) return NOTICE;
-  return walk(state, ask);
+  const decided = walk(state, ask);
+  const { kind } = decided;
+  const rung = kind === 'refuse' || kind === 'stale' || kind === 'degrade' ? undefined : staysOn(state, ask);
+  return rung === undefined ? decided : serve(rung);
+}
+
+/** Within every limit, but over them for long until a moment ago. */
+function lately(state: LimitState, ask: Ask): Decided {
+  const rung = staysOn(state, ask);
+  if (rung === undefined) return NOTICE;
+  say('pass', undefined, 0, undefined);
+  return serve(rung);
+}
+
+/** What was said, served as its tenant is; who pays stays. */
+function serve(rung: Rung): Decided {
+  said.kind = rung.kind === 'deprioritize' ? 'deprioritize' : 'degrade';
+  said.rung = rung;
+  return said as Decided;
+}
+
+/** The rung that its tenant is on, of those that serve the request. What is critical, or costs nothing, is served whole. */
+function staysOn(state: LimitState, { tenant, route, now }: Ask): Rung | undefined {
+  const { index, plan } = tenant;
+  const isLess = state.staysDegraded.isOn(index, now);
+  const isLow = state.staysDeprioritized.isOn(index, now);
+  if ((!isLess && !isLow) || route?.isCritical === true || route?.cost === 0) return undefined;
+  let low: Rung | undefined;
+  for (const rung of plan.ladder) {
+    if (rung.kind === 'reject') break;
+    if (isLow && rung.kind === 'deprioritize') low = rung;
+    if (isLess && isLesser(rung, route)) return rung;
+  }
+  return low;
+}
+
+/** Of a request that was over a limit: how long it is, and on which rungs, begins or goes on. */
+export function markOver(state: LimitState, { tenant, now }: Ask, { cameToLow, cameToLess }: Decided): void {
+  const { index } = tenant;
+  state.over.mark(index, now);
+  if (cameToLow) state.staysDeprioritized.mark(index, now);
+  if (cameToLess) state.staysDegraded.mark(index, now);
 }
 
 /** The usual case in one look: nothing but a request rate, and it is not even near. What is not seen here is seen by `measure`. */
@@ -147,6 +208,8 @@ function walk(state: LimitState, ask: Ask): Decided {
   const over = waits.requests > 0 ? 'requests' : waits.route > 0 ? 'route' : 'egress';
   const wait = Math.max(waits.requests, waits.route, waits.egress);
   const isOnlyRequests = waits.route === 0 && waits.egress === 0;
+  // Lesser service is for what would be refused for the request rate.
+  const isForLesser = isOnlyRequests && allowance.requests?.isStrict !== true;
   for (const rung of tenant.plan.ladder) {
     if (rung.kind === 'reject') break;
     if (rung.kind === 'credit') {
@@ -160,23 +223,26 @@ function walk(state: LimitState, ask: Ask): Decided {
     } else if (rung.kind === 'stale') {
       // Nothing is asked of the application: only what is sent counts.
       if (waits.egress === 0 && ask.isAnswered(rung.staleMsMax)) return say('stale', over, 0, rung);
-    } else if (rung.kind === 'deprioritize') {
-      if (isWithin(state, state.deprioritized, ask, isOnlyRequests)) return say('deprioritize', over, 0, rung);
-    } else if (mayDegrade(state, ask, rung, isOnlyRequests)) return say('degrade', over, 0, rung);
+    } else if (isForLesser && rung.kind === 'deprioritize') {
+      said.cameToLow = true;
+      if (isWithin(state, state.deprioritized, ask)) return say('deprioritize', over, 0, rung);
+    } else if (isForLesser && isLesser(rung, route)) {
+      said.cameToLess = true;
+      if (isWithin(state, state.degraded, ask)) return say('degrade', over, 0, rung);
+    }
   }
   return say('refuse', over, wait, undefined);
 }
 
-function mayDegrade(state: LimitState, ask: Ask, rung: Rung, isOnlyRequests: boolean): boolean {
-  if (rung.kind === 'route' && ask.route?.degradedUpstream === undefined) return false;
-  return isWithin(state, state.degraded, ask, isOnlyRequests);
+/** Whether the rung has less of an answer for the route. */
+function isLesser({ kind }: Rung, route: Route | undefined): boolean {
+  return kind === 'features' || (kind === 'route' && route?.degradedUpstream !== undefined);
 }
 
-/** Lesser service is for what would be refused for the request rate, and has an allowance of its own. */
-function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: Ask, isOnlyRequests: boolean): boolean {
-  const { requests } = tenant.allowance;
-  if (requests === undefined || !isOnlyRequests || requests.isStrict === true) return false;
-  return allowance.waitMs(tenant.index, state.here(tenant.index, requests), route?.cost ?? 1, now) === 0;
+/** Lesser service has an allowance of its own. */
+function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: Ask): boolean {
+  const here = state.here(tenant.index, tenant.allowance.requests as Rate);
+  return allowance.waitMs(tenant.index, here, route?.cost ?? 1, now) === 0;
 }
 
 /**
@@ -184,16 +250,17 @@ function isWithin(state: LimitState, allowance: Gcra, { tenant, route, now }: As
  * integer would be put on the heap.
  */
 export function take(state: LimitState, ask: Ask, decided: Decided): void {
-  if (decided.kind === 'stale') return;
+  const { paidAs } = decided;
+  if (paidAs === 'stale') return;
   const { tenant, route } = ask;
   const { allowance, index } = tenant;
   const { requests } = allowance;
-  const isWaiting = decided.kind === 'shape';
+  const isWaiting = paidAs === 'shape';
   if (route?.rate !== undefined) takeRoute(state, ask, route, route.rate, isWaiting);
   if (requests === undefined) return;
-  if (decided.kind === 'credit') state.spendCredit(index, route?.cost ?? 1);
-  else if (decided.kind === 'deprioritize') takeOf(state.deprioritized, state, ask, requests);
-  else if (decided.kind === 'degrade') takeOf(state.degraded, state, ask, requests);
+  if (paidAs === 'credit') state.spendCredit(index, route?.cost ?? 1);
+  else if (paidAs === 'deprioritize') takeOf(state.deprioritized, state, ask, requests);
+  else if (paidAs === 'degrade') takeOf(state.degraded, state, ask, requests);
   else {
     // Banks what was idle until now, before the bucket is touched.
     if (requests.credits !== undefined) state.credit(index, requests, ask.now);

@@ -3,7 +3,7 @@ import type { Clock, TenantIndex } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
 import { type QuotaAction, type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
 import type { Headers } from '../wire/index.ts';
-import { decide, type Over, WAITING_MAX } from './decide.ts';
+import { type Decided, decide, type Over, WAITING_MAX } from './decide.ts';
 import type { FleetExplanation, FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
 import type { Rate } from './gcra.ts';
@@ -120,7 +120,7 @@ export function explain(
     quotas: account === undefined ? [] : account.lines.map((line) => quotaOf(line, quotas.isShared)),
     rights: claims && { rows: claims.size, max: claims.max, refused: claims.refused },
     stale: plan.staleMsMax > 0 ? stale.sizeOf(tenant.id) : undefined,
-    isOverLong: state.isOverLong(index, now),
+    isOverLong: state.over.isOn(index, now),
     ladder: plan.ladder.map(rungText),
     route: route && {
       name: route.name,
@@ -135,7 +135,7 @@ export function explain(
         ? refusedByQuota(overQuota)
         : {
             decision: decided.kind,
-            because: because(decided.over, tenant, route),
+            because: because(decided, tenant, route),
             waitMs: round(decided.waitMs),
             over: decided.over ?? 'nothing',
             rung: decided.rung && rungText(decided.rung),
@@ -197,8 +197,11 @@ function hereOf({ quota, spent, credited, rights, elsewhere }: Line): QuotaExpla
   return quota.isHard ? { used, rights: round(rights), elsewhere: round(elsewhere) } : { used };
 }
 
-function because(over: Over | undefined, { allowance }: Tenant, route: Route | undefined): string {
-  if (over === undefined) return route?.isCritical === true ? `route ${route.name} is critical` : 'within every limit';
+function because({ over, rung }: Decided, { allowance }: Tenant, route: Route | undefined): string {
+  if (over === undefined) {
+    if (route?.isCritical === true) return `route ${route.name} is critical`;
+    return rung === undefined ? 'within every limit' : 'within every limit, but on this rung within the last 5 s';
+  }
   if (over === 'concurrency') return `${allowance.concurrency} requests are in flight`;
   if (over === 'route') return `over the rate ${route?.rate?.text} of route ${route?.name}`;
   return over === 'egress'

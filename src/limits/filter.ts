@@ -8,6 +8,7 @@ import {
   type Decided,
   debitEgress,
   decide,
+  markOver,
   type Over,
   take,
   WAITING_ALL_MAX,
@@ -34,7 +35,15 @@ const GRANTS = {
   stale: grantOf('stale'),
 };
 const DEGRADED_ROUTE = grantOf('degrade', true);
-const REFUSED_BY_QUOTA: Decided = { kind: 'refuse', over: 'requests', waitMs: 0, rung: undefined };
+const REFUSED_BY_QUOTA: Decided = {
+  kind: 'refuse',
+  over: 'requests',
+  waitMs: 0,
+  rung: undefined,
+  paidAs: 'refuse',
+  cameToLow: false,
+  cameToLess: false,
+};
 const SHADOWED = grantOf('pass', false, true);
 const REFUSED = {
   requests: 'refused_requests',
@@ -132,7 +141,7 @@ export function limitsFilter({
       const decided = decide(state, ask);
       const account = quotas.accountOf(tenant, now);
       const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
-      if (decided.over !== undefined) state.markOver(tenant.index, now);
+      if (decided.over !== undefined) markOver(state, ask, decided);
       // What it would have sent nobody knows: as much as others do.
       if (decided.kind === 'refuse' && decided.over === 'egress') state.fleet?.offerUsual(tenant.index, EGRESS);
       if (tenant.allowance.shadow) {
@@ -228,7 +237,8 @@ function shadow(
   counts.add(x.tenant.plan, isRefused ? 'shadow_refused' : decided.kind);
   if (!isRefused) take(state, ask, decided);
   x.permit = state.enter(x.tenant.index);
-  x.grant = decided.over === undefined || decided.kind === 'credit' ? GRANTS[decided.kind] : SHADOWED;
+  const { kind } = decided;
+  x.grant = kind === 'pass' || kind === 'notice' || kind === 'credit' ? GRANTS[kind] : SHADOWED;
   return undefined;
 }
 

@@ -10,12 +10,8 @@ import { enlarged, enlargedInts } from './arrays.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { EGRESS, REQUESTS, ROUTE } from './fleet/limit-numbers.ts';
 import { Gcra, isSameRate, type Rate } from './gcra.ts';
+import { Hysteresis } from './hysteresis.ts';
 import { RouteCounts } from './route-counts.ts';
-
-/** A tenant is over its limit persistently after this long, ms. */
-const UP_MS = 1000;
-/** And not any more after this long without a request over it. */
-const DOWN_MS = 5000;
 
 export class LimitState {
   /** What the whole fleet takes; undefined: this sidecar is alone. */
@@ -26,6 +22,11 @@ export class LimitState {
   readonly degraded: Gcra = new Gcra(0);
   /** Deprioritised admissions: the same of its own, spent before anything is degraded. */
   readonly deprioritized: Gcra = new Gcra(0);
+  /** Over a limit for long. One burst is not told to the application, and a tenant at the edge of its limit does not make it flap. */
+  readonly over: Hysteresis = new Hysteresis();
+  /** On the rungs that spend `degraded`, and on the one that spends `deprioritized`. Who is on one was over for as long. */
+  readonly staysDegraded: Hysteresis = new Hysteresis();
+  readonly staysDeprioritized: Hysteresis = new Hysteresis();
   /** By route index and tenant index. */
   readonly routes: RouteCounts = new RouteCounts();
   readonly #owners: (string | undefined)[] = [];
@@ -39,9 +40,6 @@ export class LimitState {
   /** From when somebody may bank something. */
   #credit: Float64Array = new Float64Array(0);
   #creditAt: Float64Array = new Float64Array(0);
-  /** How long it has been over, and when it last was, ms. */
-  #overMs: Float32Array = new Float32Array(0);
-  #overLast: Float64Array = new Float64Array(0);
   /** Of a strict limit, from when somebody has one: the burst that was ours when it was last asked for, + 1; 0: it never was. */
   #strictBurst: Float64Array = new Float64Array(0);
   /** Then also its rate, and how often parts had been cut. */
@@ -164,13 +162,14 @@ export class LimitState {
     this.egress.forget(slot);
     this.degraded.forget(slot);
     this.deprioritized.forget(slot);
+    this.over.forget(slot);
+    this.staysDegraded.forget(slot);
+    this.staysDeprioritized.forget(slot);
     this.routes.forget(slot);
     this.#life[slot] = 0;
     this.#inFlight[slot] = 0;
     this.#waiting[slot] = 0;
     if (slot < this.#credit.length) this.#credit[slot] = 0;
-    this.#overMs[slot] = 0;
-    this.#overLast[slot] = 0;
     if (slot >= this.#strictBurst.length) return;
     this.#strictBurst[slot] = 0;
     this.#strictPerSec[slot] = 0;
@@ -251,23 +250,6 @@ export class LimitState {
     (this.#credit[slot] as number) -= units;
   }
 
-  /** Notes that a request was over the limit. */
-  markOver(slot: number, now: number): void {
-    const last = this.#overLast[slot] as number;
-    if (last === 0 || (now - last > UP_MS && !this.isOverLong(slot, now))) this.#overMs[slot] = 0;
-    else this.#overMs[slot] = Math.min(UP_MS, (this.#overMs[slot] as number) + now - last);
-    this.#overLast[slot] = now;
-  }
-
-  /**
-   * Over for 1 s, and within the last 5 s: the application is told so with every request of the tenant. One burst does not tell it, and
-   * a tenant at the edge of its limit does not make it flap.
-   */
-  isOverLong(slot: number, now: number): boolean {
-    const last = this.#overLast[slot] as number;
-    return last !== 0 && now - last < DOWN_MS && (this.#overMs[slot] as number) >= UP_MS;
-  }
-
   /** Room for so many slots. On a swap, so that no request pays for it. */
   reserve(slots: number): void {
     if (slots <= this.#slots) return;
@@ -277,15 +259,14 @@ export class LimitState {
     this.egress.grow(this.#slots);
     this.degraded.grow(this.#slots);
     this.deprioritized.grow(this.#slots);
+    this.over.grow(this.#slots);
+    this.staysDegraded.grow(this.#slots);
+    this.staysDeprioritized.grow(this.#slots);
     this.routes.reserve(this.#slots);
     this.#life = enlargedInts(this.#life, this.#slots);
     this.#generation = enlargedInts(this.#generation, this.#slots);
     this.#inFlight = enlargedInts(this.#inFlight, this.#slots);
     this.#waiting = enlargedInts(this.#waiting, this.#slots);
-    const overMs = new Float32Array(this.#slots);
-    overMs.set(this.#overMs);
-    this.#overMs = overMs;
-    this.#overLast = enlarged(this.#overLast, this.#slots);
     if (this.#strictBurst.length > 0) this.#openStrict();
   }
 

@@ -494,7 +494,7 @@ t.test('who is alone leaves at once, who gets no ack after a second, and nothing
   await first.gossip[Symbol.asyncDispose]();
   const sent = other.net.sent;
   first.transport.receive(Buffer.alloc(50), 'x:1');
-  first.transport.serve(Buffer.alloc(50), 'x:1', (answer) => t.equal(answer, undefined));
+  first.transport.serve(Buffer.alloc(50), (answer) => t.equal(answer, undefined));
   other.time.run(60_000);
   t.equal(other.net.sent, sent);
 });

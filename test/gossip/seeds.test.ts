@@ -1,8 +1,12 @@
 /** Where the first peers are found. */
+import { createSocket } from 'node:dgram';
+import { getServers, setServers } from 'node:dns';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { formatAddress, parseAddress } from '../../src/gossip/address.ts';
 import { type Resolver, systemResolver } from '../../src/gossip/dns-seeds.ts';
 import { dnsSeeds, fileSeeds, type Seeds, staticSeeds } from '../../src/gossip/index.ts';
@@ -65,6 +69,55 @@ t.test('the system resolver answers, or says that it could not', async (t) => {
   t.equal(failed, undefined);
   // A name that no server is asked for: the answer is an error whatever the network.
   t.equal(await new Promise((resolve) => systemResolver.services('_x.nowhere.invalid', resolve)), undefined);
+});
+
+/** A server that says of `_x.svc` that it is served by two, and of nothing else anything. Its address. */
+async function nameServer(t: Test): Promise<string> {
+  const server = createSocket('udp4').bind(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  server.on('message', (query, { address, port }) => server.send(answerOf(query), port, address));
+  return `127.0.0.1:${server.address().port}`;
+}
+
+/** RFC 1035 §4.1: the question, and behind it two records of RFC 2782 or the code of a name that does not exist. */
+function answerOf(query: Buffer): Buffer {
+  const question = query.subarray(12, query.indexOf(0, 12) + 5);
+  const isKnown = question.includes(labels('_x', 'svc'));
+  const head = Buffer.from(query.subarray(0, 12));
+  head.writeUInt16BE(isKnown ? 0x8180 : 0x8183, 2);
+  for (const [at, count] of [1, isKnown ? 2 : 0, 0, 0].entries()) head.writeUInt16BE(count, 4 + 2 * at);
+  const services = [service('a', 7), service('b', 8)];
+  return Buffer.concat([head, question, ...(isKnown ? services : [])]);
+}
+
+/** The question's name, SRV, IN, a second; priority and weight 0, the port, the host. */
+function service(host: string, port: number): Buffer {
+  const fixed = Buffer.from([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, port]);
+  const target = labels(host, 'svc');
+  fixed.writeUInt16BE(6 + target.length, 10);
+  return Buffer.concat([fixed, target]);
+}
+
+function labels(...names: string[]): Buffer {
+  return Buffer.concat([...names.map((name) => Buffer.from([name.length, ...Buffer.from(name)])), Buffer.of(0)]);
+}
+
+t.test('a name server that is asked for SRV records is understood', async (t) => {
+  const ask = (servers: readonly string[]): void => {
+    setServers(servers);
+    // What was imported by name is of the servers before otherwise.
+    syncBuiltinESMExports();
+  };
+  const before = getServers();
+  t.teardown(() => ask(before));
+  ask([await nameServer(t)]);
+  const services = (name: string): Promise<unknown> => new Promise((resolve) => systemResolver.services(name, resolve));
+  t.match(await services('_x.svc'), [
+    { name: 'a.svc', port: 7 },
+    { name: 'b.svc', port: 8 },
+  ]);
+  t.equal(await services('_y.svc'), undefined);
 });
 
 t.test('a file names one address a line, read anew with each look', async (t) => {

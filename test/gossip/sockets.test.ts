@@ -1,7 +1,9 @@
 /** Five members over real UDP and TCP on the loopback interface. */
+import { createSocket, type Socket as Datagrams } from 'node:dgram';
+import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
-import t from 'tap';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import t, { type Test } from 'tap';
 import { systemClock, systemRandom, systemTimers, type Timer } from '../../src/core/index.ts';
 import { Gossip, Keyring, openSocketTransport, staticSeeds, type Transport } from '../../src/gossip/index.ts';
 import { Rows } from './rows.ts';
@@ -165,4 +167,49 @@ t.test('a port that is taken is an error; both families are understood', async (
   six.send(one.address, Buffer.from('hi'));
   t.equal(await heard, 'hi 127.0.0.1');
   await Promise.all([one.close(), six.close()]);
+});
+
+/** Takes the port of UDP as soon as somebody listens there on TCP; at most so often. The ports it took. */
+function takeDatagramPorts(t: Test, times: number): number[] {
+  const taken: Datagrams[] = [];
+  const ports: number[] = [];
+  const onListen = (message: unknown): void => {
+    if (taken.length === times) return;
+    const { address, port } = (message as { server: Server }).server.address() as AddressInfo;
+    // Nothing is looked up, so that it is bound before this returns.
+    const one = createSocket({ type: 'udp4', lookup: (host, _options, done) => done(null, host, 4) });
+    taken.push(one.bind(port, address));
+    ports.push(port);
+  };
+  const listened = channel('tracing:net.server.listen:asyncEnd');
+  listened.subscribe(onListen);
+  t.teardown(() => {
+    listened.unsubscribe(onListen);
+    for (const one of taken) one.close();
+  });
+  return ports;
+}
+
+t.test('any port is one that is free for both, of eight; what was tried is closed', async (t) => {
+  const opened: Datagrams[] = [];
+  let closed = 0;
+  const onSocket = (message: unknown): void => {
+    const { socket } = message as { socket: Datagrams };
+    opened.push(socket.on('close', () => closed++));
+  };
+  const tried = channel('udp.socket');
+  const any = { timers: systemTimers, host: '127.0.0.1', port: 0 };
+  const twice = takeDatagramPorts(t, 2);
+  const one = await openSocketTransport(any);
+  t.equal(twice.length, 2);
+  t.notOk(twice.includes(Number(one.address.split(':')[1])), 'the third is free for both');
+
+  const always = takeDatagramPorts(t, 9);
+  tried.subscribe(onSocket);
+  t.teardown(() => tried.unsubscribe(onSocket));
+  await t.rejects(openSocketTransport(any), { code: 'EADDRINUSE' });
+  t.equal(always.length, 8, 'and no more than eight');
+  await one.close();
+  t.equal(opened.length, 16, 'ours, and those that took the ports');
+  t.ok(await until(() => closed === 8, 2000), 'ours are closed');
 });

@@ -43,3 +43,16 @@ t.test(
     t.equal(state.credit(saver.index, BANKING, 40_000), 50);
   },
 );
+
+t.test('whoever comes to a slot was over nothing, and is on no rung', async (t) => {
+  const state = new LimitState();
+  state.reserve(2);
+  const lasting = [state.over, state.staysDegraded, state.staysDeprioritized];
+  for (const each of lasting) for (const now of [0, 1000]) each.mark(1, now);
+  state.reserve(9);
+  t.ok(lasting.every((each) => each.isOn(1, 1000)));
+  for (const each of lasting) for (const now of [0, 1000]) each.mark(8, now);
+  t.ok(lasting.every((each) => each.isOn(8, 1000)));
+  state.forget(1 as TenantIndex, 2);
+  t.notOk(lasting.some((each) => each.isOn(1, 1000)));
+});
