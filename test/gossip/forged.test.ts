@@ -13,7 +13,7 @@ const FRAMES = Number(env['REEVE_FORGED'] ?? 100_000);
 /** So many a second of virtual time: five times what may be opened. */
 const PER_SEC = 10_000;
 /** The rate at which the share of a core is meant, as in G25. */
-const MEANT_PER_SEC = 500;
+const MEANT_PER_SEC = 300;
 /** Half of the 5 % that are allowed: receiving is not in it. */
 const SHARE_PCT_MAX = 2.5;
 
