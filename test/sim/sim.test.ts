@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
+import { wholeNumber } from '../../sim/flags.ts';
 import { type Outcome, run } from '../../sim/job.ts';
 import { Oracle } from '../../sim/oracle.ts';
+import { QUOTA_SCENARIOS } from '../../sim/quota-scenarios.ts';
+import { SCENARIOS } from '../../sim/scenarios.ts';
+import { missedBy, TARGETS } from '../../sim/targets.ts';
 import { environmentOf, root } from '../helpers/sidecar.ts';
 
 /** Fewer sidecars than the scenarios have, so that it takes seconds; the whole is `npm run sim -- all`. */
@@ -96,6 +100,24 @@ t.test('the oracle is a bucket', async (t) => {
   t.equal(flood.settledMs(0, 2000, 5), 1010, 'never');
 });
 
+t.test('what a scenario measures and does not reach is missed, and what it did not measure too', async (t) => {
+  const spread = (value: number) => ({ p1: value, p50: value, p99: value, max: value });
+  const figures = { mean_pct: spread(100), steady_excess_pct: spread(1) };
+  t.same(missedBy(['steady'], figures), []);
+  t.same(missedBy(['steady'], { ...figures, mean_pct: spread(97) }), ['mean_pct']);
+  t.same(missedBy(['steady'], { ...figures, steady_excess_pct: spread(Number.NaN) }), ['steady_excess_pct']);
+  t.same(missedBy(['steady', 'within'], figures), ['false_reject_pct']);
+  const names = [...SCENARIOS, ...QUOTA_SCENARIOS].map(({ name }) => name);
+  for (const [figure, { by }] of Object.entries(TARGETS))
+    t.ok(by.length > 0 && by.every((each) => names.includes(each)), `${figure} is measured by ${by.join(', ')}`);
+});
+
+t.test('a number is whole and within its range, or the flag is named', async (t) => {
+  t.equal(wholeNumber('nodes', '50', 1, 4096), 50);
+  for (const text of ['', '0', '4097', '1.5', '1e3', '-1', 'abc', '0x10', '9'.repeat(20)])
+    t.throws(() => wholeNumber('nodes', text, 1, 4096), /^--nodes takes a whole number from 1 to 4096, not /, text);
+});
+
 t.test('the command says what there is, and what is not', async (t) => {
   const sim = (...args: string[]) =>
     spawnSync(process.execPath, ['sim/run.ts', ...args], {
@@ -106,6 +128,12 @@ t.test('the command says what there is, and what is not', async (t) => {
   t.match(sim('--help').stdout, /surge +from 10 %[\s\S]*shared-bucket[\s\S]*npm run sim -- all --quick/);
   t.match(sim('stedy'), { status: 2, stderr: /no scenario stedy \(did you mean steady\?\)/ });
   t.match(sim('steady', '--policy', 'x'), { status: 2, stderr: /no policy x; known: reeve, even/ });
+  for (const flag of ['seeds', 'seed', 'nodes'])
+    t.match(sim('steady', `--${flag}`, 'abc', '--policy', 'reeve'), {
+      status: 2,
+      stdout: '',
+      stderr: new RegExp(`^sim: --${flag} takes a whole number from \\d+ to \\d+, not abc; say --${flag} 20, `),
+    });
   t.match(sim('--what'), { status: 2, stderr: /what/ });
   const done = sim('skipper-600', '--seeds', '1', '--policy', 'reeve', '--json');
   t.match(JSON.parse(done.stdout), { seeds: 1, missed: [], figures: { skipper_600_per_min: { p50: Number } } });
