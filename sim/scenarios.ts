@@ -10,8 +10,7 @@ export interface Scenario {
   /** Units a second, and at once. */
   readonly limit: number;
   readonly burst: number;
-  /** Of one request, units. */
-  readonly cost?: number;
+  readonly isStrict?: boolean;
   readonly seconds: number;
   /** Tenants beside the one that is measured, and their requests a second, of all together. */
   readonly others?: number;

@@ -24,8 +24,6 @@ export class SimSidecar {
   readonly fleet: FleetRates;
   readonly gossip: Gossip;
   isReady = false;
-  /** Units admitted since it began, by tenant. */
-  readonly admitted = new Map<string, number>();
   readonly #state: LimitState;
   readonly #options: SidecarOptions;
 
@@ -62,21 +60,20 @@ export class SimSidecar {
   }
 
   /** One request of a tenant: whether it is admitted. */
-  offer(tenant: Tenant, cost: number): boolean {
+  offer(tenant: Tenant): boolean {
     const { policy, random } = this.#options;
     const limit = tenant.allowance.requests as RequestRate;
     const now = this.process.now();
     this.#state.claim(tenant, 1, now);
-    this.fleet.offer(tenant, limit, cost);
+    this.#state.offer(tenant, undefined);
     const ask = { tenant, route: undefined, now, waitingAll: 0, isAnswered: () => false };
     const decided = decide(this.#state, ask);
     const isAdmitted = policy.isByChance
       ? random.float() < this.#state.here(tenant.index, limit).perSec
       : decided.kind !== 'refuse';
     if (!isAdmitted) return false;
-    if (policy.isByChance) this.fleet.admit(tenant.index, cost);
+    if (policy.isByChance) this.fleet.admit(tenant.index, 1);
     else take(this.#state, ask, decided);
-    this.admitted.set(tenant.id, (this.admitted.get(tenant.id) ?? 0) + cost);
     return true;
   }
 

@@ -88,14 +88,14 @@ t.test('others miss in the same place what they miss in the field', async (t) =>
 
 t.test('the oracle is a bucket', async (t) => {
   const oracle = new Oracle(10, 5);
-  for (let at = 0; at < 3000; at += 20) oracle.note(at, 1, at % 100 === 0);
+  for (let at = 0; at < 3000; at += 20) oracle.note(at, at % 100 === 0);
   t.equal(oracle.meanPct(0, 3000), 100);
   t.equal(oracle.excessPct(0, 3000), 0);
   t.same(oracle.rangePct(0, 3000), [100, 100]);
   t.ok(Math.abs(oracle.falseRejectPct(0, 3000) - 100 * (5 / 150)) < 1, 'the burst was not used');
   t.equal(oracle.settledMs(0, 3000, 5), 0);
   const flood = new Oracle(10, 5);
-  for (let at = 0; at < 2000; at += 20) flood.note(at, 1, true);
+  for (let at = 0; at < 2000; at += 20) flood.note(at, true);
   t.equal(flood.excessPct(0, 2000), 350, '50 in a second, where 15 may be');
   t.equal(flood.settledMs(0, 2000, 5), 1010, 'never');
 });
