@@ -1,4 +1,5 @@
 /** A fleet of simulated sidecars before one tenant's requests, and what is done to it. */
+import { Keyring } from '../src/gossip/index.ts';
 import type { Tenant } from '../src/tenants/index.ts';
 import { Invariants, StrictMeter } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
@@ -25,6 +26,8 @@ export class SimFleet {
   readonly admitted: number[] = [];
   readonly offered: number[] = [];
   readonly invariants: Invariants;
+  /** What the seeds answer instead of `listed`. */
+  dns: readonly string[] | undefined;
   readonly #scenario: Scenario;
   readonly #policy: Policy;
   readonly #seeds = new Set<string>();
@@ -63,6 +66,7 @@ export class SimFleet {
 
   /** A new sidecar in its place: a process of its own, whatever stood there before. */
   start(place: number): void {
+    const { partition = 'hold', keys, skewMs = () => 0 } = this.#scenario;
     const name = `pod-${place}`;
     const address = addressOf(place);
     this.#seeds.add(address);
@@ -72,8 +76,11 @@ export class SimFleet {
       policy: this.#policy,
       name: `${name}-${this.#born++}`,
       address,
-      seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
+      seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done(this.dns ?? this.listed)) },
+      partition,
+      keyring: keys && new Keyring(keys),
     });
+    sidecar.process.skewMs = skewMs(this.random);
     this.places[place] = sidecar;
     this.invariants.watchRates(sidecar, this.#tenants);
     sidecar.start();
@@ -93,6 +100,11 @@ export class SimFleet {
     const sidecar = this.places[place];
     this.places[place] = undefined;
     sidecar?.leave();
+  }
+
+  /** Addresses of the service. */
+  get listed(): string[] {
+    return [...this.#seeds];
   }
 
   /** Of the sidecars there are, by place. */

@@ -61,6 +61,11 @@ export class Oracle {
     return (100 * Math.max(0, missing)) / this.#sum(this.#offered, from, to);
   }
 
+  /** Of what one bucket would have admitted, percent that was. */
+  servedPct(from: number, to: number): number {
+    return (100 * this.#sum(this.#admitted, from, to)) / this.#sum(this.#allowed, from, to);
+  }
+
   /** From `from` on: ms until every following second up to `to` stays within `pct` percent of the limit. */
   settledMs(from: number, to: number, pct: number): number {
     const windows = this.#windows(this.#admitted, from, to);

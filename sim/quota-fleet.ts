@@ -4,7 +4,7 @@ import { Invariants } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
 import { QuotaSidecar, type SimDisk } from './quota-sidecar.ts';
 import { addressOf, simTenant } from './tenant.ts';
-import { SeededRandom, SimTime } from './time.ts';
+import { EPOCH_MS, SeededRandom, SimTime } from './time.ts';
 
 export interface QuotaScenario {
   readonly name: string;
@@ -23,12 +23,14 @@ export interface QuotaScenario {
   readonly others?: number;
   readonly othersPerSec?: number;
   readonly hasDisk?: boolean;
+  /** Of a sidecar's wall clock when it starts, ms. */
+  readonly skewMs?: (random: SeededRandom) => number;
   readonly startApartMs?: number;
   readonly events?: readonly { readonly at: number; readonly act: (fleet: QuotaFleet) => void }[];
   readonly measure: (fleet: QuotaFleet) => Readonly<Record<string, number>>;
 }
 
-const DAY_MS = 86_400_000;
+export const DAY_MS = 86_400_000;
 const METER = 'api_calls';
 /** Who used what is used already. */
 const GONE = 'a'.repeat(16);
@@ -95,7 +97,7 @@ export class QuotaFleet {
   }
 
   start(place: number, isDiskKept = true): void {
-    const { hasDisk = false, used = 0 } = this.scenario;
+    const { hasDisk = false, used = 0, skewMs = () => 0 } = this.scenario;
     const address = addressOf(place);
     this.#seeds.add(address);
     if (!isDiskKept) (this.#disks[place] as SimDisk).bytes = Buffer.from('');
@@ -109,6 +111,7 @@ export class QuotaFleet {
       disk: hasDisk ? this.#disks[place] : undefined,
       onCrossed: (name, at) => void this.events.push(`${name} ${at}`),
     });
+    sidecar.process.skewMs = skewMs(this.random);
     this.invariants.watchQuotas(sidecar, this.tenant.id, METER);
     if (used > 0)
       sidecar.fleet.counters.merge({
@@ -166,7 +169,7 @@ export class QuotaFleet {
 
   /** On which the run begins, days since 1970. */
   get #firstDay(): number {
-    return Math.floor(this.time.epochMs / DAY_MS);
+    return Math.floor(EPOCH_MS / DAY_MS);
   }
 
   #serve(place: number): void {

@@ -49,6 +49,20 @@ const REACHED: Reached = [
   ['crash', 'crash_reclaim_ms', 0, 2500],
   ['rolling', 'rolling_excess_pct', 0, 3],
   ['lossy', 'lossy_mean_pct', 98, 102],
+  ['partition-strict', 'partition_strict_excess_pct', 0, 15],
+  ['partition-strict', 'partition_strict_mean_pct', 90, 105],
+  // Each of two sides takes all: that it is another policy shows in that.
+  ['partition-open', 'partition_open_mean_pct', 130, 200],
+  ['flapping', 'flapping_mean_pct', 95, 102],
+  ['flapping', 'flapping_excess_pct', 0, 15],
+  ['skew', 'skew_mean_pct', 98, 102],
+  ['skew', 'skew_excess_pct', 0, 3],
+  ['keys', 'keys_mean_pct', 98, 102],
+  ['keys', 'keys_refused_frames', 0, 0],
+  ['dns-stale', 'dns_stale_mean_pct', 98, 102],
+  ['strict', 'strict_served_pct', 80, 100],
+  ['strict', 'strict_excess_pct', 0, 0],
+  ['strict-chaos', 'strict_excess_pct', 0, 0],
   ['skipper-600', 'skipper_600_per_min', 405, 455],
   ['skipper-1200', 'skipper_1200_per_min', 440, 460],
 ];
@@ -70,6 +84,9 @@ const QUOTAS: Reached = [
   ['quota-rolling', 'hard_quota_exceeded', 0, 0],
   ['quota-rolling', 'hard_served_pct_rolling', 99, 100],
   ['quota-rolling-soft', 'counts_lost_rolling', 0, 0],
+  ['quota-skew', 'hard_quota_exceeded', 0, 0],
+  ['quota-skew', 'hard_served_pct_skew', 99, 100],
+  ['quota-midnight', 'hard_quota_exceeded', 0, 0],
   ['quota-chaos', 'hard_quota_exceeded', 0, 0],
 ];
 
