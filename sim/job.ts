@@ -21,7 +21,7 @@ export interface Job {
 
 export interface Outcome {
   readonly figures: Readonly<Record<string, number>>;
-  /** Percent of the limit admitted in each tenth of a second. */
+  /** Of each tenth of a second: percent of a rate admitted in it, or of a quota used until then. */
   readonly admitted: readonly number[];
 }
 
@@ -65,7 +65,7 @@ function runQuota(job: Job): Outcome {
   const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed);
   fleet.run();
   judge(job, fleet);
-  return { figures: found.measure(fleet), admitted: [] };
+  return { figures: found.measure(fleet), admitted: fleet.usedPct };
 }
 
 if (!isMainThread)

@@ -60,6 +60,8 @@ export class QuotaFleet {
   readonly windows = new Map<number, Used>();
   /** Of what was admitted by those that were killed, what may be lost with them. */
   atRisk = 0;
+  /** Of each tenth of a second: percent of the limit used until then, in the window that was used most. */
+  readonly usedPct: number[] = [];
   readonly #snapshot: Snapshot;
   readonly #others: readonly Tenant[];
   readonly #disks: SimDisk[] = [];
@@ -90,6 +92,7 @@ export class QuotaFleet {
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     if (this.#others.length > 0) this.time.at(WARM * 1000, () => this.#serveOthers());
+    this.#draw();
     this.time.at(WARM * 1000, () => {
       this.#sentBefore = this.net.sentBytes;
     });
@@ -161,6 +164,13 @@ export class QuotaFleet {
     const { used = 0 } = this.scenario;
     const believed = this.places.flatMap((each) => (each?.isReady === true ? [each.believes(this.tenant)] : []));
     return this.admitted + used - Math.min(...believed);
+  }
+
+  #draw(): void {
+    const { limit, used = 0 } = this.scenario;
+    const most = Math.max(used, ...[...this.windows.values()].map(({ admitted, before }) => admitted + before));
+    this.usedPct.push(Math.round((10_000 * most) / limit) / 100);
+    this.time.after(100, () => this.#draw());
   }
 
   #sum(of: (used: Used) => number): number {

@@ -11,7 +11,7 @@ import { nearest } from '../src/core/index.ts';
 import { NODES_MOST, SEED_MOST, SEEDS_MOST, wholeNumber } from './flags.ts';
 import { type Job, type Outcome, policyOf } from './job.ts';
 import { measureMemory } from './memory.ts';
-import { plot } from './plot.ts';
+import { type Line, plot } from './plot.ts';
 import { OURS, RIVALS } from './policies.ts';
 import { QUOTA_SCENARIOS } from './quota-scenarios.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -148,17 +148,17 @@ function table(): void {
   );
 }
 
+/** A picture a scenario: the first of the policies that were run as a band, the others as lines. */
 function drawAll(folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const { name, describe } of chosen) {
-    if (QUOTAS.includes(name)) continue;
-    const line = (policy: string) => ({
-      name: policy,
-      runs: (results.get(`${name} ${policy}`) ?? []).map((each) => each.admitted),
+    const [first, ...others] = policies.flatMap((policy): Line[] => {
+      const runs = results.get(`${name} ${policy.name}`)?.map((each) => each.admitted);
+      return runs === undefined ? [] : [{ name: policy.name, runs }];
     });
-    const drawn = RIVALS.map((each) => line(each.name)).filter(({ runs }) => runs.length > 0);
-    const ours = line(OURS.name);
-    if (ours.runs.length > 0) writeFileSync(join(folder, `${name}.svg`), plot(`${name}: ${describe}`, ours, drawn));
+    const drawn = QUOTAS.includes(name) ? 'quota' : 'rate';
+    if (first !== undefined)
+      writeFileSync(join(folder, `${name}.svg`), plot(`${name}: ${describe}`, drawn, first, others));
   }
 }
 

@@ -1,4 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { wholeNumber } from '../../sim/flags.ts';
 import { type Outcome, run } from '../../sim/job.ts';
@@ -10,6 +13,13 @@ import { environmentOf, root } from '../helpers/sidecar.ts';
 
 /** Fewer sidecars than the scenarios have, so that it takes seconds; the whole is `npm run sim -- all`. */
 const NODES = 20;
+
+const sim = (...args: string[]) =>
+  spawnSync(process.execPath, ['sim/run.ts', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env: environmentOf(process.env),
+  });
 
 const once = (scenario: string, policy = 'reeve', seed = 1, nodes = NODES): Outcome =>
   run({ scenario, policy, seed, nodes });
@@ -135,13 +145,31 @@ t.test('a number is whole and within its range, or the flag is named', async (t)
     t.throws(() => wholeNumber('nodes', text, 1, 4096), /^--nodes takes a whole number from 1 to 4096, not /, text);
 });
 
+t.test('a picture a scenario, of rates and of quotas, of any policy', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'reeve-plots-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const drawn = (...args: string[]): string[] => {
+    t.equal(sim(...args, '--seeds', '1', '--nodes', '5', '--plot', folder).status, 0);
+    return readdirSync(folder);
+  };
+  t.same(drawn('quota-small', '--policy', 'reeve'), ['quota-small.svg']);
+  t.same(drawn('skipper-600', '--policy', 'even'), ['quota-small.svg', 'skipper-600.svg']);
+  const [quota, rate] = ['quota-small', 'skipper-600'].map((name) => readFileSync(join(folder, `${name}.svg`), 'utf8'));
+  t.match(quota, /percent of the quota used/);
+  t.match(rate, /percent of the limit admitted/);
+  t.match(rate, />even<\/text>/);
+  // The band's median, and the rule at 100 %: used up at the end, and not more.
+  const heights = (svg = ''): number[] =>
+    [...(/<path d="([^"]*)"[^>]*stroke-width="2"/.exec(svg)?.[1] ?? '').matchAll(/[ML][\d.]+ ([\d.]+)/g)].map(([, y]) =>
+      Number(y),
+    );
+  const limit = Number(/<path d="M\d+ ([\d.]+)H\d+" stroke="#000"/.exec(quota ?? '')?.[1]);
+  t.ok(heights(quota).length > 400, 'a point each tenth of a second');
+  t.ok(Math.abs((heights(quota).at(-1) as number) - limit) < 1, `${heights(quota).at(-1)} of ${limit}`);
+  t.ok(Math.max(...heights(rate)) - Math.min(...heights(rate)) > 50, 'it is no flat line');
+});
+
 t.test('the command says what there is, and what is not', async (t) => {
-  const sim = (...args: string[]) =>
-    spawnSync(process.execPath, ['sim/run.ts', ...args], {
-      cwd: root,
-      encoding: 'utf8',
-      env: environmentOf(process.env),
-    });
   t.match(sim('--help').stdout, /surge +from 10 %[\s\S]*shared-bucket[\s\S]*npm run sim -- all --quick/);
   t.match(sim('stedy'), { status: 2, stderr: /no scenario stedy \(did you mean steady\?\)/ });
   t.match(sim('steady', '--policy', 'x'), { status: 2, stderr: /no policy x; known: reeve, even/ });
