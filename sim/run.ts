@@ -19,7 +19,7 @@ import { missedBy, type Spread, TARGETS } from './targets.ts';
 import { runAll } from './threads.ts';
 
 const SEEDS = 200;
-const SEEDS_QUICK = 3;
+const SEEDS_QUICK = 2;
 /** Rivals are shown, not judged. */
 const SEEDS_RIVALS = 5;
 const QUICK: readonly string[] = [

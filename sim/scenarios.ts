@@ -500,10 +500,10 @@ export const SCENARIOS: readonly Scenario[] = [
     nodes: 200,
     limit: 4 * LIMIT,
     burst: 4 * BURST,
-    seconds: 16,
+    seconds: 12,
     measure: ({ oracle }) => ({
-      large_mean_pct: oracle.meanPct(ms(WARM), ms(16)),
-      large_excess_pct: oracle.excessPct(ms(WARM), ms(16)),
+      large_mean_pct: oracle.meanPct(ms(WARM), ms(12)),
+      large_excess_pct: oracle.excessPct(ms(WARM), ms(12)),
     }),
   },
 ];
