@@ -1,5 +1,7 @@
 /** A fleet of simulated sidecars before one tenant's requests, and what is done to it. */
+import { Keyring } from '../src/gossip/index.ts';
 import type { Tenant } from '../src/tenants/index.ts';
+import { Invariants, StrictMeter } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
 import { Oracle } from './oracle.ts';
 import type { Policy } from './policies.ts';
@@ -10,8 +12,6 @@ import { SeededRandom, SimTime } from './time.ts';
 
 /** The load of a sidecar is looked at anew this often, ms. */
 const LOAD_MS = 50;
-/** Truth is compared with belief this often, ms. */
-const CHECK_MS = 100;
 /** That of a zone of a cloud. */
 const WEATHER: Weather = { ...FAIR, loss: 0.02, duplication: 0.005 };
 
@@ -25,15 +25,16 @@ export class SimFleet {
   /** What was admitted, by place, since the measuring began. */
   readonly admitted: number[] = [];
   readonly offered: number[] = [];
-  /** What no run may show: seen once, it is an error of ours. */
-  readonly violations: string[] = [];
+  readonly invariants: Invariants;
+  /** What the seeds answer instead of `listed`. */
+  dns: readonly string[] | undefined;
   readonly #scenario: Scenario;
   readonly #policy: Policy;
   readonly #seeds = new Set<string>();
-  /** All there ever were, by incarnation: their truth. */
-  readonly #truth = new Map<string, SimSidecar>();
   /** The first is the one that is measured. */
   readonly #tenants: readonly Tenant[];
+  /** Of the one that is measured, if its limit is strict. */
+  readonly #strict: StrictMeter | undefined;
   #born = 0;
 
   constructor(scenario: Scenario, policy: Policy, seed: number) {
@@ -43,10 +44,13 @@ export class SimFleet {
     this.random = new SeededRandom(seed);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
     this.oracle = new Oracle(limit, burst);
-    const { others = 0 } = scenario;
-    this.#tenants = Array.from({ length: 1 + others }, (_, index) => tenantOf(index, limit, burst));
+    this.invariants = new Invariants(() => this.time.nowMs);
+    const { others = 0, isStrict = false } = scenario;
+    this.#strict = isStrict ? new StrictMeter(limit, burst) : undefined;
+    this.#tenants = Array.from({ length: 1 + others }, (_, index) => tenantOf(index, limit, burst, isStrict));
   }
 
+  /** Until the end, or until something was seen that no run may show. */
   run(): void {
     const { nodes, startApartMs = 5, events = [], seconds, othersPerSec = 0 } = this.#scenario;
     for (let place = 0; place < nodes; place++) {
@@ -57,12 +61,12 @@ export class SimFleet {
     }
     if (othersPerSec > 0) this.time.at(1000, () => this.#serveOthers(othersPerSec));
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
-    this.#checkAgain();
-    this.time.run(seconds * 1000);
+    this.time.runUntil(() => this.invariants.violation !== undefined, seconds * 1000);
   }
 
   /** A new sidecar in its place: a process of its own, whatever stood there before. */
   start(place: number): void {
+    const { partition = 'hold', keys, skewMs = () => 0 } = this.#scenario;
     const name = `pod-${place}`;
     const address = addressOf(place);
     this.#seeds.add(address);
@@ -72,10 +76,13 @@ export class SimFleet {
       policy: this.#policy,
       name: `${name}-${this.#born++}`,
       address,
-      seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
+      seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done(this.dns ?? this.listed)) },
+      partition,
+      keyring: keys && new Keyring(keys),
     });
+    sidecar.process.skewMs = skewMs(this.random);
     this.places[place] = sidecar;
-    this.#truth.set(sidecar.gossip.self.incarnation, sidecar);
+    this.invariants.watchRates(sidecar, this.#tenants);
     sidecar.start();
   }
 
@@ -95,6 +102,11 @@ export class SimFleet {
     sidecar?.leave();
   }
 
+  /** Addresses of the service. */
+  get listed(): string[] {
+    return [...this.#seeds];
+  }
+
   /** Of the sidecars there are, by place. */
   get addresses(): string[] {
     return this.places.map((_, place) => addressOf(place));
@@ -106,8 +118,8 @@ export class SimFleet {
 
   #serve(place: number): void {
     const seconds = this.time.nowMs / 1000;
-    const { load, limit, cost = 1, places = this.#scenario.nodes } = this.#scenario;
-    const perSec = (load(seconds, place, places) * limit) / cost;
+    const { load, limit, places = this.#scenario.nodes } = this.#scenario;
+    const perSec = load(seconds, place, places) * limit;
     // Each comes at random, whenever the last came.
     const gap = perSec > 0 ? (-Math.log(1 - this.random.float()) * 1000) / perSec : Number.POSITIVE_INFINITY;
     if (gap > LOAD_MS) {
@@ -115,23 +127,27 @@ export class SimFleet {
       return;
     }
     this.time.after(gap, () => {
-      this.#request(place, cost);
+      this.#request(place);
       this.#serve(place);
     });
   }
 
   /** One that comes to a sidecar that is not there, or not ready, goes to another, as a service's endpoints do. */
-  #request(place: number, cost: number): void {
+  #request(place: number): void {
     let sidecar = this.places[place];
     if (sidecar?.isReady !== true || sidecar.process.isPaused) {
       const others = this.places.filter((each) => each?.isReady === true && !each.process.isPaused);
       sidecar = others[Math.floor(this.random.float() * others.length)];
     }
     if (sidecar === undefined) return;
-    const isAdmitted = sidecar.offer(this.#tenants[0] as Tenant, cost);
-    this.oracle.note(this.time.nowMs, cost, isAdmitted);
-    (this.offered[place] as number) += cost;
-    if (isAdmitted) (this.admitted[place] as number) += cost;
+    const isAdmitted = this.#offer(sidecar, this.#tenants[0] as Tenant);
+    this.oracle.note(this.time.nowMs, isAdmitted);
+    (this.offered[place] as number) += 1;
+    if (!isAdmitted) return;
+    (this.admitted[place] as number) += 1;
+    const { limit, burst } = this.#scenario;
+    if (this.#strict?.admit(this.time.nowMs) === false)
+      this.invariants.broke(`${sidecar.name} admitted more than a strict ${limit}/s with a burst of ${burst}`);
   }
 
   /** Of other tenants, each by chance, at any sidecar. */
@@ -139,32 +155,21 @@ export class SimFleet {
     this.time.after((-Math.log(1 - this.random.float()) * 1000) / perSec, () => {
       const tenant = this.#tenants[1 + Math.floor(this.random.float() * (this.#tenants.length - 1))] as Tenant;
       const sidecar = this.places[Math.floor(this.random.float() * this.places.length)];
-      if (sidecar?.isReady) sidecar.offer(tenant, 1);
+      if (sidecar?.isReady) this.#offer(sidecar, tenant);
       this.#serveOthers(perSec);
     });
   }
 
-  #checkAgain(): void {
-    this.#check();
-    this.time.after(CHECK_MS, () => this.#checkAgain());
-  }
-
-  /** Nobody believes more of anybody than that one did; nobody's own count falls. */
-  #check(): void {
-    const { id } = this.#tenants[0] as Tenant;
-    for (const sidecar of this.places)
-      for (const member of sidecar?.gossip.members() ?? []) {
-        const truth = this.#truth.get(member.incarnation)?.admitted.get(id) ?? 0;
-        const believed = sidecar?.fleet.admittedBy(member.slot, id) ?? 0;
-        if (believed > truth + 1e-6)
-          this.violations.push(`${sidecar?.name} believes ${believed} of ${member.name}, which admitted ${truth}`);
-      }
+  #offer(sidecar: SimSidecar, tenant: Tenant): boolean {
+    if (!sidecar.offer(tenant)) return false;
+    this.invariants.truth.add(sidecar.gossip.self.incarnation, tenant.id, 1);
+    return true;
   }
 }
 
-function tenantOf(index: number, perSec: number, burst: number): Tenant {
+function tenantOf(index: number, perSec: number, burst: number, isStrict: boolean): Tenant {
   return simTenant(`tenant-${index}`, index, {
-    requests: { perSec, burst, credits: undefined, text: `${perSec}/s` },
+    requests: { perSec, burst, credits: undefined, text: `${perSec}/s`, isStrict },
     egress: undefined,
     concurrency: undefined,
     shadow: false,

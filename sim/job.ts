@@ -21,7 +21,7 @@ export interface Job {
 
 export interface Outcome {
   readonly figures: Readonly<Record<string, number>>;
-  /** Percent of the limit admitted in each tenth of a second. */
+  /** Of each tenth of a second: percent of a rate admitted in it, or of a quota used until then. */
   readonly admitted: readonly number[];
 }
 
@@ -29,7 +29,15 @@ export function policyOf(name: string): Policy | undefined {
   return [OURS, ...RIVALS].find((each) => each.name === name);
 }
 
-/** Throws when something was seen that no run may show. */
+/** Something was seen that no run may show. */
+export class Violation extends Error {
+  constructor({ scenario, policy, seed, nodes }: Job, what: string) {
+    const again = `npm run sim -- ${scenario} --policy ${policy} --seed ${seed} --seeds 1${nodes === undefined ? '' : ` --nodes ${nodes}`}`;
+    super(`${scenario} under ${policy} with seed ${seed} broke what must hold: ${what}; again: ${again}`);
+  }
+}
+
+/** Throws a Violation. */
 export function run(job: Job): Outcome {
   const { scenario: name, policy: rule, seed, nodes, limit, gains } = job;
   if (QUOTA_SCENARIOS.some((each) => each.name === name)) return runQuota(job);
@@ -43,17 +51,21 @@ export function run(job: Job): Outcome {
   const policy = gains === undefined ? known : { ...known, rule: shareByDemand({ ...GAINS, ...gains }) };
   const fleet = new SimFleet(scenario, policy, seed);
   fleet.run();
-  const [violation] = fleet.violations;
-  if (violation !== undefined)
-    throw new Error(`${name} under ${rule} with seed ${seed} broke what must hold: ${violation}`);
+  judge(job, fleet);
   return { figures: scenario.measure(fleet), admitted: fleet.oracle.admittedPct() };
 }
 
-function runQuota({ scenario: name, seed, nodes }: Job): Outcome {
+function judge(job: Job, { invariants: { violation } }: SimFleet | QuotaFleet): void {
+  if (violation !== undefined) throw new Violation(job, violation);
+}
+
+function runQuota(job: Job): Outcome {
+  const { scenario: name, seed, nodes } = job;
   const found = QUOTA_SCENARIOS.find((each) => each.name === name) as QuotaScenario;
   const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed);
   fleet.run();
-  return { figures: found.measure(fleet), admitted: [] };
+  judge(job, fleet);
+  return { figures: found.measure(fleet), admitted: fleet.usedPct };
 }
 
 if (!isMainThread)
@@ -61,6 +73,6 @@ if (!isMainThread)
     try {
       parentPort?.postMessage({ outcome: run(job) });
     } catch (cause) {
-      parentPort?.postMessage({ failed: String((cause as Error).stack) });
+      parentPort?.postMessage({ failed: cause instanceof Violation ? cause.message : String((cause as Error).stack) });
     }
   });

@@ -19,7 +19,8 @@ export class Oracle {
     this.#level = burst;
   }
 
-  note(now: number, cost: number, isAdmitted: boolean): void {
+  /** One request, of one unit. */
+  note(now: number, isAdmitted: boolean): void {
     const step = Math.floor(now / STEP_MS);
     while (this.#offered.length <= step) {
       this.#offered.push(0);
@@ -28,11 +29,11 @@ export class Oracle {
     }
     this.#level = Math.min(this.#burst, this.#level + ((now - this.#at) * this.#perSec) / 1000);
     this.#at = now;
-    (this.#offered[step] as number) += cost;
-    if (isAdmitted) (this.#admitted[step] as number) += cost;
-    if (this.#level < cost) return;
-    this.#level -= cost;
-    (this.#allowed[step] as number) += cost;
+    (this.#offered[step] as number) += 1;
+    if (isAdmitted) (this.#admitted[step] as number) += 1;
+    if (this.#level < 1) return;
+    this.#level -= 1;
+    (this.#allowed[step] as number) += 1;
   }
 
   /** Units admitted from `from` to `to`, ms, in percent of the limit. */
@@ -58,6 +59,11 @@ export class Oracle {
   falseRejectPct(from: number, to: number): number {
     const missing = this.#sum(this.#allowed, from, to) - this.#sum(this.#admitted, from, to);
     return (100 * Math.max(0, missing)) / this.#sum(this.#offered, from, to);
+  }
+
+  /** Of what one bucket would have admitted, percent that was. */
+  servedPct(from: number, to: number): number {
+    return (100 * this.#sum(this.#admitted, from, to)) / this.#sum(this.#allowed, from, to);
   }
 
   /** From `from` on: ms until every following second up to `to` stays within `pct` percent of the limit. */

@@ -1,4 +1,4 @@
-/** What was admitted over time, as SVG: our runs as a band with its median, each rival as a line, the limit as a rule. */
+/** What was admitted over time, as SVG: the runs of one policy as a band with its median, each other one as a line, the limit as a rule. */
 const WIDTH = 900;
 const HEIGHT = 340;
 const LEFT = 60;
@@ -13,9 +13,19 @@ export interface Line {
   readonly runs: readonly (readonly number[])[];
 }
 
-export function plot(title: string, ours: Line, rivals: readonly Line[]): string {
+/** Of a rate, what was admitted in each tenth of a second; of a quota, what was used until then. */
+export type Drawn = 'rate' | 'quota';
+
+const UNITS: Readonly<Record<Drawn, string>> = {
+  rate: 'percent of the limit admitted in the second before',
+  quota: 'percent of the quota used',
+};
+
+export function plot(title: string, drawn: Drawn, ours: Line, rivals: readonly Line[]): string {
+  const smooth = drawn === 'rate' ? lastSecond : (run: readonly number[]) => run;
+  const highest = [ours, ...rivals].flatMap(({ runs }) => runs.map((run) => Math.max(...smooth(run))));
   const steps = Math.max(...[ours, ...rivals].flatMap(({ runs }) => runs.map((run) => run.length)));
-  const top = Math.min(400, Math.max(150, ...[ours, ...rivals].flatMap(({ runs }) => runs.flatMap(smooth))));
+  const top = Math.min(400, Math.max(drawn === 'rate' ? 150 : 110, ...highest));
   const x = (step: number): number => LEFT + (step / steps) * (WIDTH - LEFT - RIGHT);
   const y = (pct: number): number => HEIGHT - BOTTOM - (Math.min(pct, top) / top) * (HEIGHT - BOTTOM - TOP);
   const path = (values: readonly number[]): string =>
@@ -34,10 +44,10 @@ export function plot(title: string, ours: Line, rivals: readonly Line[]): string
   ];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="${LEFT}" y="18" font-size="14">${title}</text>
+<text x="${LEFT}" y="18" font-size="14">${escaped(title)}</text>
 ${ticks.map((pct) => `<path d="M${LEFT} ${y(pct)}H${WIDTH - RIGHT}" stroke="${pct === 100 ? '#000' : '#ddd'}"/><text x="${LEFT - 6}" y="${y(pct) + 4}" text-anchor="end">${pct} %</text>`).join('\n')}
 ${seconds.map((second) => `<text x="${x(second * 10)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${second}</text>`).join('\n')}
-<text x="${(WIDTH + LEFT - RIGHT) / 2}" y="${HEIGHT - 6}" text-anchor="middle">seconds; percent of the limit admitted in the second before</text>
+<text x="${(WIDTH + LEFT - RIGHT) / 2}" y="${HEIGHT - 6}" text-anchor="middle">seconds; ${UNITS[drawn]}</text>
 ${rivals.map((line, at) => `<path d="${path(of(line, 0.5))}" fill="none" stroke="${COLOURS[at]}" stroke-width="1"/>`).join('\n')}
 <path d="${area}" fill="#1e8449" opacity="0.25"/>
 <path d="${path(of(ours, 0.5))}" fill="none" stroke="#1e8449" stroke-width="2"/>
@@ -46,8 +56,12 @@ ${names.map(({ name, colour }, at) => `<text x="${WIDTH - RIGHT + 10}" y="${TOP 
 `;
 }
 
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}
+
 /** The second before each step: requests come at random, a tenth of a second says little. */
-function smooth(run: readonly number[]): number[] {
+function lastSecond(run: readonly number[]): number[] {
   return run.map((_, at) => {
     const before = run.slice(Math.max(0, at - 9), at + 1);
     return before.reduce((sum, each) => sum + each, 0) / before.length;

@@ -1,9 +1,10 @@
 /** A fleet of simulated sidecars before one tenant with a quota, and what is done to it. */
 import { emptySnapshot, type Quota, type Snapshot, type Tenant } from '../src/tenants/index.ts';
+import { Invariants } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
 import { QuotaSidecar, type SimDisk } from './quota-sidecar.ts';
 import { addressOf, simTenant } from './tenant.ts';
-import { SeededRandom, SimTime } from './time.ts';
+import { EPOCH_MS, SeededRandom, SimTime } from './time.ts';
 
 export interface QuotaScenario {
   readonly name: string;
@@ -22,16 +23,29 @@ export interface QuotaScenario {
   readonly others?: number;
   readonly othersPerSec?: number;
   readonly hasDisk?: boolean;
+  /** Of a sidecar's wall clock when it starts, ms. */
+  readonly skewMs?: (random: SeededRandom) => number;
   readonly startApartMs?: number;
   readonly events?: readonly { readonly at: number; readonly act: (fleet: QuotaFleet) => void }[];
   readonly measure: (fleet: QuotaFleet) => Readonly<Record<string, number>>;
 }
 
+export const DAY_MS = 86_400_000;
+const METER = 'api_calls';
+/** Who used what is used already. */
+const GONE = 'a'.repeat(16);
 const WEATHER: Weather = { ...FAIR, loss: 0.02, duplication: 0.005 };
 /** Until then members find each other and rights are given out, s. */
 export const WARM = 8;
 /** Requests end so long before the run does, s: by then the last are told. */
 const QUIET = 4;
+
+/** Units that were asked for and admitted in a window, with those of somebody who is gone. */
+interface Used {
+  offered: number;
+  admitted: number;
+  readonly before: number;
+}
 
 export class QuotaFleet {
   readonly time = new SimTime();
@@ -41,11 +55,13 @@ export class QuotaFleet {
   readonly scenario: QuotaScenario;
   readonly tenant: Tenant;
   readonly events: string[] = [];
-  /** Units admitted, and asked for. */
-  admitted = 0;
-  offered = 0;
+  readonly invariants: Invariants;
+  /** By the day on which a window begins, as the clock of who was asked has it. */
+  readonly windows = new Map<number, Used>();
   /** Of what was admitted by those that were killed, what may be lost with them. */
   atRisk = 0;
+  /** Of each tenth of a second: percent of the limit used until then, in the window that was used most. */
+  readonly usedPct: number[] = [];
   readonly #snapshot: Snapshot;
   readonly #others: readonly Tenant[];
   readonly #disks: SimDisk[] = [];
@@ -56,13 +72,16 @@ export class QuotaFleet {
   constructor(scenario: QuotaScenario, seed: number) {
     this.scenario = scenario;
     this.random = new SeededRandom(seed);
+    this.invariants = new Invariants(() => this.time.nowMs);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
     const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) => tenantOf(scenario, index));
     this.tenant = tenants[0] as Tenant;
     this.#others = tenants.slice(1);
+    this.invariants.truth.add(GONE, this.tenant.id, scenario.used ?? 0);
     this.#snapshot = { ...emptySnapshot, generation: 1, tenants: new Map(tenants.map((each) => [each.id, each])) };
   }
 
+  /** Until the end, or until something was seen that no run may show. */
   run(): void {
     const { nodes, startApartMs = 5, events = [], seconds } = this.scenario;
     for (let place = 0; place < nodes; place++) {
@@ -73,14 +92,15 @@ export class QuotaFleet {
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     if (this.#others.length > 0) this.time.at(WARM * 1000, () => this.#serveOthers());
+    this.#draw();
     this.time.at(WARM * 1000, () => {
       this.#sentBefore = this.net.sentBytes;
     });
-    this.time.run(seconds * 1000);
+    this.time.runUntil(() => this.invariants.violation !== undefined, seconds * 1000);
   }
 
   start(place: number, isDiskKept = true): void {
-    const { hasDisk = false, used = 0 } = this.scenario;
+    const { hasDisk = false, used = 0, skewMs = () => 0 } = this.scenario;
     const address = addressOf(place);
     this.#seeds.add(address);
     if (!isDiskKept) (this.#disks[place] as SimDisk).bytes = Buffer.from('');
@@ -94,13 +114,14 @@ export class QuotaFleet {
       disk: hasDisk ? this.#disks[place] : undefined,
       onCrossed: (name, at) => void this.events.push(`${name} ${at}`),
     });
-    const day = Math.floor(sidecar.process.wallMs() / 86_400_000);
+    sidecar.process.skewMs = skewMs(this.random);
+    this.invariants.watchQuotas(sidecar, this.tenant.id, METER);
     if (used > 0)
       sidecar.fleet.counters.merge({
-        tenant: 'acme',
-        meter: 'api_calls',
-        day,
-        actor: 'a'.repeat(16),
+        tenant: this.tenant.id,
+        meter: METER,
+        day: this.#firstDay,
+        actor: GONE,
         count: used,
         credit: 0,
       });
@@ -123,16 +144,19 @@ export class QuotaFleet {
     return this.places.map((_, place) => addressOf(place));
   }
 
-  /** Units that all together used beyond the limit. */
+  get admitted(): number {
+    return this.#sum(({ admitted }) => admitted);
+  }
+
+  /** Units that all together used beyond the limit, in the worst window. */
   get exceeded(): number {
-    const { limit, used = 0 } = this.scenario;
-    return Math.max(0, this.admitted + used - limit);
+    return Math.max(0, ...[...this.windows.values()].map((each) => each.admitted + each.before - this.scenario.limit));
   }
 
   /** Of what was asked for and could have been admitted, percent that was. */
   get servedPct(): number {
-    const { limit, used = 0 } = this.scenario;
-    return (100 * this.admitted) / Math.min(this.offered, limit - used);
+    const could = this.#sum(({ offered, before }) => Math.min(offered, this.scenario.limit - before));
+    return (100 * this.admitted) / could;
   }
 
   /** Units that were admitted and that somebody who is there does not know of. */
@@ -140,6 +164,22 @@ export class QuotaFleet {
     const { used = 0 } = this.scenario;
     const believed = this.places.flatMap((each) => (each?.isReady === true ? [each.believes(this.tenant)] : []));
     return this.admitted + used - Math.min(...believed);
+  }
+
+  #draw(): void {
+    const { limit, used = 0 } = this.scenario;
+    const most = Math.max(used, ...[...this.windows.values()].map(({ admitted, before }) => admitted + before));
+    this.usedPct.push(Math.round((10_000 * most) / limit) / 100);
+    this.time.after(100, () => this.#draw());
+  }
+
+  #sum(of: (used: Used) => number): number {
+    return [...this.windows.values()].reduce((sum, each) => sum + of(each), 0);
+  }
+
+  /** On which the run begins, days since 1970. */
+  get #firstDay(): number {
+    return Math.floor(EPOCH_MS / DAY_MS);
   }
 
   #serve(place: number): void {
@@ -160,7 +200,7 @@ export class QuotaFleet {
     this.time.after((-Math.log(1 - this.random.float()) * 1000) / othersPerSec, () => {
       const tenant = this.#others[Math.floor(this.random.float() * this.#others.length)] as Tenant;
       const sidecar = this.places[Math.floor(this.random.float() * this.places.length)];
-      if (sidecar?.isReady === true) sidecar.offer(tenant);
+      if (sidecar?.isReady === true) this.#offer(sidecar, tenant);
       this.#serveOthers();
     });
   }
@@ -178,14 +218,36 @@ export class QuotaFleet {
       sidecar = others[Math.floor(this.random.float() * others.length)];
     }
     if (sidecar === undefined) return;
-    this.offered++;
-    if (sidecar.offer(this.tenant)) this.admitted++;
+    const used = this.#windowAt(sidecar);
+    used.offered++;
+    if (!this.#offer(sidecar, this.tenant)) return;
+    used.admitted++;
+    const { isHard, limit } = this.scenario;
+    const all = used.admitted + used.before;
+    if (isHard && all > limit)
+      this.invariants.broke(`${sidecar.name} admitted unit ${all} of a hard quota of ${limit}`);
+  }
+
+  #windowAt(sidecar: QuotaSidecar): Used {
+    const day = sidecar.windowOf(this.tenant);
+    let used = this.windows.get(day);
+    if (used === undefined) {
+      const { used: before = 0 } = this.scenario;
+      this.windows.set(day, (used = { offered: 0, admitted: 0, before: day === this.#firstDay ? before : 0 }));
+    }
+    return used;
+  }
+
+  #offer(sidecar: QuotaSidecar, tenant: Tenant): boolean {
+    if (!sidecar.offer(tenant)) return false;
+    this.invariants.truth.add(sidecar.fleet.actor, tenant.id, 1);
+    return true;
   }
 }
 
 function tenantOf({ isHard, limit }: QuotaScenario, index: number): Tenant {
   const quota: Quota = {
-    meter: 'api_calls',
+    meter: METER,
     source: 'calls',
     per: 'day',
     limit,

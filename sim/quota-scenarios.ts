@@ -1,7 +1,8 @@
 /** What is done to a fleet that shares a quota, and what is measured of it. */
 import type { QuotaFleet, QuotaScenario } from './quota-fleet.ts';
-import { WARM } from './quota-fleet.ts';
-import { skewed } from './scenarios.ts';
+import { DAY_MS, WARM } from './quota-fleet.ts';
+import { mischief, setClock, skewed, skewed30s } from './scenarios.ts';
+import { EPOCH_MS } from './time.ts';
 
 const NODES = 20;
 const hard = {
@@ -21,6 +22,8 @@ const served =
   });
 /** Then something happens. */
 const THEN = WARM + 6;
+/** From the first moment of a run, ms. */
+const TO_MIDNIGHT = DAY_MS - (EPOCH_MS % DAY_MS);
 
 /** Cuts the places for which `isHere` from the others. */
 const cut =
@@ -173,6 +176,30 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
   },
   {
     ...hard,
+    name: 'quota-skew',
+    describe: 'wall clocks differ by up to half a minute, and once a second one is set by up to an hour, back or on',
+    skewMs: skewed30s,
+    events: Array.from({ length: 20 }, (_, at) => ({ at: WARM + at, act: setClock })),
+    measure: served('skew'),
+  },
+  {
+    ...hard,
+    name: 'quota-midnight',
+    describe: 'a day ends while wall clocks differ by up to half a minute, and some are set back into the day before',
+    // Midnight of the clock that is right.
+    skewMs: (random) => TO_MIDNIGHT - (THEN + 10) * 1000 + skewed30s(random),
+    seconds: WARM + 80,
+    events: Array.from({ length: 10 }, (_, at) => ({
+      at: THEN + 20 + at,
+      act: ({ places, random }: QuotaFleet) => {
+        const one = places[Math.floor(random.float() * places.length)];
+        if (one !== undefined) one.process.skewMs -= 60_000;
+      },
+    })),
+    measure: served('midnight'),
+  },
+  {
+    ...hard,
     name: 'quota-many',
     describe: '10,000 tenants with quotas: in ten seconds each asks at five of fifty sidecars',
     nodes: 50,
@@ -186,7 +213,7 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
   {
     ...hard,
     name: 'quota-chaos',
-    describe: 'cuts, crashes with and without disk, farewells and pauses, one a second by chance',
+    describe: 'cuts, crashes with and without disk, farewells, pauses and clocks that are set, one a second by chance',
     hasDisk: true,
     seconds: WARM + 60,
     perSec: 600,
@@ -194,19 +221,3 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     measure: served('chaos'),
   },
 ];
-
-function mischief(fleet: QuotaFleet): void {
-  const { random, places, time } = fleet;
-  const place = Math.floor(random.float() * places.length);
-  const kind = Math.floor(random.float() * 6);
-  const side = random.float();
-  if (kind === 0) time.after(1000 + 8000 * random.float(), cut((each) => each / places.length < side)(fleet));
-  else if (kind === 1) places[place]?.process.pause(500 + 3000 * random.float());
-  else {
-    if (kind < 4) fleet.crash(place);
-    else fleet.leave(place);
-    time.after(1500, () => {
-      if (fleet.places[place] === undefined) fleet.start(place, kind % 2 === 0);
-    });
-  }
-}

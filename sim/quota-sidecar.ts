@@ -51,9 +51,7 @@ export class QuotaSidecar {
   readonly quotas: Quotas;
   readonly gossip: Gossip;
   isReady = false;
-  /** Units admitted. */
-  admitted = 0;
-  /** Of them, those in the last second before it was killed; see `crash`. */
+  /** When units were admitted, ms; see `crash`. */
   readonly #recent: number[] = [];
   readonly #rates: FleetRates;
   readonly #options: QuotaSidecarOptions;
@@ -118,7 +116,6 @@ export class QuotaSidecar {
     const x = { tenant, route: undefined, method: 'GET', headers: NO_FIELDS } as unknown as Identified;
     if (this.quotas.check(account, x, now, false) !== undefined) return false;
     this.quotas.take(account, x, now);
-    this.admitted++;
     this.#recent.push(now);
     return true;
   }
@@ -127,6 +124,11 @@ export class QuotaSidecar {
   believes(tenant: Tenant): number {
     const account = this.quotas.accountOf(tenant, this.process.now()) as Account;
     return account.lines[0]?.used ?? 0;
+  }
+
+  /** On which its clock says that the tenant's window begins, days since 1970. */
+  windowOf(tenant: Tenant): number {
+    return (this.quotas.accountOf(tenant, this.process.now()) as Account).lines[0]?.from ?? 0;
   }
 
   leave(): void {

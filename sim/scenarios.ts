@@ -1,5 +1,8 @@
 /** What is done to a fleet, and what is measured of it. Loads are in limits: 3 is three times the limit, of all sidecars together. */
+import type { PartitionPolicy } from '../src/limits/fleet/attendance.ts';
 import type { SimFleet } from './fleet.ts';
+import type { SimNet } from './net.ts';
+import type { SeededRandom, SimProcess, SimTime } from './time.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -10,12 +13,17 @@ export interface Scenario {
   /** Units a second, and at once. */
   readonly limit: number;
   readonly burst: number;
-  /** Of one request, units. */
-  readonly cost?: number;
+  readonly isStrict?: boolean;
   readonly seconds: number;
   /** Tenants beside the one that is measured, and their requests a second, of all together. */
   readonly others?: number;
   readonly othersPerSec?: number;
+  /** Default: hold. */
+  readonly partition?: PartitionPolicy;
+  /** By which frames are sealed; default: they are not, which spares the cost. */
+  readonly keys?: readonly Uint8Array[];
+  /** Of a sidecar's wall clock when it starts, ms. */
+  readonly skewMs?: (random: SeededRandom) => number;
   readonly startApartMs?: number;
   readonly load: (seconds: number, place: number, places: number) => number;
   readonly events?: readonly { readonly at: number; readonly act: (fleet: SimFleet) => void }[];
@@ -68,6 +76,83 @@ function jain({ admitted, offered }: SimFleet): number {
 
 const ms = (seconds: number): number => seconds * 1000;
 
+/** 60 to 40, for ten seconds. */
+const CUT: Scenario['events'] = [
+  {
+    at: THEN,
+    act: ({ net, addresses }) => {
+      const heal = net.cut(
+        addresses.filter((_, place) => place % 5 < 3),
+        addresses.filter((_, place) => place % 5 >= 3),
+      );
+      net.time.after(ms(10), heal);
+    },
+  },
+];
+
+const [OLD_KEY, NEW_KEY] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)] as const;
+
+/** Frames that no key opens; not those that came twice. */
+function unopened(refused: Readonly<Record<'key' | 'forged', number>> = { key: 0, forged: 0 }): number {
+  return refused.key + refused.forged;
+}
+
+function flap({ net, addresses, random }: SimFleet): void {
+  const one = [addresses[Math.floor(random.float() * addresses.length)] as string];
+  const others = addresses.filter((each) => each !== one[0] && random.float() < 0.5);
+  const kind = Math.floor(random.float() * 3);
+  const heal = kind === 0 ? net.cut(one, others) : kind === 1 ? net.cutOneWay(one, others) : net.cutOneWay(others, one);
+  net.time.after(200 + 1300 * random.float(), heal);
+}
+
+/** Half a minute before or behind, at most. */
+export function skewed30s(random: SeededRandom): number {
+  return 60_000 * (random.float() - 0.5);
+}
+
+/** Of one by chance, by up to an hour. */
+export function setClock({ places, random }: Fleet): void {
+  const one = places[Math.floor(random.float() * places.length)];
+  const byMs = 2 * 3_600_000 * (random.float() - 0.5);
+  if (one !== undefined) one.process.skewMs += byMs;
+}
+
+/** What a nemesis needs of a fleet, of either kind. */
+interface Fleet {
+  readonly time: SimTime;
+  readonly net: SimNet;
+  readonly random: SeededRandom;
+  readonly places: readonly ({ readonly process: SimProcess } | undefined)[];
+  readonly addresses: readonly string[];
+  crash(place: number): void;
+  leave(place: number): void;
+  start(place: number, isDiskKept?: boolean): void;
+}
+
+/** A cut for up to 9 s, a pause of up to 3.5 s, a clock that is set, or one that is killed or leaves, with or without its disk, and comes back. */
+export function mischief(fleet: Fleet): void {
+  const { random, places, addresses, net, time } = fleet;
+  const place = Math.floor(random.float() * places.length);
+  const kind = Math.floor(random.float() * 7);
+  const side = random.float();
+  const isHere = (at: number): boolean => at / places.length < side;
+  if (kind === 0) {
+    const heal = net.cut(
+      addresses.filter((_, at) => isHere(at)),
+      addresses.filter((_, at) => !isHere(at)),
+    );
+    time.after(1000 + 8000 * random.float(), heal);
+  } else if (kind === 1) places[place]?.process.pause(500 + 3000 * random.float());
+  else if (kind === 6) setClock(fleet);
+  else {
+    if (kind < 4) fleet.crash(place);
+    else fleet.leave(place);
+    time.after(1500, () => {
+      if (fleet.places[place] === undefined) fleet.start(place, kind % 2 === 0);
+    });
+  }
+}
+
 export const SCENARIOS: readonly Scenario[] = [
   {
     ...base,
@@ -118,22 +203,38 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'partition',
     describe: 'cut 60 to 40 for ten seconds, then healed',
     seconds: 28,
-    events: [
-      {
-        at: THEN,
-        act: ({ net, addresses }) => {
-          const heal = net.cut(
-            addresses.filter((_, place) => place % 5 < 3),
-            addresses.filter((_, place) => place % 5 >= 3),
-          );
-          net.time.after(ms(10), heal);
-        },
-      },
-    ],
+    events: CUT,
     measure: ({ oracle }) => ({
       partition_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 10)),
       partition_mean_pct: oracle.meanPct(ms(THEN), ms(THEN + 10)),
       heal_excess_pct: oracle.excessPct(ms(THEN + 10), ms(28)),
+    }),
+  },
+  ...(['strict', 'open'] as const).map(
+    (partition): Scenario => ({
+      ...base,
+      name: `partition-${partition}`,
+      describe: `the same with \`partition: ${partition}\``,
+      seconds: 28,
+      partition,
+      events: CUT,
+      measure: ({ oracle }) => ({
+        [`partition_${partition}_excess_pct`]: oracle.excessPct(ms(THEN - 1), ms(THEN + 10)),
+        [`partition_${partition}_mean_pct`]: oracle.meanPct(ms(THEN), ms(THEN + 10)),
+        [`heal_${partition}_excess_pct`]: oracle.excessPct(ms(THEN + 10), ms(28)),
+      }),
+    }),
+  ),
+  {
+    ...base,
+    name: 'flapping',
+    describe:
+      'five times a second the link of one sidecar to half of the others goes, one way or both, for up to 1.5 s',
+    seconds: 28,
+    events: Array.from({ length: 60 }, (_, at) => ({ at: THEN + at / 5, act: flap })),
+    measure: ({ oracle }) => ({
+      flapping_mean_pct: oracle.meanPct(ms(THEN), ms(28)),
+      flapping_excess_pct: oracle.excessPct(ms(THEN - 1), ms(28)),
     }),
   },
   {
@@ -239,6 +340,125 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...base,
+    name: 'skew',
+    describe: 'wall clocks differ by up to half a minute, and twice a second one is set by up to an hour, back or on',
+    skewMs: skewed30s,
+    seconds: 24,
+    events: Array.from({ length: 20 }, (_, at) => ({ at: THEN + at / 2, act: setClock })),
+    measure: ({ oracle }) => ({
+      skew_mean_pct: oracle.meanPct(ms(WARM), ms(24)),
+      skew_excess_pct: oracle.excessPct(ms(WARM), ms(24)),
+    }),
+  },
+  {
+    ...base,
+    nodes: 20,
+    name: 'keys',
+    describe:
+      'sealed frames; the key is replaced: the new one added, made first, the old one removed, each over two seconds',
+    seconds: 26,
+    keys: [OLD_KEY],
+    events: [[OLD_KEY, NEW_KEY], [NEW_KEY, OLD_KEY], [NEW_KEY]].map((keys, step) => ({
+      at: THEN + 4 * step,
+      act: ({ places, random, time }: SimFleet) => {
+        for (const each of places) time.after(2000 * random.float(), () => each?.keyring?.use(keys));
+      },
+    })),
+    measure: ({ oracle, places }) => ({
+      keys_mean_pct: oracle.meanPct(ms(WARM), ms(26)),
+      keys_excess_pct: oracle.excessPct(ms(WARM), ms(26)),
+      keys_refused_frames: places.reduce((sum, each) => sum + unopened(each?.gossip.counts.refused), 0),
+    }),
+  },
+  {
+    ...base,
+    nodes: 20,
+    name: 'dns-stale',
+    describe: 'the seeds of twenty sidecars stand still while ten leave and ten come, at other addresses',
+    seconds: 50,
+    events: [
+      {
+        at: THEN,
+        act: (fleet) => {
+          fleet.dns = fleet.listed;
+        },
+      },
+      ...Array.from({ length: 10 }, (_, at) => ({
+        at: THEN + 1 + at / 2,
+        act: (fleet: SimFleet) => {
+          const place = Math.floor(fleet.random.float() * fleet.places.length);
+          fleet.unlist(place);
+          fleet.leave(place);
+          fleet.start(fleet.places.length);
+        },
+      })),
+    ],
+    measure: ({ oracle }) => ({
+      dns_stale_mean_pct: oracle.meanPct(ms(THEN), ms(50)),
+      dns_stale_excess_pct: oracle.excessPct(ms(THEN), ms(50)),
+    }),
+  },
+  {
+    ...base,
+    nodes: 20,
+    name: 'dns-empty',
+    describe: 'the seeds name nobody for half a minute, in which ten of twenty sidecars are killed and started again',
+    seconds: 54,
+    events: [
+      {
+        at: THEN,
+        act: (fleet) => {
+          fleet.dns = [];
+          fleet.time.after(ms(32), () => {
+            fleet.dns = undefined;
+          });
+        },
+      },
+      ...Array.from({ length: 10 }, (_, at) => ({
+        at: THEN + 1 + 2 * at,
+        act: (fleet: SimFleet) => {
+          const place = Math.floor(fleet.random.float() * fleet.places.length);
+          fleet.crash(place);
+          fleet.time.after(1000, () => fleet.start(place));
+        },
+      })),
+    ],
+    measure: ({ oracle }) => ({
+      dns_empty_mean_pct: oracle.meanPct(ms(THEN), ms(54)),
+      dns_empty_excess_pct: oracle.excessPct(ms(THEN), ms(54)),
+    }),
+  },
+  {
+    ...base,
+    name: 'strict',
+    describe:
+      'a strict limit at three times of it, skewed, for three of four seconds: what a part cannot take is refused',
+    isStrict: true,
+    seconds: 30,
+    load: (seconds, place, places) => (seconds % 4 < 3 ? OVERLOAD : 0) * skewed(place, places),
+    measure: ({ oracle }) => ({
+      strict_served_pct: oracle.servedPct(ms(WARM), ms(30)),
+      strict_excess_pct: oracle.excessPct(0, ms(30)),
+    }),
+  },
+  {
+    ...base,
+    name: 'strict-chaos',
+    describe:
+      'the same of twenty sidecars, with cuts, crashes, farewells, pauses and clocks that are set, one a second by chance',
+    nodes: 20,
+    isStrict: true,
+    seconds: 80,
+    load: (seconds, place, places) => (seconds % 4 < 3 ? OVERLOAD : 0) * skewed(place, places),
+    skewMs: skewed30s,
+    events: Array.from({ length: 60 }, (_, at) => ({ at: 4 + at, act: mischief })),
+    measure: ({ oracle }) => ({
+      strict_chaos_served_pct: oracle.servedPct(ms(WARM), ms(80)),
+      strict_excess_pct: oracle.excessPct(0, ms(80)),
+    }),
+  },
+  {
+    ...base,
     name: 'small',
     describe: 'ten a second for fifty sidecars, with a burst of ten; three times that is asked for',
     limit: 10,
@@ -280,10 +500,10 @@ export const SCENARIOS: readonly Scenario[] = [
     nodes: 200,
     limit: 4 * LIMIT,
     burst: 4 * BURST,
-    seconds: 16,
+    seconds: 12,
     measure: ({ oracle }) => ({
-      large_mean_pct: oracle.meanPct(ms(WARM), ms(16)),
-      large_excess_pct: oracle.excessPct(ms(WARM), ms(16)),
+      large_mean_pct: oracle.meanPct(ms(WARM), ms(12)),
+      large_excess_pct: oracle.excessPct(ms(WARM), ms(12)),
     }),
   },
 ];

@@ -1,6 +1,7 @@
 /** A sidecar as far as limits go: the production modules on virtual time and a simulated network. */
-import { Gossip, type Seeds } from '../src/gossip/index.ts';
+import { Gossip, type Keyring, type Seeds } from '../src/gossip/index.ts';
 import { decide, take } from '../src/limits/decide.ts';
+import type { PartitionPolicy } from '../src/limits/fleet/attendance.ts';
 import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
 import { LimitState } from '../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
@@ -15,6 +16,9 @@ export interface SidecarOptions {
   readonly name: string;
   readonly address: string;
   readonly seeds: Seeds;
+  readonly partition: PartitionPolicy;
+  /** Undefined: frames are not sealed. */
+  readonly keyring: Keyring | undefined;
 }
 
 export class SimSidecar {
@@ -23,19 +27,19 @@ export class SimSidecar {
   readonly process: SimProcess;
   readonly fleet: FleetRates;
   readonly gossip: Gossip;
+  readonly keyring: Keyring | undefined;
   isReady = false;
-  /** Units admitted since it began, by tenant. */
-  readonly admitted = new Map<string, number>();
   readonly #state: LimitState;
   readonly #options: SidecarOptions;
 
   constructor(options: SidecarOptions) {
-    const { net, random, policy, name, address, seeds } = options;
+    const { net, random, policy, name, address, seeds, partition, keyring } = options;
     this.#options = options;
     this.name = name;
     this.address = address;
+    this.keyring = keyring;
     this.process = new SimProcess(net.time);
-    this.fleet = new FleetRates({ clock: this.process, partition: 'hold', rule: policy.rule });
+    this.fleet = new FleetRates({ clock: this.process, partition, rule: policy.rule });
     this.#state = new LimitState(this.fleet);
     this.gossip = new Gossip({
       clock: this.process,
@@ -45,7 +49,7 @@ export class SimSidecar {
       delegate: this.fleet,
       name,
       cluster: 'sim',
-      keyring: undefined,
+      keyring,
       seeds,
     });
     this.fleet.follow(this.gossip);
@@ -62,21 +66,20 @@ export class SimSidecar {
   }
 
   /** One request of a tenant: whether it is admitted. */
-  offer(tenant: Tenant, cost: number): boolean {
+  offer(tenant: Tenant): boolean {
     const { policy, random } = this.#options;
     const limit = tenant.allowance.requests as RequestRate;
     const now = this.process.now();
     this.#state.claim(tenant, 1, now);
-    this.fleet.offer(tenant, limit, cost);
+    this.#state.offer(tenant, undefined);
     const ask = { tenant, route: undefined, now, waitingAll: 0, isAnswered: () => false };
     const decided = decide(this.#state, ask);
     const isAdmitted = policy.isByChance
       ? random.float() < this.#state.here(tenant.index, limit).perSec
       : decided.kind !== 'refuse';
     if (!isAdmitted) return false;
-    if (policy.isByChance) this.fleet.admit(tenant.index, cost);
+    if (policy.isByChance) this.fleet.admit(tenant.index, 1);
     else take(this.#state, ask, decided);
-    this.admitted.set(tenant.id, (this.admitted.get(tenant.id) ?? 0) + cost);
     return true;
   }
 

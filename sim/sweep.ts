@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { GAINS, type Gains } from '../src/limits/fleet/share.ts';
+import { NODES_MOST, SEEDS_MOST, wholeNumber } from './flags.ts';
 import type { Job } from './job.ts';
 import { runAll } from './threads.ts';
 
@@ -11,8 +12,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { seeds: { type: 'string' }, nodes: { type: 'string' } },
 });
-const seeds = Number(values.seeds ?? 200);
-const nodes = Number(values.nodes ?? 50);
+const seeds = wholeNumber('seeds', values.seeds ?? '200', 1, SEEDS_MOST);
+const nodes = wholeNumber('nodes', values.nodes ?? '50', 1, NODES_MOST);
 const SCENARIOS = ['steady', 'within', 'surge', 'shift'];
 const FIGURES = ['mean_pct', 'steady_excess_pct', 'false_reject_pct', 'surge_excess_pct', 'reconverge_ms'];
 /** Signs of bounds stay. */
