@@ -97,6 +97,7 @@ const QUOTAS: Reached = [
   ['quota-skew', 'hard_quota_exceeded', 0, 0],
   ['quota-skew', 'hard_served_pct_skew', 99, 100],
   ['quota-midnight', 'hard_quota_exceeded', 0, 0],
+  ['quota-midnight', 'hard_served_pct_midnight', 85, 100],
   ['quota-chaos', 'hard_quota_exceeded', 0, 0],
 ];
 

@@ -101,6 +101,8 @@ export class Escrow {
     this.#o.spent.leave(tenant, line);
     this.#active.delete(line);
     this.#short.delete(line);
+    // What is asked for from now on is news again.
+    line.asked = 0;
   }
 
   /** Some request needed more than there is here. */
