@@ -241,14 +241,14 @@ export class Seal {
 function isWhole(decipher: DecipherGCM): boolean {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
+  let fits = true;
   try {
     decipher.final();
-    return true;
   } catch {
-    return false;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
+    fits = false;
   }
+  Error.stackTraceLimit = stackTraceLimit;
+  return fits;
 }
 
 function newSender(): Sender {

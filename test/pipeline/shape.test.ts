@@ -1,11 +1,14 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInThisContext } from 'node:vm';
 import t from 'tap';
-import type { Exchange } from '../../src/pipeline/index.ts';
+import { aborted, type Exchange, forwarded, kept, type Outcome, replied } from '../../src/pipeline/index.ts';
 import { exchangeForTest } from './exchange-for-test.ts';
 
 setFlagsFromString('--allow-natives-syntax');
-const haveSameMap = runInThisContext('(a, b) => %HaveSameMap(a, b)') as (a: Exchange, b: Exchange) => boolean;
+const haveSameMap = runInThisContext('(a, b) => %HaveSameMap(a, b)') as (
+  a: Exchange | Outcome,
+  b: Exchange | Outcome,
+) => boolean;
 
 t.test('all exchanges share one hidden class, before and after their slots are filled', async (t) => {
   const fresh = exchangeForTest();
@@ -41,4 +44,17 @@ t.test('a slot added later would be noticed', async (t) => {
   const odd = exchangeForTest() as Exchange & { extra?: number };
   odd.extra = 1;
   t.notOk(haveSameMap(exchangeForTest(), odd));
+});
+
+t.test('all outcomes share one hidden class, and a status that comes again is the same one', async (t) => {
+  const reply = { code: 'not-ready', detail: 'x' } as const;
+  const [whole, rest] = [forwarded(200), [kept(304), replied('chain', reply, 503), aborted('client', undefined)]];
+  for (const each of rest) t.ok(haveSameMap(whole, each), each.kind);
+  t.equal(forwarded(200), whole);
+  t.not(forwarded(201), whole);
+  t.match(rest, [
+    { kind: 'kept', status: 304 },
+    { kind: 'replied', by: 'chain', reply, status: 503 },
+    { kind: 'aborted', side: 'client' },
+  ]);
 });

@@ -1,5 +1,5 @@
 /**
- * All of twenty sidecars are replaced under load, one after the other: what they counted is what their clients were given, to the last one.
+ * All sidecars of a fleet are replaced under load, one after the other: what they counted is what their clients were given, to the last one.
  * Each comes back under its name at a new address. Every other one has its state directory again, as in a StatefulSet; the rest come with
  * nothing, as in a Deployment, and what those before them had counted is only with the others.
  */
@@ -13,7 +13,8 @@ import { becomes } from '../helpers/processes.ts';
 import { realFleet } from '../helpers/real-fleet.ts';
 import { httpBackend } from '../helpers/sidecar.ts';
 
-const NODES = 20;
+/** 20 in `.ci/run`. */
+const NODES = Number(process.env['REEVE_ROLLING'] ?? 8);
 const CLIENTS = 20;
 /** Of the application, and between two requests of a client: 250 a second in all, half of the clients waiting at any time, and room on two cores to start sidecars. */
 const [ANSWER_MS, PAUSE_MS] = [40, 40];
@@ -95,5 +96,5 @@ t.test(`a rolling restart of all ${NODES} under load loses no count`, { timeout:
   );
   for (const each of counted)
     t.ok(each >= admitted && each <= admitted + cut.length, `${each} counted, ${admitted} admitted, cut: ${cut}`);
-  t.ok(admitted > 1000 && moves >= NODES, 'there was load');
+  t.ok(admitted > 50 * NODES && moves >= NODES, 'there was load');
 });

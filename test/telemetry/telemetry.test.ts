@@ -1,11 +1,12 @@
 import t from 'tap';
-import { systemTimers } from '../../src/core/index.ts';
+import { LoopLag, systemTimers, type Timer } from '../../src/core/index.ts';
 import {
   childOf,
   createLog,
   createMetrics,
   FieldName,
   formatTraceparent,
+  type Metrics,
   newTrace,
   parseTraceparent,
   silentLog,
@@ -211,4 +212,37 @@ t.test('metrics are read when asked, in the text format, with labels escaped', a
   t.notMatch(text, /reeve_d_seconds_count\{p="x"\}/);
   t.match(text, /reeve_process_cpu_seconds_total/);
   t.match(metrics.rows()[0], { name: 'reeve_a_total', type: 'counter', labels: [] });
+});
+
+t.test('how late the loop was is told for the last minute, and not where nobody measures it', async (t) => {
+  const clock = new ManualClock();
+  let measure = (): void => {};
+  const every = (_ms: number, run: () => void): Timer => {
+    measure = run;
+    return { cancel() {} };
+  };
+  const lag = new LoopLag({ clock, timers: { ...systemTimers, every } });
+  const metrics = createMetrics({ timers: clock, lag });
+  const read = async (from: Metrics): Promise<string> => {
+    let text = '';
+    for await (const chunk of from.exposition()) text += chunk;
+    return text;
+  };
+  t.match(await read(metrics), /^reeve_nodejs_eventloop_lag_max_seconds 0$/m, 'nothing yet');
+  for (const ms of [100, 150, 100, 180]) {
+    clock.advance(ms);
+    measure();
+  }
+  const text = await read(metrics);
+  for (const [name, value] of [
+    ['min', '0'],
+    ['max', '0.08'],
+    ['mean', '0.0325'],
+    ['p50', '0.05'],
+    ['p90', '0.08'],
+    ['p99', '0.08'],
+  ] as const)
+    t.match(text, new RegExp(`^reeve_nodejs_eventloop_lag_${name}_seconds ${value}$`, 'm'));
+  t.match(text, /^reeve_nodejs_eventloop_lag_stddev_seconds 0\.034/m);
+  t.notMatch(await read(createMetrics({ timers: clock })), /eventloop_lag_(min|max|mean|stddev|p50|p90|p99)_/);
 });
