@@ -68,6 +68,9 @@ const policies =
 const chosen = choose(positionals);
 const began = performance.now();
 const results = new Map<string, Outcome[]>();
+// Before anything else runs: what that leaves behind would be freed while it is measured.
+const isMeasured = policies.includes(OURS) && chosen.some(({ name }) => name === WITH_MEMORY);
+const memory = isMeasured ? await measureMemory() : undefined;
 for (const [at, scenario] of chosen.entries()) {
   for (const policy of policies) {
     const isOurs = policy === OURS;
@@ -86,8 +89,8 @@ for (const [at, scenario] of chosen.entries()) {
 progress('');
 
 const figures = figuresOf(OURS.name);
-if (policies.includes(OURS) && chosen.some(({ name }) => name === WITH_MEMORY)) {
-  const { idle, hot } = await measureMemory();
+if (memory !== undefined) {
+  const { idle, hot } = memory;
   figures['idle_bytes_per_tenant'] = spread([idle]);
   figures['hot_bytes_per_tenant'] = spread([hot]);
 }
