@@ -59,6 +59,14 @@ const REACHED: Reached = [
   ['crash', 'crash_reclaim_ms', 0, 2500],
   ['rolling', 'rolling_excess_pct', 0, 3],
   ['lossy', 'lossy_mean_pct', 98, 102],
+  ['strict', 'strict_served_pct', 80, 100],
+  ['strict', 'strict_excess_pct', 0, 0],
+  ['skipper-600', 'skipper_600_per_min', 405, 455],
+  ['skipper-1200', 'skipper_1200_per_min', 440, 460],
+];
+
+/** Half a minute of CPU: `.ci/run` asks for them, with `SIM_SCENARIOS=all`. */
+const REACHED_TOO: Reached = [
   ['partition-strict', 'partition_strict_excess_pct', 0, 15],
   ['partition-strict', 'partition_strict_mean_pct', 90, 105],
   // Each of two sides takes all: that it is another policy shows in that.
@@ -70,15 +78,12 @@ const REACHED: Reached = [
   ['keys', 'keys_mean_pct', 98, 102],
   ['keys', 'keys_refused_frames', 0, 0],
   ['dns-stale', 'dns_stale_mean_pct', 98, 102],
-  ['strict', 'strict_served_pct', 80, 100],
-  ['strict', 'strict_excess_pct', 0, 0],
   ['strict-chaos', 'strict_excess_pct', 0, 0],
-  ['skipper-600', 'skipper_600_per_min', 405, 455],
-  ['skipper-1200', 'skipper_1200_per_min', 440, 460],
 ];
+const ALL = process.env['SIM_SCENARIOS'] === 'all' ? [...REACHED, ...REACHED_TOO] : REACHED;
 
 t.test('one limit for the fleet, whatever happens to it', async (t) =>
-  holds(t, REACHED, (scenario) =>
+  holds(t, ALL, (scenario) =>
     scenario.startsWith('skipper') ? run({ scenario, policy: 'reeve', seed: 1 }) : once(scenario),
   ),
 );
