@@ -1,9 +1,9 @@
 import { request } from 'node:http';
 import t from 'tap';
 import { createHealth, describeTenant, openAdmin } from '../../src/admin/index.ts';
-import { LoopLag, systemTimers, type Timer } from '../../src/core/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
 import { inspectTenancy, type Tenant } from '../../src/tenants/index.ts';
-import { ManualClock } from '../helpers/manual-clock.ts';
+import { lateLoop } from '../helpers/late-loop.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
@@ -152,18 +152,9 @@ t.test('whoever prefers OpenMetrics gets it, with exemplars that name a trace an
 t.test('health names the reasons; a port that is taken names its setting', async (t) => {
   let generation = 0;
   let isPulled = true;
-  const clock = new ManualClock();
-  let measure = (): void => {};
-  const every = (_ms: number, run: () => void): Timer => {
-    measure = run;
-    return { cancel() {} };
-  };
-  const lag = new LoopLag({ clock, timers: { ...systemTimers, every } });
+  const { lag, turn } = lateLoop();
   const pass = (times: number, ms: number): void => {
-    for (let i = 0; i < times; i++) {
-      clock.advance(ms);
-      measure();
-    }
+    for (let i = 0; i < times; i++) turn(ms);
   };
   const health = createHealth({
     lag,

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LoopLag, systemTimers, type Timer } from '../../src/core/index.ts';
+import { systemTimers } from '../../src/core/index.ts';
 import {
   childOf,
   createLog,
@@ -12,6 +12,7 @@ import {
   silentLog,
   traceIdOf,
 } from '../../src/telemetry/index.ts';
+import { lateLoop } from '../helpers/late-loop.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 
 t.test('a log line is one JSON object, bounded, and holds no secret', async (t) => {
@@ -215,13 +216,7 @@ t.test('metrics are read when asked, in the text format, with labels escaped', a
 });
 
 t.test('how late the loop was is told for the last minute, and not where nobody measures it', async (t) => {
-  const clock = new ManualClock();
-  let measure = (): void => {};
-  const every = (_ms: number, run: () => void): Timer => {
-    measure = run;
-    return { cancel() {} };
-  };
-  const lag = new LoopLag({ clock, timers: { ...systemTimers, every } });
+  const { clock, lag, turn } = lateLoop();
   const metrics = createMetrics({ timers: clock, lag });
   const read = async (from: Metrics): Promise<string> => {
     let text = '';
@@ -229,10 +224,7 @@ t.test('how late the loop was is told for the last minute, and not where nobody 
     return text;
   };
   t.match(await read(metrics), /^reeve_nodejs_eventloop_lag_max_seconds 0$/m, 'nothing yet');
-  for (const ms of [100, 150, 100, 180]) {
-    clock.advance(ms);
-    measure();
-  }
+  for (const ms of [100, 150, 100, 180]) turn(ms);
   const text = await read(metrics);
   for (const [name, value] of [
     ['min', '0'],
