@@ -65,7 +65,7 @@ const REACHED: Reached = [
   ['skipper-1200', 'skipper_1200_per_min', 440, 460],
 ];
 
-/** Half a minute of CPU: `.ci/run` asks for them, with `SIM_SCENARIOS=all`. */
+/** For `npm test` too long: `.ci/run` asks for them, with `SIM_SCENARIOS=all`. */
 const REACHED_TOO: Reached = [
   ['partition-strict', 'partition_strict_excess_pct', 0, 15],
   ['partition-strict', 'partition_strict_mean_pct', 90, 105],
