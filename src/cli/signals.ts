@@ -1,5 +1,7 @@
 /** Signals that end a command. */
 import { systemClock } from '../core/index.ts';
+import { EXIT } from './exit.ts';
+import { explainFailure } from './failure.ts';
 
 /** A Ctrl-C reaches the whole group, and npm passes it on once more: what comes within this time, ms, is the same one. A person is slower. */
 const ECHO_MS = 300;
@@ -19,11 +21,11 @@ export function onSignals(signals: readonly NodeJS.Signals[], stop: (signal: Nod
 export function onStop(graceful: () => Promise<void>): void {
   let isStopping = false;
   onSignals(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'], () => {
-    if (isStopping) process.exit(1);
+    if (isStopping) process.exit(EXIT.findings);
     isStopping = true;
     void graceful().then(
-      () => process.exit(0),
-      () => process.exit(1),
+      () => process.exit(EXIT.good),
+      (cause: unknown) => process.exit(explainFailure(cause)),
     );
   });
 }

@@ -19,8 +19,8 @@ const GOSSIP_PORT = 7946;
 export interface RealFleet {
   readonly sidecars: (ChildSidecar & { readonly gossip: number })[];
   readonly tenancy: TenancyDir;
-  /** Ends the one at this place by SIGTERM, and starts another of the same name, ready when this resolves with the exit code. On loopback it has other ports. */
-  replace(place: number): Promise<number | null>;
+  /** Ends the one at this place by SIGTERM, and starts another of the same name, ready when this resolves. On loopback it has other ports. Rejects when the old one says that it did not end well. */
+  replace(place: number): Promise<void>;
 }
 
 export interface RealFleetOptions {
@@ -79,17 +79,17 @@ export async function realFleet(t: Ending, upstream: string, options: RealFleetO
     const places = Array.from({ length: Math.min(AT_ONCE, nodes - at) }, (_, i) => at + i);
     sidecars.push(...(await Promise.all(places.map(start))));
   }
-  const replace = async (place: number): Promise<number | null> => {
+  const replace = async (place: number): Promise<void> => {
     const old = sidecars[place] as RealFleet['sidecars'][number];
     old.child.kill('SIGTERM');
     const code = await old.exited;
+    if (code !== 0) throw new Error(`${old.lines.join('\n')}\nit ended with ${code}`);
     if (pods === undefined) addresses.delete(`127.0.0.1:${old.gossip}`);
     const next = await start(place);
     sidecars[place] = next;
     const isReady = async (): Promise<boolean> =>
       (await fetch(`http://${pods?.[place]?.clientHost ?? '127.0.0.1'}:${next.ports.status}/startupz`)).ok;
     if (!(await becomes(isReady, READY_MS))) throw new Error(`${next.lines.join('\n')}\nit does not get ready`);
-    return code;
   };
   return { sidecars, tenancy, replace };
 }
