@@ -23,22 +23,7 @@ const ALONE = [
   'test/scenarios/metrics.test.ts',
   'test/sim/namespaces.test.ts',
 ];
-/** Rooms whose tests measure no time: so many of their files are run by one process, for a start costs as much as many of them. */
-const TOGETHER = [
-  'admin',
-  'collector',
-  'core',
-  'gossip',
-  'identity',
-  'limits',
-  'metering',
-  'pipeline',
-  'proxy',
-  'telemetry',
-  'tenants',
-  'wal',
-  'wire',
-];
+/** So many files of a folder are run by one process, for a start costs as much as many of them. */
 const TOGETHER_MAX = 8;
 /** These say something for their whole process: which engine, and how V8 began. */
 const BY_THEMSELVES = ['test/proxy/general-engine.test.ts', 'test/tenants/priority.test.ts'];
@@ -73,18 +58,21 @@ function buildTap(): void {
   else process.stdout.write(`${stdout}${stderr}`);
 }
 
-/** A run for each file, but for those of a room that go together. */
-function runsOf(paths: readonly string[], isCounted: boolean): TestRun[] {
-  const rooms = new Map<string, string[]>();
+/** The files of a folder go together, but for those that need a process of their own. */
+function runsOf(paths: readonly string[], isCounted: boolean, engine?: 'general'): TestRun[] {
+  const folders = new Map<string, string[]>();
   for (const path of paths) {
-    const room = path.split('/')[1] as string;
-    const key = TOGETHER.includes(room) && !BY_THEMSELVES.includes(path) ? room : path;
-    rooms.set(key, [...(rooms.get(key) ?? []), path]);
+    const key = BY_THEMSELVES.includes(path) || ALONE.includes(path) ? path : (path.split('/')[1] as string);
+    folders.set(key, [...(folders.get(key) ?? []), path]);
   }
-  return [...rooms.values()].flatMap((of) => {
+  return [...folders.values()].flatMap((of) => {
     const runs = Math.ceil(of.length / TOGETHER_MAX);
     const covers = (isCounted && coverageMap(of[0] as string)) || [];
-    return Array.from({ length: runs }, (_, run) => ({ paths: of.filter((_, at) => at % runs === run), covers }));
+    return Array.from({ length: runs }, (_, run) => ({
+      paths: of.filter((_, at) => at % runs === run),
+      covers,
+      ...(engine && { engine }),
+    }));
   });
 }
 
@@ -127,7 +115,7 @@ const isAll = asked.length === 0;
 const isCounted = isAll || process.argv.includes('--coverage');
 const paths = isAll ? globSync('test/**/*.test.ts').sort() : asked;
 const runs = runsOf(paths, isCounted);
-if (isAll) for (const path of OF_BOTH_ENGINES) runs.push({ paths: [path], engine: 'general', covers: [] });
+if (isAll) runs.push(...runsOf(OF_BOTH_ENGINES, false, 'general'));
 const isAlone = ({ paths }: TestRun): boolean => ALONE.includes(paths[0] as string);
 
 const began = performance.now();

@@ -14,7 +14,7 @@ import { realFleet } from '../helpers/real-fleet.ts';
 import { httpBackend } from '../helpers/sidecar.ts';
 
 /** 20 in `.ci/run`. */
-const NODES = Number(process.env['ROLLING_NODES'] ?? 8);
+const NODES = Number(process.env['ROLLING_NODES'] ?? 5);
 const CLIENTS = 20;
 /** Of the application, and between two requests of a client: 250 a second in all, half of the clients waiting at any time, and room on two cores to start sidecars. */
 const [ANSWER_MS, PAUSE_MS] = [40, 40];
