@@ -1,8 +1,10 @@
 /** What a decision costs, as the chain runs it: `decide` and `take` for a tenant of 10,000, each time another. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { fleetOf, HandClock, hearAll, tickAll } from '../../sim/heard-fleet.ts';
 import type { TenantId, TenantIndex } from '../../src/core/index.ts';
 import { type Ask, decide, take } from '../../src/limits/decide.ts';
+import { TICK_MS } from '../../src/limits/index.ts';
 import { LimitState } from '../../src/limits/state.ts';
 import type { Plan, Tenant } from '../../src/tenants/index.ts';
 
@@ -21,18 +23,21 @@ interface Decisions {
   run(): void;
 }
 
-/** `perSec`: requests of all tenants together; they may have 1,675,000. */
-export function measureDecision(rounds: number, perSec: number): DecisionCost {
-  const work = decisions(1000 / perSec);
+/** `perSec`: requests of all tenants together; they may have 1,675,000. `peers`: others in the fleet, who ask for more than there is, of each tenant. */
+export function measureDecision(rounds: number, perSec: number, peers = 0): DecisionCost {
+  const work = decisions(1000 / perSec, peers);
   return { ns: nanosecondsOf(work, rounds), bytes: bytesOf(work) };
 }
 
 /** One round: the tenants come as customers do, some far more often than others, in an order that no cache foresees. */
-function decisions(stepMs: number): Decisions {
-  const state = new LimitState();
+function decisions(stepMs: number, peers: number): Decisions {
+  const clock = new HandClock();
+  const fleet = peers === 0 ? undefined : fleetOf(peers, clock);
+  const state = new LimitState(fleet);
   state.reserve(TENANTS);
   const tenants = Array.from({ length: TENANTS }, (_, index) => tenantAt(index));
   for (const tenant of tenants) state.claim(tenant, 1, 0);
+  if (fleet !== undefined) hearAll(fleet, peers, tenants, clock);
   const order = new Uint16Array(1 << 16);
   let seed = 42;
   for (let i = 0; i < order.length; i++) {
@@ -53,6 +58,8 @@ function decisions(stepMs: number): Decisions {
   const wind = (): void => {
     for (let i = 1; i <= TIMES; i++) times[i] = begun + i * stepMs + 0.001;
     begun += TIMES * stepMs;
+    clock.nowMs += TICK_MS;
+    if (fleet !== undefined) tickAll(fleet);
   };
   const run = (): void => {
     for (let i = 0; i < TIMES; i++) {

@@ -14,6 +14,8 @@ export const suite: Suite = {
   targets: {
     decision_ns: { must: 150, goal: 60 },
     decision_alloc_bytes: { must: 0, goal: 0 },
+    decision_fleet_ns: { must: 150, goal: 60 },
+    decision_fleet_alloc_bytes: { must: 0, goal: 0 },
     idle_bytes_per_tenant: { must: 128, goal: 64 },
     hot_bytes_per_tenant: { must: 1500, goal: 800 },
     light_tenant_p99_ratio: { must: 1.2, goal: 1.05 },
@@ -25,6 +27,7 @@ export const suite: Suite = {
     const decision = measureDecision(quick ? 10 : 50, 20_000);
     // Far beyond what they may have: nearly all are refused.
     const refusal = measureDecision(quick ? 10 : 50, 20_000_000);
+    const inFleet = measureDecision(quick ? 10 : 50, 20_000, 50);
     progress('memory of 10,000 tenants');
     const memory = await measureMemory();
     progress('a simulated fleet of 50');
@@ -41,6 +44,8 @@ export const suite: Suite = {
     return {
       decision_ns: decision.ns,
       decision_alloc_bytes: decision.bytes,
+      decision_fleet_ns: inFleet.ns,
+      decision_fleet_alloc_bytes: inFleet.bytes,
       refusal_ns: refusal.ns,
       refusal_alloc_bytes: refusal.bytes,
       idle_bytes_per_tenant: memory.idle,

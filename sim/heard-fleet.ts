@@ -1,0 +1,65 @@
+/** One sidecar's knowledge of a fleet of which all others said the same: far over the limit, of each tenant. For who measures it, not what becomes of it. */
+import type { MonotonicMs } from '../src/core/index.ts';
+import type { Member } from '../src/gossip/index.ts';
+import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
+import type { RequestRate, Tenant } from '../src/tenants/index.ts';
+
+/** Moved by hand. */
+export class HandClock {
+  nowMs = 1000;
+  now(): MonotonicMs {
+    return this.nowMs as MonotonicMs;
+  }
+  wallMs(): number {
+    return this.nowMs;
+  }
+}
+
+/** This sidecar has the slot 0, the others 1 to `peers`. */
+export function fleetOf(peers: number, clock: HandClock): FleetRates {
+  const fleet = new FleetRates({ clock, partition: 'hold' });
+  for (let slot = 0; slot <= peers; slot++) {
+    const incarnation = String(slot).padStart(16, '0');
+    const address = `10.0.0.${slot}:7946`;
+    const member: Member = { slot, state: 'alive', isListed: true, name: `pod-${slot}`, incarnation, address };
+    fleet.onMember(member);
+  }
+  return fleet;
+}
+
+/** A tick is done in slices. */
+export function tickAll(fleet: FleetRates): void {
+  do fleet.tick();
+  while (fleet.isBehind);
+}
+
+/** Each of the others says its rows of all tenants. The clock goes on by a tick. */
+export function hearAll(fleet: FleetRates, peers: number, tenants: readonly Tenant[], clock: HandClock): void {
+  const said = rowsOf(tenants, clock);
+  for (let slot = 1; slot <= peers; slot++)
+    for (const { after, upTo, bytes } of said)
+      if (!fleet.read(slot, after, upTo, bytes)) throw new Error('a row is refused');
+}
+
+/** What one sidecar says of all tenants, in the pieces that gossip carries. */
+function rowsOf(tenants: readonly Tenant[], clock: HandClock): { after: number; upTo: number; bytes: Uint8Array }[] {
+  const other = fleetOf(1, clock);
+  for (const tenant of tenants) {
+    const limit = tenant.allowance.requests as RequestRate;
+    // Far over the limit: of each there is something to say.
+    other.offer(tenant, limit, limit.perSec);
+    other.admit(tenant.index, limit.burst);
+  }
+  clock.nowMs += TICK_MS;
+  tickAll(other);
+  if (other.version(0) < 2 * tenants.length) throw new Error('of some tenants nothing is said');
+  const pieces: { after: number; upTo: number; bytes: Uint8Array }[] = [];
+  const room = new Uint8Array(32 * 1024);
+  for (let after = 0; after < other.version(0); ) {
+    const { offset, upTo } = other.write(0, after, room, 0, room.length);
+    if (offset === 0) throw new Error('nothing fits');
+    pieces.push({ after, upTo, bytes: room.slice(0, offset) });
+    after = upTo;
+  }
+  return pieces;
+}
