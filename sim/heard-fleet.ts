@@ -1,4 +1,4 @@
-/** One sidecar's knowledge of a fleet of which all others said the same: far over the limit, of each tenant. For who measures it, not what becomes of it. */
+/** One sidecar's knowledge of a fleet of which all others said the same of each tenant. For who measures it, not what becomes of it. */
 import type { MonotonicMs } from '../src/core/index.ts';
 import type { Member } from '../src/gossip/index.ts';
 import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
@@ -33,22 +33,31 @@ export function tickAll(fleet: FleetRates): void {
   while (fleet.isBehind);
 }
 
-/** Each of the others says its rows of all tenants. The clock goes on by a tick. */
-export function hearAll(fleet: FleetRates, peers: number, tenants: readonly Tenant[], clock: HandClock): void {
-  const said = rowsOf(tenants, clock);
+/** Each of the others says that so much was asked for in the last tick, `of` a second's limit. The clock goes on by a tick. */
+export function hearAll(
+  fleet: FleetRates,
+  peers: number,
+  tenants: readonly Tenant[],
+  clock: HandClock,
+  of: number,
+): void {
+  const said = rowsOf(tenants, fleetOf(peers, clock), clock, of);
   for (let slot = 1; slot <= peers; slot++)
     for (const { after, upTo, bytes } of said)
       if (!fleet.read(slot, after, upTo, bytes)) throw new Error('a row is refused');
 }
 
 /** What one sidecar says of all tenants, in the pieces that gossip carries. */
-function rowsOf(tenants: readonly Tenant[], clock: HandClock): { after: number; upTo: number; bytes: Uint8Array }[] {
-  const other = fleetOf(1, clock);
+function rowsOf(
+  tenants: readonly Tenant[],
+  other: FleetRates,
+  clock: HandClock,
+  of: number,
+): { after: number; upTo: number; bytes: Uint8Array }[] {
   for (const tenant of tenants) {
     const limit = tenant.allowance.requests as RequestRate;
-    // Far over the limit: of each there is something to say.
-    other.offer(tenant, limit, limit.perSec);
-    other.admit(tenant.index, limit.burst);
+    other.offer(tenant, limit, limit.perSec * of);
+    other.admit(tenant.index, Math.min(limit.burst, limit.perSec * of));
   }
   clock.nowMs += TICK_MS;
   tickAll(other);

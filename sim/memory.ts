@@ -48,7 +48,7 @@ export async function measureMemory(): Promise<TenantMemory> {
       const state = fresh();
       for (const tenant of tenants) touch(state, tenant, LIMIT);
       useAll(state, tenants[0] as Tenant);
-      hearAll(state.fleet as FleetRates, PEERS, tenants, clock);
+      hearAll(state.fleet as FleetRates, PEERS, tenants, clock, 1);
       tickAll(state.fleet as FleetRates);
       return state;
     }),

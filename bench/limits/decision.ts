@@ -23,7 +23,7 @@ interface Decisions {
   run(): void;
 }
 
-/** `perSec`: requests of all tenants together; they may have 1,675,000. `peers`: others in the fleet, who ask for more than there is, of each tenant. */
+/** `perSec`: requests of all tenants together; they may have 167,500,000. `peers`: others in the fleet, who ask for half of what each tenant may have. */
 export function measureDecision(rounds: number, perSec: number, peers = 0): DecisionCost {
   const work = decisions(1000 / perSec, peers);
   return { ns: nanosecondsOf(work, rounds), bytes: bytesOf(work) };
@@ -37,7 +37,7 @@ function decisions(stepMs: number, peers: number): Decisions {
   state.reserve(TENANTS);
   const tenants = Array.from({ length: TENANTS }, (_, index) => tenantAt(index));
   for (const tenant of tenants) state.claim(tenant, 1, 0);
-  if (fleet !== undefined) hearAll(fleet, peers, tenants, clock);
+  if (fleet !== undefined) hearAll(fleet, peers, tenants, clock, 0.02);
   const order = new Uint16Array(1 << 16);
   let seed = 42;
   for (let i = 0; i < order.length; i++) {
@@ -79,7 +79,7 @@ function decisions(stepMs: number, peers: number): Decisions {
 }
 
 /** Plans and their allowances are shared, as tenants of one plan share them. */
-const PLANS: readonly Plan[] = [20, 50, 100, 500].map((perSec, index) => ({
+const PLANS: readonly Plan[] = [2000, 5000, 10_000, 50_000].map((perSec, index) => ({
   name: `plan${index}`,
   index,
   weight: 1,

@@ -280,7 +280,7 @@ function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rat
   const cost = route?.cost ?? 1;
   const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
-  if (!isWaiting && state.canBorrow(slot, limit, cost) && requests.waitMs(slot, here, cost, now) > 0)
+  if (!isWaiting && requests.waitMs(slot, here, cost, now) > 0 && state.canBorrow(slot, limit, cost))
     fleet?.borrow(slot, cost);
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }

@@ -14,6 +14,9 @@ export const ROUTE = 2;
 
 /** Lives of a number that can be told apart, in the bits above it: one that is given back each 10 min comes round after 110 days. */
 const LIVES = 2 ** 14 - 1;
+/** The life stands above the number: this is looked at several times in a request. */
+const LIFE_AT = Math.log2(ROWS_MAX);
+const NUMBER_BITS = ROWS_MAX - 1;
 
 export class LimitNumbers {
   readonly #max: number;
@@ -22,7 +25,7 @@ export class LimitNumbers {
   readonly #free: number[] = [];
   /** By number. */
   #life: Int32Array = new Int32Array(0);
-  /** By part, by tenant slot: life × `ROWS_MAX` + number; 0 for none. Routes have maps, for few tenants ask for most of them. */
+  /** By part, by tenant slot: the life above the number; 0 for none. Routes have maps, for few tenants ask for most of them. */
   #requests: Int32Array = new Int32Array(0);
   #egress: Int32Array = new Int32Array(0);
   readonly #routes = new Map<number, Map<number, number>>();
@@ -72,12 +75,12 @@ export class LimitNumbers {
 
   find(slot: number, part: number): number {
     const kept = this.#kept(slot, part);
-    const number = kept % ROWS_MAX;
-    return kept !== 0 && this.#life[number] === (kept - number) / ROWS_MAX ? number : UNKNOWN;
+    const number = kept & NUMBER_BITS;
+    return kept !== 0 && this.#life[number] === kept >> LIFE_AT ? number : UNKNOWN;
   }
 
   keep(slot: number, part: number, number: number): void {
-    const kept = (this.#life[number] as number) * ROWS_MAX + number;
+    const kept = ((this.#life[number] as number) << LIFE_AT) | number;
     if (part === REQUESTS) this.#requests = at(this.#requests, slot, kept);
     else if (part === EGRESS) this.#egress = at(this.#egress, slot, kept);
     else {
