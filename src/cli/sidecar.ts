@@ -10,18 +10,8 @@ import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createAdmission, createLimits } from '../limits/index.ts';
 import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
-import {
-  emptySnapshot,
-  type Finding,
-  formatFinding,
-  type LoaderThread,
-  openTenancy,
-  type SidecarConfig,
-  type Snapshot,
-  type Tenancy,
-  unknownUpstreams,
-} from '../tenants/index.ts';
-import { refusedApiKeys } from './api-keys.ts';
+import { emptySnapshot, type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
+import { watchMismatches } from './mismatches.ts';
 import { version } from './version.ts';
 
 /** To tell a collector the rest, also where requests took the whole grace, ms. */
@@ -145,7 +135,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     connectionsMax: config.wire.upstreamConnectionsMax,
     upstreams: upstreams.names,
   });
-  const mismatches = watchMismatches(tenancy, config, upstreams.names, log);
+  watchMismatches(tenancy, config, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
     name: 'reeve_stage_failures_total',
@@ -189,7 +179,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       upstreams: upstreams.addresses,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
-      findings: () => [...tenancy.findings(), ...mismatches()],
+      findings: () => tenancy.findings(),
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       members: () => fleet?.members(),
       metering: () => metering?.status(),
@@ -255,34 +245,6 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     close: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),
   };
-}
-
-/** What the tenancy asks of this sidecar and its boot configuration does not give, looked for in each generation; said in the log once. */
-function watchMismatches(
-  tenancy: Tenancy,
-  config: SidecarConfig,
-  names: ReadonlySet<string>,
-  log: Log,
-): () => readonly Finding[] {
-  let found: readonly Finding[] = [];
-  const look = async (snapshot: Snapshot): Promise<void> => {
-    const keys = refusedApiKeys(config, snapshot, 'boot configuration');
-    const now = [
-      ...(keys === undefined ? [] : [keys]),
-      ...(await unknownUpstreams(config.tenancy.dir, snapshot, names)),
-    ];
-    // A later generation is looked at by a later look.
-    if (snapshot !== tenancy.snapshot) return;
-    const known = new Set(found.map(formatFinding));
-    found = now;
-    for (const finding of now.map(formatFinding)) if (!known.has(finding)) log.warn('config.finding', { finding });
-  };
-  // A look that failed, such as for want of descriptors, is made again with the next generation.
-  const lookSafely = (snapshot: Snapshot): void =>
-    void look(snapshot).catch((cause: unknown) => log.warn('config.upstreams_not_checked', { cause }));
-  tenancy.onSwap(lookSafely);
-  lookSafely(tenancy.snapshot);
-  return () => found;
 }
 
 async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefined> {
