@@ -126,7 +126,7 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     stdout: /quota +requests: \d+ of 1000000 requests, [1-9]\d* here, soft/,
   });
   t.match(await reeve(['limits', 'check', 'globex', '--admin', admin(second)]), {
-    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ elsewhere, hard/,
+    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ held elsewhere, hard/,
   });
   t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
     status: 0,

@@ -185,8 +185,10 @@ function quotaText(quota: Explanation['limits']['quotas'][number]): string {
 
 function hereText(here: Explanation['limits']['quotas'][number]['here']): string {
   if (here === undefined) return '';
-  const rights = here.rights === undefined ? '' : ` of ${here.rights} it may, ${here.elsewhere} elsewhere`;
-  return `, ${here.used} here${rights}`;
+  const { used, rights, elsewhere, unreachable = 0 } = here;
+  const held = rights === undefined ? '' : ` of ${rights} it may, ${elsewhere} held elsewhere`;
+  const lost = unreachable >= 1 ? `, ${unreachable} held by sidecars that cannot be reached` : '';
+  return `, ${used} here${held}${lost}`;
 }
 
 /** Only what an operator should do something about: rows that found no room, or soon will not. */

@@ -50,6 +50,25 @@ export function needOf(line: Line, x: Asked): number {
   return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
 }
 
+/** Why a line refuses, in words for the client: what is used is not what others hold. */
+export function whyOf(line: Line, x: Asked): string {
+  const { quota, used, elsewhere, isRejecting } = line;
+  const text = textOf(quota);
+  const need = needOf(line, x);
+  if (isRejecting || used >= quota.limit) return `The tenant has used its quota of ${text}.`;
+  if (line.isOver(need)) {
+    const others = line.reserved > 0 ? '; requests in flight have reserved some of it' : '';
+    return `Less is left of the tenant's quota of ${text} than this request takes${others}.`;
+  }
+  if (!line.lacksRights(need))
+    return `Of the tenant's quota of ${text} there is more, but this sidecar has to account for what it spent first.`;
+  const holders =
+    elsewhere >= 1
+      ? 'reserved for other sidecars or not handed out yet; it is asked for'
+      : 'reserved for sidecars that cannot be reached';
+  return `The tenant's quota of ${text} is not used up: what is left of it is ${holders}.`;
+}
+
 export function refusalOf(detail: string, lines: readonly Line[], waitMs: number | undefined): Reply {
   return {
     code: 'quota-exceeded',

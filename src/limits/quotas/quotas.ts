@@ -19,18 +19,7 @@ import { ACTIONS, Account, Line } from './account.ts';
 import { DAY_MS, longestFrom, windowOf } from './calendar.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
-import {
-  type Asked,
-  costOf,
-  FETCH_MS,
-  isExceeded,
-  isSpent,
-  needOf,
-  percent,
-  refusalOf,
-  textOf,
-  waitOf,
-} from './need.ts';
+import { type Asked, costOf, isExceeded, isSpent, needOf, percent, refusalOf, textOf, waitOf, whyOf } from './need.ts';
 import type { QuotaCounts } from './quota-counts.ts';
 import { Reservations } from './reservations.ts';
 import { type Usage, usageOfHeader } from './usage-report.ts';
@@ -481,14 +470,16 @@ export class Quotas {
     const wall = this.#o.clock.wallMs();
     // Of a level nobody knows when it falls.
     const isKnown = lines.every(({ quota }) => quota.per !== 'none');
-    const waitMs = isKnown ? Math.max(...lines.map((line) => waitOf(line, x, wall))) : undefined;
-    const [first] = lines as [Line];
-    const isHere = isKnown && waitMs === FETCH_MS;
-    const detail = isHere
-      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left at the moment; there is more.`
-      : `The tenant has used its quota of ${textOf(first.quota)}.`;
-    return refusalOf(detail, lines, waitMs);
+    const [last, waitMs] = longest(lines, x, wall);
+    return refusalOf(whyOf(last, x), lines, isKnown ? waitMs : undefined);
   }
+}
+
+/** Of the lines that refuse the one to wait for, and how long, ms. */
+function longest(lines: readonly Line[], x: Asked, wall: number): readonly [Line, number] {
+  return lines
+    .map((line) => [line, waitOf(line, x, wall)] as const)
+    .reduce((most, each) => (each[1] > most[1] ? each : most));
 }
 
 /** The next request looks it up anew. */
