@@ -8,7 +8,7 @@ import { createHealth, openAdmin, openApplication, openStatus } from '../admin/i
 import { Closer, LoopLag, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createAdmission, createLimits } from '../limits/index.ts';
-import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
+import { AccessLog, buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
 import { emptySnapshot, type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
 import { watchMismatches } from './mismatches.ts';
@@ -144,8 +144,9 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     labels: ['stage'],
     collect: (emit) => failures.forEach((count, stage) => emit([stage], count)),
   });
+  const access = new AccessLog({ ...world, access: config.log });
   const pipeline = buildChain({
-    observe: createObserver({ ...world, access: config.log }),
+    observe: createObserver({ ...world, access }),
     identity,
     metering: metering?.filter,
     limits,
@@ -159,6 +160,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const proxy = await openProxy({
     ...world,
     config,
+    access,
     upstreams,
     isProtectedName,
     isTrustedProxy: identity.isTrustedProxy,

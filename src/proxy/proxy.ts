@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
-import { AccessLog, type Unadmitted } from './access-log.ts';
+import type { Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
 import { hasByteSockets } from './fast/byte-socket.ts';
 import { FastEngine } from './fast/fast-engine.ts';
@@ -136,8 +136,7 @@ class Listener implements Proxy {
   }
 
   #wire(): void {
-    const { metrics, log, random, config, clock } = this.#options;
-    const access = new AccessLog({ log, random, access: config.log });
+    const { metrics, log, access, clock } = this.#options;
     const replies = metrics.counters({
       name: 'reeve_gate_refusals_total',
       help: 'Requests that were refused before the chain, by code.',

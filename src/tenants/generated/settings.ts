@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'a1161e591153d3ba';
+export const schemaId = 'f4a574b170eba7f8';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -550,7 +550,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--log-access",
     "env": "REEVE_LOG_ACCESS",
     "type": "text",
-    "description": "Which requests are written.",
+    "description": "Which requests are written. errors: those that failed, and those that were refused. sampled: of the others a share as well.",
     "default": "errors"
   },
   {
@@ -558,7 +558,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--log-sample",
     "env": "REEVE_LOG_SAMPLE",
     "type": "text",
-    "description": "Share of requests written by `access: sampled`; errors always are.",
+    "description": "Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.",
     "default": "1%"
   }
 ];

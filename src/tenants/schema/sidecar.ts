@@ -413,11 +413,15 @@ export const SidecarSchema = document(
                 title: 'access log',
                 examples: ['errors'],
                 default: 'errors',
-                description: 'Which requests are written.',
+                description:
+                  'Which requests are written. errors: those that failed, and those that were refused. sampled: of the others a share as well.',
               }),
             ),
             sample: Type.Optional(
-              percent('Share of requests written by `access: sampled`; errors always are.', { default: '1%' }),
+              percent(
+                'Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.',
+                { default: '1%' },
+              ),
             ),
           },
           'What is written to standard output.',
