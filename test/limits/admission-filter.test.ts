@@ -19,7 +19,8 @@ const replied = (code: Reply['code']): Outcome => ({
   kind: 'replied',
   by: 'engine',
   reply: { code, detail: '' },
-  status: 504, contentBytes: 0,
+  status: 504,
+  contentBytes: 0,
 });
 
 interface Held {

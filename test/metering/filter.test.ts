@@ -37,7 +37,8 @@ const replied = (code: ReplyCode, status: number): Outcome => ({
   kind: 'replied',
   by: 'stage',
   reply: { code, detail: '' },
-  status, contentBytes: 0,
+  status,
+  contentBytes: 0,
 });
 
 t.test('a request that was served: its names, bytes and times', async (t) => {
