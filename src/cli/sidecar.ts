@@ -27,7 +27,7 @@ export interface RunningSidecar {
   };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
-  /** Not ready at once; no new connections; what is in flight finishes within the grace; then everything closes. */
+  /** Not ready at once; after the delay no new connections; what is in flight finishes within the grace; then everything closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -237,7 +237,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       isDraining = true;
       log.info('sidecar.draining', { in_flight: proxy.inFlight });
       const until = systemClock.now() + config.drain.graceMs;
-      await proxy.drain(config.drain.graceMs);
+      await proxy.drain(config.drain);
       await fleet?.leave();
       // What the last requests used is recorded by now.
       await metering?.drain(Math.max(TELL_MS_MIN, until - systemClock.now()));

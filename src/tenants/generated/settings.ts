@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'f4a574b170eba7f8';
+export const schemaId = '557a942164d90560';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -528,6 +528,14 @@ export const sidecarSettings: readonly Setting[] = [
     "type": "number",
     "description": "Port; 0 picks a free one.",
     "default": 15050
+  },
+  {
+    "path": "drain.delay",
+    "flag": "--drain-delay",
+    "env": "REEVE_DRAIN_DELAY",
+    "type": "text",
+    "description": "How long from SIGTERM on new connections are taken, for those who have not heard yet that it is not ready; a part of the grace.",
+    "default": "0s"
   },
   {
     "path": "drain.grace",

@@ -390,6 +390,12 @@ export const SidecarSchema = document(
       drain: Type.Optional(
         strict(
           {
+            delay: Type.Optional(
+              duration(
+                'How long from SIGTERM on new connections are taken, for those who have not heard yet that it is not ready; a part of the grace.',
+                { default: '0s' },
+              ),
+            ),
             grace: Type.Optional(
               duration('From SIGTERM to the end of the last request, at most 1h.', { default: '25s' }),
             ),
