@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '557a942164d90560';
+export const schemaId = '298b4bef84caf976';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -215,7 +215,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--gossip-name",
     "env": "REEVE_GOSSIP_NAME",
     "type": "text",
-    "description": "What this sidecar is called by the others. Unset: the name of the host, which is the pod."
+    "description": "What this sidecar is called by the others. Unset: the name of the host, which is the pod; with its address where another of the host could be called so."
   },
   {
     "path": "gossip.host",

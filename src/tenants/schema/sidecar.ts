@@ -187,7 +187,7 @@ export const SidecarSchema = document(
                 minLength: 1,
                 maxLength: 63,
                 description:
-                  'What this sidecar is called by the others. Unset: the name of the host, which is the pod.',
+                  'What this sidecar is called by the others. Unset: the name of the host, which is the pod; with its address where another of the host could be called so.',
               }),
             ),
             host: Type.Optional(Type.String({ default: '0.0.0.0', description: 'Address to listen on.' })),
