@@ -18,7 +18,7 @@ An answer of the sidecar's own is \`application/problem+json\` (RFC 9457) with a
 |---|---|---|---|---|
 ${rows.join('\n')}
 
-The command line exits 0 (good), 1 (findings), 2 (usage) or 3 (a sidecar that was asked does not answer). Problems of configuration are one line each, \`file:line:column Kind "name" key: message (remedy)\`.
+The command line exits 0 (good), 1 (findings), 2 (usage) or 3 (a sidecar that was asked does not answer); \`reeve config diff\` exits as diff(1): 0 nothing differs, 1 something does, 2 a side has errors, so that nobody knows. Problems of configuration are one line each, \`file:line:column Kind "name" key: message (remedy)\`.
 `;
   return new Map([['docs/errors.md', page]]);
 }

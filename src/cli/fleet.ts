@@ -21,6 +21,11 @@ const KEYS_MS = 5000;
 /** Dead members are remembered for as long as the share of a member behind a cut is held, and a little more, ms. */
 const KEEP_MS = 310_000;
 
+/** The default of `gossip.port`. */
+const PORT = 7946;
+/** As of `gossip.name`. */
+const NAME_CHARS_MAX = 63;
+
 export interface FleetWorld {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -80,7 +85,7 @@ export async function openFleet(
     transport,
     delegate: carriageOf(rates, quotas),
     incarnation: actor,
-    name: config.name ?? hostname(),
+    name: config.name ?? nameOf(config, transport.address),
     cluster: config.cluster,
     keyring,
     seeds: seedsOf(config.seeds),
@@ -180,6 +185,21 @@ export function readKeys(path: string): Uint8Array[] {
     place: path,
     remedy: 'make one with: head -c 32 /dev/urandom | base64',
   });
+}
+
+/**
+ * What the others call it, by default: its host, which is the pod. Only one process of a host can have the default port on all addresses; any other
+ * says where it is as well, so that two on one host are told apart.
+ */
+export function nameOf(
+  { host, port }: Pick<GossipConfig, 'host' | 'port'>,
+  address: string,
+  self = hostname(),
+): string {
+  const isEverywhere = host === '0.0.0.0' || host === '::';
+  const where = isEverywhere ? address.slice(address.lastIndexOf(':')) : `:${address}`;
+  const suffix = isEverywhere && port === PORT ? '' : where;
+  return `${self.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`;
 }
 
 /** A few lines. */

@@ -124,7 +124,9 @@ function addConfig(program: Command): void {
     .action(async (paths, options) => (await import('./commands/config.ts')).validate(paths, options));
   config
     .command('diff')
-    .description('what one tenancy directory says that another did not; exit 1 when they differ')
+    .description(
+      'what one tenancy directory says that another did not; exit 1 when they differ, 2 when one of them has errors',
+    )
     .argument('<before>')
     .argument('<after>')
     .addOption(output())

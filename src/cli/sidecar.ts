@@ -8,20 +8,10 @@ import { createHealth, openAdmin, openApplication, openStatus } from '../admin/i
 import { Closer, LoopLag, ReeveError, systemClock, systemRandom, systemTimers } from '../core/index.ts';
 import { createIdentity, isProtectedName } from '../identity/index.ts';
 import { createAdmission, createLimits } from '../limits/index.ts';
-import { buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
+import { AccessLog, buildChain, createObserver, openProxy, openUpstreams } from '../proxy/index.ts';
 import { createLog, createMetrics, type Log, LogOutput, type Metrics } from '../telemetry/index.ts';
-import {
-  emptySnapshot,
-  type Finding,
-  formatFinding,
-  type LoaderThread,
-  openTenancy,
-  type SidecarConfig,
-  type Snapshot,
-  type Tenancy,
-  unknownUpstreams,
-} from '../tenants/index.ts';
-import { refusedApiKeys } from './api-keys.ts';
+import { emptySnapshot, type LoaderThread, openTenancy, type SidecarConfig, type Tenancy } from '../tenants/index.ts';
+import { watchMismatches } from './mismatches.ts';
 import { version } from './version.ts';
 
 /** To tell a collector the rest, also where requests took the whole grace, ms. */
@@ -37,7 +27,7 @@ export interface RunningSidecar {
   };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
-  /** Not ready at once; no new connections; what is in flight finishes within the grace; then everything closes. */
+  /** Not ready at once; after the delay no new connections; what is in flight finishes within the grace; then everything closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -145,7 +135,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     connectionsMax: config.wire.upstreamConnectionsMax,
     upstreams: upstreams.names,
   });
-  const mismatches = watchMismatches(tenancy, config, upstreams.names, log);
+  watchMismatches(tenancy, config, upstreams.names, log);
   const failures = new Map<string, number>();
   world.metrics.collected({
     name: 'reeve_stage_failures_total',
@@ -154,8 +144,9 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     labels: ['stage'],
     collect: (emit) => failures.forEach((count, stage) => emit([stage], count)),
   });
+  const access = new AccessLog({ ...world, access: config.log });
   const pipeline = buildChain({
-    observe: createObserver({ ...world, access: config.log }),
+    observe: createObserver({ ...world, access }),
     identity,
     metering: metering?.filter,
     limits,
@@ -169,6 +160,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   const proxy = await openProxy({
     ...world,
     config,
+    access,
     upstreams,
     isProtectedName,
     isTrustedProxy: identity.isTrustedProxy,
@@ -189,7 +181,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       upstreams: upstreams.addresses,
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
-      findings: () => [...tenancy.findings(), ...mismatches()],
+      findings: () => tenancy.findings(),
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       members: () => fleet?.members(),
       metering: () => metering?.status(),
@@ -245,7 +237,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       isDraining = true;
       log.info('sidecar.draining', { in_flight: proxy.inFlight });
       const until = systemClock.now() + config.drain.graceMs;
-      await proxy.drain(config.drain.graceMs);
+      await proxy.drain(config.drain);
       await fleet?.leave();
       // What the last requests used is recorded by now.
       await metering?.drain(Math.max(TELL_MS_MIN, until - systemClock.now()));
@@ -255,34 +247,6 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     close: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),
   };
-}
-
-/** What the tenancy asks of this sidecar and its boot configuration does not give, looked for in each generation; said in the log once. */
-function watchMismatches(
-  tenancy: Tenancy,
-  config: SidecarConfig,
-  names: ReadonlySet<string>,
-  log: Log,
-): () => readonly Finding[] {
-  let found: readonly Finding[] = [];
-  const look = async (snapshot: Snapshot): Promise<void> => {
-    const keys = refusedApiKeys(config, snapshot, 'boot configuration');
-    const now = [
-      ...(keys === undefined ? [] : [keys]),
-      ...(await unknownUpstreams(config.tenancy.dir, snapshot, names)),
-    ];
-    // A later generation is looked at by a later look.
-    if (snapshot !== tenancy.snapshot) return;
-    const known = new Set(found.map(formatFinding));
-    found = now;
-    for (const finding of now.map(formatFinding)) if (!known.has(finding)) log.warn('config.finding', { finding });
-  };
-  // A look that failed, such as for want of descriptors, is made again with the next generation.
-  const lookSafely = (snapshot: Snapshot): void =>
-    void look(snapshot).catch((cause: unknown) => log.warn('config.upstreams_not_checked', { cause }));
-  tenancy.onSwap(lookSafely);
-  lookSafely(tenancy.snapshot);
-  return () => found;
 }
 
 async function readPepper({ identity }: SidecarConfig): Promise<Buffer | undefined> {

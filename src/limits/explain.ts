@@ -4,7 +4,8 @@ import type { Reply } from '../pipeline/index.ts';
 import { type QuotaAction, type Route, type Rung, routeOf, type Snapshot, type Tenant } from '../tenants/index.ts';
 import type { Headers } from '../wire/index.ts';
 import { type Decided, decide, type Over, WAITING_MAX } from './decide.ts';
-import type { FleetExplanation, FleetRates } from './fleet/fleet-rates.ts';
+import type { FleetExplanation } from './fleet/explanation.ts';
+import type { FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
 import type { Rate } from './gcra.ts';
 import { ACTIONS, type Line } from './quotas/account.ts';
@@ -21,13 +22,21 @@ export interface QuotaExplanation {
   readonly reserved: number;
   readonly limit: number;
   readonly unit: string;
-  /** Of a fleet, of what is used: counted by this sidecar. Of a hard quota what it may count in the window, and what others could give it. */
-  readonly here: { readonly used: number; readonly rights?: number; readonly elsewhere?: number } | undefined;
+  /**
+   * Of a fleet, of what is used: counted by this sidecar. Of a hard quota what it may count in the window, what others could give it, and what
+   * is held by sidecars that cannot be reached: not used, and not to be had.
+   */
+  readonly here:
+    | { readonly used: number; readonly rights?: number; readonly elsewhere?: number; readonly unreachable?: number }
+    | undefined;
   /** The window; undefined of a gauge. */
   readonly from: string | undefined;
   readonly until: string | undefined;
-  /** What is in force: the most severe action of the thresholds reached, `exhausted` of a hard quota, or `ok`. */
-  readonly state: QuotaAction | 'exhausted' | 'ok';
+  /**
+   * What is in force: the most severe action of the thresholds reached; of a hard quota `exhausted` where it is used up, and `held` where the next
+   * unit is not to be had here now, though it is not; or `ok`.
+   */
+  readonly state: QuotaAction | 'exhausted' | 'held' | 'ok';
 }
 
 export interface LimitsExplanation {
@@ -176,7 +185,6 @@ function refusedByQuota({ detail, retryAfterMs }: Reply): LimitsExplanation['wou
 function quotaOf(line: Line, isShared: boolean): QuotaExplanation {
   const { quota, used, reserved, startMs, endMs } = line;
   const isGauge = quota.per === 'none';
-  const isExhausted = quota.isHard && used + reserved >= quota.limit;
   return {
     meter: quota.meter,
     mode: quota.isHard ? 'hard' : 'soft',
@@ -188,13 +196,21 @@ function quotaOf(line: Line, isShared: boolean): QuotaExplanation {
     here: isShared && !isGauge ? hereOf(line) : undefined,
     from: isGauge ? undefined : new Date(startMs).toISOString(),
     until: isGauge ? undefined : new Date(endMs).toISOString(),
-    state: isExhausted ? 'exhausted' : (ACTIONS[line.action] ?? 'ok'),
+    state: stateOf(line),
   };
 }
 
-function hereOf({ quota, spent, credited, rights, elsewhere }: Line): QuotaExplanation['here'] {
+function stateOf(line: Line): QuotaExplanation['state'] {
+  const { isHard } = line.quota;
+  if (isHard && line.unused <= 0) return 'exhausted';
+  return isHard && line.isShort(1) ? 'held' : (ACTIONS[line.action] ?? 'ok');
+}
+
+function hereOf(line: Line): QuotaExplanation['here'] {
+  const { quota, spent, credited, rights, elsewhere, unused, left } = line;
   const used = round(spent - credited);
-  return quota.isHard ? { used, rights: round(rights), elsewhere: round(elsewhere) } : { used };
+  if (!quota.isHard) return { used };
+  return { used, rights: round(rights), elsewhere: round(elsewhere), unreachable: round(unused - left) };
 }
 
 function because({ over, rung }: Decided, { allowance }: Tenant, route: Route | undefined): string {

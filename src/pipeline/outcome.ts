@@ -9,7 +9,14 @@ import type { Reply } from './reply.ts';
 export type Outcome =
   | { readonly kind: 'forwarded'; readonly status: number }
   | { readonly kind: 'kept'; readonly status: number }
-  | { readonly kind: 'replied'; readonly by: string; readonly reply: Reply; readonly status: number }
+  | {
+      readonly kind: 'replied';
+      readonly by: string;
+      readonly reply: Reply;
+      readonly status: number;
+      /** Bytes of its content that go out. Ours, and no tenant's: `responseBytes` of the exchange has none of them. */
+      readonly contentBytes: number;
+    }
   | { readonly kind: 'aborted'; readonly side: 'client' | 'upstream'; readonly status: number | undefined };
 
 /** By status, which has three digits. */
@@ -21,8 +28,9 @@ function made(
   by: string | undefined,
   reply: Reply | undefined,
   side: 'client' | 'upstream' | undefined,
+  contentBytes = 0,
 ): Outcome {
-  return Object.freeze({ kind, status, by, reply, side }) as Outcome;
+  return Object.freeze({ kind, status, by, reply, side, contentBytes }) as Outcome;
 }
 
 export function forwarded(status: number): Outcome {
@@ -33,8 +41,8 @@ export function kept(status: number): Outcome {
   return made('kept', status, undefined, undefined, undefined);
 }
 
-export function replied(by: string, reply: Reply, status: number): Outcome {
-  return made('replied', status, by, reply, undefined);
+export function replied(by: string, reply: Reply, status: number, contentBytes: number): Outcome {
+  return made('replied', status, by, reply, undefined, contentBytes);
 }
 
 export function aborted(side: 'client' | 'upstream', status: number | undefined): Outcome {

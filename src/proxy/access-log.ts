@@ -1,14 +1,17 @@
 // hot path
 /** The access log: which requests are written down, and what of them. OpenTelemetry's names. No query: it may hold secrets. */
-import type { Random } from '../core/index.ts';
-import type { Exchange, Outcome, ReplyCode } from '../pipeline/index.ts';
-import { FieldName, type Log, type LogRecord } from '../telemetry/index.ts';
+import type { Clock, Random } from '../core/index.ts';
+import type { Exchange, Outcome, Reply, ReplyCode } from '../pipeline/index.ts';
+import { FieldName, type Log, type LogRecord, type Metrics } from '../telemetry/index.ts';
 import type { Plan, SidecarConfig } from '../tenants/index.ts';
 import { traceIdOfExchange } from './forwarded.ts';
+import { RefusalSample } from './refusal-sample.ts';
 import { rescues } from './rescue.ts';
 
 export interface AccessLogOptions {
+  readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly random: Random;
   readonly access: SidecarConfig['log'];
 }
@@ -34,6 +37,7 @@ const PLAN = new FieldName('tenant.plan');
 const DECISION = new FieldName('reeve.decision');
 const OUTCOME = new FieldName('reeve.outcome');
 const CODE = new FieldName('reeve.code');
+const POLICY = new FieldName('limit.policy');
 const UPSTREAM = new FieldName('upstream.name');
 const UPSTREAM_ADDRESS = new FieldName('upstream.address');
 const ABORTED_BY = new FieldName('reeve.aborted_by');
@@ -63,29 +67,36 @@ export class AccessLog {
   readonly #random: Random;
   readonly #access: SidecarConfig['log'];
   readonly #common: (Common | undefined)[] = new Array(COMMON_MAX).fill(undefined);
+  readonly #clock: Clock;
+  readonly #refusals: RefusalSample;
+  readonly #leftOut: { add(): void };
 
-  constructor({ log, random, access }: AccessLogOptions) {
-    this.#record = log.record('info', 'http.request');
+  constructor({ clock, log, metrics, random, access }: AccessLogOptions) {
+    this.#record = access.access === 'off' ? undefined : log.record('info', 'http.request');
+    this.#clock = clock;
     this.#random = random;
     this.#access = access;
+    this.#refusals = new RefusalSample(random, access.sample);
+    this.#leftOut = metrics.counter({
+      name: 'reeve_access_refusals_left_out_total',
+      help: 'Refusals that are not in the access log, for many of their kind came in a second: see log.sample.',
+    });
   }
 
   /** `wallMs`: now. */
   exchange(x: Exchange, outcome: Outcome, decision: string, durationMs: number, wallMs: number): void {
-    const isError =
-      outcome.kind === 'aborted' ||
-      (outcome.status ?? 0) >= 500 ||
-      (outcome.kind === 'replied' && outcome.status >= 400);
     const record = this.#record;
-    if (record === undefined || !this.#isWritten(isError)) return;
+    if (record === undefined || !this.#isWritten(x, outcome, wallMs)) return;
     record.begin(wallMs);
     this.#addCommon(record, x.method, outcome.status, x.tenant?.plan, decision, outcome.kind);
     record.text(PATH, x.path);
     record.text(HOST, x.host);
     record.text(PEER, x.peer);
     record.text(TENANT, x.tenant?.id);
-    if (outcome.kind === 'replied') record.text(CODE, outcome.reply.code);
-    else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
+    if (outcome.kind === 'replied') {
+      record.text(CODE, outcome.reply.code);
+      record.text(POLICY, policyOf(outcome.reply));
+    } else if (outcome.kind === 'aborted') record.text(ABORTED_BY, outcome.side);
     // Who has to look at a failure of the upstream, and where.
     if (outcome.kind === 'replied' || outcome.kind === 'aborted') {
       record.text(UPSTREAM, x.endpoint?.name);
@@ -96,7 +107,7 @@ export class AccessLog {
     const traceId = traceIdOfExchange(x);
     if (traceId !== undefined) record.plain(TRACE_ID, traceId);
     record.number(BYTES_IN, x.requestBytes);
-    record.number(BYTES_OUT, x.responseBytes);
+    record.number(BYTES_OUT, outcome.kind === 'replied' ? outcome.contentBytes : x.responseBytes);
     record.number(DURATION, durationMs);
     record.end();
   }
@@ -132,8 +143,9 @@ export class AccessLog {
 
   refusal({ code, method, target, peer }: Unadmitted): void {
     const record = this.#record;
-    if (record === undefined || !this.#isWritten(true)) return;
-    record.begin();
+    const wallMs = this.#clock.wallMs();
+    if (record === undefined || !this.#isRefusalWritten(peer ?? '', code, wallMs)) return;
+    record.begin(wallMs);
     record.text(METHOD, method);
     record.text(PATH, target === undefined ? undefined : pathOf(target));
     record.number(STATUS, rescues[code].status);
@@ -144,11 +156,30 @@ export class AccessLog {
     record.end();
   }
 
-  #isWritten(isError: boolean): boolean {
+  #isWritten(x: Exchange, outcome: Outcome, wallMs: number): boolean {
     const { access, sample } = this.#access;
-    if (access === 'off') return false;
-    return isError || access === 'all' || (access === 'sampled' && this.#random.float() < sample);
+    if (access === 'all') return true;
+    if (outcome.kind === 'replied') {
+      const { code } = outcome.reply;
+      // By what it means: a gRPC caller is told of it with 200.
+      return rescues[code].status >= 500 || this.#isRefusalWritten(x.tenant?.index ?? x.peer, code, wallMs);
+    }
+    if (outcome.kind === 'aborted' || outcome.status >= 500) return true;
+    return access === 'sampled' && this.#random.float() < sample;
   }
+
+  #isRefusalWritten(who: number | string, code: ReplyCode, wallMs: number): boolean {
+    const isWritten = this.#access.access === 'all' || this.#refusals.isWritten(who, CODES.indexOf(code), wallMs);
+    if (!isWritten) this.#leftOut.add();
+    return isWritten;
+  }
+}
+
+const CODES = Object.keys(rescues);
+
+/** As `RateLimit-Policy` names what refused it; undefined where no limit did. */
+function policyOf({ members }: Reply): string | undefined {
+  return (members?.['violated-policies'] as readonly string[] | undefined)?.join(', ');
 }
 
 /** Of an origin-form target only: before the gate the others may hold anything, a password too. */

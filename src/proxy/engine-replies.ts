@@ -74,6 +74,7 @@ function keptAnswer({ status, fields, content }: KeptAnswer, x: Exchange, pipeli
 }
 
 /** What became of an exchange that was answered so. */
-export function outcomeOf(reply: Reply | KeptAnswer, by: string, status: number): Outcome {
-  return isKept(reply) ? kept(status) : replied(by, reply, status);
+export function outcomeOf(reply: Reply | KeptAnswer, by: string, { status, body }: Answer, x: Exchange): Outcome {
+  if (isKept(reply)) return kept(status);
+  return replied(by, reply, status, x.method === 'HEAD' ? 0 : Buffer.byteLength(body));
 }

@@ -1,3 +1,4 @@
+export { AccessLog } from './access-log.ts';
 export type { Stages } from './chain.ts';
 export { buildChain } from './chain.ts';
 export type { ObserverOptions } from './observe.ts';

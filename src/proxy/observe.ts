@@ -6,19 +6,18 @@
 import type { Clock } from '../core/index.ts';
 import type { Exchange, Filter } from '../pipeline/index.ts';
 import type { Metrics } from '../telemetry/index.ts';
-import { AccessLog, type AccessLogOptions } from './access-log.ts';
+import type { AccessLog } from './access-log.ts';
 import { PlanCounts } from './plan-counts.ts';
 import { rescues } from './rescue.ts';
 import { TopTenants } from './top-tenants.ts';
 
-export interface ObserverOptions extends AccessLogOptions {
+export interface ObserverOptions {
+  readonly access: AccessLog;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
 
-export function createObserver(options: ObserverOptions): Filter<Exchange> {
-  const { clock, metrics } = options;
-  const access = new AccessLog(options);
+export function createObserver({ access, clock, metrics }: ObserverOptions): Filter<Exchange> {
   const plans = new PlanCounts(metrics);
   const tenants = new TopTenants(metrics, clock);
   const replies = metrics.counters({

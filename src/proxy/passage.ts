@@ -263,13 +263,13 @@ export class Passage implements Answering, Held {
     if (this.#isDone) return;
     this.#attempt?.abort();
     const x = this.#exchange;
-    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
+    const answer = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#response.isLast();
-    const answer = (): void => this.#response.answer(status, headers, body);
+    const send = (): void => this.#response.answer(answer.status, answer.headers, answer.body);
     if (x === undefined) {
       this.#isDone = true;
-      answer();
-    } else this.#end(outcomeOf(reply, by, status), answer);
+      send();
+    } else this.#end(outcomeOf(reply, by, answer, x), send);
   }
 
   /** The gate's answer: nobody knows where the next request would begin, so the connection ends. */

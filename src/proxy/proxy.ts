@@ -4,7 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ReeveError } from '../core/index.ts';
 import type { Reply } from '../pipeline/index.ts';
-import { AccessLog, type Unadmitted } from './access-log.ts';
+import type { SidecarConfig } from '../tenants/index.ts';
+import type { Unadmitted } from './access-log.ts';
 import { Connection } from './connection.ts';
 import { hasByteSockets } from './fast/byte-socket.ts';
 import { FastEngine } from './fast/fast-engine.ts';
@@ -17,8 +18,11 @@ export interface Proxy {
   readonly port: number;
   readonly connections: number;
   readonly inFlight: number;
-  /** No new connections after a short linger; what is in flight finishes within the grace; idle connections close. */
-  drain(graceMs: number): Promise<void>;
+  /**
+   * New connections are taken for `delayMs`, and at least for a short linger; each answer says that it is the last of its connection. What is in
+   * flight finishes within `graceMs` from now; idle connections close.
+   */
+  drain(times: SidecarConfig['drain']): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -107,11 +111,11 @@ class Listener implements Proxy {
       .on('error', (cause) => this.#options.log.error('proxy.listener', { cause }));
   }
 
-  async drain(graceMs: number): Promise<void> {
+  async drain({ delayMs, graceMs }: SidecarConfig['drain']): Promise<void> {
     const { clock, timers } = this.#options;
     const until = clock.now() + graceMs;
     this.#isDraining = true;
-    await timers.sleep(Math.min(LINGER_MS, graceMs));
+    await timers.sleep(Math.min(Math.max(LINGER_MS, delayMs), graceMs));
     this.#server.close();
     this.#closeIdle();
     while ((this.#inFlight > 0 || this.#fast?.isFlushing === true) && clock.now() < until) {
@@ -136,8 +140,7 @@ class Listener implements Proxy {
   }
 
   #wire(): void {
-    const { metrics, log, random, config, clock } = this.#options;
-    const access = new AccessLog({ log, random, access: config.log });
+    const { metrics, log, access, clock } = this.#options;
     const replies = metrics.counters({
       name: 'reeve_gate_refusals_total',
       help: 'Requests that were refused before the chain, by code.',

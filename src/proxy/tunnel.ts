@@ -243,15 +243,15 @@ export class Tunnel implements Held {
   #reply(reply: Reply | KeptAnswer): void {
     if (this.#isDone) return;
     const x = this.#exchange;
-    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
-    this.#last = `${headText(status, '', [...headers, 'Connection', 'close'])}${body}`;
+    const answer = answerOf(reply, x, this.#pipeline, this.#world.date());
+    this.#last = `${headText(answer.status, '', [...answer.headers, 'Connection', 'close'])}${answer.body}`;
     if (x === undefined) {
       this.#isDone = true;
       this.release();
       const { method, url: target } = this.#req;
       // What passed no gate reached no stage that could have kept anything.
       this.#world.onRefused({ code: (reply as Reply).code, method, target, peer: this.#client.remoteAddress });
-    } else this.#end(outcomeOf(reply, 'tunnel', status));
+    } else this.#end(outcomeOf(reply, 'tunnel', answer, x));
   }
 
   /** The last bytes, of a tunnel its end; then what the client still sends is thrown away, so that its end is seen. */

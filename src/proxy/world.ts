@@ -3,7 +3,7 @@ import type { Clock, Random, Timers } from '../core/index.ts';
 import type { Commits, Pipeline } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { SidecarConfig, Snapshot } from '../tenants/index.ts';
-import type { Unadmitted } from './access-log.ts';
+import type { AccessLog, Unadmitted } from './access-log.ts';
 import type { Upstreams } from './upstreams.ts';
 
 export interface ProxyOptions {
@@ -13,6 +13,8 @@ export interface ProxyOptions {
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Of what the gate refuses; the stages' is the same. */
+  readonly access: AccessLog;
   readonly upstreams: Upstreams;
   /** Both of one generation; asked once a request. */
   readonly snapshot: () => Snapshot;

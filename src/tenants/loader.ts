@@ -6,7 +6,7 @@
  */
 import type { Clock, MonotonicMs, Timer, Timers } from '../core/index.ts';
 import { Catalogue, type Moment, type Update } from './catalogue/catalogue.ts';
-import { plainFinding } from './catalogue/complaints.ts';
+import { namingDirectory, plainFinding } from './catalogue/complaints.ts';
 import { readLastGood, writeLastGood } from './catalogue/last-good.ts';
 import type { LiveObject } from './catalogue/live-object.ts';
 import { DOCUMENTS_MAX, type LoadedFile, loadFiles } from './documents/load.ts';
@@ -156,7 +156,7 @@ export class Loader {
       files,
       unread: 'unreadable' in read || read.isCut ? 'everything' : read.problems.map((each) => each.path),
     };
-    const { allowShrink, removeGraceMs } = this.#options;
+    const { dir, allowShrink, removeGraceMs } = this.#options;
     const update = this.#catalogue.update(moment, { allowShrink, removeGraceMs, now: clock.now() });
     this.#awaitRemoval(update.nextRemovalAt);
     await this.#world.publish({
@@ -164,7 +164,7 @@ export class Loader {
       partCount: update.partCount,
       changed: update.changed,
       tenants: update.tenants,
-      findings: [...problems, ...update.findings],
+      findings: [...problems, ...namingDirectory(update.findings, dir)],
       errors: problems.length + update.errors,
       files: files.map((file) => ({ path: file.path, documents: file.documents.length })),
       isFromLastGood: this.#isFromLastGood,

@@ -68,6 +68,7 @@ export class Tenancy {
   #snapshot: Snapshot = emptySnapshot;
   #last: Omit<Look, 'parts'> = NOTHING_YET;
   #lastReload: Reload | undefined;
+  #othersFound: () => readonly Finding[] = () => [];
   #loader: LoaderThread | undefined;
   #restarts = 0;
   #restart: Timer | undefined;
@@ -98,9 +99,14 @@ export class Tenancy {
     };
   }
 
-  /** Problems of the files as they are now, as far as they are kept. */
+  /** Problems of the files as they are now, as far as they are kept, and what others found in them. */
   findings(): readonly Finding[] {
-    return this.#last.findings;
+    return [...this.#last.findings, ...this.#othersFound()];
+  }
+
+  /** What only the whole sidecar can find, such as an upstream that it does not have; asked whenever somebody asks for findings. */
+  alsoFinds(found: () => readonly Finding[]): void {
+    this.#othersFound = found;
   }
 
   /** Called in the same turn in which the snapshot changed. Returns how to stop. */
@@ -182,7 +188,7 @@ export class Tenancy {
   #report(look: Omit<Look, 'parts'>, durationMs: number): void {
     const { log, clock } = this.#options;
     const { changed, errors } = look;
-    const known = new Set(this.findings().map(formatFinding));
+    const known = new Set(this.#last.findings.map(formatFinding));
     const fresh = look.findings.filter((each) => !known.has(formatFinding(each))).slice(0, LOGGED_MAX);
     for (const finding of fresh)
       log[finding.severity === 'error' ? 'error' : 'warn']('config.finding', { finding: formatFinding(finding) });

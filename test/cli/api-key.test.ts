@@ -1,6 +1,6 @@
-/** What examples/api-key.ts prints is what a sidecar accepts. */
+/** What examples/api-key.ts and examples/tokens.ts print is what a sidecar accepts. */
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { httpBackend, root, sidecarForTest } from '../helpers/sidecar.ts';
@@ -29,4 +29,36 @@ t.test('the key that examples/api-key.ts makes is good under the pepper it was m
     status: 2,
     stderr: /^usage/,
   });
+});
+
+t.test('tokens of examples/tokens.ts are good after another run, and a file that is no key set stays', async (t) => {
+  const sample = Object.fromEntries(
+    ['identity.yaml', 'plans.yaml', 'tenants.yaml', 'keys.json'].map((file) => [
+      file,
+      readFileSync(join(root, 'config/tenancy', file), 'utf8'),
+    ]),
+  );
+  const dir = makeTenancy({ ...sample, 'providers.yaml': '' });
+  t.teardown(() => dir.cleanUp());
+  const run = () =>
+    spawnSync(process.execPath, [join(root, 'examples/tokens.ts'), dir.dir], { cwd: root, encoding: 'utf8' });
+  const tokenOf = ({ stdout }: { stdout: string }): string => /^acme (\S+)$/m.exec(stdout)?.[1] as string;
+  const first = run();
+  t.match(first.stderr, /^wrote /);
+  const second = run();
+  t.match(second.stderr, /^added a key to .*keys\.json; tokens of the 1 before it are good as well\n$/);
+  const upstream = await httpBackend(t, (req, res) => res.end(req.headers['x-tenant-id']));
+  const sidecar = await sidecarForTest(t, upstream, { tenancy: dir });
+  for (const made of [first, second]) {
+    const answer = await fetch(sidecar.url, { headers: { authorization: `Bearer ${tokenOf(made)}` } });
+    t.equal(await answer.text(), 'acme');
+  }
+  for (let i = 0; i < 10; i++) run();
+  const file = join(dir.dir, 'keys.json');
+  t.equal(JSON.parse(readFileSync(file, 'utf8')).keys.length, 10, 'bounded');
+  for (const text of ['{', '[]', '{ "keys": 1 }']) {
+    writeFileSync(file, text);
+    t.match(run(), { status: 2, stdout: '', stderr: /keys\.json: is no set of keys, and is not replaced/ });
+    t.equal(readFileSync(file, 'utf8'), text);
+  }
 });

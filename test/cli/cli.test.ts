@@ -69,13 +69,14 @@ t.test('configuration: validate, diff, schema, explain', async (t) => {
   });
   t.match(await reeve(['config', 'validate', '/nowhere']), { status: 2, stderr: /there is no such file/ });
   t.match(await reeve(['config', 'diff', dir.dir, dir.dir]), { status: 0, stdout: /0 differences/ });
-  t.match(await reeve(['config', 'diff', dir.dir, other.dir]), { status: 1, stdout: /- Tenant globex/ });
+  // Its acme is broken, and not gone.
+  t.match(await reeve(['config', 'diff', dir.dir, other.dir]), { status: 2, stdout: /- Tenant globex/ });
   t.match(JSON.parse((await reeve(['config', 'diff', dir.dir, other.dir, '-o', 'json'])).stdout), {
     differences: [
       { kind: 'Plan', changes: [{ key: 'degrade', before: '[credit, reject]', after: '[reject, credit]' }] },
-      { kind: 'Tenant' },
-      {},
+      { kind: 'Tenant', name: 'globex', change: 'removed' },
     ],
+    notCompared: [{ kind: 'Tenant', name: 'acme', unreadIn: other.dir }],
   });
   t.match(JSON.parse((await reeve(['config', 'schema', 'tenant'])).stdout), { $schema: /draft-07/ });
   t.match(await reeve(['config', 'schema', 'Tennant']), { status: 2, stderr: /did you mean Tenant/ });

@@ -93,6 +93,12 @@ t.test(
     t.match(await ask('top', '--last', '60s'), { status: 0, stdout: /^globex\trequests\t1\t/ });
     t.match(JSON.parse((await ask('top', '-o', 'json', '--count', '1')).stdout), { rows: [{}] });
     t.match(await ask('top', '--count', '2', '--interval', '100ms'), { status: 0 });
+    // Twenty commands later.
+    t.strictSame(await ask('top', '--last', '1s'), {
+      status: 0,
+      stdout: '',
+      stderr: 'nobody used requests in the last 1s\n',
+    });
     t.match(await ask('spools'), { status: 0, stdout: /orders\tpod-1\tlive\tyes\t1:5\t0/ });
     t.match(JSON.parse((await ask('spools', '-o', 'json')).stdout), { spools: [{}, {}] });
     const differing = await ask('reconcile', '--from', '2d');

@@ -1,9 +1,11 @@
 /** A fleet of sidecars in this process, and what the command says of it. */
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
+import { nameOf } from '../../src/cli/fleet.ts';
 import { startSidecar } from '../../src/cli/sidecar.ts';
 import { systemClock } from '../../src/core/index.ts';
 import { createLog } from '../../src/telemetry/index.ts';
@@ -53,7 +55,7 @@ async function member(
   tenancy: TenancyDir,
   keyFile: string,
   seeds: Readonly<Record<string, string>>,
-  name: string,
+  name?: string,
 ): Promise<Started> {
   const lines: string[] = [];
   const log = createLog({ clock: systemClock, level: 'info', write: (line) => void lines.push(line) });
@@ -65,7 +67,7 @@ async function member(
       'gossip.keyFile': keyFile,
       'gossip.host': '127.0.0.1',
       'gossip.port': '0',
-      'gossip.name': name,
+      ...(name === undefined ? {} : { 'gossip.name': name }),
       ...seeds,
     },
   });
@@ -126,7 +128,7 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     stdout: /quota +requests: \d+ of 1000000 requests, [1-9]\d* here, soft/,
   });
   t.match(await reeve(['limits', 'check', 'globex', '--admin', admin(second)]), {
-    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ elsewhere, hard/,
+    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ held elsewhere, hard/,
   });
   t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
     status: 0,
@@ -199,4 +201,30 @@ t.test('alone there is no fleet to show, and a broken one does not start', async
       ),
     /expected one of dns, file and list, got 2/,
   );
+});
+
+t.test('two of one host are called differently when nobody names them; a pod is called as its host', async (t) => {
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const tenancy = tenancyOfFleet(t);
+  const keyFile = join(tenancy.stateDir, 'keys');
+  writeFileSync(keyFile, `${key()}\n`);
+  const one = await member(t, upstream, tenancy, keyFile, { 'gossip.seeds.list': '127.0.0.1:1' });
+  const two = await member(t, upstream, tenancy, keyFile, { 'gossip.seeds.list': one.address });
+  const names = async (): Promise<string[]> =>
+    JSON.parse(
+      (await reeve(['gossip', 'members', '--admin', `http://127.0.0.1:${one.ports.admin}`, '-o', 'json'])).stdout,
+    )
+      .members.map(({ name }: { name: string }) => name)
+      .sort();
+  t.ok(await becomes(async () => (await names()).length === 2));
+  t.strictSame(
+    await names(),
+    [one, two].map(({ address }) => `${hostname().slice(0, 63 - 1 - address.length)}:${address}`).sort(),
+  );
+  const everywhere = { host: '0.0.0.0', port: 7946 };
+  t.equal(nameOf(everywhere, '10.0.0.7:7946', 'pod-a'), 'pod-a');
+  t.equal(nameOf({ ...everywhere, port: 0 }, '10.0.0.7:34567', 'pod-a'), 'pod-a:34567');
+  t.equal(nameOf({ host: '::', port: 7947 }, '[2001:db8::1]:7947', 'pod-a'), 'pod-a:7947');
+  t.equal(nameOf({ ...everywhere, host: '127.0.0.2' }, '127.0.0.2:7946', 'pod-a'), 'pod-a:127.0.0.2:7946');
+  t.equal(nameOf({ ...everywhere, port: 7947 }, '10.0.0.7:7947', 'a'.repeat(64)), `${'a'.repeat(58)}:7947`);
 });

@@ -118,11 +118,10 @@ t.test('broken documents are not left out without a word', async (t) => {
   const broken = makeTenancy({ 'more.yaml': tenant('third', { plan: 'none' }), 'bad.yaml': 'kind: x\n' });
   t.teardown(() => good.cleanUp());
   t.teardown(() => broken.cleanUp());
-  t.match(await reeve(['config', 'diff', good.dir, broken.dir]), {
-    status: 1,
-    stdout: /^0 differences\n$/,
-    stderr: /not compared: .*bad\.yaml[\s\S]*not compared: .*more\.yaml/,
-  });
+  const { status, stdout, stderr } = await reeve(['config', 'diff', good.dir, broken.dir]);
+  t.match({ status, stdout }, { status: 2, stdout: /^0 differences\n$/ });
+  t.ok(stderr.startsWith(`reeve: ${broken.dir} has `), 'whose errors they are');
+  t.match(stderr, /errors; what is broken is not compared:\n {2}.*bad\.yaml[\s\S]*\n {2}.*more\.yaml/);
   t.match(await reeve(['tenants', 'list', '--tenancy', broken.dir]), {
     status: 0,
     stdout: 'acme\tfree\tactive\nglobex\tfree\tactive\n',
@@ -133,6 +132,38 @@ t.test('broken documents are not left out without a word', async (t) => {
     status: 1,
     stdout: /1 file, 0 tenants, 1 error,/,
   });
+});
+
+t.test('what a broken side of config diff may still hold is not told as added or removed', async (t) => {
+  const others = Array.from({ length: 12 }, (_, at) => tenant(`t${at}`)).join('');
+  const good = makeTenancy({ 'tenants.yaml': tenant('acme') + tenant('globex') + others });
+  // Its name is certain: what else is missing was removed.
+  const named = makeTenancy({ 'tenants.yaml': tenant('acme', { plan: 'none' }) + tenant('globex') });
+  // Nothing is certain behind YAML that is torn.
+  const torn = makeTenancy({ 'tenants.yaml': `${tenant('globex', { state: 'suspended' })}kind: {\n` });
+  const empty = makeTenancy({ 'plans.yaml': '', 'providers.yaml': '', 'tenants.yaml': '' });
+  for (const dir of [good, named, torn, empty]) t.teardown(() => dir.cleanUp());
+  const diff = (...args: string[]) => reeve(['config', 'diff', ...args]);
+
+  const one = await diff(good.dir, named.dir);
+  t.match(one, { status: 2, stderr: /has 1 error;.*\n.*Tenant "acme" spec\.plan: there is no Plan "none"/ });
+  t.match(one.stdout, /^(- Tenant t\d+\n){12}12 differences, 1 not compared: Tenant acme\n$/);
+  const all = await diff(good.dir, torn.dir);
+  t.match(all, { status: 2, stderr: /tenants\.yaml:3:\d+/ });
+  t.match(
+    all.stdout,
+    /^~ Tenant globex state: active → suspended\n1 difference, 13 not compared: Tenant acme, (Tenant t\d, ){9}and 3 more\n$/,
+  );
+  const added = JSON.parse((await diff(torn.dir, good.dir, '-o', 'json')).stdout);
+  t.match(added, {
+    differences: { length: 1, 0: { name: 'globex', change: 'changed' } },
+    notCompared: { length: 13, 0: { kind: 'Tenant', name: 'acme', unreadIn: torn.dir } },
+    errors: [{ dir: torn.dir, text: /tenants\.yaml/ }],
+  });
+  const nothing = await diff(good.dir, empty.dir);
+  t.match(nothing, { status: 2, stdout: /^0 differences, \d+ not compared: / });
+  t.ok(nothing.stderr.includes(`\n  ${empty.dir}: holds no document`), 'a path that is there');
+  t.match(await diff(good.dir, good.dir), { status: 0, stderr: '' });
 });
 
 t.test('what follows from one mistake is one line for a person, and each for a program', async (t) => {
@@ -203,5 +234,7 @@ t.test(
       ),
     );
     t.match(await reeve(['check', '--live', '--admin', admin]), { status: 0, stdout: found });
+    const metrics = await (await fetch(`http://127.0.0.1:${sidecar.ports.status}/metrics`)).text();
+    t.match(metrics, /reeve_config_findings\{severity="warning"\} 1\n/, 'what the admin API shows, Prometheus counts');
   },
 );

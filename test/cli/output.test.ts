@@ -169,6 +169,23 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
   });
   t.same(await shape('config', 'diff', dir.dir, other.dir), {
     differences: [{ kind: 'string', name: 'string', change: 'string', changes: [{ key: 'string', before: 'string' }] }],
+    notCompared: [{ kind: 'string', name: 'string', unreadIn: 'string' }],
+    errors: [
+      {
+        dir: 'string',
+        severity: 'string',
+        file: 'string',
+        line: 'number',
+        column: 'number',
+        kind: 'string',
+        name: 'string',
+        path: 'string',
+        message: 'string',
+        remedy: 'string',
+        wants: 'string',
+        text: 'string',
+      },
+    ],
   });
   t.match(await shape('config', 'explain', 'Plan.spec.rate'), {
     key: 'string',
@@ -228,7 +245,7 @@ POST /exports/1 would get: √ pass, route exports is critical; goes to applicat
     await exchangeRaw(sidecar.ports.inbound, `GET / HTTP/1.1\r\nHost: ${name}.test\r\n\r\n`, { responses: 1 });
   t.match(
     (await check('slow')).stdout,
-    /√ shape \(shape: 10000ms\), over the request rate 30\/min; goes to application, after \d+\.?\d* ms\n/,
+    /√ shape \(shape: 10000ms\), over the request rate 30\/min; goes to application, after (\d+ ms|\d\.?\d? s)\n/,
   );
   t.match(
     (await check('quiet')).stdout,
@@ -236,7 +253,7 @@ POST /exports/1 would get: √ pass, route exports is critical; goes to applicat
   );
   t.match(
     (await check('over')).stdout,
-    /× 429 quota-exceeded, over the request rate 1\/min \(retry after \d+\.?\d* ms\)/,
+    /× 429 quota-exceeded, over the request rate 1\/min \(retry after (\d+ ms|\d+\.?\d? s|1m)\)/,
   );
 });
 

@@ -143,7 +143,7 @@ export class IsolationWorld {
     const outcome: Outcome =
       reply === undefined
         ? { kind: kept === undefined ? 'forwarded' : 'kept', status }
-        : { kind: 'replied', by: 'chain', reply, status };
+        : { kind: 'replied', by: 'chain', reply, status, contentBytes: 0 };
     const finish = (): void => {
       x.responseBytes = bytes;
       this.#pipeline.done(x, outcome);

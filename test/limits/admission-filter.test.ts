@@ -20,6 +20,7 @@ const replied = (code: Reply['code']): Outcome => ({
   by: 'engine',
   reply: { code, detail: '' },
   status: 504,
+  contentBytes: 0,
 });
 
 interface Held {

@@ -38,6 +38,7 @@ const replied = (code: ReplyCode, status: number): Outcome => ({
   by: 'stage',
   reply: { code, detail: '' },
   status,
+  contentBytes: 0,
 });
 
 t.test('a request that was served: its names, bytes and times', async (t) => {

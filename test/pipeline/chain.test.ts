@@ -46,7 +46,7 @@ t.test('a reply stops the chain, and only the stages that saw the request see th
   const x = exchangeForTest();
   t.equal(pipeline.request(x), refusal);
   pipeline.response(x, head());
-  pipeline.done(x, { kind: 'replied', by: 'b', reply: refusal, status: 403 });
+  pipeline.done(x, { kind: 'replied', by: 'b', reply: refusal, status: 403, contentBytes: 0 });
   t.same(calls, ['a request', 'b response', 'a response', 'b done', 'a done']);
 });
 

@@ -48,13 +48,13 @@ t.test('a slot added later would be noticed', async (t) => {
 
 t.test('all outcomes share one hidden class, and a status that comes again is the same one', async (t) => {
   const reply = { code: 'not-ready', detail: 'x' } as const;
-  const [whole, rest] = [forwarded(200), [kept(304), replied('chain', reply, 503), aborted('client', undefined)]];
+  const [whole, rest] = [forwarded(200), [kept(304), replied('chain', reply, 503, 7), aborted('client', undefined)]];
   for (const each of rest) t.ok(haveSameMap(whole, each), each.kind);
   t.equal(forwarded(200), whole);
   t.not(forwarded(201), whole);
   t.match(rest, [
     { kind: 'kept', status: 304 },
-    { kind: 'replied', by: 'chain', reply, status: 503 },
+    { kind: 'replied', by: 'chain', reply, status: 503, contentBytes: 7 },
     { kind: 'aborted', side: 'client' },
   ]);
 });

@@ -22,7 +22,7 @@ async function client(t: Ending, port: number) {
   return { socket, seen };
 }
 
-async function beside(t: Ending, grace: string) {
+async function beside(t: Ending, grace: string, delay = '0s') {
   const held = new Map<string, ServerResponse>();
   const server = createServer((req, res) => {
     if (req.url === '/now') return void res.end('ok');
@@ -30,7 +30,7 @@ async function beside(t: Ending, grace: string) {
     held.set(req.url as string, res);
   });
   const url = `http://127.0.0.1:${await listening(t, server)}`;
-  return { held, sidecar: await sidecarForTest(t, url, { settings: { 'drain.grace': grace } }) };
+  return { held, sidecar: await sidecarForTest(t, url, { settings: { 'drain.grace': grace, 'drain.delay': delay } }) };
 }
 
 t.test('what is on its way is answered whole; who is idle is let go', async (t) => {
@@ -66,6 +66,34 @@ t.test('what is on its way is answered whole; who is idle is let go', async (t) 
   await drained;
   const refused = connect(sidecar.port, '127.0.0.1');
   t.match(await new Promise((resolve) => refused.once('error', resolve)), { code: 'ECONNREFUSED' });
+});
+
+t.test('for the delay it is not ready and serves who comes; then nobody gets in', async (t) => {
+  const { sidecar } = await beside(t, '20s', '3s');
+  const began = performance.now();
+  const drained = sidecar.drain();
+  const ready = await fetch(`http://127.0.0.1:${sidecar.ports.status}/readyz`);
+  t.equal(ready.status, 503, 'at once');
+  let served = 0;
+  let refusedAtMs: number | undefined;
+  while (refusedAtMs === undefined && performance.now() - began < 10_000) {
+    const answer = await new Promise<IncomingMessage | undefined>((resolve) => {
+      const headers = { authorization: TOKEN };
+      get({ port: sidecar.port, host: '127.0.0.1', path: '/now', headers, agent: false }, resolve).on('error', () =>
+        resolve(undefined),
+      );
+    });
+    answer?.resume();
+    if (answer === undefined) refusedAtMs = performance.now() - began;
+    else {
+      t.match([answer.statusCode, answer.headers['connection']], [200, 'close']);
+      served++;
+    }
+  }
+  t.ok(served > 10, `${served} served meanwhile, each told to go elsewhere`);
+  t.ok((refusedAtMs as number) >= 2900, `closed after ${refusedAtMs} ms`);
+  await drained;
+  t.ok(performance.now() - began < 15_000, 'the grace is not waited for when nobody is left');
 });
 
 t.test('nobody is waited for longer than the grace', async (t) => {

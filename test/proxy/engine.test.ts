@@ -104,6 +104,63 @@ t.test('the access log says what became of each request, and its errors always',
   t.match(lines[1], { 'reeve.outcome': 'aborted', 'reeve.aborted_by': 'upstream' });
 });
 
+/** In which 400 refusals are over, also on a busy machine. */
+const SECONDS_MAX = 10;
+
+t.test(
+  'a flood of refusals is ten lines a second and a share; the others are counted, and each says what refused it',
+  async (t) => {
+    const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+    const tenancy = makeTenancy({ 'plans.yaml': plan('free', { rate: { requests: { limit: '1/h', burst: 1 } } }) });
+    const lines: Record<string, unknown>[] = [];
+    const log = accessLogTo(lines);
+    const flooded = async (settings: Record<string, string>): Promise<number> => {
+      lines.length = 0;
+      const sidecar = await sidecarForTest(t, upstream, { log, tenancy, settings });
+      await exchangeRaw(sidecar.port, get('/').repeat(400), { responses: 400, waitMs: 20_000 });
+      const page = await (await fetch(`http://127.0.0.1:${sidecar.ports.status}/metrics`)).text();
+      const leftOut = Number(/^reeve_access_refusals_left_out_total (\d+)$/m.exec(page)?.[1]);
+      const refused = lines.filter((line) => line['http.response.status_code'] === 429);
+      t.equal(refused.length + leftOut, 399, 'written or counted');
+      return refused.length;
+    };
+    const few = await flooded({ 'log.sample': '0%' });
+    t.ok(few >= 10 && few <= 10 * SECONDS_MAX, `${few} of 399`);
+    t.equal(await flooded({ 'log.access': 'sampled', 'log.sample': '100%' }), 399);
+    t.equal(await flooded({ 'log.access': 'all', 'log.sample': '0%' }), 399);
+    t.match(lines.at(-1), { 'reeve.code': 'quota-exceeded', 'limit.policy': 'requests', 'tenant.id': 'acme' });
+    t.notOk('limit.policy' in (lines.find((line) => line['http.response.status_code'] === 200) ?? {}));
+  },
+);
+
+t.test('a line of an answer of ours has its bytes, and the limit that refused', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const tenancy = makeTenancy({ 'plans.yaml': plan('free', { quotas: { api_calls: { limit: 1, mode: 'hard' } } }) });
+  for (const fastPath of ['true', 'false']) {
+    const lines: Record<string, unknown>[] = [];
+    const sidecar = await sidecarForTest(t, upstream, {
+      log: accessLogTo(lines),
+      tenancy,
+      settings: { 'wire.fastPath': fastPath },
+    });
+    const ask = async (bytes: string) => (await exchangeRaw(sidecar.port, bytes, { responses: 1 })).responses[0];
+    await ask(get('/'));
+    const refused = await ask(get('/'));
+    const [line] = lines;
+    t.match(line, { 'http.response.status_code': 429, 'limit.policy': 'api_calls-month' });
+    t.equal(line?.['bytes_out'], Number(refused?.headers['content-length']), `fast path ${fastPath}`);
+    t.ok(Number(line?.['bytes_out']) > 100);
+    await exchangeRaw(sidecar.port, get('/').replace('GET', 'HEAD'), { waitMs: 300 });
+    t.match(lines[1], { 'http.request.method': 'HEAD', bytes_out: 0 });
+    // A caller of gRPC is told of it with status 200: it is a refusal all the same.
+    await ask(get('/').replace(`${NL}${NL}`, `${NL}Content-Type: application/grpc${NL}${NL}`));
+    t.match(lines[2], { 'reeve.code': 'quota-exceeded', 'http.response.status_code': 200, bytes_out: 0 });
+    await ask(get('/').replace(`${NL}${NL}`, `${NL}Connection: Upgrade${NL}Upgrade: x${NL}${NL}`));
+    t.match(lines[3], { 'reeve.code': 'quota-exceeded', 'limit.policy': 'api_calls-month' });
+    t.ok(Number(lines[3]?.['bytes_out']) > 100, 'of an upgrade too');
+  }
+});
+
 t.test('a line of a dead upstream names it, and says what the limits decided; so does the metric', async (t) => {
   const lines: Record<string, unknown>[] = [];
   const sidecar = await sidecarForTest(t, 'http://127.0.0.1:1', { log: accessLogTo(lines) });

@@ -1,7 +1,7 @@
 /** A proxy alone, with stages of the test's own and no tenancy in force. */
 import { systemRandom } from '../../src/core/index.ts';
 import type { Commits, Pipeline } from '../../src/pipeline/index.ts';
-import { openProxy, openUpstreams } from '../../src/proxy/index.ts';
+import { AccessLog, openProxy, openUpstreams } from '../../src/proxy/index.ts';
 import { emptySnapshot } from '../../src/tenants/index.ts';
 import { quietWorld } from '../helpers/quiet-world.ts';
 import { configFor, type Ending, settings } from '../helpers/sidecar.ts';
@@ -24,6 +24,7 @@ export async function proxyWith(t: Ending, { engine, upstream, pipeline, ...more
     ...world,
     ...more,
     config,
+    access: new AccessLog({ ...world, access: config.log }),
     upstreams,
     isProtectedName: () => false,
     isTrustedProxy: () => false,

@@ -137,7 +137,7 @@ t.test('what came from the last good copy stays until a file says something', as
   t.same(names(second), ['acme']);
   t.same([second.snapshot.plans.size, second.snapshot.providers.size], [1, 1]);
   t.ok(second.status.isFromLastGood);
-  t.match(texts(second), /^tenancy: no document is left; the 3 live objects stay \(bring the files back/m);
+  t.ok(texts(second).includes(`${dir.dir}: no document is left; the 3 live objects stay (bring the files back`));
   await second.close();
   const third = await open(t, dir, { stateDir: dir.stateDir });
   t.same(names(third), ['acme'], 'nor is the copy overwritten');
@@ -207,9 +207,9 @@ t.test('small print of documents: directives, line ends, dates, keys, stars', as
   const began = cpuMs();
   t.match(problem(wide), /kind is missing/);
   t.ok(cpuMs() - began < 1500, 'keys are compared once over, not each with each');
-  t.match(problem(`${wide}  k5: 2\n`), /Map keys must be unique/);
-  t.match(problem('{ 1: a, "1": b }\n'), /Map keys must be unique/);
-  t.match(problem('{ &n name: a, *n : b }\n'), /Map keys must be unique/);
+  t.match(problem(`${wide}  k5: 2\n`), /the key "k5" stands twice in its map, first 8995 lines above/);
+  t.match(problem('{ 1: a, "1": b }\n'), /the key "1" stands twice in its map, first on this line/);
+  t.match(problem('{ &n name: a, *n : b }\n'), /the key "name" stands twice/);
 });
 
 t.test('a flag supplies what the boot file leaves out, and the file is found from the given folder', async (t) => {
@@ -260,7 +260,7 @@ t.test('of very many problems a thousand are shown, and the rest is a number', a
   const dir = makeTenancy({ 'tenants.yaml': many });
   const tenancy = await open(t, dir);
   t.equal(tenancy.findings().length, 1001);
-  t.match(formatFinding(tenancy.findings().at(-1) as never), /^tenancy warning: 300 more problems are not shown/);
+  t.match(formatFinding(tenancy.findings().at(-1) as never), /^\/.+ warning: 300 more problems are not shown/);
   const began = cpuMs();
   dir.write('plans.yaml', Array.from({ length: 12 }, (_, i) => plan(`p${i}`)).join('') + plan('free', { weight: 2 }));
   await tenancy.refresh();
@@ -332,7 +332,7 @@ t.test('a start on which every file is broken says that it runs on the last good
 t.test('a directory without documents, and keys that fit no algorithm, are findings', async (t) => {
   const dir = makeTenancy({ 'plans.yaml': '', 'providers.yaml': '', 'tenants.yaml': '' });
   const tenancy = await open(t, dir);
-  t.match(texts(tenancy), /^tenancy: holds no document: every request is refused/);
+  t.ok(texts(tenancy).startsWith(`${dir.dir}: holds no document: every request is refused`));
   dir.write(
     'providers.yaml',
     provider('main', { algorithms: ['ES256'] }) +

@@ -95,6 +95,7 @@ t.test('settings of the boot file have ranges too, and whole bytes', (t) => {
       t.match(boot(path, text).findings.map(formatFinding).join(), `--${path} spec.${path}: expected a duration from`);
   for (const [path, text] of [
     ['drain.grace', '25d'],
+    ['drain.delay', '25d'],
     ['tenancy.removeGrace', '25d'],
     ['anonymous.limit', '0/s'],
     ['log.sample', '101%'],
@@ -109,6 +110,11 @@ t.test('settings of the boot file have ranges too, and whole bytes', (t) => {
     boot('admission.min', '1001').findings.map(formatFinding).join(),
     /spec\.admission\.min: the least limit is above the most: 1001 and 1000/,
   );
+  t.match(
+    boot('drain.delay', '25s').findings.map(formatFinding).join(),
+    /spec\.drain\.delay: nothing is left of the grace for requests in flight: 25s of 25s \(raise spec\.drain\.grace/,
+  );
+  t.same(boot('drain.delay', '24s').config?.drain, { delayMs: 24_000, graceMs: 25_000 });
   t.equal(boot('drain.grace', '0s').config?.drain.graceMs, 0);
   t.end();
 });

@@ -224,7 +224,7 @@ t.test('flags alone can say everything, and are judged as the file is', async (t
     tenancy: { dir: '/srv/t' },
     stateDir: undefined,
     log: { sample: 0.05 },
-    drain: { graceMs: 60_000 },
+    drain: { delayMs: 0, graceMs: 60_000 },
   });
   t.equal(config?.upstreams.size, 0);
   t.equal(config?.gossip, undefined, 'alone');

@@ -5,13 +5,14 @@ import { ReeveError } from '../../core/index.ts';
 import {
   type BootResult,
   bootSidecar,
+  type Difference,
   diffSnapshots,
   type Finding,
   foldFindings,
   formatFinding,
+  type Inspection,
   inspectTenancy,
   type SidecarConfig,
-  type Snapshot,
   unknownUpstreams,
 } from '../../tenants/index.ts';
 import { refusedApiKeys } from '../api-keys.ts';
@@ -72,17 +73,14 @@ export function count(number: number, noun: string): string {
 }
 
 /** The directory with findings that name the place as the caller would: from where the command runs. */
-async function inspect(
-  dir: string,
-  upstreams?: SidecarConfig['upstreams'],
-): Promise<{ snapshot: Snapshot; findings: Finding[]; files: number }> {
-  const { snapshot, findings, files } = await inspectTenancy(dir);
+async function inspect(dir: string, upstreams?: SidecarConfig['upstreams']): Promise<Inspection> {
+  const { snapshot, findings, ...rest } = await inspectTenancy(dir);
   const unknown = upstreams === undefined ? [] : await unknownUpstreams(dir, snapshot, await namesOf(upstreams));
   const placed = [...findings, ...unknown].map((each) => ({
     ...each,
-    file: each.file === '' ? dir : join(dir, each.file),
+    file: each.file === dir ? dir : join(dir, each.file),
   }));
-  return { snapshot, findings: placed, files };
+  return { snapshot, findings: placed, ...rest };
 }
 
 /** The data path is loaded only where it is asked: without it a command starts in half the time. */
@@ -109,20 +107,55 @@ export function requireDirectory(path: string): void {
 export async function diff(before: string, after: string, { output }: Printing): Promise<void> {
   for (const dir of [before, after]) requireDirectory(dir);
   const [a, b] = [await inspect(before), await inspect(after)];
-  // What is broken is in neither snapshot: a difference in it would go unseen without a word.
-  const unread = [...a.findings, ...b.findings].filter((each) => each.severity === 'error');
-  for (const finding of unread) process.stderr.write(`reeve: not compared: ${formatFinding(finding)}\n`);
-  const differences = diffSnapshots(a.snapshot, b.snapshot);
-  if (output === 'json') printJson({ differences });
-  else {
-    const sign = { added: paint('green', '+'), removed: paint('red', '-'), changed: paint('yellow', '~') };
-    for (const { kind, name, change, changes } of differences) {
-      const object = `${sign[change]} ${kind} ${name}`;
-      if (change !== 'changed') process.stdout.write(`${object}\n`);
-      for (const { key, before = 'nothing', after = 'nothing' } of changes)
-        process.stdout.write(`${object} ${key}: ${before} → ${after}\n`);
+  const all = diffSnapshots(a.snapshot, b.snapshot);
+  // What the other side does not show may stand in what is broken there: nobody knows whether it was added or removed.
+  const isUnread = ({ change, kind, name }: Difference): boolean =>
+    (change === 'added' && a.mayHold(kind, name)) || (change === 'removed' && b.mayHold(kind, name));
+  const differences = all.filter((each) => !isUnread(each));
+  const notCompared = all.filter(isUnread).map(({ kind, name, change }) => ({
+    kind,
+    name,
+    unreadIn: change === 'added' ? before : after,
+  }));
+  const broken = [
+    { dir: before, errors: errorsOf(a.findings) },
+    { dir: after, errors: errorsOf(b.findings) },
+  ].filter(({ errors }) => errors.length > 0);
+  if (output === 'json') {
+    const errors = broken.flatMap(({ dir, errors }) =>
+      errors.map((each) => ({ dir, ...each, text: formatFinding(each) })),
+    );
+    printJson({ differences, notCompared, errors });
+  } else {
+    for (const { dir, errors } of broken) {
+      process.stderr.write(`reeve: ${dir} has ${count(errors.length, 'error')}; what is broken is not compared:\n`);
+      for (const { text } of foldFindings(errors)) process.stderr.write(`  ${text}\n`);
     }
-    process.stdout.write(`${count(differences.length, 'difference')}\n`);
+    printDifferences(differences);
+    const names = notCompared.slice(0, NAMED_MAX).map(({ kind, name }) => `${kind} ${name}`);
+    const more = notCompared.length > names.length ? [`and ${notCompared.length - names.length} more`] : [];
+    const unread =
+      notCompared.length === 0 ? '' : `, ${notCompared.length} not compared: ${[...names, ...more].join(', ')}`;
+    process.stdout.write(`${count(differences.length, 'difference')}${unread}\n`);
   }
-  if (differences.length + unread.length > 0) process.exitCode = EXIT.findings;
+  // As diff(1): 1 when they differ, 2 when that cannot be said.
+  if (broken.length > 0) process.exitCode = EXIT.usage;
+  else if (differences.length > 0) process.exitCode = EXIT.findings;
+}
+
+/** Objects that are not compared and are named on the last line; a program gets all. */
+const NAMED_MAX = 10;
+
+function errorsOf(findings: readonly Finding[]): Finding[] {
+  return findings.filter((each) => each.severity === 'error');
+}
+
+function printDifferences(differences: readonly Difference[]): void {
+  const sign = { added: paint('green', '+'), removed: paint('red', '-'), changed: paint('yellow', '~') };
+  for (const { kind, name, change, changes } of differences) {
+    const object = `${sign[change]} ${kind} ${name}`;
+    if (change !== 'changed') process.stdout.write(`${object}\n`);
+    for (const { key, before = 'nothing', after = 'nothing' } of changes)
+      process.stdout.write(`${object} ${key}: ${before} → ${after}\n`);
+  }
 }

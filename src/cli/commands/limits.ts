@@ -3,7 +3,7 @@ import type { Explanation } from '../../admin/index.ts';
 import { parseDurationMs, ReeveError, systemTimers } from '../../core/index.ts';
 import { askAboutTenant } from '../ask-admin.ts';
 import { type Form, NO, paint, printJson, YES } from '../output.ts';
-import { timesOf } from '../times.ts';
+import { durationText, timesOf } from '../times.ts';
 
 /** Of the room for rights of hard quotas, what is named before it is full. */
 const RIGHTS_NEAR = 0.8;
@@ -120,7 +120,7 @@ function shareText({ here, demand, strict }: FleetShares): string {
 function peerText(peer: FleetShares['peers'][number], { demand }: FleetShares): string {
   const { name, state, share, admitted, ageMs } = peer;
   const asked = `asks for ${round(peer.demand)}/s (${percent(peer.demand, demand)} %)`;
-  const heard = `heard ${Math.round(ageMs)} ms ago${state === 'alive' ? '' : ` (${state})`}`;
+  const heard = `heard ${durationText(ageMs)} ago${state === 'alive' ? '' : ` (${state})`}`;
   return `${name} ${asked}: share ${round(share)}/s, admits ${round(admitted)}/s, ${heard}`;
 }
 
@@ -185,8 +185,10 @@ function quotaText(quota: Explanation['limits']['quotas'][number]): string {
 
 function hereText(here: Explanation['limits']['quotas'][number]['here']): string {
   if (here === undefined) return '';
-  const rights = here.rights === undefined ? '' : ` of ${here.rights} it may, ${here.elsewhere} elsewhere`;
-  return `, ${here.used} here${rights}`;
+  const { used, rights, elsewhere, unreachable = 0 } = here;
+  const held = rights === undefined ? '' : ` of ${rights} it may, ${elsewhere} held elsewhere`;
+  const lost = unreachable >= 1 ? `, ${unreachable} held by sidecars that cannot be reached` : '';
+  return `, ${used} here${held}${lost}`;
 }
 
 /** Only what an operator should do something about: rows that found no room, or soon will not. */
@@ -200,7 +202,7 @@ function rightsRows({ rights }: Explanation['limits']): [string, string][] {
 function admissionRows({ admission }: Explanation): [string, string][] {
   if (admission === null) return [];
   const { upstream, unanswered, limit, waiting, waitingOfTenant, usualMs } = admission;
-  const usual = usualMs > 0 ? `, answers usually in ${usualMs} ms` : '';
+  const usual = usualMs > 0 ? `, answers usually in ${durationText(usualMs)}` : '';
   const line = `${waiting} waiting${waiting > 0 ? ` (${waitingOfTenant} of the tenant's)` : ''}`;
   return [['admission', `${upstream}: ${unanswered} of ${limit} unanswered, ${line}${usual}`]];
 }
@@ -216,8 +218,8 @@ function staleRows({ stale }: Explanation['limits']): [string, string][] {
 function outcomeText({ wouldGet, upstream, admission }: Explanation): string {
   const { decision, code, status, because, waitMs, rung } = wouldGet;
   if (code !== null)
-    return `${NO()} ${paint('red', `${status} ${code}`)}, ${because}${waitMs > 0 ? ` (retry after ${waitMs} ms)` : ''}`;
+    return `${NO()} ${paint('red', `${status} ${code}`)}, ${because}${waitMs > 0 ? ` (retry after ${durationText(waitMs)})` : ''}`;
   const step = rung === null || rung === decision ? '' : ` (${rung})`;
-  const wait = waitMs > 0 ? `, after ${waitMs} ms` : '';
+  const wait = waitMs > 0 ? `, after ${durationText(waitMs)}` : '';
   return `${YES()} ${paint('green', decision)}${step}, ${because}; goes to ${upstream}${wait}${admission?.wouldWait === true ? ', when its turn comes' : ''}`;
 }

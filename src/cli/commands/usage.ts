@@ -96,7 +96,9 @@ export async function top(
     if (process.stdout.isTTY && o.output === 'table') process.stdout.write('\x1b[H\x1b[2J');
     if (o.output === 'json') process.stdout.write(`${JSON.stringify(answer)}\n`);
     else printTable(answer);
-    if (i === 0 && answer.rows.length === 0) await refuseUnknownNames(o, { meter });
+    if (answer.rows.length > 0) continue;
+    if (i === 0) await refuseUnknownNames(o, { meter });
+    if (o.output === 'table') process.stderr.write(`nobody used ${meter} in the last ${last}\n`);
   }
 }
 

@@ -194,7 +194,7 @@ export class Escrow {
     }
     line.asked = 0;
     this.refresh(tenant, line);
-    if (left(line) < need(line)) this.#shortOf(tenant, line);
+    if (line.inHand < need(line)) this.#shortOf(tenant, line);
   }
 
   /** Looks a line up anew if others have other parts by now; whether it did. */
@@ -261,9 +261,9 @@ export class Escrow {
   /** Says that more is wanted; true when there is enough here. */
   #want(tenant: string, line: Line): boolean {
     this.assess(tenant, line);
-    if (left(line) >= need(line)) return true;
+    if (line.inHand >= need(line)) return true;
     if (line.elsewhere < 1 || this.#o.shares.charterOf(line.from) === undefined) return false;
-    const wanted = Math.ceil(line.rights - left(line) + 2 * need(line));
+    const wanted = Math.ceil(line.rights - line.inHand + 2 * need(line));
     line.lacked = 0;
     const { meter } = line.quota;
     const key = { kind: 'want', tenant, meter, day: line.from, from: this.#o.members.self, to: NOBODY } as const;
@@ -338,11 +338,6 @@ export class Escrow {
     const key = { kind: 'grant', tenant, meter, day, from, to } as const;
     return this.#o.claims.put(row(key, (this.#o.claims.get(key)?.x ?? 0) + units));
   }
-}
-
-/** Units that may still be spent here. */
-function left({ rights, spent, credited, reserved }: Line): number {
-  return rights - spent + credited - reserved;
 }
 
 /** Units that should be in hand: for what is asked here in a while, and for the largest that was refused. */

@@ -16,12 +16,13 @@ import type { Rate } from '../gcra.ts';
 import type { PartitionPolicy, Surroundings } from './attendance.ts';
 import { type Columns, clear, enlarge, newColumns } from './columns.ts';
 import { nextDemand, nextSpread, smoothSec } from './demand.ts';
+import { type Explained, explainParts, explainShares, type FleetExplanation } from './explanation.ts';
 import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
-import { Others, type PeerExplanation } from './others.ts';
+import { Others } from './others.ts';
 import { OwnRows } from './own-rows.ts';
 import { UNKNOWN } from './row-table.ts';
 import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
-import { hasPart, partsOf, type Standing, type StrictPart, StrictParts } from './strict.ts';
+import { type StrictPart, StrictParts } from './strict.ts';
 
 /** ms. */
 export const TICK_MS = 100;
@@ -48,26 +49,6 @@ export interface FleetOptions {
   readonly rule?: ShareRule;
   /** Another bound than `ROWS_MAX` is for tests. */
   readonly limitsMax?: number;
-}
-
-/** What a sidecar takes of a limit and what it knows the others take; units and seconds. */
-export interface FleetExplanation {
-  /** Those whose requests count; of a strict limit those that may have a part, whether they can be reached or not. */
-  readonly members: number;
-  /** What is left in the fleet's bucket; negative in debt. Undefined of a strict limit, which has none. */
-  readonly level: number | undefined;
-  /** Of a strict limit: into how many parts it is cut, and why one of them is this sidecar's or is not. */
-  readonly strict: { readonly parts: number; readonly standing: Standing } | undefined;
-  readonly here: {
-    readonly share: number;
-    readonly burst: number;
-    readonly borrow: number;
-    readonly demand: number;
-    readonly admitted: number;
-  };
-  readonly demand: number;
-  /** Those that asked for anything of it, the most asking first. */
-  readonly peers: readonly PeerExplanation[];
 }
 
 /** `part` of a tenant, wherever it is asked for: `REQUESTS`, `EGRESS`, or `ROUTE` + the index of a route. */
@@ -101,6 +82,7 @@ export class FleetRates implements Delegate {
   readonly #state: ShareState = { level: 0, integral: 0 };
   readonly #demand = { perSec: 0, unit: 0, spread: 1 };
   readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
+  readonly #explained: Explained;
 
   constructor({ clock, partition, rule = shareByDemand(), limitsMax }: FleetOptions) {
     this.#numbers = new LimitNumbers(limitsMax);
@@ -110,6 +92,7 @@ export class FleetRates implements Delegate {
     this.#own = new OwnRows(nameOf);
     this.#others = new Others(clock, partition, { take: (name) => this.#take(name), nameOf });
     this.#rule = rule;
+    this.#explained = { columns: this.#columns, others: this.#others, strict: this.#strict, rule };
     this.#lastTick = clock.now();
   }
 
@@ -227,79 +210,16 @@ export class FleetRates implements Delegate {
     return (this.#columns.level[number] as number) - (this.#columns.admittedNow[number] as number);
   }
 
+  /** Who takes which share of it; undefined where there is no level. */
   explain(slot: TenantIndex, part: number = REQUESTS): FleetExplanation | undefined {
-    const number = this.#numbers.find(slot, part);
     const level = this.level(slot, part);
-    if (level === undefined) return undefined;
-    const a = this.#columns;
-    return {
-      members: this.#others.members,
-      level,
-      strict: undefined,
-      here: {
-        share: a.share[number] as number,
-        burst: a.tolerance[number] as number,
-        borrow: a.borrow[number] as number,
-        demand: a.demand[number] as number,
-        admitted: a.rate[number] as number,
-      },
-      demand: this.#demandOf(number),
-      peers: this.#others.explain(number, (_, isCounted, demand) => (isCounted ? this.#shareOf(number, demand) : 0)),
-    };
+    return level === undefined ? undefined : explainShares(this.#explained, this.#numbers.find(slot, part), level);
   }
 
   /** The same of a strict limit, of whose parts none follows from what is asked for. */
   explainStrict(slot: TenantIndex, tenant: string, limit: Rate): FleetExplanation {
-    const { electorate } = this.#others;
-    const { expected, incarnations } = electorate;
-    const standing = this.#strict.standing(tenant, limit.burst, this.#self, electorate);
-    const { burst } = this.strictPart(tenant, limit);
-    const parts = partsOf(limit.burst, electorate);
-    const all = [this.#self, ...incarnations];
-    const shareOf = ({ incarnation }: Member): number => {
-      const others = all.filter((each) => each !== incarnation);
-      const isIts = incarnations.includes(incarnation) && hasPart(tenant, limit.burst, incarnation, electorate, others);
-      return isIts ? limit.perSec / parts : 0;
-    };
     const number = this.#numbers.find(slot, REQUESTS);
-    const isKnown = number !== UNKNOWN;
-    return {
-      members: expected,
-      level: undefined,
-      strict: { parts, standing },
-      here: {
-        share: standing === 'held' ? limit.perSec / parts : 0,
-        burst,
-        borrow: 0,
-        demand: isKnown ? (this.#columns.demand[number] as number) : 0,
-        admitted: isKnown ? (this.#columns.rate[number] as number) : 0,
-      },
-      demand: isKnown ? this.#demandOf(number) : 0,
-      peers: isKnown ? this.#others.explain(number, shareOf) : [],
-    };
-  }
-
-  #demandOf(number: number): number {
-    return (this.#columns.demand[number] as number) + this.#others.demand(number);
-  }
-
-  /** What another that is asked for so much takes, by the rule and the bucket here; its own is a little another. */
-  #shareOf(number: number, demand: number): number {
-    const a = this.#columns;
-    const { part, members } = this.#others;
-    const fleet = {
-      perSec: (a.perSec[number] as number) * part,
-      burst: Math.max(1, (a.burst[number] as number) * part),
-      members,
-      demandHere: demand,
-      demand: this.#demandOf(number),
-      admitted: 0,
-      seconds: 0,
-      unit: a.unit[number] as number,
-    };
-    const share = { perSec: 0, burst: 0, borrow: 0 };
-    this.#rule.take(fleet, { level: a.level[number] as number, integral: a.integral[number] as number }, share);
-    return share.perSec;
+    return explainParts(this.#explained, number, { tenant, limit, self: this.#self });
   }
 
   /** What a member is known to have admitted of a limit, units; for a simulator that knows the truth. */

@@ -100,6 +100,21 @@ export class Line {
     return taken + units > this.rights || (this.quota.source !== 'calls' && taken >= this.rights);
   }
 
+  /** Units of a hard quota that this sidecar may still spend; negative where requests reserved more than it has. Alone: no bound. */
+  get inHand(): number {
+    return this.rights - this.spent + this.credited - this.reserved;
+  }
+
+  /** Units that are not used, and not reserved here. */
+  get unused(): number {
+    return this.quota.limit - this.used - this.reserved;
+  }
+
+  /** Of those what somebody may get here: not what sidecars hold that cannot be reached. */
+  get left(): number {
+    return this.quota.isHard ? Math.min(this.unused, Math.max(0, this.inHand) + this.elsewhere) : this.unused;
+  }
+
   /** Whether it refuses whatever comes. */
   get isRejecting(): boolean {
     return this.action === REJECT;

@@ -32,7 +32,7 @@ export function isSpent({ quota }: Line): boolean {
 }
 
 /** Until the window ends; where others have what is needed, or it is here and a collector is still to hear of what was spent, until then. */
-export function waitOf(line: Line, x: Asked, wall: number): number {
+function waitOf(line: Line, x: Asked, wall: number): number {
   const need = needOf(line, x);
   const isSoon = !line.isRejecting && !line.isOver(need) && (line.elsewhere >= 1 || !line.lacksRights(need));
   return isSoon ? FETCH_MS : line.endMs - wall;
@@ -48,6 +48,36 @@ export function needOf(line: Line, x: Asked): number {
   // The gate refused what is no number.
   if (declared !== undefined) return Number(declared) === 0 ? TAKES_NONE : Number(declared);
   return WITHOUT_CONTENT.has(x.method) ? TAKES_NONE : line.estimate;
+}
+
+/** Why a line refuses, in words for the client: what is used is not what others hold. */
+function whyOf(line: Line, x: Asked): string {
+  const { quota, used, elsewhere, isRejecting } = line;
+  const text = textOf(quota);
+  const need = needOf(line, x);
+  if (isRejecting || used >= quota.limit) return `The tenant has used its quota of ${text}.`;
+  if (line.isOver(need)) {
+    const others = line.reserved > 0 ? '; requests in flight have reserved some of it' : '';
+    return `Less is left of the tenant's quota of ${text} than this request takes${others}.`;
+  }
+  if (!line.lacksRights(need))
+    return `Of the tenant's quota of ${text} there is more, but this sidecar has to account for what it spent first.`;
+  const holders =
+    elsewhere >= 1
+      ? 'reserved for other sidecars or not handed out yet; it is asked for'
+      : 'reserved for sidecars that cannot be reached';
+  return `The tenant's quota of ${text} is not used up: what is left of it is ${holders}.`;
+}
+
+/** By those of an account's lines that refuse it. */
+export function refusalBy(all: readonly Line[], x: Asked, wall: number): Reply {
+  const lines = all.filter((line) => line.isRejecting || isExceeded(line, x));
+  // Of a level nobody knows when it falls.
+  const isKnown = lines.every(({ quota }) => quota.per !== 'none');
+  const [last, waitMs] = lines
+    .map((line) => [line, waitOf(line, x, wall)] as const)
+    .reduce((most, each) => (each[1] > most[1] ? each : most));
+  return refusalOf(whyOf(last, x), lines, isKnown ? waitMs : undefined);
 }
 
 export function refusalOf(detail: string, lines: readonly Line[], waitMs: number | undefined): Reply {

@@ -15,15 +15,16 @@ export function quotaPolicies({ lines }: Account): string {
 const INTEGER_MAX = 999_999_999_999_999;
 
 /**
- * `"api_calls-month";r=4999188;t=388800`: units left, and seconds until the window ends. Of those by which a request is refused: none, and seconds
- * until a retry makes sense. They may be others' to spend at the moment, or may be spent at a lower rate.
+ * `"api_calls-month";r=4999188;t=388800`: units left, and seconds until the window ends; what sidecars hold that cannot be reached is not left. Of those by
+ * which a request is refused: none, and seconds until a retry makes sense. They may be others' to spend at the moment, or may be spent at a lower rate.
  */
 export function quotasLeft({ lines }: Account, wallMs: number, refusal?: Reply): string {
   const refusing = refusal?.members?.['violated-policies'] as readonly string[] | undefined;
   let text = '';
-  for (const { policyName, quota, used, reserved, endMs } of lines) {
+  for (const line of lines) {
+    const { policyName, quota, endMs } = line;
     const isRefusing = refusing?.includes(policyName) === true;
-    const left = isRefusing ? 0 : Math.min(Math.max(0, Math.floor(quota.limit - used - reserved)), INTEGER_MAX);
+    const left = isRefusing ? 0 : Math.min(Math.max(0, Math.floor(line.left)), INTEGER_MAX);
     const untilMs = (isRefusing ? refusal?.retryAfterMs : undefined) ?? endMs - wallMs;
     const until = quota.per === 'none' ? '' : `;t=${Math.ceil(untilMs / 1000)}`;
     text = joined(text, `"${policyName}";r=${left}${until}`);

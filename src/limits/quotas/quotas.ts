@@ -11,28 +11,15 @@
  *
  * Bounds: an account a tenant with quotas that asked; of the rest see the stores.
  */
-import type { Clock, Timer, Timers } from '../../core/index.ts';
+import type { Timer, Timers } from '../../core/index.ts';
 import type { Identified, Reply, UsedUnits } from '../../pipeline/index.ts';
-import type { QuotaThreshold, Snapshot, Tenant } from '../../tenants/index.ts';
+import type { Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
 import { DAY_MS, longestFrom, windowOf } from './calendar.ts';
-import type { CounterStore } from './counter-store.ts';
-import type { GaugeStore } from './gauge-store.ts';
-import {
-  type Asked,
-  costOf,
-  FETCH_MS,
-  isExceeded,
-  isSpent,
-  needOf,
-  percent,
-  refusalOf,
-  textOf,
-  waitOf,
-} from './need.ts';
-import type { QuotaCounts } from './quota-counts.ts';
+import { type Asked, costOf, isExceeded, isSpent, needOf, percent, refusalBy, refusalOf, textOf } from './need.ts';
 import { Reservations } from './reservations.ts';
+import { Tally, type TallyOptions } from './tally.ts';
 import { type Usage, usageOfHeader } from './usage-report.ts';
 import type { Zones } from './zones.ts';
 
@@ -47,34 +34,8 @@ const LOOK_MS = 1000;
 export const SHAPE_MS_MAX = 250;
 export const USAGE_HEADER = 'x-reeve-usage';
 
-/** What quotas ask of the fleet they are shared with. */
-export interface Fleet {
-  /** How often it changed who has which part of all limits: a line that was opened before that is looked up anew. */
-  readonly parts: number;
-  /** A line is looked up anew: sets what may be spent, and, where its window is new here, what was spent in it before. */
-  open(tenant: string, line: Line, isNew: boolean): void;
-  /** The line leaves its window, or its tenant goes. */
-  flush(tenant: string, line: Line): void;
-  /** Something of a hard quota is asked for, or was given back, for the first time since the fleet heard of it; or much of it was spent since. */
-  asks(tenant: string, line: Line): void;
-  /** A request needed more of a hard quota than may be spent here. */
-  lacks(tenant: string, line: Line, units: number): void;
-  /** A threshold was reached; `announce` says so, unless another sidecar does. */
-  crossed(account: Account, line: Line, mark: number, announce: () => void): void;
-  /** Whether days that are over may become totals. */
-  mayClose(): boolean;
-  /** They did; days before `oldest` are forgotten. */
-  closed(before: number, oldest: number): void;
-}
-
-export interface QuotasOptions {
-  readonly counters: CounterStore;
-  readonly gauges: GaugeStore;
+export interface QuotasOptions extends TallyOptions {
   readonly zones: Zones;
-  readonly counts: QuotaCounts;
-  /** Undefined: this sidecar is alone. */
-  readonly fleet?: Fleet | undefined;
-  readonly clock: Clock;
   readonly timers: Timers;
 }
 
@@ -93,6 +54,7 @@ export class Quotas {
   readonly #accounts: (Account | undefined)[] = [];
   readonly #byId = new Map<string, Account>();
   readonly #reservations = new Reservations();
+  readonly #tally: Tally;
   /** By tenant index: what thresholds slow down. */
   readonly #shaped: Gcra = new Gcra(0);
   #shapedSlots = 0;
@@ -102,6 +64,7 @@ export class Quotas {
 
   constructor(options: QuotasOptions) {
     this.#o = options;
+    this.#tally = new Tally(options);
   }
 
   /** Whether they are those of a fleet. */
@@ -124,7 +87,7 @@ export class Quotas {
     if (account.hasHard || account.isRejected) {
       let isRefused = account.isRejected;
       for (const line of account.lines) if (isExceeded(line, x)) isRefused = this.#note(account, line, x);
-      if (isRefused) return this.#refusal(account, x);
+      if (isRefused) return refusalBy(account.lines, x, this.#o.clock.wallMs());
     }
     const { shaper } = account;
     if (shaper === undefined) return undefined;
@@ -151,7 +114,7 @@ export class Quotas {
     const waitMs = this.#shape(account, x, now);
     for (const line of account.lines) {
       const { source, isHard, per } = line.quota;
-      if (source === 'calls') this.#count(account, line, costOf(x));
+      if (source === 'calls') this.#tally.count(account, line, costOf(x));
       else if (isHard && per !== 'none') this.#reserve(x, line);
       if (isHard) this.#ask(account, line, needOf(line, x));
     }
@@ -194,7 +157,7 @@ export class Quotas {
       const units =
         source === 'bytes_in' ? x.requestBytes : source === 'bytes_out' ? x.responseBytes : tookMs(x.admittedAt, now);
       line.learn(units);
-      this.#count(account, line, units);
+      this.#tally.count(account, line, units);
     }
   }
 
@@ -224,7 +187,7 @@ export class Quotas {
       } else {
         counted.push(usage.meter);
         this.#o.counts.report('counted');
-        this.#take(account, line, usage);
+        this.#tally.report(account, line, usage);
       }
     }
     return { counted, ignored, units };
@@ -254,7 +217,7 @@ export class Quotas {
     const line = account?.lineOf(meter);
     if (account === undefined || line === undefined || day < line.from || day >= line.to) return;
     line.used = Math.max(0, line.used + units);
-    this.#level(account, line);
+    this.#tally.level(account, line);
   }
 
   /** Others reported another level. */
@@ -263,7 +226,7 @@ export class Quotas {
     const line = account?.lineOf(meter);
     if (account === undefined || line?.quota.per !== 'none') return;
     line.used = this.#o.gauges.valueOf(tenant, meter);
-    this.#level(account, line);
+    this.#tally.level(account, line);
   }
 
   /** Hard quotas with a window that were asked for here. */
@@ -352,7 +315,7 @@ export class Quotas {
       if (!wasSpent && isSpent(line)) this.#o.fleet?.asks(account.id, line);
       line.restart();
       line.climb((threshold) => {
-        if (ACTIONS.indexOf(threshold.action) > action) this.#crossed(account, line, threshold);
+        if (ACTIONS.indexOf(threshold.action) > action) this.#tally.crossed(account, line, threshold);
       });
       return line;
     });
@@ -392,18 +355,12 @@ export class Quotas {
       if (isSpent(line)) fleet?.open(id, line, !isSame);
       line.descend();
       line.climb((threshold) => {
-        if (isSame) this.#crossed(account, line, threshold);
+        if (isSame) this.#tally.crossed(account, line, threshold);
       });
       line.policyName = per === 'none' ? meter : `${meter}-${per}`;
       line.policy = policyOf(line);
     }
     account.survey();
-  }
-
-  #crossed(account: Account, line: Line, threshold: QuotaThreshold): void {
-    const { counts, fleet } = this.#o;
-    if (fleet === undefined) counts.crossed(account, line, threshold);
-    else fleet.crossed(account, line, threshold.at, () => counts.crossed(account, line, threshold));
   }
 
   /** A quota that refuses; what it needed, where only this sidecar has too little. What nobody could give is not asked for. */
@@ -414,80 +371,6 @@ export class Quotas {
       this.#o.fleet?.lacks(account.id, line, need);
     }
     return true;
-  }
-
-  #count(account: Account, line: Line, units: number): void {
-    if (units === 0) return;
-    if (this.#openRow(account, line)) this.#o.counters.add(line.row, units);
-    line.used += units;
-    line.spent += units;
-    if (line.spent >= line.pressAt) this.#o.fleet?.asks(account.id, line);
-    if (line.used >= line.next) this.#climb(account, line);
-  }
-
-  #climb(account: Account, line: Line): void {
-    line.climb((threshold) => this.#crossed(account, line, threshold));
-    account.survey();
-  }
-
-  /** A reported usage of a line. */
-  #take(account: Account, line: Line, { sign, units }: Usage): void {
-    if (line.quota.per === 'none') this.#setGauge(account, line, { sign, units });
-    else if (sign === '-') this.#refund(account, line, units);
-    else {
-      line.learn(units);
-      this.#count(account, line, units);
-    }
-  }
-
-  #setGauge(account: Account, line: Line, { sign, units }: Pick<Usage, 'sign' | 'units'>): void {
-    const change = sign === '-' ? -units : units;
-    const value = sign === '' ? units : line.used + change;
-    const { meter } = line.quota;
-    if (!this.#o.gauges.set(account.id, meter, value, this.#o.clock.wallMs()))
-      return this.#o.counts.full(account.id, meter);
-    line.used = this.#o.gauges.valueOf(account.id, meter);
-    this.#level(account, line);
-  }
-
-  /** At most what was used: nothing is given in advance. */
-  #refund(account: Account, line: Line, units: number): void {
-    const credit = Math.min(units, line.used);
-    if (credit === 0) return;
-    if (this.#openRow(account, line)) this.#o.counters.refund(line.row, credit);
-    line.used -= credit;
-    line.credited += credit;
-    if (isSpent(line)) this.#o.fleet?.asks(account.id, line);
-    this.#level(account, line);
-  }
-
-  #level(account: Account, line: Line): void {
-    if (line.used < line.leave) {
-      line.descend();
-      account.survey();
-    } else if (line.used >= line.next) this.#climb(account, line);
-  }
-
-  /** Whether the line has a row of today to count on. */
-  #openRow(account: Account, line: Line): boolean {
-    if (line.row !== -1) return true;
-    line.row = this.#o.counters.open(account.id, line.quota.meter, account.day);
-    if (line.row === -1) this.#o.counts.full(account.id, line.quota.meter);
-    return line.row !== -1;
-  }
-
-  #refusal(account: Account, x: Asked): Reply {
-    const lines = account.lines.filter((line) => line.isRejecting || isExceeded(line, x));
-    const wall = this.#o.clock.wallMs();
-    // Of a level nobody knows when it falls.
-    const isKnown = lines.every(({ quota }) => quota.per !== 'none');
-    const waitMs = isKnown ? Math.max(...lines.map((line) => waitOf(line, x, wall))) : undefined;
-    const [first] = lines as [Line];
-    const isHere = isKnown && waitMs === FETCH_MS;
-    const detail = isHere
-      ? `Of the tenant's quota of ${textOf(first.quota)} this sidecar has too little left at the moment; there is more.`
-      : `The tenant has used its quota of ${textOf(first.quota)}.`;
-    return refusalOf(detail, lines, waitMs);
   }
 }
 

@@ -292,12 +292,12 @@ export class FastPassage implements Answering, Waiting, Held {
     if (this.#isDone) return;
     this.#abort();
     const x = this.#exchange;
-    const { status, headers, body } = answerOf(reply, x, this.#pipeline, this.#world.date());
+    const answer = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const { isLast } = this.#client;
     const isForHead = x.method === 'HEAD';
-    this.#last = messageOf(status, headers, body, { isLast, isForHead });
-    this.#end(outcomeOf(reply, by, status));
+    this.#last = messageOf(answer.status, answer.headers, answer.body, { isLast, isForHead });
+    this.#end(outcomeOf(reply, by, answer, x));
   }
 
   #abort(): void {

@@ -194,8 +194,19 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
       ),
     );
   findings.push(...ofMetering(spec, file));
-  const preset = sidecarSettings.find((each) => each.path === 'admission.max')?.default as number;
-  const { min = 0, max = preset } = spec.admission ?? {};
+  const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default;
+  const { delay = preset('drain.delay'), grace = preset('drain.grace') } = spec.drain ?? {};
+  const delayMs = parseDurationMs(String(delay)) ?? 0;
+  if (delayMs > 0 && delayMs >= (parseDurationMs(String(grace)) ?? 0))
+    findings.push(
+      bootFinding(
+        file,
+        'spec.drain.delay',
+        `nothing is left of the grace for requests in flight: ${delay} of ${grace}`,
+        'raise spec.drain.grace, or lower delay',
+      ),
+    );
+  const { min = 0, max = preset('admission.max') as number } = spec.admission ?? {};
   if (min > max)
     findings.push(
       bootFinding(
@@ -343,7 +354,7 @@ function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
     status: { host: text('status.host'), port: number('status.port') },
     admin: { host: text('admin.host'), port: number('admin.port') },
     application: { host: text('application.host'), port: number('application.port') },
-    drain: { graceMs: ms('drain.grace') },
+    drain: { delayMs: ms('drain.delay'), graceMs: ms('drain.grace') },
     log: {
       level: value('log.level') as 'info',
       access: value('log.access') as 'errors',

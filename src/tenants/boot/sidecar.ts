@@ -54,7 +54,8 @@ export interface SidecarConfig {
   readonly status: { readonly host: string; readonly port: number };
   readonly admin: { readonly host: string; readonly port: number };
   readonly application: { readonly host: string; readonly port: number };
-  readonly drain: { readonly graceMs: number };
+  /** `delayMs` is a part of `graceMs`. */
+  readonly drain: { readonly delayMs: number; readonly graceMs: number };
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
     readonly access: 'off' | 'errors' | 'sampled' | 'all';

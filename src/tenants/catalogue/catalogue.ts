@@ -12,7 +12,7 @@ import type { Finding, IdentityProvider, TenantState } from '../model.ts';
 import { keyOf } from '../name.ts';
 import { pack } from '../packed-texts.ts';
 import type { Kind } from '../schema.ts';
-import { Complaints } from './complaints.ts';
+import { Complaints, DIRECTORY } from './complaints.ts';
 import { Holdings } from './holdings.ts';
 import { hasUsableKey, keyFileOf, keySource, objectToKeySet } from './key-file.ts';
 import { documentOf, keyIn, type LiveObject, liveObject, NO_DOCUMENT } from './live-object.ts';
@@ -83,7 +83,7 @@ export class Catalogue {
     const present = new Set(documents.filter((file) => file.documents.length > 0).map((file) => file.path));
     const { removed, nextAt } = this.#removals.judge(this.#live, settled, present, unread, rules, complaints);
     if (documents.every((file) => file.documents.length === 0) && this.#live.size === 0)
-      complaints.plain('tenancy', 'holds no document: every request is refused', 'check that the directory is mounted');
+      complaints.plain(DIRECTORY, 'holds no document: every request is refused', 'check that the directory is mounted');
     const next = new Map(this.#live);
     for (const wanted of ofKind(settled, 'Plan')) next.set(wanted.document.key, this.#objectOf(wanted, undefined));
     this.#providers(next, settled, keyFiles, complaints);

@@ -7,6 +7,9 @@ import type { Finding } from '../model.ts';
 /** Findings kept and shown: more than a person reads, less than a page of the admin API. */
 export const FINDINGS_MAX = 1000;
 
+/** The place of a finding that is about the directory as a whole; whoever knows its path writes that there. */
+export const DIRECTORY = '';
+
 /** Where a finding stands. */
 export interface Standing {
   readonly file: LoadedFile;
@@ -25,7 +28,7 @@ export class Complaints {
   list(): readonly Finding[] {
     if (this.#more === 0) return this.#list;
     const message = `${this.#more} more problems are not shown`;
-    return [...this.#list, { ...plainFinding('tenancy', message, 'mend those that are shown'), severity: 'warning' }];
+    return [...this.#list, { ...plainFinding(DIRECTORY, message, 'mend those that are shown'), severity: 'warning' }];
   }
 
   /** About a file, or about the directory. */
@@ -65,6 +68,11 @@ export class Complaints {
     if (this.#list.length < FINDINGS_MAX) this.#list.push(make());
     else this.#more++;
   }
+}
+
+/** With the path of the directory where that is what it is about. */
+export function namingDirectory(findings: readonly Finding[], dir: string): Finding[] {
+  return findings.map((each) => (each.file === DIRECTORY ? { ...each, file: dir } : each));
 }
 
 export function plainFinding(file: string, message: string, remedy: string): Finding {

@@ -3,7 +3,7 @@
  * grace period; and what looks like a lost mount removes nothing at all.
  */
 import type { MonotonicMs } from '../../core/index.ts';
-import type { Complaints } from './complaints.ts';
+import { type Complaints, DIRECTORY } from './complaints.ts';
 import type { LiveObject } from './live-object.ts';
 import type { Settled } from './settle.ts';
 
@@ -69,7 +69,7 @@ function isModest(
 ): boolean {
   if (removed.size === 0) return true;
   if (wanted.size === 0 && kept.size === 0) {
-    complaints.plain('tenancy', `no document is left; the ${live.size} live objects stay`, REMEDY);
+    complaints.plain(DIRECTORY, `no document is left; the ${live.size} live objects stay`, REMEDY);
     return false;
   }
   const isTenant = (key: string): boolean => key.startsWith('Tenant/');
@@ -78,7 +78,7 @@ function isModest(
   const allowed = Math.max(1, Math.floor(all * SHRINK_SHARE_MAX));
   if (leaving <= allowed) return true;
   complaints.plain(
-    'tenancy',
+    DIRECTORY,
     `refused to remove ${leaving} of ${all} tenants in one change (at most ${allowed})`,
     REMEDY,
   );

@@ -199,6 +199,7 @@ function toSidecar({ spec }: SidecarDocument): Objection[] {
     ...inRange(['spec', 'wire', 'connectTimeout'], wire?.connectTimeout, TIMEOUT),
     ...inRange(['spec', 'wire', 'responseTimeout'], wire?.responseTimeout, TIMEOUT),
     ...inRange(['spec', 'admission', 'wait'], spec.admission?.wait, TIMEOUT),
+    ...inRange(['spec', 'drain', 'delay'], spec.drain?.delay, DRAIN),
     ...inRange(['spec', 'drain', 'grace'], spec.drain?.grace, DRAIN),
     ...inRange(['spec', 'log', 'sample'], spec.log?.sample, PERCENT),
   ];

@@ -58,6 +58,8 @@ const DEPTH_MAX = 32;
 /** Nodes of a document with its aliases expanded; and, before anything is parsed, its lines and commas. */
 const NODES_MAX = 10_000;
 const PROBLEMS_MAX = 20;
+/** Of a key in a message. */
+const KEY_CHARS_MAX = 80;
 /** The kinds a tenancy directory may hold. */
 const VALIDATORS: Validators = { Plan, Tenant, IdentityProvider, Route };
 const KINDS = Object.keys(VALIDATORS) as Kind[];
@@ -74,7 +76,7 @@ const underscoredNumber: ScalarTag = {
 
 /** Built once: made anew for each document it would cost a third of the parsing. */
 const SCHEMA = new Schema({ schema: 'core', merge: false, customTags: (tags) => [underscoredNumber, ...tags] });
-/** `uniqueKeys`: the library compares every key with every other; ours is `duplicateKey` below, once over. */
+/** `uniqueKeys`: the library compares every key with every other; ours is `duplicateKey` below, once over, and says which key. */
 const OPTIONS = { strict: true, uniqueKeys: false, schema: SCHEMA, logLevel: 'silent' } as const;
 
 /** As a document of a tenancy. */
@@ -109,7 +111,7 @@ export function readText(text: string): ReadText | BrokenDocument {
     const error = parsed.errors[0] ?? parsed.warnings[0];
     if (error !== undefined) return unsound(yamlProblem(error, parsed, lines));
     const twice = duplicateKey(parsed);
-    if (twice !== undefined) return unsound(placedAt(lines, twice, 'Map keys must be unique', 'remove one of them'));
+    if (twice !== undefined) return unsound(keyProblem(twice, lines));
     const value: unknown = parsed.toJS({ maxAliasCount: 100 });
     const sound = parsed;
     const placeIt = (problem: Problem): PlacedProblem => place(sound, lines, problem);
@@ -165,26 +167,42 @@ function measure(text: string): { deepAt: number; parts: number } {
   return { deepAt: text.search(/^[ \t?:-]{129}/m), parts };
 }
 
-/** The offset of a key that stands twice in its map. */
-function duplicateKey(parsed: YamlDocument.Parsed): number | undefined {
-  let found: number | undefined;
+/** A key that stands twice in its map: its text, and the offsets of both. */
+interface KeyTwice {
+  readonly key: string;
+  readonly firstAt: number;
+  readonly at: number;
+}
+
+function duplicateKey(parsed: YamlDocument.Parsed): KeyTwice | undefined {
+  let found: KeyTwice | undefined;
   visit(parsed, {
     Map(_, { items }) {
-      const seen = new Set<unknown>();
+      const seen = new Map<unknown, number>();
       for (const { key } of items) {
         const scalar = isAlias(key) ? key.resolve(parsed) : key;
         // As JavaScript will know them: `1` and `"1"` are one key.
         const value = isScalar(scalar) ? String(scalar.value) : key;
-        if (seen.has(value)) {
-          found = (key as ParsedNode).range[0];
+        const firstAt = seen.get(value);
+        const at = (key as ParsedNode).range[0];
+        if (firstAt !== undefined) {
+          found = { key: String(value), firstAt, at };
           return visit.BREAK;
         }
-        seen.add(value);
+        seen.set(value, at);
       }
       return undefined;
     },
   });
   return found;
+}
+
+/** The first is told by its distance: where the document begins in its file is not known here. */
+function keyProblem({ key, firstAt, at }: KeyTwice, lines: LineCounter): PlacedProblem {
+  const above = lines.linePos(at).line - lines.linePos(firstAt).line;
+  const where = above === 0 ? 'on this line' : `${above} line${above === 1 ? '' : 's'} above`;
+  const message = `the key ${JSON.stringify(key.slice(0, KEY_CHARS_MAX))} stands twice in its map, first ${where}`;
+  return placedAt(lines, at, message, 'remove one of the two');
 }
 
 /** What the parsed value must not be: too deep, too many nodes with aliases expanded, a key that means something to JavaScript. */

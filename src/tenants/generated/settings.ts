@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = 'a1161e591153d3ba';
+export const schemaId = '298b4bef84caf976';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -215,7 +215,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--gossip-name",
     "env": "REEVE_GOSSIP_NAME",
     "type": "text",
-    "description": "What this sidecar is called by the others. Unset: the name of the host, which is the pod."
+    "description": "What this sidecar is called by the others. Unset: the name of the host, which is the pod; with its address where another of the host could be called so."
   },
   {
     "path": "gossip.host",
@@ -530,6 +530,14 @@ export const sidecarSettings: readonly Setting[] = [
     "default": 15050
   },
   {
+    "path": "drain.delay",
+    "flag": "--drain-delay",
+    "env": "REEVE_DRAIN_DELAY",
+    "type": "text",
+    "description": "How long from SIGTERM on new connections are taken, for those who have not heard yet that it is not ready; a part of the grace.",
+    "default": "0s"
+  },
+  {
     "path": "drain.grace",
     "flag": "--drain-grace",
     "env": "REEVE_DRAIN_GRACE",
@@ -550,7 +558,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--log-access",
     "env": "REEVE_LOG_ACCESS",
     "type": "text",
-    "description": "Which requests are written.",
+    "description": "Which requests are written. errors: those that failed, and those that were refused. sampled: of the others a share as well.",
     "default": "errors"
   },
   {
@@ -558,7 +566,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--log-sample",
     "env": "REEVE_LOG_SAMPLE",
     "type": "text",
-    "description": "Share of requests written by `access: sampled`; errors always are.",
+    "description": "Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.",
     "default": "1%"
   }
 ];

@@ -187,7 +187,7 @@ export const SidecarSchema = document(
                 minLength: 1,
                 maxLength: 63,
                 description:
-                  'What this sidecar is called by the others. Unset: the name of the host, which is the pod.',
+                  'What this sidecar is called by the others. Unset: the name of the host, which is the pod; with its address where another of the host could be called so.',
               }),
             ),
             host: Type.Optional(Type.String({ default: '0.0.0.0', description: 'Address to listen on.' })),
@@ -390,6 +390,12 @@ export const SidecarSchema = document(
       drain: Type.Optional(
         strict(
           {
+            delay: Type.Optional(
+              duration(
+                'How long from SIGTERM on new connections are taken, for those who have not heard yet that it is not ready; a part of the grace.',
+                { default: '0s' },
+              ),
+            ),
             grace: Type.Optional(
               duration('From SIGTERM to the end of the last request, at most 1h.', { default: '25s' }),
             ),
@@ -413,11 +419,15 @@ export const SidecarSchema = document(
                 title: 'access log',
                 examples: ['errors'],
                 default: 'errors',
-                description: 'Which requests are written.',
+                description:
+                  'Which requests are written. errors: those that failed, and those that were refused. sampled: of the others a share as well.',
               }),
             ),
             sample: Type.Optional(
-              percent('Share of requests written by `access: sampled`; errors always are.', { default: '1%' }),
+              percent(
+                'Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.',
+                { default: '1%' },
+              ),
             ),
           },
           'What is written to standard output.',

@@ -100,7 +100,11 @@ t.test('a hard quota goes no further ahead of the collector than it may, and on 
   t.equal(fleet.ask(one, 30), freeOf(300), 'ahead of what it has, which is nothing');
   const account = fleet.account(one);
   const refusal = one.quotas.check(account, asked(fleet), fleet.clock.now(), true);
-  t.match(refusal, { code: 'quota-exceeded', retryAfterMs: 2000, detail: /at the moment; there is more/ });
+  t.match(refusal, {
+    code: 'quota-exceeded',
+    retryAfterMs: 2000,
+    detail: /there is more, but this sidecar has to account/,
+  });
   await wait(fleet, 1000);
   t.equal(fleet.ask(one, 1), 0);
   open();

@@ -1,8 +1,11 @@
 /** Quotas of a fleet: what all know, who may spend, who announces, and what stays when somebody goes. */
 import fc from 'fast-check';
 import t from 'tap';
+import { explain } from '../../../src/limits/explain.ts';
 import { CLAIMS_MAX } from '../../../src/limits/fleet-quotas/claims.ts';
 import { type FleetRow, row } from '../../../src/limits/fleet-quotas/row.ts';
+import { quotasLeft } from '../../../src/limits/quotas/quota-headers.ts';
+import { LimitState } from '../../../src/limits/state.ts';
 import type { Reply } from '../../../src/pipeline/index.ts';
 import { exchangeForTest } from '../../pipeline/exchange-for-test.ts';
 import { plan, snapshotOf, tenant } from '../world.ts';
@@ -50,7 +53,7 @@ t.test('rights of a hard quota: each spends what it holds, and asks others for m
   const early = exchangeForTest();
   early.tenant = fleet.account(a).tenant;
   t.match(a.quotas.check(fleet.account(a), early as never, fleet.clock.now(), true), {
-    detail: /this sidecar has too little left/,
+    detail: /is not used up: what is left of it is reserved for other sidecars or not handed out yet/,
     retryAfterMs: 2000,
   });
   fleet.pass(SETTLED_MS);
@@ -71,6 +74,74 @@ t.test('rights of a hard quota: each spends what it holds, and asks others for m
   const last = a.quotas.check(fleet.account(a), x as never, fleet.clock.now(), true) as Reply;
   t.ok((last.retryAfterMs as number) > 11 * HOUR_MS, 'nobody has any: not before the day is over');
   t.ok(a.fleet.escrow.counts.wanted > 0 && a.fleet.escrow.counts.got > 0 && b.fleet.escrow.counts.given > 0);
+});
+
+t.test('refusal, RateLimit and explanation tell what is used from what others hold, or nobody can have', async (t) => {
+  const fleet = await Fleet.of(HARD, 3);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  fleet.pass(SETTLED_MS);
+  const tell = () => {
+    const account = fleet.account(a);
+    const x = exchangeForTest();
+    x.tenant = account.tenant;
+    const refusal = a.quotas.check(account, x as never, fleet.clock.now(), true);
+    const wall = fleet.clock.wallMs();
+    const world = { state: new LimitState(), quotas: a.quotas, stale: { sizeOf: () => ({ answers: 0, bytes: 0 }) } };
+    const about = explain({ ...world, clock: fleet.clock, claims: undefined }, fleet.snapshot, account.tenant, {
+      method: 'GET',
+      path: '/',
+    });
+    return {
+      detail: refusal?.detail,
+      refused: refusal && quotasLeft(account, wall, refusal),
+      // As it is told of what takes nothing of the quota.
+      left: quotasLeft(account, wall).match(/r=\d+/)?.[0],
+      because: about.wouldGet.because,
+      ...about.quotas[0],
+    };
+  };
+  t.match(tell(), { left: 'r=90', used: 0, state: 'ok', here: { rights: 30, elsewhere: 60, unreachable: 0 } });
+  fleet.ask(a, 30);
+  const held = tell();
+  t.match(held, {
+    detail:
+      "The tenant's quota of 90 requests a day is not used up: what is left of it is reserved for other sidecars or not handed out yet; it is asked for.",
+    refused: '"api_calls-day";r=0;t=2',
+    left: 'r=60',
+    used: 30,
+    state: 'held',
+    here: { used: 30, elsewhere: 60, unreachable: 0 },
+  });
+  t.equal(held.because, held.detail, 'limits check says the same');
+  // One is gone with 30, and the other can give what it has.
+  fleet.end(c, 'dead');
+  fleet.pass(1000);
+  t.match(tell(), { left: 'r=30', used: 30, here: { rights: 32, elsewhere: 28, unreachable: 30 } });
+  for (let i = 0; i < 8; i++) {
+    for (const each of [a, b]) fleet.ask(each, 40);
+    fleet.pass(1000);
+  }
+  const lost = tell();
+  t.match(lost, {
+    detail:
+      "The tenant's quota of 90 requests a day is not used up: what is left of it is reserved for sidecars that cannot be reached.",
+    refused: /r=0;t=4\d{4}/,
+    left: 'r=0',
+    used: 60,
+    state: 'held',
+    here: { elsewhere: 0, unreachable: 30 },
+  });
+  c.state = 'alive';
+  for (const each of [a, b]) each.fleet.onMember(fleet.member(each, c));
+  fleet.ask(c, 30);
+  fleet.pass(2000);
+  t.match(tell(), {
+    detail: 'The tenant has used its quota of 90 requests a day.',
+    left: 'r=0',
+    used: 90,
+    state: 'exhausted',
+    here: { elsewhere: 0, unreachable: 0 },
+  });
 });
 
 t.test('a cut: both sides spend what they hold, together never more than there is', async (t) => {

@@ -287,7 +287,10 @@ t.test('hard, of what is known only at the end: an estimate is reserved until it
     [400, 40],
     'the second was refused',
   );
-  t.match(open[1]?.verdict, { members: { 'violated-policies': ['bytes_out-month'] } });
+  t.match(open[1]?.verdict, {
+    detail: /^Less is left of .* than this request takes; requests in flight have reserved some of it\.$/,
+    members: { 'violated-policies': ['bytes_out-month'] },
+  });
   t.equal(w.ask('acme').headers().first('ratelimit')?.startsWith('"bytes_out-month";r=0;'), true);
   open[0]?.done(100);
   open[1]?.done(0);
@@ -301,21 +304,26 @@ t.test('hard, of what is known only at the end: an estimate is reserved until it
 
 t.test('hard bytes_in: what is declared is what is taken', async (t) => {
   const w = await quotas({ quotas: { bytes_in: { limit: 1000, mode: 'hard', estimate: 300 } } });
+  let detail: string | undefined;
   const send = (method: string, length: number): boolean => {
     // Asked for with its fields: a passage has them before the limits see it.
     const { x } = w.ask('globex', { method: 'GET' });
     x.tenant = w.tenant('acme');
     Object.assign(x, { method });
     x.headers.append('content-length', String(length));
-    if (w.limits.filter.onRequest?.(x) !== undefined) return false;
+    const verdict = w.limits.filter.onRequest?.(x) as Reply | undefined;
+    detail = verdict?.detail;
+    if (verdict !== undefined) return false;
     x.requestBytes = length;
     w.limits.filter.onDone?.(x as Admitted, { kind: 'forwarded', status: 200 });
     return true;
   };
   t.ok(send('POST', 600));
   t.notOk(send('POST', 500));
+  t.equal(detail, "Less is left of the tenant's quota of 1000 content-bytes a month than this request takes.");
   t.ok(send('POST', 400));
   t.notOk(send('POST', 1));
+  t.match(detail, /^The tenant has used its quota of 1000/);
   t.equal(w.quota('acme', 'bytes_in').used, 1000);
   t.equal(w.one('acme'), 'pass', 'a GET brings nothing');
   t.ok(send('POST', 0));
