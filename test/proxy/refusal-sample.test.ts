@@ -18,3 +18,17 @@ t.test('of a kind the first ten of a second are written, and of the rest a share
   t.equal(ask(7, 12, 2000), 10, 'a second later');
   t.end();
 });
+
+t.test('whoever else is refused in the same second hides nobody', (t) => {
+  const sample = new RefusalSample({ float: () => 1 } as never, 0.1);
+  for (let who = 0; who < 1000; who++) for (let time = 0; time < 20; time++) sample.isWritten(who, CODE, 1000);
+  const written = Array.from({ length: 500 }, (_, who) => sample.isWritten(100_000 + who, CODE, 1000));
+  t.ok(
+    written.every((is) => is),
+    'each of 500 more has its line',
+  );
+  for (let who = 0; who < 20_000; who++) sample.isWritten(who, CODE, 2000);
+  t.notOk(sample.isWritten(30_000, CODE, 2000), 'when all places are taken it is left to chance');
+  t.ok(sample.isWritten(30_000, CODE, 3000), 'for that second');
+  t.end();
+});
