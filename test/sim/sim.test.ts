@@ -111,7 +111,9 @@ const QUOTAS_TOO: Reached = [
 ];
 
 t.test('one quota for the fleet, whatever happens to it', async (t) =>
-  holds(t, isAll ? [...QUOTAS, ...QUOTAS_TOO] : QUOTAS, (scenario) => run({ scenario, policy: 'reeve', seed: 1, nodes: 10 })),
+  holds(t, isAll ? [...QUOTAS, ...QUOTAS_TOO] : QUOTAS, (scenario) =>
+    run({ scenario, policy: 'reeve', seed: 1, nodes: 10 }),
+  ),
 );
 
 t.test('others miss in the same place what they miss in the field', async (t) => {
