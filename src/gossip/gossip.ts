@@ -24,6 +24,7 @@ import { registerMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { OwnTimers } from './own-timers.ts';
 import { Prober } from './prober.ts';
+import { Pulling } from './pulling.ts';
 import { type Peer, Roster } from './roster.ts';
 import { Rumours } from './rumours.ts';
 import { type Refusal, Seal, VERSION } from './seal.ts';
@@ -60,10 +61,8 @@ const PAUSE_MS = 1000;
 const SWEEP_MS = 1000;
 /** How often it is said that frames of another version come, ms: anybody can send one. */
 const SAID_MS = 60_000;
-/** Peers whose state makes us ready, and whose acks let us go. */
-const PEERS_ENOUGH = 2;
-/** Looks at the seeds after which nobody is there, it seems. */
-const LOOKS_ENOUGH = 2;
+/** Peers whose acks let us go. */
+const ACKS_ENOUGH = 2;
 /** Peers that hear of our leaving at once. */
 const FAREWELLS = 8;
 /** Peers that probe for confirmation, on average, of those that hear of a suspicion. */
@@ -87,12 +86,8 @@ export class Gossip {
   readonly #inbox: Inbox;
   readonly #caller: Caller;
   readonly #seeker: Seeker;
+  readonly #pulling: Pulling;
   #doubtedMs = Number.NEGATIVE_INFINITY;
-  /** Syncs that went through, and those on their way. */
-  #synced = 0;
-  #syncing = 0;
-  #looks = 0;
-  #onReady: (() => void) | undefined;
   #wasIsolated = false;
   readonly #refusedMs = { version: Number.NEGATIVE_INFINITY, key: Number.NEGATIVE_INFINITY };
   #closed: Promise<void> | undefined;
@@ -207,10 +202,11 @@ export class Gossip {
       roster,
       seeds: options.seeds,
       settings,
-      sync: (address, done) => this.#syncWith(address, done),
-      onLooked: () => this.#onLooked(),
+      sync: (address, done) => this.#pulling.from(address, done),
+      onLooked: () => this.#pulling.looked(),
       onListed: () => this.#onListed(),
     });
+    this.#pulling = new Pulling({ roster, sync, isNobodyListed: () => this.#seeker.isNobodyListed });
     if (options.metrics !== undefined) registerMetrics(options.metrics, this);
   }
 
@@ -248,7 +244,7 @@ export class Gossip {
 
   /** `done`: state was pulled from peers (2 if there are), or there is nobody after the first looks. */
   start(done: () => void): void {
-    this.#onReady = done;
+    this.#pulling.begin(done);
     this.#options.transport.listen({
       datagram: (bytes, from) => {
         if (this.#closed === undefined) this.#inbox.datagram(bytes, from);
@@ -259,7 +255,7 @@ export class Gossip {
     this.#prober.start();
     for (const exchange of this.#exchanges) exchange.start();
     this.#every(SWEEP_MS, () => this.#sweep());
-    this.#every(this.#settings.syncMs, () => this.#syncWithAny());
+    this.#every(this.#settings.syncMs, () => this.#pulling.fromAny());
     this.#seeker.look();
   }
 
@@ -285,10 +281,10 @@ export class Gossip {
     this.#timers.after(this.#settings.leaveMs, end);
     const peers = this.#roster.sample(FAREWELLS);
     for (const peer of peers) this.#prober.ping(peer);
-    const enough = Math.min(PEERS_ENOUGH, peers.length);
+    const enough = Math.min(ACKS_ENOUGH, peers.length);
     if (enough === 0) return end();
     let acks = 0;
-    for (const peer of peers.slice(0, PEERS_ENOUGH + 1))
+    for (const peer of peers.slice(0, ACKS_ENOUGH + 1))
       this.#sync.run(peer.address, (isSynced) => {
         if (isSynced && ++acks === enough) end();
       });
@@ -309,21 +305,6 @@ export class Gossip {
       this.#every(periodMs, run);
       run();
     });
-  }
-
-  #syncWith(address: string, done: (isDone: boolean, incarnation: string) => void): void {
-    this.#syncing++;
-    this.#sync.run(address, (isDone, incarnation) => {
-      this.#syncing--;
-      if (isDone && incarnation !== this.#roster.self.incarnation) this.#synced++;
-      done(isDone, incarnation);
-      this.#checkReady();
-    });
-  }
-
-  #syncWithAny(): void {
-    const [peer] = this.#roster.sample(1);
-    if (peer !== undefined) this.#syncWith(peer.address, () => {});
   }
 
   #onMember(peer: Peer): void {
@@ -359,28 +340,6 @@ export class Gossip {
       peer.isListed = isListed;
       this.#options.delegate.onMember(peer);
     }
-  }
-
-  #onLooked(): void {
-    this.#looks++;
-    this.#checkReady();
-  }
-
-  #checkReady(): void {
-    const others = this.#roster.reachable.length;
-    const isNobodyThere =
-      others === 0 && (this.#looks >= LOOKS_ENOUGH || (this.#looks === 1 && this.#seeker.isNobodyListed));
-    if (this.#synced === 0 ? isNobodyThere : this.#synced >= Math.min(PEERS_ENOUGH, others)) {
-      const ready = this.#onReady;
-      this.#onReady = undefined;
-      ready?.();
-    } else if (this.#synced > 0 && this.#syncing === 0) this.#syncWithAny();
-  }
-
-  /** Whom the seeds named may not have listened yet, and is known by now: it is not joined again. */
-  #pullAgain(): void {
-    this.#checkReady();
-    if (this.#onReady !== undefined && this.#synced === 0 && this.#syncing === 0) this.#syncWithAny();
   }
 
   /** Frames of another version are of a fleet that is being replaced, mostly: an operator should know why two halves do not see each other. */
@@ -425,7 +384,7 @@ export class Gossip {
     const { isIsolated } = this;
     if (isIsolated !== this.#wasIsolated) this.#tellIsolation(isIsolated);
     this.#wasIsolated = isIsolated;
-    if (this.#onReady !== undefined) this.#pullAgain();
+    this.#pulling.again();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();
   }

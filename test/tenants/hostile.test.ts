@@ -68,7 +68,7 @@ t.test('errors name line, column, key and remedy', async (t) => {
     ['name: x\n', /kind is missing/],
     ['- a\n', /expected a document of keys and values/],
     ['just text\n', /expected a document/],
-    ['a: 1\na: 2\n', /^2:1 .*unique.*\(remove one of them\)/],
+    ['a: 1\na: 2\n', /^2:1 .*the key "a" stands twice in its map, first 1 line above \(remove one of the two\)/],
     ['a:\n\t- b\n', /\(indent with spaces\)|tab/i],
     ['a: [\n', /^1:4 .*Flow.*\(close what begins here\)/],
     ['a:\n  b: { c: { d: 1 }\ne: 2\n', /^2:6 .*\(close what begins here\)/],

@@ -9,6 +9,7 @@ import { splitDocuments } from '../../src/tenants/documents/split.ts';
 import {
   bootSidecar,
   diffSnapshots,
+  type Finding,
   formatFinding,
   inspectTenancy,
   openTenancy,
@@ -327,6 +328,46 @@ t.test('a start on which every file is broken says that it runs on the last good
   const second = await open(t, dir, { stateDir: dir.stateDir });
   t.same(names(second), ['acme', 'globex']);
   t.ok(second.status.isFromLastGood);
+});
+
+t.test('what others find in the tenancy is among its findings, and counted by severity', async (t) => {
+  const dir = makeTenancy();
+  const w = quietWorld();
+  const tenancy = await openTenancy({ ...w, dir: dir.dir, stateDir: undefined, allowShrink: false, removeGraceMs: 0 });
+  t.teardown(async () => {
+    await tenancy.close();
+    dir.cleanUp();
+  });
+  const found: Finding = {
+    ...{ severity: 'warning', file: 'boot', line: 0, column: 0, kind: 'Sidecar', name: 's', path: 'spec.x' },
+    ...{ message: 'is not there', remedy: 'add it' },
+  };
+  tenancy.alsoFinds(() => [found]);
+  t.match(tenancy.findings(), [found]);
+  let page = '';
+  for await (const chunk of w.metrics.exposition()) page += chunk;
+  t.match(page, /reeve_config_findings\{severity="error"\} 0\nreeve_config_findings\{severity="warning"\} 1\n/);
+});
+
+t.test('what may be in files that are broken is known by name where the name is certain', async (t) => {
+  const at = async (files: Record<string, string>) => {
+    const dir = makeTenancy(files);
+    t.teardown(() => dir.cleanUp());
+    return inspectTenancy(dir.dir);
+  };
+  const sound = await at({});
+  t.notOk(sound.mayHold('Tenant', 'gone'));
+  const named = await at({ 'tenants.yaml': tenant('acme', { plan: 7 }) });
+  t.ok(named.mayHold('Tenant', 'acme'));
+  t.notOk(named.mayHold('Plan', 'acme'), 'another kind is another object');
+  t.notOk(named.mayHold('Tenant', 'gone'));
+  for (const files of [
+    { 'torn.yaml': 'kind: {\n' },
+    { 'plans.yaml': '', 'providers.yaml': '', 'tenants.yaml': '' },
+    { 'more.yaml': `kind: Tenant\nmetadata: { name: "not a name" }\n` },
+  ])
+    t.ok((await at(files)).mayHold('Tenant', 'gone'), Object.keys(files).join());
+  t.ok((await inspectTenancy('/nonexistent')).mayHold('Tenant', 'gone'));
 });
 
 t.test('a directory without documents, and keys that fit no algorithm, are findings', async (t) => {

@@ -196,8 +196,8 @@ function object({ spec }: SidecarDocument, file: string): Finding[] {
   findings.push(...ofMetering(spec, file));
   const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default;
   const { delay = preset('drain.delay'), grace = preset('drain.grace') } = spec.drain ?? {};
-  const delayMs = parseDurationMs(String(delay)) ?? 0;
-  if (delayMs > 0 && delayMs >= (parseDurationMs(String(grace)) ?? 0))
+  const [delayMs, graceMs] = [delay, grace].map((each) => parseDurationMs(String(each)) as number) as [number, number];
+  if (delayMs > 0 && delayMs >= graceMs)
     findings.push(
       bootFinding(
         file,
