@@ -1,4 +1,4 @@
-/** What a decision costs, as the chain runs it: `decide` and `take` for a tenant of 10,000, each time another. */
+/** What a decision costs, as the chain runs it: `offer`, `decide` and `take` for a tenant of 10,000, each time another. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { fleetOf, HandClock, hearAll, tickAll } from '../../sim/heard-fleet.ts';
@@ -66,6 +66,7 @@ function decisions(stepMs: number, peers: number): Decisions {
       const now = times[i + 1] as number;
       const tenant = tenants[order[i & 0xffff] as number] as Tenant;
       state.claim(tenant, 1, now);
+      state.offer(tenant, undefined);
       ask.tenant = tenant;
       ask.now = now;
       const decided = decide(state, ask);
