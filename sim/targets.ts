@@ -44,7 +44,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   hard_quota_exceeded: { must: 0, goal: 0, by: hard },
   soft_quota_error_pct: { must: 0.1, goal: 0.01, by: ['quota-soft'] },
   counts_lost_rolling: { must: 0, goal: 0, by: ['quota-rolling', 'quota-restart', 'quota-rolling-soft'] },
-  counts_lost_crash: { must: 0, goal: 0, by: ['quota-crash', 'quota-crash-disk'] },
+  counts_lost_crash: {
+    must: 0,
+    goal: 0,
+    by: ['quota-crash', 'quota-crash-disk', 'quota-power', 'quota-blackout', 'quota-disk-full'],
+  },
   events_per_crossing: { must: 1, goal: 1, by: ['quota-soft', 'quota-hard'] },
 };
 

@@ -69,7 +69,7 @@ t.test('a sidecar that takes all of a strict limit', async (t) => {
   isSeen(t, greedy, /pod-\d-\d admitted more than a strict 200\/s with a burst of 20$/);
 });
 
-function quota(harm: (one: NonNullable<QuotaFleet['places'][number]>) => void): QuotaFleet {
+async function quota(harm: (one: NonNullable<QuotaFleet['places'][number]>) => void): Promise<QuotaFleet> {
   const scenario: QuotaScenario = {
     ...{ name: 'broken', describe: '', nodes: 5, isHard: true, limit: 250, perSec: 200, seconds: AT + 6 },
     part: (_, places) => 1 / places,
@@ -77,26 +77,26 @@ function quota(harm: (one: NonNullable<QuotaFleet['places'][number]>) => void): 
     measure: () => ({}),
   };
   const fleet = new QuotaFleet(scenario, 1);
-  fleet.run();
+  await fleet.run();
   return fleet;
 }
 
 t.test('a sidecar that admits beyond a hard quota', async (t) => {
-  t.equal(quota(() => {}).invariants.violation, undefined, 'whole it holds');
-  const generous = quota(({ quotas }) => {
+  t.equal((await quota(() => {})).invariants.violation, undefined, 'whole it holds');
+  const generous = await quota(({ quotas }) => {
     quotas.check = () => undefined;
   });
   isSeen(t, generous, /pod-\d-\d admitted unit 251 of a hard quota of 250$/);
 });
 
 t.test('a sidecar that counts more of a quota than it admitted, and one that believes more', async (t) => {
-  const liar = quota(({ fleet }) => {
+  const liar = await quota(({ fleet }) => {
     const { counters } = fleet;
     const add = counters.add.bind(counters);
     counters.add = (row, units) => add(row, 3 * units);
   });
   isSeen(t, liar, /pod-2-2 believes \d+ of itself, which admitted \d+ of acme$/);
-  const told = quota(({ fleet }) => {
+  const told = await quota(({ fleet }) => {
     const { counters } = fleet;
     const merge = counters.merge.bind(counters);
     counters.merge = (row) => merge({ ...row, count: 2 * row.count });

@@ -37,7 +37,7 @@ import type { OwnDisk, OwnFile } from './own-disk.ts';
 /** What a kill costs at most, ms. */
 export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
-const RETRY_MS = 10_000;
+export const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
 /** Four times what a full store writes. */
 const FILE_BYTES_MAX = 512 * 2 ** 20;
