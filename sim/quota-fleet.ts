@@ -6,6 +6,7 @@ import { FAIR, SimNet, type Weather } from './net.ts';
 import { QuotaSidecar } from './quota-sidecar.ts';
 import { addressOf, simTenant } from './tenant.ts';
 import { EPOCH_MS, SeededRandom, SimTime } from './time.ts';
+import { Views } from './views.ts';
 
 export interface QuotaScenario {
   readonly name: string;
@@ -63,6 +64,7 @@ export class QuotaFleet {
   readonly tenant: Tenant;
   readonly events: string[] = [];
   readonly invariants: Invariants;
+  readonly #views: Views;
   /** By the day on which a window begins, as the clock of who was asked has it. */
   readonly windows = new Map<number, Used>();
   /** Of what was admitted by those that were killed, what may be lost with them. */
@@ -84,6 +86,10 @@ export class QuotaFleet {
     this.random = new SeededRandom(seed);
     this.invariants = new Invariants(() => this.time.nowMs);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
+    this.#views = new Views({
+      ...{ invariants: this.invariants, net: this.net },
+      viewers: () => this.places.filter((each) => each !== undefined),
+    });
     const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) => tenantOf(scenario, index));
     this.tenant = tenants[0] as Tenant;
     this.#others = tenants.slice(1);
@@ -102,6 +108,7 @@ export class QuotaFleet {
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     if (this.#others.length > 0) this.time.at(WARM * 1000, () => this.#serveOthers());
+    this.#views.watch();
     this.#draw();
     this.time.at(WARM * 1000, () => {
       this.#sentBefore = this.net.sentBytes;
@@ -128,6 +135,7 @@ export class QuotaFleet {
     });
     sidecar.process.skewMs = skewMs(this.random);
     this.invariants.watchQuotas(sidecar, this.tenant.id, METER);
+    this.#views.add(sidecar);
     if (used > 0)
       sidecar.fleet.counters.merge({
         tenant: this.tenant.id,

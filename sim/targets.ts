@@ -36,6 +36,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   strict_excess_pct: { must: 0, goal: 0, by: ['strict', 'strict-chaos'] },
   false_reject_pct: { must: 0.5, goal: 0.05, by: ['within'] },
   reconverge_ms: { must: 1500, goal: 500, by: ['shift'] },
+  views_settled_ms: { must: 15_000, goal: 10_000, by: ['views'] },
   crash_reclaim_ms: { must: 4000, goal: 1500, by: ['crash'] },
   gossip_bytes_per_s: { must: 64_000, goal: 20_000, by: ['many'] },
   gossip_quota_bytes_per_s: { must: 64_000, goal: 20_000, by: ['quota-many'] },
