@@ -9,20 +9,27 @@
 import { isNewer, type Standing } from '../src/gossip/belief.ts';
 import type { Member } from '../src/gossip/index.ts';
 import type { Peer } from '../src/gossip/roster.ts';
+import { DEFAULT_SETTINGS } from '../src/gossip/settings.ts';
+import { suspicionMs } from '../src/gossip/suspicions.ts';
 import { after, type Invariants } from './invariants.ts';
 import type { SimNet } from './net.ts';
 import type { SimProcess } from './time.ts';
 
 /** How often views are looked at, ms. */
 const LOOK_MS = 250;
-/**
- * How long views may be wrong about whom they know, behind anything that is done to the fleet, ms. 15 s: a suspicion that nobody confirms lasts 24·log10(N)·250 ms
- * (suspicions.ts), 10.2 s at 50 members, behind at most two rounds of probes; who stood still begins all of them anew. Two sides of a cut that buried one another try
- * the dead each 0.5 s.
- */
-const WRONG_MS = 15_000;
+/** Probes that failed, those that came late, and the next look, ms. */
+const SLACK_MS = 3000;
 /** How long somebody may be unknown behind a cut, or behind seeds that named nobody, ms. 45 s: who never met does by the seeds, which are looked at each 30 ± 6 s. */
 const UNKNOWN_MS = 45_000;
+
+/**
+ * How long views of so many may be wrong about whom they know, behind anything that is done to the fleet, ms: who missed a farewell, or of a death, finds it at the end of
+ * a round of probes at last, and nobody confirms the suspicion. 21 s of 20 members. Two sides of a cut that buried one another try the dead each 0.5 s.
+ */
+function wrongMs(members: number): number {
+  const { probeMs, suspicionMs: unitMs } = DEFAULT_SETTINGS;
+  return members * probeMs + suspicionMs(members, 0, unitMs) + SLACK_MS;
+}
 
 /** One of the fleet. */
 export interface Viewer {
@@ -51,7 +58,7 @@ export class Views {
   #there = new Set<string>();
   /** When something was done last, and since when nobody may be unknown for it. */
   #disturbedMs = 0;
-  #metMs = WRONG_MS;
+  #metMs = 0;
 
   constructor(world: ViewsWorld) {
     this.#w = world;
@@ -105,13 +112,13 @@ export class Views {
     const isBlind = this.#w.net.hasCuts || this.#w.isBlind?.() === true;
     if (this.#isDisturbed(viewers) || isBlind) {
       this.#disturbedMs = now;
-      this.#metMs = Math.max(this.#metMs, now + (isBlind ? UNKNOWN_MS : WRONG_MS));
+      this.#metMs = Math.max(this.#metMs, now + Math.max(isBlind ? UNKNOWN_MS : 0, wrongMs(viewers.length)));
     }
     const forMs = now - this.#disturbedMs;
     const wrong = this.#wrong(viewers);
     const unknown = this.#unknown(viewers);
     if (wrong ?? unknown) this.settledMs = Math.max(this.settledMs, forMs);
-    const late = (forMs > WRONG_MS ? wrong : undefined) ?? (now > this.#metMs ? unknown : undefined);
+    const late = (forMs > wrongMs(viewers.length) ? wrong : undefined) ?? (now > this.#metMs ? unknown : undefined);
     if (late !== undefined)
       this.#w.invariants.broke(`${late}, ${forMs / 1000} s after something was done to the fleet`);
   }
