@@ -9,6 +9,7 @@ import type { Scenario } from './scenarios.ts';
 import { SimSidecar } from './sidecar.ts';
 import { addressOf, simTenant } from './tenant.ts';
 import { SeededRandom, SimTime } from './time.ts';
+import { Views } from './views.ts';
 
 /** The load of a sidecar is looked at anew this often, ms. */
 const LOAD_MS = 50;
@@ -26,6 +27,7 @@ export class SimFleet {
   readonly admitted: number[] = [];
   readonly offered: number[] = [];
   readonly invariants: Invariants;
+  readonly views: Views;
   /** What the seeds answer instead of `listed`. */
   dns: readonly string[] | undefined;
   readonly #scenario: Scenario;
@@ -45,6 +47,11 @@ export class SimFleet {
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
     this.oracle = new Oracle(limit, burst);
     this.invariants = new Invariants(() => this.time.nowMs);
+    this.views = new Views({
+      ...{ invariants: this.invariants, net: this.net },
+      viewers: () => this.places.filter((each) => each !== undefined),
+      isBlind: () => this.dns !== undefined,
+    });
     const { others = 0, isStrict = false } = scenario;
     this.#strict = isStrict ? new StrictMeter(limit, burst) : undefined;
     this.#tenants = Array.from({ length: 1 + others }, (_, index) => tenantOf(index, limit, burst, isStrict));
@@ -60,6 +67,7 @@ export class SimFleet {
       this.time.at(1000, () => this.#serve(place));
     }
     if (othersPerSec > 0) this.time.at(1000, () => this.#serveOthers(othersPerSec));
+    this.views.watch();
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     this.time.runUntil(() => this.invariants.violation !== undefined, seconds * 1000);
   }
@@ -83,6 +91,7 @@ export class SimFleet {
     sidecar.process.skewMs = skewMs(this.random);
     this.places[place] = sidecar;
     this.invariants.watchRates(sidecar, this.#tenants);
+    this.views.add(sidecar);
     sidecar.start();
   }
 

@@ -4,6 +4,7 @@
  *   a request is admitted ─▶ a strict limit: never more than limit and burst · a hard quota: never more than the limit
  *   a tick                ─▶ what a sidecar says it admitted never falls, and is never more than it admitted
  *   rows came in          ─▶ what it believes of another never falls, and is never more than that one admitted
+ *   who is there          ─▶ views.ts
  */
 import type { TenantId } from '../src/core/index.ts';
 import type { FleetRates } from '../src/limits/fleet/fleet-rates.ts';
@@ -143,7 +144,7 @@ export class StrictMeter {
 type Method = (...args: never[]) => unknown;
 
 /** Looks behind each call of a method of one object. */
-function after<T, K extends keyof T>(
+export function after<T, K extends keyof T>(
   object: T,
   key: K,
   then: T[K] extends Method ? (result: ReturnType<T[K]>, ...args: Parameters<T[K]>) => void : never,

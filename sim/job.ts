@@ -37,8 +37,8 @@ export class Violation extends Error {
   }
 }
 
-/** Throws a Violation. */
-export function run(job: Job): Outcome {
+/** Rejects with a Violation. */
+export async function run(job: Job): Promise<Outcome> {
   const { scenario: name, policy: rule, seed, nodes, limit, gains } = job;
   if (QUOTA_SCENARIOS.some((each) => each.name === name)) return runQuota(job);
   const found = SCENARIOS.find((each) => each.name === name) as Scenario;
@@ -59,19 +59,19 @@ function judge(job: Job, { invariants: { violation } }: SimFleet | QuotaFleet): 
   if (violation !== undefined) throw new Violation(job, violation);
 }
 
-function runQuota(job: Job): Outcome {
+async function runQuota(job: Job): Promise<Outcome> {
   const { scenario: name, seed, nodes } = job;
   const found = QUOTA_SCENARIOS.find((each) => each.name === name) as QuotaScenario;
   const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed);
-  fleet.run();
+  await fleet.run();
   judge(job, fleet);
   return { figures: found.measure(fleet), admitted: fleet.usedPct };
 }
 
 if (!isMainThread)
-  parentPort?.on('message', (job: Job) => {
+  parentPort?.on('message', async (job: Job) => {
     try {
-      parentPort?.postMessage({ outcome: run(job) });
+      parentPort?.postMessage({ outcome: await run(job) });
     } catch (cause) {
       parentPort?.postMessage({ failed: cause instanceof Violation ? cause.message : String((cause as Error).stack) });
     }

@@ -81,6 +81,11 @@ export class SimNet {
     if (this.#bound.get(transport.address) === transport) this.#bound.delete(transport.address);
   }
 
+  /** Something does not reach something. */
+  get hasCuts(): boolean {
+    return this.#cuts.size > 0;
+  }
+
   isCut(from: string, to: string): boolean {
     for (const cut of this.#cuts) if (cut.from.has(from) && cut.to.has(to)) return true;
     return false;

@@ -1,10 +1,12 @@
 /** A fleet of simulated sidecars before one tenant with a quota, and what is done to it. */
 import { emptySnapshot, type Quota, type Snapshot, type Tenant } from '../src/tenants/index.ts';
+import { SimDisk } from './disk.ts';
 import { Invariants } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
-import { QuotaSidecar, type SimDisk } from './quota-sidecar.ts';
+import { QuotaSidecar } from './quota-sidecar.ts';
 import { addressOf, simTenant } from './tenant.ts';
 import { EPOCH_MS, SeededRandom, SimTime } from './time.ts';
+import { Views } from './views.ts';
 
 export interface QuotaScenario {
   readonly name: string;
@@ -26,8 +28,14 @@ export interface QuotaScenario {
   /** Of a sidecar's wall clock when it starts, ms. */
   readonly skewMs?: (random: SeededRandom) => number;
   readonly startApartMs?: number;
-  readonly events?: readonly { readonly at: number; readonly act: (fleet: QuotaFleet) => void }[];
+  readonly events?: readonly QuotaEvent[];
   readonly measure: (fleet: QuotaFleet) => Readonly<Record<string, number>>;
+}
+
+/** s, and what is done then. */
+export interface QuotaEvent {
+  readonly at: number;
+  readonly act: (fleet: QuotaFleet) => void;
 }
 
 export const DAY_MS = 86_400_000;
@@ -56,6 +64,7 @@ export class QuotaFleet {
   readonly tenant: Tenant;
   readonly events: string[] = [];
   readonly invariants: Invariants;
+  readonly #views: Views;
   /** By the day on which a window begins, as the clock of who was asked has it. */
   readonly windows = new Map<number, Used>();
   /** Of what was admitted by those that were killed, what may be lost with them. */
@@ -64,7 +73,10 @@ export class QuotaFleet {
   readonly usedPct: number[] = [];
   readonly #snapshot: Snapshot;
   readonly #others: readonly Tenant[];
-  readonly #disks: SimDisk[] = [];
+  /** By place. */
+  readonly disks: SimDisk[] = [];
+  /** Who was started last, by place: it may still be leaving. */
+  readonly #last: (QuotaSidecar | undefined)[] = [];
   readonly #seeds = new Set<string>();
   #born = 0;
   #sentBefore = 0;
@@ -74,6 +86,10 @@ export class QuotaFleet {
     this.random = new SeededRandom(seed);
     this.invariants = new Invariants(() => this.time.nowMs);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
+    this.#views = new Views({
+      ...{ invariants: this.invariants, net: this.net },
+      viewers: () => this.places.filter((each) => each !== undefined),
+    });
     const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) => tenantOf(scenario, index));
     this.tenant = tenants[0] as Tenant;
     this.#others = tenants.slice(1);
@@ -82,28 +98,31 @@ export class QuotaFleet {
   }
 
   /** Until the end, or until something was seen that no run may show. */
-  run(): void {
+  async run(): Promise<void> {
     const { nodes, startApartMs = 5, events = [], seconds } = this.scenario;
     for (let place = 0; place < nodes; place++) {
-      this.#disks.push({ bytes: Buffer.from('') });
+      this.disks.push(new SimDisk(this.random.fork()));
       this.#seeds.add(addressOf(place));
       this.time.at(place * startApartMs, () => this.start(place));
       this.time.at(WARM * 1000, () => this.#serve(place));
     }
     for (const { at, act } of events) this.time.at(at * 1000, () => act(this));
     if (this.#others.length > 0) this.time.at(WARM * 1000, () => this.#serveOthers());
+    this.#views.watch();
     this.#draw();
     this.time.at(WARM * 1000, () => {
       this.#sentBefore = this.net.sentBytes;
     });
-    this.time.runUntil(() => this.invariants.violation !== undefined, seconds * 1000);
+    await this.time.settleUntil(() => this.invariants.violation !== undefined, seconds * 1000);
   }
 
   start(place: number, isDiskKept = true): void {
     const { hasDisk = false, used = 0, skewMs = () => 0 } = this.scenario;
     const address = addressOf(place);
     this.#seeds.add(address);
-    if (!isDiskKept) (this.#disks[place] as SimDisk).bytes = Buffer.from('');
+    // Two never have one disk: whoever is not gone in time is killed.
+    if (isDiskKept) this.#last[place]?.crash();
+    else this.disks[place] = new SimDisk(this.random.fork());
     const sidecar = new QuotaSidecar({
       net: this.net,
       random: this.random.fork(),
@@ -111,11 +130,12 @@ export class QuotaFleet {
       address,
       seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
       snapshot: this.#snapshot,
-      disk: hasDisk ? this.#disks[place] : undefined,
+      disk: hasDisk ? this.disks[place] : undefined,
       onCrossed: (name, at) => void this.events.push(`${name} ${at}`),
     });
     sidecar.process.skewMs = skewMs(this.random);
     this.invariants.watchQuotas(sidecar, this.tenant.id, METER);
+    this.#views.add(sidecar);
     if (used > 0)
       sidecar.fleet.counters.merge({
         tenant: this.tenant.id,
@@ -126,11 +146,12 @@ export class QuotaFleet {
         credit: 0,
       });
     this.places[place] = sidecar;
+    this.#last[place] = sidecar;
     sidecar.start();
   }
 
-  crash(place: number): void {
-    this.atRisk += this.places[place]?.crash() ?? 0;
+  crash(place: number, of: 'process' | 'power' = 'process'): void {
+    this.atRisk += this.places[place]?.crash(of) ?? 0;
     this.places[place] = undefined;
   }
 

@@ -1,5 +1,5 @@
 /** What is done to a fleet that shares a quota, and what is measured of it. */
-import type { QuotaFleet, QuotaScenario } from './quota-fleet.ts';
+import type { QuotaEvent, QuotaFleet, QuotaScenario } from './quota-fleet.ts';
 import { DAY_MS, WARM } from './quota-fleet.ts';
 import { mischief, setClock, skewed, skewed30s } from './scenarios.ts';
 import { EPOCH_MS } from './time.ts';
@@ -34,13 +34,31 @@ const cut =
       addresses.filter((_, place) => isThere(place)),
     );
 
-const again = (place: number, at: number, isDiskKept: boolean): { at: number; act: (fleet: QuotaFleet) => void } => ({
+const again = (place: number, at: number, isDiskKept: boolean, of: 'process' | 'power' = 'process'): QuotaEvent => ({
   at,
   act: (fleet) => {
-    fleet.crash(place);
+    if (place >= fleet.scenario.nodes) return;
+    fleet.crash(place, of);
     fleet.time.after(1000, () => fleet.start(place, isDiskKept));
   },
 });
+
+/** Every second disk is full, the others fail to sync. */
+const refuse = ({ disks }: QuotaFleet): void => {
+  for (const [place, disk] of disks.entries())
+    if (place % 2 === 0) disk.room = 0;
+    else disk.fault = (call) => (call === 'sync' ? 'EIO' : undefined);
+};
+
+const mend = ({ disks }: QuotaFleet): void => {
+  for (const disk of disks) {
+    disk.room = Number.POSITIVE_INFINITY;
+    disk.fault = () => undefined;
+  }
+};
+
+/** What is lost beyond what may be. */
+const lostOf = (fleet: QuotaFleet): number => Math.max(0, fleet.lost - fleet.atRisk);
 
 const rolling = Array.from({ length: NODES }, (_, place) => ({
   at: THEN + place * 0.7,
@@ -130,7 +148,7 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     name: 'quota-crash',
     describe: 'every second one is killed and comes back without its disk',
     events: Array.from({ length: 10 }, (_, i) => again(i, THEN + i, false)),
-    measure: (fleet) => ({ ...served('crash')(fleet), counts_lost_crash: Math.max(0, fleet.lost - fleet.atRisk) }),
+    measure: (fleet) => ({ ...served('crash')(fleet), counts_lost_crash: lostOf(fleet) }),
   },
   {
     ...hard,
@@ -138,7 +156,36 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     describe: 'every second one is killed and comes back with its disk',
     hasDisk: true,
     events: Array.from({ length: 10 }, (_, i) => again(i, THEN + i, true)),
-    measure: (fleet) => ({ ...served('crash_disk')(fleet), counts_lost_crash: Math.max(0, fleet.lost - fleet.atRisk) }),
+    measure: (fleet) => ({ ...served('crash_disk')(fleet), counts_lost_crash: lostOf(fleet) }),
+  },
+  {
+    ...hard,
+    name: 'quota-power',
+    describe: 'the machine of every second one stops, and comes back with what its disk had synced',
+    hasDisk: true,
+    events: Array.from({ length: 10 }, (_, i) => again(i, THEN + i, true, 'power')),
+    measure: (fleet) => ({ ...served('power')(fleet), counts_lost_crash: lostOf(fleet) }),
+  },
+  {
+    ...hard,
+    name: 'quota-blackout',
+    describe: 'all machines stop at once, and come back with what their disks had synced',
+    hasDisk: true,
+    events: Array.from({ length: NODES }, (_, i) => again(i, THEN, true, 'power')),
+    measure: (fleet) => ({ ...served('blackout')(fleet), counts_lost_crash: lostOf(fleet) }),
+  },
+  {
+    ...hard,
+    name: 'quota-disk-full',
+    describe:
+      'for twelve seconds all disks are full or fail to sync; in them every second one is killed, or its machine stops',
+    hasDisk: true,
+    events: [
+      { at: THEN, act: refuse },
+      ...Array.from({ length: 10 }, (_, i) => again(i, THEN + 1 + i, true, i % 4 < 2 ? 'process' : 'power')),
+      { at: THEN + 12, act: mend },
+    ],
+    measure: (fleet) => ({ ...served('disk_full')(fleet), counts_lost_crash: lostOf(fleet) }),
   },
   {
     ...hard,

@@ -3,32 +3,18 @@ import { Gossip, type Seeds } from '../src/gossip/index.ts';
 import { carriageOf } from '../src/limits/carriage.ts';
 import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
 import { FleetQuotas, QUOTA_TICK_MS } from '../src/limits/fleet-quotas/fleet-quotas.ts';
-import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
 import type { Account } from '../src/limits/quotas/account.ts';
-import {
-  claimLine,
-  countLine,
-  endLine,
-  gaugeLine,
-  HEAD,
-  lifeLine,
-  readLines,
-  totalLine,
-} from '../src/limits/quotas/log-file.ts';
-import { COMMIT_MS } from '../src/limits/quotas/own-log.ts';
+import { COMMIT_MS, OwnLog } from '../src/limits/quotas/own-log.ts';
 import { QuotaCounts } from '../src/limits/quotas/quota-counts.ts';
 import { Quotas } from '../src/limits/quotas/quotas.ts';
 import { Zones } from '../src/limits/quotas/zones.ts';
 import type { Identified } from '../src/pipeline/index.ts';
 import { createMetrics, silentLog } from '../src/telemetry/index.ts';
 import type { Snapshot, Tenant } from '../src/tenants/index.ts';
+import type { SimDisk } from './disk.ts';
 import type { SimNet } from './net.ts';
+import { SimOwnDisk } from './own-disk.ts';
 import { type SeededRandom, SimProcess } from './time.ts';
-
-/** What outlives a process: the lines that a log would hold. */
-export interface SimDisk {
-  bytes: Buffer;
-}
 
 export interface QuotaSidecarOptions {
   readonly net: SimNet;
@@ -37,6 +23,7 @@ export interface QuotaSidecarOptions {
   readonly address: string;
   readonly seeds: Seeds;
   readonly snapshot: Snapshot;
+  /** What outlives the process; undefined: nothing does. */
   readonly disk: SimDisk | undefined;
   /** A threshold's event is announced. */
   readonly onCrossed: (name: string, at: string) => void;
@@ -50,7 +37,9 @@ export class QuotaSidecar {
   readonly fleet: FleetQuotas;
   readonly quotas: Quotas;
   readonly gossip: Gossip;
+  /** Its disk is read, and the others' state was pulled. */
   isReady = false;
+  readonly #ownLog: OwnLog | undefined;
   /** When units were admitted, ms; see `crash`. */
   readonly #recent: number[] = [];
   readonly #rates: FleetRates;
@@ -69,9 +58,12 @@ export class QuotaSidecar {
       log: { ...silentLog, warn: (_, fields) => options.onCrossed(name, String(fields?.['at'])) },
       metrics: createMetrics({ timers: process }),
       series: () => 0,
-      isWriting: () => true,
+      isWriting: () => this.#ownLog?.isWriting ?? false,
     });
     const { counters, gauges } = fleet;
+    const disk = options.disk && new SimOwnDisk(options.disk, process, random.fork());
+    this.#ownLog =
+      disk && new OwnLog({ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog });
     this.quotas = new Quotas({ counters, gauges, zones, counts, fleet, clock: process, timers: process });
     fleet.serve(this.quotas);
     this.quotas.use(options.snapshot);
@@ -92,12 +84,11 @@ export class QuotaSidecar {
   }
 
   start(): void {
-    this.#read();
-    this.fleet.know('disk');
-    this.quotas.start();
-    this.gossip.start(() => {
-      this.isReady = true;
+    const isRead = this.#open();
+    this.gossip.start(async () => {
       this.fleet.know('others');
+      await isRead;
+      this.isReady = true;
     });
     this.process.every(TICK_MS, () => void this.#rates.tick());
     this.process.after(this.#options.random.float() * QUOTA_TICK_MS, () =>
@@ -106,7 +97,6 @@ export class QuotaSidecar {
         while (this.fleet.isBehind) this.fleet.turn();
       }),
     );
-    this.process.every(COMMIT_MS, () => this.#commit(false));
   }
 
   /** One request: whether it is admitted. */
@@ -133,52 +123,34 @@ export class QuotaSidecar {
 
   leave(): void {
     this.fleet.leave();
-    this.gossip.leave(() => {
-      this.#commit(this.fleet.isHeirless);
-      this.crash();
-    });
+    this.gossip.leave(() => void this.#close());
   }
 
-  /** Returns what it admitted in the last second and a tick: what may be lost with it. */
-  crash(): number {
+  /**
+   * Returns what it admitted in the last second and a tick: what may be lost with it. `power`: the machine stops, and of what was not synced any part
+   * is there again.
+   */
+  crash(of: 'process' | 'power' = 'process'): number {
+    if (this.process.isDown) return 0;
     const since = this.process.now() - COMMIT_MS - QUOTA_TICK_MS;
     this.process.kill();
     void this.gossip.close();
+    const { disk } = this.#options;
+    if (of === 'power') disk?.crash();
+    else disk?.kill();
     return this.#recent.filter((at) => at >= since).length;
   }
 
-  #commit(isEnd: boolean): void {
-    const { disk } = this.#options;
-    if (disk === undefined) return;
-    const { fleet } = this;
-    let text = HEAD + lifeLine(fleet.actor);
-    for (const row of fleet.counters.rows()) text += countLine(row);
-    for (const total of fleet.counters.closed()) text += totalLine(total);
-    for (const row of fleet.gauges.rows()) text += gaugeLine(row);
-    for (const row of fleet.claims.rows()) text += claimLine(row);
-    if (isEnd) text += endLine(fleet.actor);
-    disk.bytes = Buffer.from(text);
+  async #open(): Promise<void> {
+    await this.#ownLog?.open();
+    this.fleet.know('disk');
+    this.quotas.start();
   }
 
-  #read(): void {
-    const { disk } = this.#options;
-    if (disk === undefined) return;
-    const { fleet } = this;
-    let [life, ended]: (string | undefined)[] = [];
-    readLines(disk.bytes, {
-      count: (row) => void fleet.counters.merge(row),
-      total: (total) => void fleet.counters.restore(total),
-      gauge: (row) => void fleet.gauges.merge(row),
-      claim: (row) => void fleet.claims.merge(row as FleetRow),
-      life: (actor) => {
-        life = actor;
-      },
-      end: (actor) => {
-        ended = actor;
-      },
-    });
-    this.#commit(false);
-    if (life !== undefined) fleet.inherit(life, ended === life ? 'heir' : 'next');
+  async #close(): Promise<void> {
+    this.quotas.stop();
+    await this.#ownLog?.close();
+    this.crash();
   }
 }
 

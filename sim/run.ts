@@ -41,7 +41,7 @@ const QUOTAS: readonly string[] = QUOTA_SCENARIOS.map(({ name }) => name);
 /** Of as many tenants, what one takes of a sidecar's memory is measured as well. */
 const WITH_MEMORY = 'many';
 /** The same whatever the policy. */
-const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS];
+const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS, 'views'];
 /** What is asked of each kind. */
 interface Named {
   readonly name: string;

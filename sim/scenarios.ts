@@ -77,9 +77,9 @@ function jain({ admitted, offered }: SimFleet): number {
 const ms = (seconds: number): number => seconds * 1000;
 
 /** 60 to 40, for ten seconds. */
-const CUT: Scenario['events'] = [
+const cutAt = (at: number): NonNullable<Scenario['events']> => [
   {
-    at: THEN,
+    at,
     act: ({ net, addresses }) => {
       const heal = net.cut(
         addresses.filter((_, place) => place % 5 < 3),
@@ -203,7 +203,7 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'partition',
     describe: 'cut 60 to 40 for ten seconds, then healed',
     seconds: 28,
-    events: CUT,
+    events: cutAt(THEN),
     measure: ({ oracle }) => ({
       partition_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 10)),
       partition_mean_pct: oracle.meanPct(ms(THEN), ms(THEN + 10)),
@@ -217,7 +217,7 @@ export const SCENARIOS: readonly Scenario[] = [
       describe: `the same with \`partition: ${partition}\``,
       seconds: 28,
       partition,
-      events: CUT,
+      events: cutAt(THEN),
       measure: ({ oracle }) => ({
         [`partition_${partition}_excess_pct`]: oracle.excessPct(ms(THEN - 1), ms(THEN + 10)),
         [`partition_${partition}_mean_pct`]: oracle.meanPct(ms(THEN), ms(THEN + 10)),
@@ -427,6 +427,28 @@ export const SCENARIOS: readonly Scenario[] = [
       dns_empty_mean_pct: oracle.meanPct(ms(THEN), ms(54)),
       dns_empty_excess_pct: oracle.excessPct(ms(THEN), ms(54)),
     }),
+  },
+  {
+    ...base,
+    nodes: 20,
+    name: 'views',
+    describe:
+      'a cut, crash, farewell, pause or set clock each second for half a minute, a cut of ten seconds, three that go for good; then nothing',
+    limit: 100,
+    burst: 10,
+    seconds: 104,
+    events: [
+      ...Array.from({ length: 30 }, (_, at) => ({ at: 4 + at, act: mischief })),
+      ...cutAt(36),
+      {
+        at: 47,
+        act: (fleet) => {
+          for (const place of [3, 7]) fleet.crash(place);
+          fleet.leave(5);
+        },
+      },
+    ],
+    measure: ({ views }) => ({ views_settled_ms: views.settledMs }),
   },
   {
     ...base,

@@ -52,16 +52,34 @@ export class SimTime {
   /** The same until `isDone`, asked after each event; whether it became true. */
   runUntil(isDone: () => boolean, ms: number): boolean {
     const endMs = this.#nowMs + ms;
+    while (this.#step(endMs)) if (isDone()) return true;
+    this.#nowMs = endMs;
+    return isDone();
+  }
+
+  /** The same where promises are awaited: what follows from an event has happened before the next one. */
+  async settleUntil(isDone: () => boolean, ms: number): Promise<boolean> {
+    const endMs = this.#nowMs + ms;
+    await undefined;
+    while (this.#step(endMs)) {
+      await settled();
+      if (isDone()) return true;
+    }
+    this.#nowMs = endMs;
+    return isDone();
+  }
+
+  /** Runs the next event that is due by `endMs`; whether there was one. */
+  #step(endMs: number): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= endMs; next = this.#heap[0]) {
       this.#pop();
       this.#nowMs = next.atMs;
       if (next.run === undefined) continue;
       this.#ran++;
       next.run();
-      if (isDone()) return true;
+      return true;
     }
-    this.#nowMs = endMs;
-    return isDone();
+    return false;
   }
 
   #push(event: Event): void {
@@ -92,6 +110,11 @@ export class SimTime {
     }
     heap[at] = last;
   }
+}
+
+/** Within a promise's continuation, ticks come when no other is left. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 function isBefore(a: Event, b: Event): boolean {

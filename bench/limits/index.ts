@@ -32,7 +32,7 @@ export const suite: Suite = {
     progress('memory of 10,000 tenants');
     const memory = await measureMemory();
     progress('a simulated fleet of 50');
-    const cpuShare = measureCpuShare();
+    const cpuShare = await measureCpuShare();
     const rounds = quick ? 2 : 6;
     progress(`the fast engine, ${rounds} pairs of rounds`);
     const fast = await measureNeighbours(FIXED, rounds);

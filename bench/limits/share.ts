@@ -6,10 +6,10 @@
 import { run } from '../../sim/job.ts';
 import { SCENARIOS } from '../../sim/scenarios.ts';
 
-export function measureCpuShare(): number {
+export async function measureCpuShare(): Promise<number> {
   const { nodes, seconds } = SCENARIOS.find(({ name }) => name === 'many') as (typeof SCENARIOS)[number];
   const before = process.threadCpuUsage();
-  run({ scenario: 'many', policy: 'reeve', seed: 1 });
+  await run({ scenario: 'many', policy: 'reeve', seed: 1 });
   const { user, system } = process.threadCpuUsage(before);
   return (user + system) / 1e6 / (nodes * seconds);
 }

@@ -14,6 +14,7 @@ import type { FleetQuotas } from './fleet-quotas/fleet-quotas.ts';
 import { isSameRate } from './gcra.ts';
 import { CounterStore } from './quotas/counter-store.ts';
 import { GaugeStore } from './quotas/gauge-store.ts';
+import { ownDisk } from './quotas/own-disk.ts';
 import { OwnLog } from './quotas/own-log.ts';
 import { QuotaCounts } from './quotas/quota-counts.ts';
 import { Quotas, type Reported } from './quotas/quotas.ts';
@@ -127,7 +128,9 @@ function keepCounts(options: LimitsOptions): KeptCounts {
   const { clock, timers, log, metrics, stateDir, fleetQuotas: fleet } = options;
   const { counters, gauges } = fleet ?? aloneStores(options.random.hex(8));
   const ownLog =
-    stateDir === undefined ? undefined : new OwnLog({ dir: stateDir, counters, gauges, fleet, timers, log });
+    stateDir === undefined
+      ? undefined
+      : new OwnLog({ dir: stateDir, disk: ownDisk, counters, gauges, fleet, timers, log });
   const counts = new QuotaCounts({
     clock,
     log,

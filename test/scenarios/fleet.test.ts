@@ -23,7 +23,9 @@ t.test(`${NODES} processes admit together what one limit allows, as the simulato
   const seen = await offer(origins, (place) => 3 * LIMIT * skewed(place, NODES), WARM_MS + MEASURE_MS);
   const admitted = seen.filter((each) => each.isAdmitted && each.at >= WARM_MS).length;
   const meanPct = (100 * admitted) / ((MEASURE_MS / 1000) * LIMIT);
-  const runs = SEEDS.map((seed) => run({ scenario: 'steady', policy: 'reeve', seed, nodes: NODES, limit: LIMIT }));
+  const runs = await Promise.all(
+    SEEDS.map((seed) => run({ scenario: 'steady', policy: 'reeve', seed, nodes: NODES, limit: LIMIT })),
+  );
   const simulated = runs.reduce((sum, { figures }) => sum + (figures['mean_pct'] as number), 0) / SEEDS.length;
   const apart = Math.abs(meanPct - simulated);
   t.comment(

@@ -11,13 +11,19 @@ const crash = (...args: string[]) =>
 t.test('so many histories from a seed on, over all cores; as JSON too', async (t) => {
   const { status, stdout } = crash('--simulated', '300', '--seed', '7', '--json');
   t.equal(status, 0);
-  t.match(JSON.parse(stdout), { seed: 7, histories: { log: { histories: 300, violations: 0, seeds: [] } } });
+  t.match(JSON.parse(stdout), {
+    seed: 7,
+    histories: {
+      log: { histories: 300, violations: 0, seeds: [] },
+      counts: { histories: 300, violations: 0, seeds: [] },
+    },
+  });
 });
 
 t.test('what it does not know is told; exit 2', async (t) => {
   for (const [args, message] of [
     [['--simulated', 'many'], '--simulated takes a whole number above 0, not many'],
-    [['--simulated', '1', '--history', 'lag'], 'there is no history lag; known: log'],
+    [['--simulated', '1', '--history', 'lag'], 'there is no history lag; known: log, counts'],
   ] as const)
     t.match(crash(...args), { status: 2, stderr: message });
 });

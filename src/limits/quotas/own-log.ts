@@ -15,7 +15,6 @@
  *
  * Bounds: the log 8 MiB beyond one commit; the snapshot what the store holds; a commit is made of slices of 1,000 lines.
  */
-import { copyFile, type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
@@ -33,11 +32,12 @@ import {
   readLines,
   totalLine,
 } from './log-file.ts';
+import type { OwnDisk, OwnFile } from './own-disk.ts';
 
 /** What a kill costs at most, ms. */
 export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
-const RETRY_MS = 10_000;
+export const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
 /** Four times what a full store writes. */
 const FILE_BYTES_MAX = 512 * 2 ** 20;
@@ -67,6 +67,7 @@ export type Inheritance = 'heir' | 'next' | 'witness';
 
 export interface OwnLogOptions {
   readonly dir: string;
+  readonly disk: OwnDisk;
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
   readonly fleet?: FleetKept | undefined;
@@ -80,7 +81,7 @@ export class OwnLog {
   readonly #o: OwnLogOptions;
   readonly #snapshotPath: string;
   readonly #logPath: string;
-  #handle: FileHandle | undefined;
+  #file: OwnFile | undefined;
   #bytes = 0;
   /** Versions up to which the log has the changes. */
   #counted = 0;
@@ -127,8 +128,8 @@ export class OwnLog {
     this.#timer?.cancel();
     await this.#running;
     await this.#attempt(() => this.#turn());
-    await this.#handle?.close().catch(() => {});
-    this.#handle = undefined;
+    await this.#file?.close().catch(() => {});
+    this.#file = undefined;
   }
 
   #arm(): void {
@@ -140,7 +141,7 @@ export class OwnLog {
 
   #turn(): Promise<void> {
     const isDue =
-      this.#handle === undefined ||
+      this.#file === undefined ||
       this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) ||
       this.#o.counters.closings !== this.#closings;
     return isDue ? this.#snapshot() : this.#commit();
@@ -154,8 +155,8 @@ export class OwnLog {
       this.#isFailing = false;
     } catch (cause) {
       // What was begun may be torn: the next attempt writes all of it anew.
-      await this.#handle?.close().catch(() => {});
-      this.#handle = undefined;
+      await this.#file?.close().catch(() => {});
+      this.#file = undefined;
       if (!this.#isFailing)
         this.#o.log.error('quota.log_failed', {
           'file.directory': this.#o.dir,
@@ -173,9 +174,9 @@ export class OwnLog {
     const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
     const isEnd = this.#isClosed && this.#o.fleet?.isHeirless === true;
     if (counted === this.#counted && gauged === this.#gauged && claimed === this.#claimed && !isEnd) return;
-    const handle = this.#handle as FileHandle;
-    this.#bytes += await this.#write(handle, this.#changes());
-    await handle.datasync();
+    const file = this.#file as OwnFile;
+    this.#bytes += await this.#write(file, this.#changes());
+    await file.sync();
     this.#counted = counted;
     this.#gauged = gauged;
     this.#claimed = claimed;
@@ -196,7 +197,7 @@ export class OwnLog {
 
   /** Writes all that is known, and begins a log behind it. */
   async #snapshot(): Promise<void> {
-    await mkdir(this.#o.dir, { recursive: true });
+    await this.#o.disk.makeDir(this.#o.dir);
     const { counters, gauges } = this.#o;
     // What changes while it is written stands in the log that is begun behind it.
     this.#counted = counters.version;
@@ -204,10 +205,10 @@ export class OwnLog {
     this.#claimed = this.#claims;
     const { closings } = counters;
     await (await this.#replace(this.#snapshotPath, this.#all())).close();
-    await this.#handle?.close();
-    this.#handle = undefined;
+    await this.#file?.close();
+    this.#file = undefined;
     const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
-    this.#handle = await this.#replace(this.#logPath, this.#changes());
+    this.#file = await this.#replace(this.#logPath, this.#changes());
     this.#counted = counted;
     this.#gauged = gauged;
     this.#claimed = claimed;
@@ -225,23 +226,23 @@ export class OwnLog {
   }
 
   /** A new file in place of the old one, open at its end. A crash leaves the one or the other. */
-  async #replace(path: string, lines: Iterable<string>): Promise<FileHandle> {
-    const handle = await open(`${path}.new`, 'w', 0o600);
+  async #replace(path: string, lines: Iterable<string>): Promise<OwnFile> {
+    const { disk, dir } = this.#o;
+    const file = await disk.create(`${path}.new`);
     try {
-      this.#bytes = await this.#write(handle, lines, HEAD);
-      await handle.datasync();
-      await rename(`${path}.new`, path);
-      const folder = await open(this.#o.dir, 'r');
-      await folder.sync().finally(() => folder.close());
+      this.#bytes = await this.#write(file, lines, HEAD);
+      await file.sync();
+      await disk.rename(`${path}.new`, path);
+      await disk.syncDir(dir);
     } catch (cause) {
-      await handle.close().catch(() => {});
+      await file.close().catch(() => {});
       throw cause;
     }
-    return handle;
+    return file;
   }
 
   /** Bytes written. Requests are served between slices. */
-  async #write(handle: FileHandle, lines: Iterable<string>, head = ''): Promise<number> {
+  async #write(file: OwnFile, lines: Iterable<string>, head = ''): Promise<number> {
     let bytes = 0;
     let slice = head;
     let count = 0;
@@ -249,20 +250,21 @@ export class OwnLog {
       slice += line;
       if (++count % SLICE !== 0) continue;
       bytes += slice.length;
-      await handle.appendFile(slice);
+      await file.append(slice);
       slice = '';
     }
-    await handle.appendFile(slice);
+    await file.append(slice);
     return bytes + slice.length;
   }
 
   /** Takes what is sound in the file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. */
   async #read(path: string): Promise<void> {
+    const { disk } = this.#o;
     let damage: Damage | undefined;
     try {
-      const { size } = await stat(path);
+      const size = await disk.size(path);
       if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
-      damage = readLines(await readFile(path), {
+      damage = readLines(await disk.read(path), {
         count: (row) => void this.#o.counters.merge(row),
         total: (total) => void this.#o.counters.restore(total),
         gauge: (row) => void this.#o.gauges.merge(row),
@@ -283,7 +285,7 @@ export class OwnLog {
         effect: 'what it counted is not known',
         kept,
       });
-      return void (await rename(path, kept).catch(() => {}));
+      return void (await disk.rename(path, kept).catch(() => {}));
     }
     if (damage === undefined) return;
     // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
@@ -295,6 +297,6 @@ export class OwnLog {
         damage.what === 'unknown form' ? 'nothing of it is counted' : 'what stood in these records is not counted',
       ...(isExpected ? {} : { kept: `${path}.damaged` }),
     });
-    if (!isExpected) await copyFile(path, `${path}.damaged`).catch(() => {});
+    if (!isExpected) await disk.copy(path, `${path}.damaged`).catch(() => {});
   }
 }

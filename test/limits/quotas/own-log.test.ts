@@ -18,6 +18,7 @@ import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
+import { ownDisk } from '../../../src/limits/quotas/own-disk.ts';
 import { type FleetKept, OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -45,7 +46,7 @@ async function live(dir: string, more: { logBytesMax?: number } = {}): Promise<L
   const gauges = new GaugeStore(actor);
   const lines: Record<string, unknown>[] = [];
   const log = createLog({ clock, level: 'info', write: (line) => void lines.push(JSON.parse(line) as never) });
-  const own = new OwnLog({ dir, counters, gauges, timers: clock, log, ...more });
+  const own = new OwnLog({ dir, disk: ownDisk, counters, gauges, timers: clock, log, ...more });
   await own.open();
   return {
     clock,
@@ -314,7 +315,15 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
     const inherited: unknown[] = [];
     const fleet = { actor, claims, isHeirless: false, inherit: (...what: unknown[]) => void inherited.push(what) };
     const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
-    const own = new OwnLog({ dir, counters, gauges, fleet: fleet as FleetKept, timers: clock, log: silentLog });
+    const own = new OwnLog({
+      dir,
+      disk: ownDisk,
+      counters,
+      gauges,
+      fleet: fleet as FleetKept,
+      timers: clock,
+      log: silentLog,
+    });
     await own.open();
     return { claims, inherited, fleet, own, counters };
   };

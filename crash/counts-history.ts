@@ -1,0 +1,227 @@
+/**
+ * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, each ended by a
+ * kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some with a disk that fails or is full.
+ *
+ * What must hold: what was committed is never lost, and by an end of any kind at most the last second is; nothing is there that was not counted, and nothing
+ * twice; an orderly end loses nothing; no life has two heirs.
+ */
+import { SimDisk } from '../sim/disk.ts';
+import { SimOwnDisk } from '../sim/own-disk.ts';
+import { SeededRandom, SimProcess, SimTime } from '../sim/time.ts';
+import { Claims } from '../src/limits/fleet-quotas/claims.ts';
+import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
+import { CounterStore } from '../src/limits/quotas/counter-store.ts';
+import { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
+import type { OwnDisk } from '../src/limits/quotas/own-disk.ts';
+import { COMMIT_MS, type Inheritance, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
+import { silentLog } from '../src/telemetry/index.ts';
+import { CountsModel, stateOf } from './counts-model.ts';
+import type { HistoryKind, Outcome } from './history.ts';
+
+/** What a commit and the one before it take at most, on the simulated disk. */
+const UNDER_WAY_MS = 300;
+const LIVES_MAX = 6;
+const STEPS_MAX = 40;
+const METER = 'api_calls';
+const DAY = 100;
+/** No day is older. */
+const OLDEST = 0;
+
+export const countsHistory: HistoryKind = {
+  name: 'counts',
+  describe: 'what a sidecar counted, on a disk that writes sectors and names in any order, fails and fills up',
+  run: (seed) => runCountsOn(seed, (disk) => disk),
+};
+
+/** The same on a disk that does something else, to see that it is noticed. */
+export async function runCountsOn(seed: number, through: (disk: OwnDisk) => OwnDisk): Promise<Outcome> {
+  const history = new CountsHistory(seed, through);
+  const violation = await history.run().catch((cause: Error) => String(cause.stack));
+  return { violation, counts: history.counts };
+}
+
+/** One life of a process. */
+interface Life {
+  readonly actor: string;
+  readonly process: SimProcess;
+  readonly counters: CounterStore;
+  readonly gauges: GaugeStore;
+  readonly claims: Claims;
+  readonly own: OwnLog;
+  isHeirless: boolean;
+}
+
+class CountsHistory {
+  readonly counts = { lives: 0, steps: 0, kills: 0, crashes: 0, ends: 0, faults: 0, mended: 0, unopened: 0 };
+  readonly #time = new SimTime();
+  readonly #random: SeededRandom;
+  readonly #disk: SimDisk;
+  readonly #model = new CountsModel();
+  readonly #through: (disk: OwnDisk) => OwnDisk;
+  readonly #logBytesMax: number;
+  readonly #faultRate: number;
+  /** Until somebody mends it. */
+  #isFaulty = true;
+  /** Whose heirs there are, and who ended in order and left something. */
+  readonly #inherited = new Set<string>();
+  readonly #heirless = new Set<string>();
+  /** An heir must be the next. */
+  #ended: string | undefined;
+  #today = DAY;
+  #wrong: string | undefined;
+
+  constructor(seed: number, through: (disk: OwnDisk) => OwnDisk) {
+    this.#random = new SeededRandom(seed);
+    this.#through = through;
+    this.#logBytesMax = 200 + this.#below(4000);
+    this.#faultRate = this.#chance(0.4) ? 0.05 : 0;
+    this.#disk = new SimDisk(this.#random.fork(), {
+      isStale: this.#chance(0.3),
+      writeBack: this.#chance(0.5) ? 0 : 0.1,
+    });
+    if (this.#chance(0.2)) this.#disk.room = 1000 + this.#below(8000);
+    this.#disk.fault = (call) => {
+      // To read what cannot be read is another promise (docs/quotas.md).
+      if (call === 'read' || call === 'size' || !this.#isFaulty || !this.#chance(this.#faultRate)) return undefined;
+      this.counts.faults++;
+      return call === 'open' || call === 'write' ? 'ENOSPC' : 'EIO';
+    };
+  }
+
+  async run(): Promise<string | undefined> {
+    for (let lives = 2 + this.#below(LIVES_MAX - 1); lives > 0 && this.#wrong === undefined; lives--) {
+      this.counts.lives++;
+      this.#isFaulty = true;
+      if (this.#chance(0.3)) this.#disk.stopAfter = this.#below(60);
+      const life = this.#born();
+      if (await this.#opens(life)) await this.#live(life);
+      else this.#unopened();
+      this.#end(life);
+      // Somebody makes room.
+      if (this.#chance(0.2)) this.#disk.room = Number.POSITIVE_INFINITY;
+    }
+    return this.#wrong;
+  }
+
+  #born(): Life {
+    const actor = this.#random.hex(8);
+    const process = new SimProcess(this.#time);
+    const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
+    const inherit = (from: string, as: Inheritance): void => this.#inherits(from, as);
+    const fleet = { actor, claims, isHeirless: false, inherit };
+    const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
+    const own = new OwnLog({
+      ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },
+      logBytesMax: this.#logBytesMax,
+    });
+    return Object.assign(fleet, { process, counters, gauges, own });
+  }
+
+  /** False: it ended before. */
+  async #opens(life: Life): Promise<boolean> {
+    let isOpen = false;
+    void life.own.open().then(() => {
+      isOpen = true;
+    });
+    const most = this.#chance(0.15) ? this.#below(120) : 5000;
+    if (!(await this.#time.settleUntil(() => isOpen, most))) return false;
+    const read = stateOf(life);
+    this.#judge(this.#model.judge(read));
+    if (life.own.isWriting && this.#ended !== undefined && !this.#inherited.has(this.#ended))
+      this.#judge(`${this.#ended} ended in order, and nobody is its heir`);
+    this.#ended = undefined;
+    this.#model.adopt(this.#time.nowMs, read, life.own.isWriting);
+    return true;
+  }
+
+  /** It may have begun files of its own, and had not inherited: nobody does then. */
+  #unopened(): void {
+    this.counts.unopened++;
+    this.#ended = undefined;
+  }
+
+  async #live(life: Life): Promise<void> {
+    for (let steps = this.#below(STEPS_MAX); steps > 0; steps--) {
+      this.counts.steps++;
+      await this.#wait(life, this.#below(this.#chance(0.1) ? 12_000 : 700));
+      this.#step(life);
+      this.#model.note(this.#time.nowMs, stateOf(life));
+      if (!life.own.isWriting && this.#chance(0.2)) await this.#mend(life);
+    }
+    if (this.#chance(0.3)) await this.#close(life);
+    else await this.#wait(life, this.#below(1500));
+  }
+
+  /** Then whatever stood there more than a second ago is certain, unless the disk refuses. */
+  async #wait({ own }: Life, ms: number): Promise<void> {
+    await this.#time.settleUntil(() => false, ms);
+    if (own.isWriting && !this.#disk.isStopped) this.#model.certain(this.#time.nowMs - COMMIT_MS - UNDER_WAY_MS);
+  }
+
+  /** Then all that is known is written when it is tried again. */
+  async #mend(life: Life): Promise<void> {
+    this.counts.mended++;
+    this.#isFaulty = false;
+    this.#disk.room = Number.POSITIVE_INFINITY;
+    await this.#wait(life, RETRY_MS + UNDER_WAY_MS);
+    if (!life.own.isWriting && !this.#disk.isStopped) this.#judge('the disk takes everything, and nothing is written');
+  }
+
+  #step({ counters, gauges, claims, actor }: Life): void {
+    const dice = this.#random.float();
+    const tenant = `t${this.#below(4)}`;
+    const day = this.#today + this.#below(2);
+    if (dice < 0.6) counters.add(counters.open(tenant, METER, day), 1 + this.#below(9));
+    else if (dice < 0.7) counters.refund(counters.open(tenant, METER, day), 1);
+    else if (dice < 0.8) gauges.set(tenant, 'seats', this.#below(50), this.#time.nowMs);
+    else if (dice < 0.95) {
+      const key = { kind: 'grant', tenant, meter: METER, day, from: actor, to: 'f'.repeat(16) } as const;
+      claims.merge({ ...key, x: 1 + this.#time.nowMs, y: 0 } as FleetRow);
+    } else counters.close(++this.#today, OLDEST);
+  }
+
+  /** An end in order: nothing is lost. */
+  async #close(life: Life): Promise<void> {
+    life.isHeirless = this.#chance(0.5);
+    if (life.isHeirless) this.#heirless.add(life.actor);
+    let isClosed = false;
+    void life.own.close().then(() => {
+      isClosed = true;
+    });
+    const isWhole = await this.#time.settleUntil(() => isClosed, this.#chance(0.2) ? this.#below(60) : 5000);
+    if (!isWhole || !life.own.isWriting) return;
+    this.counts.ends++;
+    this.#model.certain(this.#time.nowMs);
+    if (life.isHeirless) this.#ended = life.actor;
+  }
+
+  #end({ process }: Life): void {
+    process.kill();
+    if (this.#chance(0.5)) {
+      this.counts.crashes++;
+      this.#disk.crash();
+    } else {
+      this.counts.kills++;
+      this.#disk.kill();
+    }
+  }
+
+  #inherits(from: string, as: Inheritance): void {
+    if (as === 'witness') return;
+    if (this.#inherited.has(from)) this.#judge(`${from} has a second heir`);
+    if (as === 'heir' && !this.#heirless.has(from)) this.#judge(`${from} left nothing, and has an heir`);
+    this.#inherited.add(from);
+  }
+
+  #judge(wrong: string | undefined): void {
+    if (wrong !== undefined) this.#wrong ??= `${wrong} (life ${this.counts.lives}, ${this.#time.nowMs.toFixed(1)} ms)`;
+  }
+
+  #below(count: number): number {
+    return Math.floor(this.#random.float() * count);
+  }
+
+  #chance(share: number): boolean {
+    return this.#random.float() < share;
+  }
+}
