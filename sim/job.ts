@@ -60,9 +60,9 @@ function judge(job: Job, { invariants: { violation } }: SimFleet | QuotaFleet): 
 }
 
 async function runQuota(job: Job): Promise<Outcome> {
-  const { scenario: name, seed, nodes } = job;
+  const { scenario: name, policy, seed, nodes } = job;
   const found = QUOTA_SCENARIOS.find((each) => each.name === name) as QuotaScenario;
-  const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed);
+  const fleet = new QuotaFleet({ ...found, ...(nodes === undefined ? {} : { nodes }) }, seed, policyOf(policy)?.quota);
   await fleet.run();
   judge(job, fleet);
   return { figures: found.measure(fleet), admitted: fleet.usedPct };

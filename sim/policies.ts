@@ -1,12 +1,20 @@
 /** How a sidecar may share a limit: ours, and what others in the field do, with the same gossip and the same knowledge. */
 import { type Share, type ShareRule, shareByDemand } from '../src/limits/fleet/share.ts';
 
+/**
+ * How a quota is shared. - `rights`: by rights where it is hard, else by the sum (ours). - `estimate`: by the sum that is known here, hard or not. - `even`: each sidecar
+ * spends its equal part.
+ */
+export type QuotaRule = 'rights' | 'estimate' | 'even';
+
 export interface Policy {
   readonly name: string;
   readonly describe: string;
   readonly rule: ShareRule;
   /** Requests are admitted by chance, with the share for its probability. */
   readonly isByChance?: boolean;
+  /** Undefined: it says nothing of quotas. */
+  readonly quota?: QuotaRule;
 }
 
 const NOTHING = 1e-9;
@@ -26,11 +34,13 @@ export const OURS: Policy = {
   name: 'reeve',
   describe: 'share by demand, corrected by what the fleet admitted',
   rule: shareByDemand(),
+  quota: 'rights',
 };
 
 export const RIVALS: readonly Policy[] = [
   {
     name: 'even',
+    quota: 'even',
     describe: "the limit by the members (Envoy's local_cluster_rate_limit)",
     rule: atOnce(({ perSec, burst, members }, _, share) =>
       set(share, perSec / members, Math.max(1, burst / members), 0),
@@ -38,6 +48,7 @@ export const RIVALS: readonly Policy[] = [
   },
   {
     name: 'shared-bucket',
+    quota: 'estimate',
     describe: 'each spends the whole bucket and hears of the others later (gubernator GLOBAL, limitador, Kong)',
     rule: atOnce(({ perSec, burst, admitted, seconds }, state, share) => {
       state.level = Math.min(burst, state.level + perSec * seconds - admitted);

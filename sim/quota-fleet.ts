@@ -1,10 +1,11 @@
 /** A fleet of simulated sidecars before one tenant with a quota, and what is done to it. */
-import { emptySnapshot, type Quota, type Snapshot, type Tenant } from '../src/tenants/index.ts';
+import { emptySnapshot, type Snapshot, type Tenant } from '../src/tenants/index.ts';
 import { SimDisk } from './disk.ts';
 import { Invariants } from './invariants.ts';
 import { FAIR, SimNet, type Weather } from './net.ts';
+import type { QuotaRule } from './policies.ts';
 import { QuotaSidecar } from './quota-sidecar.ts';
-import { addressOf, simTenant } from './tenant.ts';
+import { addressOf, quotaTenant } from './tenant.ts';
 import { EPOCH_MS, SeededRandom, SimTime } from './time.ts';
 import { Views } from './views.ts';
 
@@ -73,16 +74,20 @@ export class QuotaFleet {
   readonly usedPct: number[] = [];
   readonly #snapshot: Snapshot;
   readonly #others: readonly Tenant[];
-  /** By place. */
+  /** By place, where there are disks. */
   readonly disks: SimDisk[] = [];
   /** Who was started last, by place: it may still be leaving. */
   readonly #last: (QuotaSidecar | undefined)[] = [];
   readonly #seeds = new Set<string>();
+  readonly #rule: QuotaRule;
+  /** Of who spends an equal part: units by sidecar, of the window that is open. */
+  readonly #spent = new WeakMap<QuotaSidecar, { readonly of: Used; units: number }>();
   #born = 0;
   #sentBefore = 0;
 
-  constructor(scenario: QuotaScenario, seed: number) {
+  constructor(scenario: QuotaScenario, seed: number, rule: QuotaRule = 'rights') {
     this.scenario = scenario;
+    this.#rule = rule;
     this.random = new SeededRandom(seed);
     this.invariants = new Invariants(() => this.time.nowMs);
     this.net = new SimNet(this.time, this.random.fork(), WEATHER);
@@ -90,7 +95,9 @@ export class QuotaFleet {
       ...{ invariants: this.invariants, net: this.net },
       viewers: () => this.places.filter((each) => each !== undefined),
     });
-    const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) => tenantOf(scenario, index));
+    const tenants = Array.from({ length: 1 + (scenario.others ?? 0) }, (_, index) =>
+      quotaTenant(METER, scenario, rule, index),
+    );
     this.tenant = tenants[0] as Tenant;
     this.#others = tenants.slice(1);
     this.invariants.truth.add(GONE, this.tenant.id, scenario.used ?? 0);
@@ -101,7 +108,6 @@ export class QuotaFleet {
   async run(): Promise<void> {
     const { nodes, startApartMs = 5, events = [], seconds } = this.scenario;
     for (let place = 0; place < nodes; place++) {
-      this.disks.push(new SimDisk(this.random.fork()));
       this.#seeds.add(addressOf(place));
       this.time.at(place * startApartMs, () => this.start(place));
       this.time.at(WARM * 1000, () => this.#serve(place));
@@ -122,7 +128,9 @@ export class QuotaFleet {
     this.#seeds.add(address);
     // Two never have one disk: whoever is not gone in time is killed.
     if (isDiskKept) this.#last[place]?.crash();
-    else this.disks[place] = new SimDisk(this.random.fork());
+    const kept = isDiskKept ? this.disks[place] : undefined;
+    const disk = hasDisk ? (kept ?? new SimDisk(this.random.fork())) : undefined;
+    if (disk !== undefined) this.disks[place] = disk;
     const sidecar = new QuotaSidecar({
       net: this.net,
       random: this.random.fork(),
@@ -130,7 +138,7 @@ export class QuotaFleet {
       address,
       seeds: { isComplete: true, look: (done) => void this.time.after(1, () => done([...this.#seeds])) },
       snapshot: this.#snapshot,
-      disk: hasDisk ? this.disks[place] : undefined,
+      disk,
       onCrossed: (name, at) => void this.events.push(`${name} ${at}`),
     });
     sidecar.process.skewMs = skewMs(this.random);
@@ -241,12 +249,22 @@ export class QuotaFleet {
     if (sidecar === undefined) return;
     const used = this.#windowAt(sidecar);
     used.offered++;
+    if (this.#rule === 'even' && !this.#takesPart(sidecar, used)) return;
     if (!this.#offer(sidecar, this.tenant)) return;
     used.admitted++;
     const { isHard, limit } = this.scenario;
     const all = used.admitted + used.before;
-    if (isHard && all > limit)
+    if (isHard && this.#rule === 'rights' && all > limit)
       this.invariants.broke(`${sidecar.name} admitted unit ${all} of a hard quota of ${limit}`);
+  }
+
+  /** One unit of an equal part of what was left when the run began; who is started again begins anew. */
+  #takesPart(sidecar: QuotaSidecar, of: Used): boolean {
+    const known = this.#spent.get(sidecar);
+    const spent = known?.of === of ? known : { of, units: 0 };
+    this.#spent.set(sidecar, spent);
+    const { limit, nodes } = this.scenario;
+    return ++spent.units <= (limit - of.before) / nodes;
   }
 
   #windowAt(sidecar: QuotaSidecar): Used {
@@ -264,27 +282,4 @@ export class QuotaFleet {
     this.invariants.truth.add(sidecar.fleet.actor, tenant.id, 1);
     return true;
   }
-}
-
-function tenantOf({ isHard, limit }: QuotaScenario, index: number): Tenant {
-  const quota: Quota = {
-    meter: METER,
-    source: 'calls',
-    per: 'day',
-    limit,
-    unit: 'requests',
-    isHard,
-    estimate: undefined,
-    thresholds: [
-      {
-        at: limit,
-        text: '100%',
-        action: isHard ? 'notify' : 'reject',
-        rate: undefined,
-        perSec: Number.POSITIVE_INFINITY,
-      },
-    ],
-  };
-  const allowance = { requests: undefined, egress: undefined, concurrency: undefined, shadow: false, quotas: [quota] };
-  return simTenant(index === 0 ? 'acme' : `tenant-${index}`, index, allowance);
 }

@@ -41,7 +41,7 @@ const QUOTAS: readonly string[] = QUOTA_SCENARIOS.map(({ name }) => name);
 /** Of as many tenants, what one takes of a sidecar's memory is measured as well. */
 const WITH_MEMORY = 'many';
 /** The same whatever the policy. */
-const OURS_ALONE: readonly string[] = [...LONG, ...QUOTAS, 'views'];
+const OURS_ALONE: readonly string[] = [...LONG, 'views'];
 /** What is asked of each kind. */
 interface Named {
   readonly name: string;
@@ -75,6 +75,7 @@ for (const [at, scenario] of chosen.entries()) {
   for (const policy of policies) {
     const isOurs = policy === OURS;
     if (!isOurs && OURS_ALONE.includes(scenario.name)) continue;
+    if (QUOTAS.includes(scenario.name) && policy.quota === undefined) continue;
     const count = isOurs ? (LONG.includes(scenario.name) ? Math.min(seeds, 3) : seeds) : Math.min(seeds, SEEDS_RIVALS);
     const jobs = Array.from({ length: count }, (_, seed): Job => {
       const job = { scenario: scenario.name, policy: policy.name, seed: first + seed };

@@ -123,6 +123,8 @@ t.test('others miss in the same place what they miss in the field', async (t) =>
   t.ok((await figureOf('false_reject_pct', 'within', 'even')) > 10, 'an even split refuses what is legal');
   t.ok((await figureOf('steady_excess_pct', 'steady', 'shared-bucket', 1, 50)) > 15, 'a shared bucket overshoots');
   t.ok((await figureOf('flash_excess_pct', 'flash', 'grd')) > 15, 'chance does not see a flash crowd');
+  t.ok((await figureOf('hard_quota_exceeded', 'quota-hard', 'shared-bucket')) > 100, 'an estimate is late');
+  t.ok((await figureOf('hard_served_pct_move', 'quota-move', 'even')) < 50, 'an equal part does not move');
 });
 
 t.test('the oracle is a bucket', async (t) => {
