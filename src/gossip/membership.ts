@@ -69,6 +69,8 @@ export class Membership {
     }
     const isSameSuspicion = belief.state === 'suspect' && !isNewer(peer, belief);
     if (isSameSuspicion && suspicions.confirm(peer, belief.accuser)) rumours.add(peer, belief.accuser);
+    // Who suspects one that left missed its farewell, and hears it again.
+    if (belief.state === 'suspect' && peer.state === 'left') rumours.add(peer);
   }
 
   /** We got no answer on any way. */

@@ -131,6 +131,28 @@ t.test('who leaves is known to have left everywhere within a second, with its la
   }
 });
 
+t.test('who missed a farewell hears it as soon as it asks for whoever left', async (t) => {
+  for (const seed of [1, 2, 3, 4]) {
+    const world = new World(seed);
+    const nodes = world.cluster(9);
+    world.time.run(5000);
+    const [leaver, deaf] = [nodes[3] as Node, nodes[7] as Node];
+    const heal = world.net.cut(addresses([deaf]), addresses(without(nodes, deaf)));
+    leaver.gossip.leave(() => {
+      void leaver.gossip.close();
+      world.crash(leaver);
+    });
+    world.time.run(900);
+    heal();
+    const ms = world.until(() => stateOf(leaver, deaf) === 'left', 20_000);
+    t.ok(ms !== undefined && ms < 10_000, `seed ${seed}: after ${ms} ms`);
+    t.notOk(
+      deaf.rows.events.some((event) => event.state === 'dead'),
+      'without a word of death',
+    );
+  }
+});
+
 t.test('a new incarnation at the same address replaces the old one (memberlist#241, consul#2430)', async (t) => {
   for (const [seed, name] of [
     [1, 'pod-4'],
