@@ -8,5 +8,5 @@ const starting = startCollector(await collectorValues(undefined, {}, process.env
   small,
   onDeath: () => process.exit(1),
 });
-onStop(async () => (await starting).close());
+onStop(starting, (running) => running.close());
 await starting;

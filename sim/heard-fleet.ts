@@ -1,22 +1,11 @@
 /** One sidecar's knowledge of a fleet of which all others said the same of each tenant. For who measures it, not what becomes of it. */
-import type { MonotonicMs } from '../src/core/index.ts';
 import type { Member } from '../src/gossip/index.ts';
 import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
-
-/** Moved by hand. */
-export class HandClock {
-  nowMs = 1000;
-  now(): MonotonicMs {
-    return this.nowMs as MonotonicMs;
-  }
-  wallMs(): number {
-    return this.nowMs;
-  }
-}
+import type { SimProcess } from './time.ts';
 
 /** This sidecar has the slot 0, the others 1 to `peers`. */
-export function fleetOf(peers: number, clock: HandClock): FleetRates {
+export function fleetOf(peers: number, clock: SimProcess): FleetRates {
   const fleet = new FleetRates({ clock, partition: 'hold' });
   for (let slot = 0; slot <= peers; slot++) {
     const incarnation = String(slot).padStart(16, '0');
@@ -38,7 +27,7 @@ export function hearAll(
   fleet: FleetRates,
   peers: number,
   tenants: readonly Tenant[],
-  clock: HandClock,
+  clock: SimProcess,
   of: number,
 ): void {
   const said = rowsOf(tenants, fleetOf(peers, clock), clock, of);
@@ -51,7 +40,7 @@ export function hearAll(
 function rowsOf(
   tenants: readonly Tenant[],
   other: FleetRates,
-  clock: HandClock,
+  clock: SimProcess,
   of: number,
 ): { after: number; upTo: number; bytes: Uint8Array }[] {
   for (const tenant of tenants) {
@@ -59,7 +48,7 @@ function rowsOf(
     other.offer(tenant, limit, limit.perSec * of);
     other.admit(tenant.index, Math.min(limit.burst, limit.perSec * of));
   }
-  clock.nowMs += TICK_MS;
+  clock.time.run(TICK_MS);
   tickAll(other);
   if (other.version(0) < 2 * tenants.length) throw new Error('of some tenants nothing is said');
   const pieces: { after: number; upTo: number; bytes: Uint8Array }[] = [];

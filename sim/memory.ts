@@ -1,12 +1,11 @@
 /** What the limits hold of a tenant, as memory: of one that asks for nothing, and of one that is asked for at 50 sidecars. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import type { TenantId, TenantIndex } from '../src/core/index.ts';
+import { systemHeap, type TenantId, type TenantIndex } from '../src/core/index.ts';
 import type { FleetRates } from '../src/limits/fleet/fleet-rates.ts';
 import { LimitState } from '../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
-import { fleetOf, HandClock, hearAll, tickAll } from './heard-fleet.ts';
+import { fleetOf, hearAll, tickAll } from './heard-fleet.ts';
+import { SimProcess, SimTime } from './time.ts';
 
 const TENANTS = 10_000;
 const PEERS = 50;
@@ -14,8 +13,6 @@ const PEERS = 50;
 const STILL = 5;
 /** States that are made and kept: an odd number has a median. */
 const TIMES = 3;
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
 const LIMIT: RequestRate = { perSec: 100, burst: 10, credits: { earn: 0.1, capUnits: 100 }, text: '100/s' };
 const PLAIN: RequestRate = { ...LIMIT, credits: undefined };
 
@@ -55,7 +52,7 @@ export async function measureMemory(): Promise<TenantMemory> {
   };
 }
 
-const clock = new HandClock();
+const clock = new SimProcess(new SimTime());
 
 function tenantOf(index: number): Tenant {
   return { id: `tenant-${index}` as TenantId, index: index as TenantIndex, allowance: { requests: LIMIT } } as Tenant;
@@ -63,18 +60,18 @@ function tenantOf(index: number): Tenant {
 
 /** As a request does. */
 function touch(state: LimitState, tenant: Tenant, limit: RequestRate): void {
-  state.claim(tenant, 1, clock.nowMs);
+  state.claim(tenant, 1, clock.now());
   state.fleet?.offer(tenant, limit, 1);
-  state.requests.take(tenant.index, limit, 1, clock.nowMs, 0);
+  state.requests.take(tenant.index, limit, 1, clock.now(), 0);
   state.fleet?.admit(tenant.index, 1);
 }
 
 function useAll(state: LimitState, tenant: Tenant): void {
   touch(state, tenant, LIMIT);
-  state.credit(tenant.index, LIMIT, clock.nowMs);
+  state.credit(tenant.index, LIMIT, clock.now());
   for (const each of [state.egress, state.degraded, state.deprioritized])
-    each.take(tenant.index, LIMIT, 1, clock.nowMs, 0);
-  for (const each of [state.over, state.staysDegraded, state.staysDeprioritized]) each.mark(tenant.index, clock.nowMs);
+    each.take(tenant.index, LIMIT, 1, clock.now(), 0);
+  for (const each of [state.over, state.staysDegraded, state.staysDeprioritized]) each.mark(tenant.index, clock.now());
 }
 
 /** Heap and buffers that stay, a tenant: what a fleet takes without one is not theirs. */
@@ -103,7 +100,7 @@ async function growthOf(make: () => LimitState): Promise<number> {
 async function stays(): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let still = 0; still < STILL; still++) {
-    collect();
+    systemHeap.shrink();
     await sleep(20);
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     if (heapUsed + arrayBuffers < least - 10_000) still = 0;

@@ -1,8 +1,7 @@
 /** What a decision costs, as the chain runs it: `offer`, `decide` and `take` for a tenant of 10,000, each time another. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-import { fleetOf, HandClock, hearAll, tickAll } from '../../sim/heard-fleet.ts';
-import type { TenantId, TenantIndex } from '../../src/core/index.ts';
+import { fleetOf, hearAll, tickAll } from '../../sim/heard-fleet.ts';
+import { SimProcess, SimTime } from '../../sim/time.ts';
+import { systemHeap, type TenantId, type TenantIndex } from '../../src/core/index.ts';
 import { type Ask, decide, take } from '../../src/limits/decide.ts';
 import { TICK_MS } from '../../src/limits/index.ts';
 import { LimitState } from '../../src/limits/state.ts';
@@ -11,6 +10,8 @@ import type { Plan, Tenant } from '../../src/tenants/index.ts';
 const TENANTS = 10_000;
 const TIMES = 200_000;
 const WARM_ROUNDS = 5;
+/** Of a second's limit, asked for at each of the others in one tick: the least of which something is said. */
+const HEARD = 0.02;
 
 export interface DecisionCost {
   readonly ns: number;
@@ -23,7 +24,7 @@ interface Decisions {
   run(): void;
 }
 
-/** `perSec`: requests of all tenants together; they may have 167,500,000. `peers`: others in the fleet, who ask for half of what each tenant may have. */
+/** `perSec`: requests of all tenants together; they may have 167,500,000. `peers`: others in the fleet, who said once that they were asked for something of each tenant, well within what it may have. */
 export function measureDecision(rounds: number, perSec: number, peers = 0): DecisionCost {
   const work = decisions(1000 / perSec, peers);
   return { ns: nanosecondsOf(work, rounds), bytes: bytesOf(work) };
@@ -31,13 +32,13 @@ export function measureDecision(rounds: number, perSec: number, peers = 0): Deci
 
 /** One round: the tenants come as customers do, some far more often than others, in an order that no cache foresees. */
 function decisions(stepMs: number, peers: number): Decisions {
-  const clock = new HandClock();
+  const clock = new SimProcess(new SimTime());
   const fleet = peers === 0 ? undefined : fleetOf(peers, clock);
   const state = new LimitState(fleet);
   state.reserve(TENANTS);
   const tenants = Array.from({ length: TENANTS }, (_, index) => tenantAt(index));
   for (const tenant of tenants) state.claim(tenant, 1, 0);
-  if (fleet !== undefined) hearAll(fleet, peers, tenants, clock, 0.02);
+  if (fleet !== undefined) hearAll(fleet, peers, tenants, clock, HEARD);
   const order = new Uint16Array(1 << 16);
   let seed = 42;
   for (let i = 0; i < order.length; i++) {
@@ -58,7 +59,7 @@ function decisions(stepMs: number, peers: number): Decisions {
   const wind = (): void => {
     for (let i = 1; i <= TIMES; i++) times[i] = begun + i * stepMs + 0.001;
     begun += TIMES * stepMs;
-    clock.nowMs += TICK_MS;
+    clock.time.run(TICK_MS);
     if (fleet !== undefined) tickAll(fleet);
   };
   const run = (): void => {
@@ -129,12 +130,10 @@ function nanosecondsOf({ wind, run }: Decisions, rounds: number): number {
 
 /** Bytes a decision leaves on the heap, garbage included; of some rounds the least, for a round in which code is compiled leaves more. */
 function bytesOf({ wind, run }: Decisions): number {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 5; round++) {
     wind();
-    gc();
+    systemHeap.shrink();
     const before = process.memoryUsage().heapUsed;
     run();
     least = Math.min(least, process.memoryUsage().heapUsed - before);

@@ -33,7 +33,7 @@ export interface Ran {
   readonly durationMs: number;
 }
 
-/** Seconds a file until tap ends what still runs; the process is ended a little later, should it not listen. */
+/** Seconds a file, and a little more, until its process is ended; tap may end what still runs before. */
 const TIMEOUT_SEC = 300;
 /** How much of a guarantee is tried when its file is run once more. */
 const AGAIN = 0.5;
@@ -42,8 +42,7 @@ const TOGETHER = join(import.meta.dirname, 'together.mjs');
 
 /** `coverageDir`: where processes leave which lines ran. */
 export async function runTests({ paths, engine, covers }: TestRun, coverageDir: string): Promise<Ran[]> {
-  const timeoutSec = TIMEOUT_SEC * paths.length;
-  const env: NodeJS.ProcessEnv = { ...process.env, TAP: '1', TAP_TIMEOUT: String(timeoutSec) };
+  const env: NodeJS.ProcessEnv = { ...process.env, TAP: '1', TAP_TIMEOUT: String(TIMEOUT_SEC * paths.length) };
   if (engine !== undefined) {
     env['ENGINE'] = engine;
     env['GUARANTEE_SCALE'] = String(AGAIN * Number(env['GUARANTEE_SCALE'] ?? '1'));
@@ -58,12 +57,15 @@ export async function runTests({ paths, engine, covers }: TestRun, coverageDir: 
   }
   const args = paths.length === 1 ? paths : [TOGETHER, ...paths];
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const late = setTimeout(() => child.kill('SIGKILL'), (timeoutSec + 15) * 1000);
+  const late = setTimeout(() => child.kill('SIGKILL'), (TIMEOUT_SEC + 15) * 1000);
   const ended = new Promise<string>((resolve) => {
     child.once('close', (code, signal) => resolve(code === 0 ? '' : `it ended with ${signal ?? code}`));
   });
   const said = new Said(paths, engine === undefined ? '' : ` (${engine} engine)`);
-  for await (const line of createInterface({ input: child.stdout })) said.line(line);
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith('# file ')) late.refresh();
+    said.line(line);
+  }
   const end = await ended;
   clearTimeout(late);
   return said.judged(end);

@@ -14,15 +14,14 @@ import {
 } from '../gossip/index.ts';
 import { carriageOf, FleetQuotas, FleetRates, QUOTA_TICK_MS, TICK_MS } from '../limits/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
-import type { CollectorConfig, GossipConfig } from '../tenants/index.ts';
+import { type CollectorConfig, type GossipConfig, sidecarSettings } from '../tenants/index.ts';
 
 /** How often the key file is looked at, ms. */
 const KEYS_MS = 5000;
 /** Dead members are remembered for as long as the share of a member behind a cut is held, and a little more, ms. */
 const KEEP_MS = 310_000;
 
-/** The default of `gossip.port`. */
-const PORT = 7946;
+const PORT = sidecarSettings.find(({ path }) => path === 'gossip.port')?.default;
 /** As of `gossip.name`. */
 const NAME_CHARS_MAX = 63;
 
@@ -199,7 +198,8 @@ export function nameOf(
   const isEverywhere = host === '0.0.0.0' || host === '::';
   const where = isEverywhere ? address.slice(address.lastIndexOf(':')) : `:${address}`;
   const suffix = isEverywhere && port === PORT ? '' : where;
-  return `${self.slice(0, NAME_CHARS_MAX - suffix.length)}${suffix}`;
+  // Pods differ in the end of their names.
+  return `${self.slice(-(NAME_CHARS_MAX - suffix.length))}${suffix}`;
 }
 
 /** A few lines. */

@@ -17,15 +17,23 @@ export function onSignals(signals: readonly NodeJS.Signals[], stop: (signal: Nod
   for (const signal of signals) process.on(signal, listener);
 }
 
-/** Those that ask a process to end: the first ends gracefully, the second at once. */
-export function onStop(graceful: () => Promise<void>): void {
+/**
+ * Those that ask a process to end: the first ends what was started gracefully, the second at once. A start that fails is for who awaits it to tell;
+ * an end that fails is told here.
+ */
+export function onStop<T>(starting: Promise<T>, end: (running: T) => Promise<void>): void {
   let isStopping = false;
   onSignals(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'], () => {
     if (isStopping) process.exit(EXIT.findings);
     isStopping = true;
-    void graceful().then(
-      () => process.exit(EXIT.good),
-      (cause: unknown) => process.exit(explainFailure(cause)),
-    );
+    const ended = (running: T): Promise<void> =>
+      end(running).then(
+        () => process.exit(EXIT.good),
+        (cause: unknown) => {
+          explainFailure(cause);
+          process.exit(EXIT.findings);
+        },
+      );
+    void starting.then(ended, () => {});
   });
 }

@@ -1,3 +1,4 @@
+export { prefixOf } from './anonymous.ts';
 export { replyOfState } from './filter.ts';
 export type { Identity, IdentityOptions } from './identity.ts';
 export { createIdentity } from './identity.ts';

@@ -1,6 +1,7 @@
 // hot path
 /** The access log: which requests are written down, and what of them. OpenTelemetry's names. No query: it may hold secrets. */
 import type { Clock, Random } from '../core/index.ts';
+import { prefixOf } from '../identity/index.ts';
 import type { Exchange, Outcome, Reply, ReplyCode } from '../pipeline/index.ts';
 import { FieldName, type Log, type LogRecord, type Metrics } from '../telemetry/index.ts';
 import type { Plan, SidecarConfig } from '../tenants/index.ts';
@@ -68,7 +69,9 @@ export class AccessLog {
   readonly #access: SidecarConfig['log'];
   readonly #common: (Common | undefined)[] = new Array(COMMON_MAX).fill(undefined);
   readonly #clock: Clock;
-  readonly #refusals: RefusalSample;
+  /** Of tenants, and of peers that are none: whoever has no credential takes no tenant's place. */
+  readonly #refusedTenants: RefusalSample;
+  readonly #refusedPeers: RefusalSample;
   readonly #leftOut: { add(): void };
 
   constructor({ clock, log, metrics, random, access }: AccessLogOptions) {
@@ -76,7 +79,8 @@ export class AccessLog {
     this.#clock = clock;
     this.#random = random;
     this.#access = access;
-    this.#refusals = new RefusalSample(random, access.sample);
+    this.#refusedTenants = new RefusalSample(random, access.sample);
+    this.#refusedPeers = new RefusalSample(random, access.sample);
     this.#leftOut = metrics.counter({
       name: 'reeve_access_refusals_left_out_total',
       help: 'Refusals that are not in the access log, for many of their kind came in a second: see log.sample.',
@@ -144,7 +148,7 @@ export class AccessLog {
   refusal({ code, method, target, peer }: Unadmitted): void {
     const record = this.#record;
     const wallMs = this.#clock.wallMs();
-    if (record === undefined || !this.#isRefusalWritten(peer ?? '', code, wallMs)) return;
+    if (record === undefined || !this.#isRefusalWritten(undefined, peer ?? '', code, wallMs)) return;
     record.begin(wallMs);
     record.text(METHOD, method);
     record.text(PATH, target === undefined ? undefined : pathOf(target));
@@ -161,21 +165,41 @@ export class AccessLog {
     if (access === 'all') return true;
     if (outcome.kind === 'replied') {
       const { code } = outcome.reply;
-      // By what it means: a gRPC caller is told of it with 200.
-      return rescues[code].status >= 500 || this.#isRefusalWritten(x.tenant?.index ?? x.peer, code, wallMs);
+      return FAILURES.has(code) || this.#isRefusalWritten(x.tenant?.index, x.peer, code, wallMs);
     }
     if (outcome.kind === 'aborted' || outcome.status >= 500) return true;
     return access === 'sampled' && this.#random.float() < sample;
   }
 
-  #isRefusalWritten(who: number | string, code: ReplyCode, wallMs: number): boolean {
-    const isWritten = this.#access.access === 'all' || this.#refusals.isWritten(who, CODES.indexOf(code), wallMs);
+  #isRefusalWritten(tenant: number | undefined, peer: string, code: ReplyCode, wallMs: number): boolean {
+    if (this.#access.access === 'all') return true;
+    const at = CODES.indexOf(code);
+    const isWritten =
+      tenant === undefined
+        ? this.#refusedPeers.isWritten(hashOf(prefixOf(peer)), at, wallMs)
+        : this.#refusedTenants.isWritten(tenant, at, wallMs);
     if (!isWritten) this.#leftOut.add();
     return isWritten;
   }
 }
 
 const CODES = Object.keys(rescues);
+/** Of our own answers those that say that something failed, by what they mean: a gRPC caller is told of it with 200. The others refuse. */
+const FAILURES: ReadonlySet<ReplyCode> = new Set<ReplyCode>([
+  'upstream-unreachable',
+  'upstream-reset',
+  'upstream-timeout',
+  'upstream-malformed',
+  'upstream-unknown',
+  'stage-failed',
+]);
+
+/** FNV-1a, 31 bits. What is hashed is short. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 1;
+}
 
 /** As `RateLimit-Policy` names what refused it; undefined where no limit did. */
 function policyOf({ members }: Reply): string | undefined {

@@ -55,6 +55,8 @@ class Listener implements Proxy {
   #fast: FastEngine | undefined;
   readonly #tunnels = new Set<Tunnel>();
   #isDraining = false;
+  /** Whoever closes does not wait for a drain that is under way. */
+  #isClosed = false;
   #inFlight = 0;
 
   constructor(options: ProxyOptions) {
@@ -114,8 +116,9 @@ class Listener implements Proxy {
   async drain({ delayMs, graceMs }: SidecarConfig['drain']): Promise<void> {
     const { clock, timers } = this.#options;
     const until = clock.now() + graceMs;
+    const openUntil = clock.now() + Math.min(Math.max(LINGER_MS, delayMs), graceMs);
     this.#isDraining = true;
-    await timers.sleep(Math.min(Math.max(LINGER_MS, delayMs), graceMs));
+    while (!this.#isClosed && clock.now() < openUntil) await timers.sleep(DRAIN_STEP_MS);
     this.#server.close();
     this.#closeIdle();
     while ((this.#inFlight > 0 || this.#fast?.isFlushing === true) && clock.now() < until) {
@@ -132,6 +135,7 @@ class Listener implements Proxy {
 
   async close(): Promise<void> {
     this.#isDraining = true;
+    this.#isClosed = true;
     this.#server.close();
     for (const tunnel of this.#tunnels) tunnel.destroy();
     for (const socket of this.#sockets) socket.destroy();

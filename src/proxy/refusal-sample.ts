@@ -1,11 +1,11 @@
 // hot path
 /**
  * Which refusals are written down: of each kind the first ten of a second, and of the rest a share. A client that is slowed down is seen in
- * full; a flood of 429 is not a flood of lines, and hides nobody else's.
+ * full; a flood of 429 is not a flood of lines.
  *
- *   tenant or peer, code ─▶ kind ─▶ a place that is its own for this second ─▶ how many
+ *   who, code ─▶ kind ─▶ a place that is its own for this second ─▶ how many
  *
- * Bounds: 4,096 places, 80 KiB. A kind that finds none, where more than thousands are refused in one second, is written by its share alone.
+ * Bounds: 4,096 places, 80 KiB. A kind that finds none, where thousands are refused in one second, is written by its share alone.
  */
 import type { Random } from '../core/index.ts';
 
@@ -31,10 +31,9 @@ export class RefusalSample {
     this.#share = share;
   }
 
-  /** `who`: a tenant's slot, or text that tells peers apart. `code`: its number. */
-  isWritten(who: number | string, code: number, wallMs: number): boolean {
-    const kind = typeof who === 'number' ? who * CODES_MAX + code : -1 - (hashOf(who) * CODES_MAX + code);
-    const place = this.#placeOf(kind, Math.floor(wallMs / 1000));
+  /** `who`, `code`: their numbers. */
+  isWritten(who: number, code: number, wallMs: number): boolean {
+    const place = this.#placeOf(who * CODES_MAX + code, Math.floor(wallMs / 1000));
     const isFirst = place !== undefined && ++(this.#counts[place] as number) <= ALWAYS_PER_SEC;
     return isFirst || this.#random.float() < this.#share;
   }
@@ -55,11 +54,4 @@ export class RefusalSample {
     this.#counts[free] = 0;
     return free;
   }
-}
-
-/** FNV-1a. An address is short. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 1;
 }

@@ -33,6 +33,21 @@ const sample = {
   }),
 };
 
+/** A finding, as JSON has it. */
+const finding = {
+  severity: 'string',
+  file: 'string',
+  line: 'number',
+  column: 'number',
+  kind: 'string',
+  name: 'string',
+  path: 'string',
+  message: 'string',
+  remedy: 'string',
+  wants: 'string',
+  text: 'string',
+} as const;
+
 t.test('JSON: every command that prints data, key by key', async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end());
   const dir = makeTenancy(sample);
@@ -151,41 +166,12 @@ t.test('JSON: every command that prints data, key by key', async (t) => {
     valid: 'boolean',
     files: 'number',
     tenants: 'number',
-    findings: [
-      {
-        severity: 'string',
-        file: 'string',
-        line: 'number',
-        column: 'number',
-        kind: 'string',
-        name: 'string',
-        path: 'string',
-        message: 'string',
-        remedy: 'string',
-        wants: 'string',
-        text: 'string',
-      },
-    ],
+    findings: [finding],
   });
   t.same(await shape('config', 'diff', dir.dir, other.dir), {
     differences: [{ kind: 'string', name: 'string', change: 'string', changes: [{ key: 'string', before: 'string' }] }],
     notCompared: [{ kind: 'string', name: 'string', unreadIn: 'string' }],
-    errors: [
-      {
-        dir: 'string',
-        severity: 'string',
-        file: 'string',
-        line: 'number',
-        column: 'number',
-        kind: 'string',
-        name: 'string',
-        path: 'string',
-        message: 'string',
-        remedy: 'string',
-        wants: 'string',
-        text: 'string',
-      },
-    ],
+    errors: [{ dir: 'string', ...finding }],
   });
   t.match(await shape('config', 'explain', 'Plan.spec.rate'), {
     key: 'string',

@@ -96,6 +96,15 @@ t.test('for the delay it is not ready and serves who comes; then nobody gets in'
   t.ok(performance.now() - began < 15_000, 'the grace is not waited for when nobody is left');
 });
 
+t.test('who closes does not wait for the delay of a drain that is under way', async (t) => {
+  const { sidecar } = await beside(t, '20s', '10s');
+  const began = performance.now();
+  const drained = sidecar.drain();
+  await sidecar.close();
+  await drained;
+  t.ok(performance.now() - began < 5000);
+});
+
 t.test('nobody is waited for longer than the grace', async (t) => {
   const { held, sidecar } = await beside(t, '500ms');
   const stuck = await client(t, sidecar.port);

@@ -2,14 +2,18 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemClock } from '../../src/core/index.ts';
+import { type ReplyCode, replied } from '../../src/pipeline/index.ts';
+import { AccessLog } from '../../src/proxy/access-log.ts';
 import { httpDate } from '../../src/proxy/http-date.ts';
-import type { Log } from '../../src/telemetry/index.ts';
-import { createLog } from '../../src/telemetry/index.ts';
+import { rescues } from '../../src/proxy/rescue.ts';
+import { createLog, createMetrics, type Log } from '../../src/telemetry/index.ts';
+import type { Tenant } from '../../src/tenants/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { document, makeTenancy, plan } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
+import { exchangeForTest } from '../pipeline/exchange-for-test.ts';
 
 const NL = '\r\n';
 const AUTH = `Authorization: Bearer ${tokenFor('org_acme')}`;
@@ -130,6 +134,40 @@ t.test(
     t.equal(await flooded({ 'log.access': 'all', 'log.sample': '0%' }), 399);
     t.match(lines.at(-1), { 'reeve.code': 'quota-exceeded', 'limit.policy': 'requests', 'tenant.id': 'acme' });
     t.notOk('limit.policy' in (lines.find((line) => line['http.response.status_code'] === 200) ?? {}));
+  },
+);
+
+t.test(
+  'who has no credential takes no line of a tenant, however many addresses it has; what we lack ourselves is sampled too',
+  async (t) => {
+    const lines: Record<string, unknown>[] = [];
+    const clock = new ManualClock();
+    const access = new AccessLog({
+      clock,
+      log: accessLogTo(lines),
+      metrics: createMetrics({ timers: clock }),
+      random: { float: () => 1, hex: () => '' },
+      access: { level: 'info', access: 'errors', sample: 0 },
+    });
+    const refusals = (peer: string): void =>
+      access.refusal({ code: 'malformed-request', method: 'GET', target: '/', peer });
+    for (let i = 0; i < 100; i++) refusals(`2001:db8:1:2::${i.toString(16)}`);
+    t.equal(lines.length, 10, 'a /64 is one peer');
+    for (let i = 0; i < 20_000; i++) refusals(`2001:db8:${i.toString(16)}::1`);
+    lines.length = 0;
+    const refuse = (code: ReplyCode, index: number): void => {
+      const x = exchangeForTest();
+      x.tenant = { id: `t${index}`, index } as Tenant;
+      const { status } = rescues[code];
+      access.exchange(x, replied('limits', { code, detail: '' }, status, 0), 'refused', 1, clock.wallMs());
+    };
+    for (let index = 0; index < 100; index++) refuse('quota-exceeded', index);
+    t.equal(lines.length, 100, 'though the places of peers are taken');
+    lines.length = 0;
+    for (let i = 0; i < 50; i++) refuse('temporary-reduced-capacity', 7);
+    t.equal(lines.length, 10);
+    for (let i = 0; i < 50; i++) refuse('upstream-timeout', 7);
+    t.equal(lines.length, 60, 'failures are written');
   },
 );
 

@@ -4,6 +4,7 @@ import { logHistory, runOn } from '../../crash/log-history.ts';
 import { runRange } from '../../crash/runner.ts';
 import type { SimDisk } from '../../sim/disk.ts';
 import type { Disk } from '../../src/wal/index.ts';
+import { firstBroken } from '../helpers/broken-disk.ts';
 
 t.test('1,000 histories of appending, syncing, killing and crashing break no promise', async (t) => {
   const { histories, violations, firstViolation, counts } = await runRange(logHistory, { first: 1, end: 1001 });
@@ -29,28 +30,12 @@ const BROKEN: Readonly<Record<string, (disk: SimDisk) => Partial<Disk>>> = {
   }),
 };
 
-/** Of the first 300 that break something. */
-async function firstBroken(broken: (disk: SimDisk) => Partial<Disk>): Promise<string | undefined> {
-  const through = (disk: SimDisk): Disk =>
-    new Proxy<Disk>(disk, {
-      get(_target, name: keyof Disk) {
-        const own = broken(disk)[name] ?? disk[name];
-        return (own as (...args: unknown[]) => unknown).bind(disk);
-      },
-    });
-  for (let seed = 1; seed <= 300; seed++) {
-    const { violation } = await runOn(seed, through);
-    if (violation !== undefined) return violation;
-  }
-  return undefined;
-}
-
 t.test('a log that does all it should breaks nothing through the same eyes', async (t) => {
-  t.equal(await firstBroken(() => ({})), undefined);
+  t.equal(await firstBroken(runOn, () => ({})), undefined);
 });
 
 for (const [what, broken] of Object.entries(BROKEN))
   t.test(`a log ${what} is noticed`, async (t) => {
-    const violation = await firstBroken(broken);
+    const violation = await firstBroken(runOn, broken);
     t.type(violation, 'string', violation ?? 'nobody noticed');
   });

@@ -19,6 +19,6 @@ export async function collector(
     }),
   );
   // From now on: a signal may come before its caller hears that it is up.
-  onStop(async () => (await starting).close());
+  onStop(starting, (running) => running.close());
   await starting;
 }

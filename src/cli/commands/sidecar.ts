@@ -15,10 +15,9 @@ export async function sidecar(options: { config?: string } & Record<string, unkn
   const starting = startSidecar(config, { loader });
   let keeper: HeapKeeper | undefined;
   // From now on: a signal may come before its caller hears that it serves.
-  onStop(async () => {
-    const running = await starting;
+  onStop(starting, (running) => {
     keeper?.close();
-    await running.drain();
+    return running.drain();
   });
   await starting;
   keeper = new HeapKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap });

@@ -63,7 +63,7 @@ export class Escrow {
   #telling: Iterator<[Line, string]> | undefined;
   readonly #short = new Map<Line, Short>();
   readonly #wants = new Wants();
-  #seen = '';
+  #seen = 0;
   #isClosed = false;
   /** How often this sidecar gave rights, got some, and wanted some. */
   readonly counts: { given: number; got: number; wanted: number } = { given: 0, got: 0, wanted: 0 };
@@ -79,8 +79,8 @@ export class Escrow {
 
   /** See `Fleet.parts`. */
   get parts(): number {
-    const { claims } = this.#o;
-    return claims.changesOf('share') + claims.changesOf('will');
+    const { claims, members } = this.#o;
+    return claims.changesOf('share') + claims.changesOf('will') + members.changes;
   }
 
   /** See `Fleet.open`. */
@@ -219,9 +219,8 @@ export class Escrow {
     const { given, wanted } = this.counts;
     const now = clock.now();
     const reachable = new Set(members.reachable);
-    const seen = `${this.parts} ${members.changes}`;
-    if (seen !== this.#seen) this.#wakeAll();
-    this.#seen = seen;
+    if (this.parts !== this.#seen) this.#wakeAll();
+    this.#seen = this.parts;
     this.#askFor(now);
     this.#wants.answer(now, TURN_LINES, (want) => (reachable.has(want.from) ? this.#give(want) : 'unmet'));
     return this.counts.given > given || this.counts.wanted > wanted;

@@ -34,8 +34,13 @@ export function isSpent({ quota }: Line): boolean {
 /** Until the window ends; where others have what is needed, or it is here and a collector is still to hear of what was spent, until then. */
 function waitOf(line: Line, x: Asked, wall: number): number {
   const need = needOf(line, x);
-  const isSoon = !line.isRejecting && !line.isOver(need) && (line.elsewhere >= 1 || !line.lacksRights(need));
+  const isSoon = !line.isRejecting && !line.isOver(need) && (!line.lacksRights(need) || isToBeHad(line, need));
   return isSoon ? FETCH_MS : line.endMs - wall;
+}
+
+/** Whether what is here and what others could give are enough. */
+function isToBeHad({ left }: Line, need: number): boolean {
+  return left >= Math.max(1, need);
 }
 
 /** Units of a hard quota that the request takes, as far as can be known before it is served. A level takes what nobody has reported yet. */
@@ -52,20 +57,20 @@ export function needOf(line: Line, x: Asked): number {
 
 /** Why a line refuses, in words for the client: what is used is not what others hold. */
 function whyOf(line: Line, x: Asked): string {
-  const { quota, used, elsewhere, isRejecting } = line;
+  const { quota, used, isRejecting } = line;
   const text = textOf(quota);
   const need = needOf(line, x);
-  if (isRejecting || used >= quota.limit) return `The tenant has used its quota of ${text}.`;
+  if (used >= quota.limit) return `The tenant has used its quota of ${text}.`;
+  if (isRejecting) return `The tenant has used ${percent(line)} of its quota of ${text}, from where on it is refused.`;
   if (line.isOver(need)) {
     const others = line.reserved > 0 ? '; requests in flight have reserved some of it' : '';
     return `Less is left of the tenant's quota of ${text} than this request takes${others}.`;
   }
   if (!line.lacksRights(need))
     return `Of the tenant's quota of ${text} there is more, but this sidecar has to account for what it spent first.`;
-  const holders =
-    elsewhere >= 1
-      ? 'reserved for other sidecars or not handed out yet; it is asked for'
-      : 'reserved for sidecars that cannot be reached';
+  const holders = isToBeHad(line, need)
+    ? 'reserved for other sidecars or not handed out yet; it is asked for'
+    : 'reserved for sidecars that cannot be reached';
   return `The tenant's quota of ${text} is not used up: what is left of it is ${holders}.`;
 }
 

@@ -3,7 +3,7 @@ import type { Account, Line } from './account.ts';
 
 /** What quotas ask of the fleet they are shared with. */
 export interface Fleet {
-  /** How often it changed who has which part of all limits: a line that was opened before that is looked up anew. */
+  /** How often it changed who has which part of all limits, or who can be reached: a line that was opened before that is looked up anew. */
   readonly parts: number;
   /** A line is looked up anew: sets what may be spent, and, where its window is new here, what was spent in it before. */
   open(tenant: string, line: Line, isNew: boolean): void;

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '298b4bef84caf976';
+export const schemaId = '59a49368b403c1cc';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -566,7 +566,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--log-sample",
     "env": "REEVE_LOG_SAMPLE",
     "type": "text",
-    "description": "Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.",
+    "description": "Share of requests written by `access: sampled`, and of what we refuse beyond the first ten a second of a tenant and code. Failures always are.",
     "default": "1%"
   }
 ];

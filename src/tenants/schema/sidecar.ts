@@ -425,7 +425,7 @@ export const SidecarSchema = document(
             ),
             sample: Type.Optional(
               percent(
-                'Share of requests written by `access: sampled`, and of refusals (4xx of our own) beyond the first ten a second of a tenant and code. Failures always are.',
+                'Share of requests written by `access: sampled`, and of what we refuse beyond the first ten a second of a tenant and code. Failures always are.',
                 { default: '1%' },
               ),
             ),

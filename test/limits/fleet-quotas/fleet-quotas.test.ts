@@ -144,6 +144,32 @@ t.test('refusal, RateLimit and explanation tell what is used from what others ho
   });
 });
 
+t.test(
+  'what cannot be reached is not left, at once and until it is back; what is too little is not promised',
+  async (t) => {
+    const fleet = await Fleet.of(HARD, 3);
+    const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+    fleet.pass(SETTLED_MS);
+    const left = () => quotasLeft(fleet.account(a), fleet.clock.wallMs()).match(/r=\d+/)?.[0];
+    const heard = (state: 'alive' | 'dead') => {
+      c.state = state;
+      for (const each of [a, b]) each.fleet.onMember(fleet.member(each, c));
+    };
+    fleet.ask(a, 1);
+    t.equal(left(), 'r=89');
+    heard('dead');
+    t.equal(left(), 'r=59', 'nothing is lacking here, and yet');
+    const x = exchangeForTest();
+    x.tenant = fleet.account(a).tenant;
+    const costly = { ...x, tenant: x.tenant, method: 'GET', headers: x.headers, route: { cost: 70 } };
+    const refused = a.quotas.check(fleet.account(a), costly as never, fleet.clock.now(), true) as Reply;
+    t.match(refused.detail, /reserved for sidecars that cannot be reached/, '59 are to be had');
+    t.ok((refused.retryAfterMs as number) > HOUR_MS);
+    heard('alive');
+    t.equal(left(), 'r=89');
+  },
+);
+
 t.test('a cut: both sides spend what they hold, together never more than there is', async (t) => {
   const fleet = await Fleet.of(HARD, 4);
   const [a, b, c, d] = fleet.sidecars as [Sidecar, Sidecar, Sidecar, Sidecar];

@@ -3,6 +3,7 @@ import t from 'tap';
 import { countsHistory, runCountsOn } from '../../../crash/counts-history.ts';
 import { runRange } from '../../../crash/runner.ts';
 import type { OwnDisk, OwnFile } from '../../../src/limits/quotas/own-disk.ts';
+import { firstBroken } from '../../helpers/broken-disk.ts';
 
 t.test('500 histories of counting, killing and stopping machines break no promise', async (t) => {
   const { histories, violations, firstViolation, counts } = await runRange(countsHistory, { first: 1, end: 501 });
@@ -38,24 +39,8 @@ const BROKEN: Readonly<Record<string, (disk: OwnDisk) => Partial<OwnDisk>>> = {
   'that never puts a new file in place of the old one': () => ({ rename: async () => {} }),
 };
 
-/** Of the first 300 that break something. */
-async function firstBroken(broken: (disk: OwnDisk) => Partial<OwnDisk>): Promise<string | undefined> {
-  const through = (disk: OwnDisk): OwnDisk =>
-    new Proxy<OwnDisk>(disk, {
-      get(_target, name: keyof OwnDisk) {
-        const own = broken(disk)[name] ?? disk[name];
-        return (own as (...args: unknown[]) => unknown).bind(disk);
-      },
-    });
-  for (let seed = 1; seed <= 300; seed++) {
-    const { violation } = await runCountsOn(seed, through);
-    if (violation !== undefined) return violation;
-  }
-  return undefined;
-}
-
 for (const [what, broken] of Object.entries(BROKEN))
   t.test(`a log ${what} is noticed`, async (t) => {
-    const violation = await firstBroken(broken);
+    const violation = await firstBroken(runCountsOn, broken);
     t.type(violation, 'string', violation ?? 'nobody noticed');
   });

@@ -147,6 +147,14 @@ t.test('a threshold is entered at its mark, left 5 % below, and said once a cros
   t.equal(refused.retryAfterMs, undefined);
 });
 
+t.test('a threshold that refuses before all is used says so', async (t) => {
+  const thresholds = [{ at: '80%', do: 'reject' }];
+  const w = await quotas({ quotas: { api_calls: { limit: 10, thresholds } } });
+  for (let i = 0; i < 8; i++) t.equal(w.one('acme'), 'pass');
+  const { detail } = w.ask('acme').verdict as Reply;
+  t.match(detail, /^The tenant has used 80 % of its quota of 10 .*, from where on it is refused\.$/);
+});
+
 t.test('usage that is given back makes room again, and no more than was used', async (t) => {
   const w = await quotas({ quotas: { llm_tokens: { limit: 100, mode: 'hard', estimate: 0 } } });
   w.usage('acme', 'llm_tokens=100');
