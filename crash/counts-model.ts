@@ -82,7 +82,8 @@ export class CountsModel {
   judge(read: State): string | undefined {
     const { rows, totals, bases, gauges, claims } = read;
     for (const [key, value] of read.values)
-      if (value > (this.#fullest.get(key) ?? 0)) return `${key} holds ${value}, and held ${this.#fullest.get(key)} at most`;
+      if (value > (this.#fullest.get(key) ?? 0))
+        return `${key} holds ${value}, and held ${this.#fullest.get(key)} at most`;
     for (const key of this.floor.values.keys()) {
       const least = this.#leastOf(key);
       if ((read.values.get(key) ?? 0) < least) return `${key} holds ${read.values.get(key)} of ${least}`;
@@ -103,7 +104,8 @@ export class CountsModel {
     for (const [key, total] of [...totals, ...bases])
       if (this.#totals.get(key)?.has(total) !== true) return `${key} was closed with ${total}, which it never had`;
     for (const [key, total] of this.floor.totals)
-      if (!bases.has(key) && (totals.get(key) ?? 0) < total) return `the total of ${key}, ${total}, is ${totals.get(key)} now`;
+      if (!bases.has(key) && (totals.get(key) ?? 0) < total)
+        return `the total of ${key}, ${total}, is ${totals.get(key)} now`;
     for (const [key, at] of gauges)
       if (this.#reported.get(key)?.has(at) !== true) return `the level of ${key} is of ${at}, when nobody reported one`;
     for (const [key, at] of this.floor.gauges)
@@ -129,7 +131,9 @@ export class CountsModel {
 
   /** The least that a day has held since then: what is given back makes it less. */
   #leastOf(key: string): number {
-    return Math.min(...[this.floor, ...this.#since.map(({ state }) => state)].map(({ values }) => values.get(key) ?? 0));
+    return Math.min(
+      ...[this.floor, ...this.#since.map(({ state }) => state)].map(({ values }) => values.get(key) ?? 0),
+    );
   }
 
   #atMost(key: string, [count, credit]: readonly [number, number]): void {

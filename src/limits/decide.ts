@@ -41,7 +41,14 @@ export type Decided = (
 
 type Kind = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale' | 'refuse';
 
-const WITHIN = { over: undefined, waitMs: 0, rung: undefined, cameToLow: false, cameToLess: false, isAmple: false } as const;
+const WITHIN = {
+  over: undefined,
+  waitMs: 0,
+  rung: undefined,
+  cameToLow: false,
+  cameToLess: false,
+  isAmple: false,
+} as const;
 const AMPLE: Decided = { ...WITHIN, kind: 'pass', paidAs: 'pass', isAmple: true };
 const PASS: Decided = { ...WITHIN, kind: 'pass', paidAs: 'pass' };
 const NOTICE: Decided = { ...WITHIN, kind: 'notice', paidAs: 'notice' };
