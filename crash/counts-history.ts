@@ -1,5 +1,5 @@
 /**
- * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, each ended by a
+ * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, also with a clock that is set back to a day that was closed, each ended by a
  * kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some with a disk that fails or is full.
  *
  * What must hold: what was committed is never lost, and by an end of any kind at most the last second is; nothing is there that was not counted, and nothing
@@ -170,7 +170,8 @@ class CountsHistory {
   #step({ counters, gauges, claims, actor }: Life): void {
     const dice = this.#random.float();
     const tenant = `t${this.#below(4)}`;
-    const day = this.#today + this.#below(2);
+    // Now and then a clock is set back.
+    const day = this.#today + this.#below(2) - (this.#chance(0.1) ? 1 : 0);
     if (dice < 0.6) counters.add(counters.open(tenant, METER, day), 1 + this.#below(9));
     else if (dice < 0.7) counters.refund(counters.open(tenant, METER, day), 1);
     else if (dice < 0.8) gauges.set(tenant, 'seats', this.#below(50), this.#time.nowMs);

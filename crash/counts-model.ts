@@ -1,6 +1,6 @@
 /** What a log of own counts may say behind the end of a process: no less than was certain then, no more than was ever counted, and nothing twice. */
 import type { Claims } from '../src/limits/fleet-quotas/claims.ts';
-import type { CounterStore } from '../src/limits/quotas/counter-store.ts';
+import type { ClosedTotal, CounterStore } from '../src/limits/quotas/counter-store.ts';
 import type { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
 
 export interface Stores {
@@ -15,22 +15,35 @@ export interface State {
   readonly rows: ReadonlyMap<string, readonly [count: number, credit: number]>;
   /** Of a tenant and a day that is closed. */
   readonly totals: ReadonlyMap<string, number>;
+  /** Of one that was closed and is open again: what it was closed with. */
+  readonly bases: ReadonlyMap<string, number>;
+  /** Of a tenant and a day: what it holds. */
+  readonly values: ReadonlyMap<string, number>;
   /** Of a tenant: when it was reported last. */
   readonly gauges: ReadonlyMap<string, number>;
   readonly claims: ReadonlyMap<string, number>;
 }
 
-export const NOTHING: State = { rows: new Map(), totals: new Map(), gauges: new Map(), claims: new Map() };
+export const NOTHING: State = {
+  rows: new Map(),
+  totals: new Map(),
+  bases: new Map(),
+  values: new Map(),
+  gauges: new Map(),
+  claims: new Map(),
+};
 
 export function stateOf({ counters, gauges, claims }: Stores): State {
+  const all = [...counters.all()];
+  const days = all.flatMap(({ totals, bases, rows }) => [...totals, ...bases, ...rows]);
+  const byDay = (each: ClosedTotal): [string, number] => [dayKey(each), each.total];
   return {
     rows: new Map(
-      [...counters.rows()].map(({ tenant, day, actor, count, credit }) => [
-        `${dayKey(tenant, day)} ${actor}`,
-        [count, credit],
-      ]),
+      all.flatMap(({ rows }) => rows.map((row) => [`${dayKey(row)} ${row.actor}`, [row.count, row.credit]])),
     ),
-    totals: new Map([...counters.closed()].map(({ tenant, day, total }) => [dayKey(tenant, day), total])),
+    totals: new Map(all.flatMap(({ totals }) => totals.map(byDay))),
+    bases: new Map(all.flatMap(({ bases }) => bases.map(byDay))),
+    values: new Map(days.map((each) => [dayKey(each), counters.valueOf(each.tenant, each.meter, each.day)])),
     gauges: new Map([...gauges.rows()].map(({ tenant, at }) => [tenant, at])),
     claims: new Map([...claims.rows()].map(({ tenant, from, to, x }) => [`${tenant} ${from} ${to}`, x])),
   };
@@ -44,12 +57,17 @@ export class CountsModel {
   /** The most that was ever counted of each; totals by the day that was closed. */
   readonly #most = new Map<string, readonly [number, number]>();
   readonly #totals = new Map<string, Set<number>>();
+  /** The most that a day ever held. */
+  readonly #fullest = new Map<string, number>();
   readonly #reported = new Map<string, Set<number>>();
 
   note(at: number, state: State): void {
     this.#since.push({ at, state });
     for (const [key, row] of state.rows) this.#atMost(key, row);
-    for (const [key, total] of state.totals) known(this.#totals, key).add(total);
+    for (const totals of [state.totals, state.bases])
+      for (const [key, total] of totals) known(this.#totals, key).add(total);
+    for (const [key, value] of state.values)
+      this.#fullest.set(key, Math.max(value, this.#fullest.get(key) ?? Number.NEGATIVE_INFINITY));
     for (const [key, reported] of state.gauges) known(this.#reported, key).add(reported);
     for (const [key, x] of state.claims) this.#atMost(key, [x, 0]);
   }
@@ -61,7 +79,15 @@ export class CountsModel {
   }
 
   /** What is wrong with what was read. */
-  judge({ rows, totals, gauges, claims }: State): string | undefined {
+  judge(read: State): string | undefined {
+    const { rows, totals, bases, gauges, claims } = read;
+    for (const [key, value] of read.values)
+      if (value > (this.#fullest.get(key) ?? 0))
+        return `${key} holds ${value}, and held ${this.#fullest.get(key)} at most`;
+    for (const key of this.floor.values.keys()) {
+      const least = this.#leastOf(key);
+      if ((read.values.get(key) ?? 0) < least) return `${key} holds ${read.values.get(key)} of ${least}`;
+    }
     for (const [key, [count, credit]] of rows) {
       const [most, back] = this.#most.get(key) ?? [0, 0];
       if (count > most || credit > back)
@@ -69,14 +95,17 @@ export class CountsModel {
       if (totals.has(key.slice(0, key.lastIndexOf(' ')))) return `${key} is counted, and its day is a total`;
     }
     for (const [key, [count, credit]] of this.floor.rows) {
-      if (totals.has(key.slice(0, key.lastIndexOf(' ')))) continue;
+      const day = key.slice(0, key.lastIndexOf(' '));
+      // Its counts are in what it was closed with.
+      if (totals.has(day) || bases.has(day)) continue;
       const [read, back] = rows.get(key) ?? [0, 0];
       if (read < count || back < credit) return `${key} says ${read} and ${back} back of ${count} and ${credit}`;
     }
-    for (const [key, total] of totals)
+    for (const [key, total] of [...totals, ...bases])
       if (this.#totals.get(key)?.has(total) !== true) return `${key} was closed with ${total}, which it never had`;
     for (const [key, total] of this.floor.totals)
-      if (totals.get(key) !== total) return `the total of ${key}, ${total}, is ${totals.get(key)} now`;
+      if (!bases.has(key) && (totals.get(key) ?? 0) < total)
+        return `the total of ${key}, ${total}, is ${totals.get(key)} now`;
     for (const [key, at] of gauges)
       if (this.#reported.get(key)?.has(at) !== true) return `the level of ${key} is of ${at}, when nobody reported one`;
     for (const [key, at] of this.floor.gauges)
@@ -94,9 +123,17 @@ export class CountsModel {
     if (isCertain) {
       this.#most.clear();
       this.#totals.clear();
+      this.#fullest.clear();
     }
     this.note(at, read);
     if (isCertain) this.certain(at);
+  }
+
+  /** The least that a day has held since then: what is given back makes it less. */
+  #leastOf(key: string): number {
+    return Math.min(
+      ...[this.floor, ...this.#since.map(({ state }) => state)].map(({ values }) => values.get(key) ?? 0),
+    );
   }
 
   #atMost(key: string, [count, credit]: readonly [number, number]): void {
@@ -105,7 +142,7 @@ export class CountsModel {
   }
 }
 
-function dayKey(tenant: string, day: number): string {
+function dayKey({ tenant, day }: { readonly tenant: string; readonly day: number }): string {
   return `${tenant} ${day}`;
 }
 

@@ -35,11 +35,21 @@ export type Decided = (
   /** Whether it came to a rung that spends the allowance of what is deprioritised, or degraded; it may have had no room. */
   readonly cameToLow: boolean;
   readonly cameToLess: boolean;
+  /** So far within its limit that nothing is lent to it. */
+  readonly isAmple: boolean;
 };
 
 type Kind = 'pass' | 'notice' | 'credit' | 'shape' | 'deprioritize' | 'degrade' | 'stale' | 'refuse';
 
-const WITHIN = { over: undefined, waitMs: 0, rung: undefined, cameToLow: false, cameToLess: false } as const;
+const WITHIN = {
+  over: undefined,
+  waitMs: 0,
+  rung: undefined,
+  cameToLow: false,
+  cameToLess: false,
+  isAmple: false,
+} as const;
+const AMPLE: Decided = { ...WITHIN, kind: 'pass', paidAs: 'pass', isAmple: true };
 const PASS: Decided = { ...WITHIN, kind: 'pass', paidAs: 'pass' };
 const NOTICE: Decided = { ...WITHIN, kind: 'notice', paidAs: 'notice' };
 /** What is said of a request that is over a limit: one for all, good until the next decision, so that a flood allocates nothing. */
@@ -49,6 +59,7 @@ const said = {
   rung: undefined as Rung | undefined,
   cameToLow: false,
   cameToLess: false,
+  isAmple: false,
   kind: 'refuse' as Kind,
   paidAs: 'refuse' as Kind,
 };
@@ -98,7 +109,7 @@ export function decide(state: LimitState, ask: Ask): Decided {
   if (allowance.concurrency !== undefined && state.inFlight(index) >= allowance.concurrency && !isCritical) {
     return say('refuse', 'concurrency', CONCURRENCY_RETRY_MS, undefined);
   }
-  if (isAmple(state, ask)) return state.over.isOn(index, now) ? lately(state, ask) : PASS;
+  if (isAmple(state, ask)) return state.over.isOn(index, now) ? lately(state, ask) : AMPLE;
   measure(state, ask);
   if (waits.requests === 0 && waits.route === 0 && waits.egress === 0) {
     if (state.over.isOn(index, now)) return lately(state, ask);
@@ -264,7 +275,7 @@ export function take(state: LimitState, ask: Ask, decided: Decided): void {
   else {
     // Banks what was idle until now, before the bucket is touched.
     if (requests.credits !== undefined) state.credit(index, requests, ask.now);
-    takeRequests(state, ask, requests, isWaiting);
+    takeRequests(state, ask, requests, decided);
   }
 }
 
@@ -274,13 +285,15 @@ function takeOf(allowance: Gcra, state: LimitState, { tenant, route, now }: Ask,
 }
 
 /** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
-function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rate, isWaiting: boolean): void {
+function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rate, decided: Decided): void {
   const { requests, fleet } = state;
+  const isWaiting = decided.paidAs === 'shape';
   const slot = tenant.index;
   const cost = route?.cost ?? 1;
   const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
-  if (!isWaiting && requests.waitMs(slot, here, cost, now) > 0 && state.canBorrow(slot, limit, cost))
+  const mayLend = fleet !== undefined && !decided.isAmple && !isWaiting;
+  if (mayLend && requests.waitMs(slot, here, cost, now) > 0 && state.canBorrow(slot, limit, cost))
     fleet?.borrow(slot, cost);
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }

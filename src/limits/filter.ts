@@ -43,6 +43,7 @@ const REFUSED_BY_QUOTA: Decided = {
   paidAs: 'refuse',
   cameToLow: false,
   cameToLess: false,
+  isAmple: false,
 };
 const SHADOWED = grantOf('pass', false, true);
 const REFUSED = {

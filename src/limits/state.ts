@@ -29,7 +29,8 @@ export class LimitState {
   readonly staysDeprioritized: Hysteresis = new Hysteresis();
   /** By route index and tenant index. */
   readonly routes: RouteCounts = new RouteCounts();
-  readonly #owners: (string | undefined)[] = [];
+  /** As it came last, or was when its limits changed last. */
+  readonly #owners: (Tenant | undefined)[] = [];
   #slots = 0;
   #lives = 0;
   #life: Int32Array = new Int32Array(0);
@@ -66,7 +67,7 @@ export class LimitState {
   /** The part of a tenant's limit that may be taken here: of its requests, or of a route's. Valid until the next call. */
   here(slot: TenantIndex, limit: Rate, part: number = REQUESTS): Rate {
     if (this.fleet === undefined) return limit;
-    if (limit.isStrict === true) return this.fleet.strictPart(this.#owners[slot] as string, limit);
+    if (limit.isStrict === true) return this.fleet.strictPart(this.#owners[slot]?.id as string, limit);
     return this.fleet.rate(slot, limit, part);
   }
 
@@ -128,12 +129,16 @@ export class LimitState {
    * request that began before must not empty what is another's now.
    */
   claim(tenant: Tenant, generation: number, now: number): boolean {
-    const { index, id } = tenant;
-    if (this.#owners[index] === id) return true;
+    const { index } = tenant;
+    if (this.#owners[index] === tenant) return true;
+    if (this.#owners[index]?.id === tenant.id) {
+      this.#owners[index] = tenant;
+      return true;
+    }
     if (index >= this.#slots) this.reserve(index + 1);
     if (generation < (this.#generation[index] as number)) return false;
     this.forget(index, generation);
-    this.#owners[index] = id;
+    this.#owners[index] = tenant;
     this.#life[index] = ++this.#lives;
     if (index < this.#creditAt.length) this.#creditAt[index] = now;
     return true;
@@ -141,11 +146,11 @@ export class LimitState {
 
   /** Who has spent anything since the slot is theirs. */
   *owners(): Generator<string> {
-    for (const owner of this.#owners) if (owner !== undefined) yield owner;
+    for (const owner of this.#owners) if (owner !== undefined) yield owner.id;
   }
 
   isOwner({ index, id }: Tenant): boolean {
-    return this.#owners[index] === id;
+    return this.#owners[index]?.id === id;
   }
 
   /** Whether the slot still lives the life in which the permit was given. */
@@ -180,6 +185,7 @@ export class LimitState {
   settle(before: Tenant, after: Tenant, now: number): void {
     if (!this.isOwner(after)) return;
     const { index } = after;
+    this.#owners[index] = after;
     const was = before.allowance;
     const is = after.allowance;
     // What was idle until now is banked as it was promised; where nothing was promised, nothing is banked for it later.

@@ -281,7 +281,6 @@ for (const [engine, fastPath] of ENGINES) {
     t.ok(await becomes(async () => (await statuses(1))[0] === 429), 'back, and it finds what it had used');
     t.equal((await quotas('acme'))['api_calls']?.used, 6);
     await sleep(1200);
-    const onDisk = ['quotas.snapshot', 'quotas.log'].map((file) => readFileSync(join(tenancy.stateDir, file), 'utf8'));
-    t.match(onDisk.join(''), /"c","acme","api_calls"/);
+    t.match(readFileSync(join(tenancy.stateDir, 'quotas.log'), 'utf8'), /"c","acme","api_calls"/);
   });
 }

@@ -27,6 +27,8 @@ const CUT_SHARE = 0.1;
 const HOLD_MS = 300_000;
 
 export class Attendance {
+  /** What of a limit may be taken by those that are counted, as of the last look. */
+  part = 1;
   readonly #policy: PartitionPolicy;
   /** By slot, without this sidecar itself; those that are gone are not in it. Who is suspected is not waited for: it is back as soon as it answers. */
   readonly #isReachable = new Map<number, boolean>();
@@ -78,6 +80,7 @@ export class Attendance {
     this.#expected = Math.max(known, expected);
     this.#isIsolated = isIsolated;
     this.#isHeld = this.#policy === 'hold' && this.#cutAt !== undefined && now - this.#cutAt < HOLD_MS;
+    this.part = this.#partOf();
   }
 
   /** Who may admit something, wherever it is. `expected`: as the seeds have it now; the one before is handed back while nothing changed. */
@@ -99,8 +102,7 @@ export class Attendance {
     return isReachable === true || (isReachable === false && this.#isHeld);
   }
 
-  /** What of a limit may be taken by those that are counted. */
-  get part(): number {
+  #partOf(): number {
     if (this.#isIsolated) return 1 / Math.max(1, this.#expected);
     if (this.#cutAt === undefined || this.#policy === 'open' || this.#isHeld) return 1;
     return (this.#reachable + 1) / this.#expected;

@@ -106,11 +106,6 @@ export class FleetRates implements Delegate {
     return this.#others.members;
   }
 
-  /** Then a limit is enforced as it stands. */
-  get #isAlone(): boolean {
-    return this.#others.members === 1 && this.#others.part === 1;
-  }
-
   /** What of each limit those may take together, of 1. */
   get part(): number {
     return this.#others.part;
@@ -156,7 +151,7 @@ export class FleetRates implements Delegate {
 
   /** What the tenant may take here, now: the limit itself when there is nobody else. Valid until the next call. */
   rate(slot: TenantIndex, limit: Rate, part: number = REQUESTS): Rate {
-    if (this.#isAlone) return limit;
+    if (this.#others.isNobody) return limit;
     const number = this.#numbers.find(slot, part);
     if (number === UNKNOWN) {
       this.#rate.perSec = (limit.perSec * this.#others.part) / this.#others.members;
@@ -189,7 +184,7 @@ export class FleetRates implements Delegate {
 
   /** Units that can be taken from it; alone there is none. */
   lent(slot: TenantIndex, part: number = REQUESTS): number {
-    return this.#isAlone ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
+    return this.#others.isNobody ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
   }
 
   borrow(slot: TenantIndex, cost: number, part: number = REQUESTS): void {
@@ -205,7 +200,7 @@ export class FleetRates implements Delegate {
   /** What is left in the fleet's bucket, the same on all sidecars as far as they know; undefined: this sidecar is alone, or has not seen the tenant. */
   level(slot: TenantIndex, part: number = REQUESTS): number | undefined {
     const number = this.#numbers.find(slot, part);
-    if (this.#isAlone || number === UNKNOWN) return undefined;
+    if (this.#others.isNobody || number === UNKNOWN) return undefined;
     // What was admitted since the last tick is not in it yet.
     return (this.#columns.level[number] as number) - (this.#columns.admittedNow[number] as number);
   }

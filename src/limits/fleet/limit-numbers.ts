@@ -30,6 +30,11 @@ export class LimitNumbers {
   #egress: Int32Array = new Int32Array(0);
   readonly #routes = new Map<number, Map<number, number>>();
 
+  /** What was found last; a slot of -1: nothing that still holds. */
+  #lastSlot = -1;
+  #lastPart = REQUESTS;
+  #last = UNKNOWN;
+
   constructor(max: number = ROWS_MAX) {
     this.#max = max;
   }
@@ -67,6 +72,7 @@ export class LimitNumbers {
 
   /** Nobody asks for it any more. */
   give(number: number): void {
+    this.#lastSlot = -1;
     this.#byName.delete(this.#names[number] as string);
     this.#names[number] = '';
     this.#life[number] = ((this.#life[number] as number) % LIVES) + 1;
@@ -74,12 +80,18 @@ export class LimitNumbers {
   }
 
   find(slot: number, part: number): number {
+    // A request asks for the same one several times.
+    if (slot === this.#lastSlot && part === this.#lastPart) return this.#last;
     const kept = this.#kept(slot, part);
     const number = kept & NUMBER_BITS;
-    return kept !== 0 && this.#life[number] === kept >> LIFE_AT ? number : UNKNOWN;
+    this.#lastSlot = slot;
+    this.#lastPart = part;
+    this.#last = kept !== 0 && this.#life[number] === kept >> LIFE_AT ? number : UNKNOWN;
+    return this.#last;
   }
 
   keep(slot: number, part: number, number: number): void {
+    this.#lastSlot = -1;
     const kept = ((this.#life[number] as number) << LIFE_AT) | number;
     if (part === REQUESTS) this.#requests = at(this.#requests, slot, kept);
     else if (part === EGRESS) this.#egress = at(this.#egress, slot, kept);
@@ -92,6 +104,7 @@ export class LimitNumbers {
 
   /** The tenant left, or its slot is another's. */
   forgetSlot(slot: number): void {
+    this.#lastSlot = -1;
     if (slot < this.#requests.length) this.#requests[slot] = 0;
     if (slot < this.#egress.length) this.#egress[slot] = 0;
     for (const route of this.#routes.values()) route.delete(slot);
@@ -99,6 +112,7 @@ export class LimitNumbers {
 
   /** The route is gone, or its index is another's. */
   forgetPart(part: number): void {
+    this.#lastSlot = -1;
     this.#routes.delete(part);
   }
 

@@ -55,6 +55,8 @@ export class Others {
   rowsHeard = 0;
   #surroundings: Surroundings = { expected: 1, isIsolated: false };
   #members = 1;
+  /** Then limits stand as they are. Looked at several times in a request. */
+  isNobody = true;
   #electorate: Electorate | undefined;
   // By number of a limit.
   #demand: Float64Array = new Float64Array(0);
@@ -183,6 +185,7 @@ export class Others {
       const peer = this.#peers[slot];
       if (peer !== undefined) this.#setCounted(peer, this.#attendance.isCounted(slot));
     }
+    this.isNobody = this.#members === 1 && this.part === 1;
   }
 
   /** Those that were asked for anything of the limit, the most asked first. */

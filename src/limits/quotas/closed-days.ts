@@ -38,11 +38,11 @@ export class ClosedDays {
     this.#total[at] = total;
   }
 
-  /** The total of a day that is opened again; 0 when it was not closed. */
-  take(series: number, day: number): number {
+  /** The total of a day that is opened again; undefined: it was not closed. */
+  take(series: number, day: number): number | undefined {
     const total = this.totalOf(series, day);
     if (total !== undefined) this.#day[this.#placeOf(series, day)] = NONE;
-    return total ?? 0;
+    return total;
   }
 
   *of(series: number): Generator<{ readonly day: number; readonly total: number }> {

@@ -117,7 +117,7 @@ export class CounterStore {
     };
   }
 
-  /** How often days were closed: totals are no changes of rows. */
+  /** How often days were closed, or opened again: neither is a change of a row. */
   get closings(): number {
     return this.#closings;
   }
@@ -255,6 +255,38 @@ export class CounterStore {
       for (const { day, total } of this.#closed.of(series)) yield { ...this.#nameOf(key), day, total };
   }
 
+  /** All there is, a tenant and meter at a time: closing and opening days moves numbers from one of the three to another. */
+  *all(): Generator<{
+    readonly totals: readonly ClosedTotal[];
+    /** Of days that were opened again: what is counted on them since then is in rows. */
+    readonly bases: readonly ClosedTotal[];
+    readonly rows: readonly CounterRow[];
+  }> {
+    for (const [key, series] of this.#series) {
+      const name = this.#nameOf(key);
+      const totals = [...this.#closed.of(series)].map((each) => ({ ...name, ...each }));
+      const bases: ClosedTotal[] = [];
+      const rows: CounterRow[] = [];
+      for (let cell = this.#seriesHead[series] as number; cell !== NONE; cell = this.#cellNext[cell] as number) {
+        const total = this.#base[cell] as number;
+        if (total !== 0) bases.push({ ...name, day: this.#cellDay[cell] as number, total });
+        for (let row = this.#cellHead[cell] as number; row !== NONE; row = this.#rowNext[row] as number)
+          rows.push(this.#rowAt(row));
+      }
+      yield { totals, bases, rows };
+    }
+  }
+
+  /** A day that was closed, and opened again, before the restart. */
+  reopen({ tenant, meter, day, total }: ClosedTotal): boolean {
+    const series = this.#openSeries(tenant, meter);
+    const cell = series === NONE ? NONE : this.#openCell(series, day);
+    if (cell === NONE) return false;
+    this.#base[cell] = total;
+    this.#evaluate(cell);
+    return true;
+  }
+
   /** A total that was closed before the restart: it stands for the rows of its day. */
   restore({ tenant, meter, day, total }: ClosedTotal): boolean {
     const series = this.#openSeries(tenant, meter);
@@ -355,7 +387,9 @@ export class CounterStore {
     this.#cellHead[cell] = NONE;
     this.#cellNext[cell] = this.#seriesHead[series] as number;
     this.#seriesHead[series] = cell;
-    this.#base[cell] = this.#closed.take(series, day);
+    const total = this.#closed.take(series, day);
+    if (total !== undefined) this.#closings++;
+    this.#base[cell] = total ?? 0;
     this.#cellValue[cell] = this.#base[cell] as number;
     return cell;
   }

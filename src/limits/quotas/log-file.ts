@@ -3,6 +3,7 @@
  *
  *   3d2c0f9a ["c","acme","api_calls",20783,"9f…",812,0]      count: tenant, meter, day, actor, count, credit
  *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day
+ *   5ae2f164 ["b","acme","api_calls",20780,40011]            the same of one that was opened again: counts come on top
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
  *   0b44de12 ["l","9f…"]                                     whose files these are: the life of this process
@@ -31,6 +32,7 @@ export interface ClaimRow {
 export interface LogReader {
   count(row: CounterRow): void;
   total(total: ClosedTotal): void;
+  base(total: ClosedTotal): void;
   gauge(row: GaugeRow): void;
   claim(row: ClaimRow): void;
   life(actor: string): void;
@@ -56,6 +58,10 @@ export function countLine({ tenant, meter, day, actor, count, credit }: CounterR
 
 export function totalLine({ tenant, meter, day, total }: ClosedTotal): string {
   return sealed(JSON.stringify(['t', tenant, meter, day, total]));
+}
+
+export function baseLine({ tenant, meter, day, total }: ClosedTotal): string {
+  return sealed(JSON.stringify(['b', tenant, meter, day, total]));
 }
 
 export function gaugeLine({ tenant, meter, value, at, actor }: GaugeRow): string {
@@ -114,6 +120,7 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   const [kind, tenant, meter, a, b, c, d] = fields as [string, string, string, never, never, never, never];
   if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
   else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
+  else if (kind === 'b') reader.base({ tenant, meter, day: a, total: b });
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
   else if (kind === 'k') reader.claim(claimOf(fields));
   else if (kind === 'l') reader.life(tenant);

@@ -1,19 +1,15 @@
 /**
- * What this sidecar counted, on disk, so that it outlives a restart and a kill: at most the last second is lost. Two files in the
- * state directory:
+ * What this sidecar counted, on disk, so that it outlives a restart and a kill: at most the last second is lost. One file in the state
+ * directory, `quotas.log`: all that was known when it was begun, and behind it what changed since, appended once a second.
  *
- *   quotas.snapshot   all that was known when it was written; replaced by rename
- *   quotas.log        what changed since, appended once a second; begins anew with each snapshot
+ *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or a day closed or opened)──▶ quotas.log.new ─ rename
  *
- *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or days closed)──▶ snapshot.new ─ rename ─▶ log.new ─ rename
+ * A crash leaves the old file or the new one, each whole but for its tail: counts are absolute and their larger numbers stand. A disk that
+ * is full or refuses is said once and tried again with a new file; until then counts are in memory alone, and nothing is refused for it.
  *
- * A crash between any two of these steps leaves files that together say everything: counts are absolute and their larger numbers
- * stand, so a record that is read twice is read once. A disk that is full or refuses is said once and tried again with a snapshot;
- * until then counts are in memory alone, and nothing is refused for it.
+ * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted.
  *
- * In a fleet the files hold its claims too, and whose they are: the next life of this process tells what this one counted.
- *
- * Bounds: the log 8 MiB beyond one commit; the snapshot what the store holds; a commit is made of slices of 1,000 lines.
+ * Bounds: what the store holds, and 8 MiB beyond one commit behind it; a commit is made of slices of 1,000 lines.
  */
 import { join } from 'node:path';
 import type { Timer, Timers } from '../../core/index.ts';
@@ -21,6 +17,7 @@ import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
+  baseLine,
   type ClaimRow,
   claimLine,
   countLine,
@@ -79,18 +76,18 @@ export interface OwnLogOptions {
 
 export class OwnLog {
   readonly #o: OwnLogOptions;
-  readonly #snapshotPath: string;
-  readonly #logPath: string;
+  readonly #path: string;
   #file: OwnFile | undefined;
+  /** Appended since it was begun. */
   #bytes = 0;
-  /** Versions up to which the log has the changes. */
+  /** Versions up to which the file has the changes. */
   #counted = 0;
   #gauged = 0;
   #claimed = 0;
-  /** Whose files were read, and who of them left. */
+  /** Whose file was read, and who of them left. */
   #life: string | undefined;
   #ended: string | undefined;
-  /** Closings that the snapshot has: a total is in no log. */
+  /** Closings that it began with: a total, and that its day is open again, is not appended. */
   #closings = 0;
   #isFailing = false;
   #isClosed = false;
@@ -99,8 +96,7 @@ export class OwnLog {
 
   constructor(options: OwnLogOptions) {
     this.#o = options;
-    this.#snapshotPath = join(options.dir, 'quotas.snapshot');
-    this.#logPath = join(options.dir, 'quotas.log');
+    this.#path = join(options.dir, 'quotas.log');
   }
 
   /** Whether counts reach the disk. */
@@ -108,15 +104,15 @@ export class OwnLog {
     return !this.#isFailing;
   }
 
-  /** Reads what earlier lives of this process counted, and begins files of its own. Resolves also when the disk refuses. */
+  /** Reads what earlier lives of this process counted, and begins a file of its own. Resolves also when the disk refuses. */
   async open(): Promise<void> {
-    for (const path of [this.#snapshotPath, this.#logPath]) await this.#read(path);
-    await this.#attempt(() => this.#snapshot());
+    await this.#read();
+    await this.#attempt(() => this.#begin());
     if (this.#life !== undefined) this.#o.fleet?.inherit(this.#life, this.#inheritance);
     this.#arm();
   }
 
-  /** Only once the files are this life's: another that read the old ones would inherit as well. */
+  /** Only once the file is this life's: another that read the old one would inherit as well. */
   get #inheritance(): Inheritance {
     if (!this.isWriting) return 'witness';
     return this.#ended === this.#life ? 'heir' : 'next';
@@ -144,7 +140,7 @@ export class OwnLog {
       this.#file === undefined ||
       this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) ||
       this.#o.counters.closings !== this.#closings;
-    return isDue ? this.#snapshot() : this.#commit();
+    return isDue ? this.#begin() : this.#commit();
   }
 
   /** Says that the disk refuses, once, and that it does not any more. */
@@ -171,15 +167,25 @@ export class OwnLog {
   /** Appends what changed. */
   async #commit(): Promise<void> {
     const { counters, gauges } = this.#o;
-    const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
     const isEnd = this.#isClosed && this.#o.fleet?.isHeirless === true;
-    if (counted === this.#counted && gauged === this.#gauged && claimed === this.#claimed && !isEnd) return;
+    const isSame =
+      counters.version === this.#counted && gauges.version === this.#gauged && this.#claims === this.#claimed;
+    if (isSame && !isEnd) return;
     const file = this.#file as OwnFile;
-    this.#bytes += await this.#write(file, this.#changes());
+    this.#bytes += await this.#append(file);
     await file.sync();
-    this.#counted = counted;
-    this.#gauged = gauged;
-    this.#claimed = claimed;
+  }
+
+  /** What changes while it is appended is not in it, or once more in the next. Bytes. */
+  async #append(file: OwnFile): Promise<number> {
+    const [counted, gauged, claimed] = this.#versions;
+    const bytes = await this.#write(file, this.#changes());
+    [this.#counted, this.#gauged, this.#claimed] = [counted, gauged, claimed];
+    return bytes;
+  }
+
+  get #versions(): readonly [counted: number, gauged: number, claimed: number] {
+    return [this.#o.counters.version, this.#o.gauges.version, this.#claims];
   }
 
   get #claims(): number {
@@ -195,50 +201,41 @@ export class OwnLog {
     if (this.#isClosed && fleet.isHeirless) yield endLine(fleet.actor);
   }
 
-  /** Writes all that is known, and begins a log behind it. */
-  async #snapshot(): Promise<void> {
-    await this.#o.disk.makeDir(this.#o.dir);
-    const { counters, gauges } = this.#o;
-    // What changes while it is written stands in the log that is begun behind it.
-    this.#counted = counters.version;
-    this.#gauged = gauges.version;
-    this.#claimed = this.#claims;
+  /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
+  async #begin(): Promise<void> {
+    const { counters, disk, dir } = this.#o;
+    await disk.makeDir(dir);
     const { closings } = counters;
-    await (await this.#replace(this.#snapshotPath, this.#all())).close();
-    await this.#file?.close();
-    this.#file = undefined;
-    const [counted, gauged, claimed] = [counters.version, gauges.version, this.#claims];
-    this.#file = await this.#replace(this.#logPath, this.#changes());
-    this.#counted = counted;
-    this.#gauged = gauged;
-    this.#claimed = claimed;
-    this.#closings = closings;
-  }
-
-  /** Rows before totals: a day that is closed in between is in both, and a total stands for the rows of its day. */
-  *#all(): Generator<string> {
-    const { fleet } = this.#o;
-    if (fleet !== undefined) yield lifeLine(fleet.actor);
-    for (const row of this.#o.counters.rows()) yield countLine(row);
-    for (const total of this.#o.counters.closed()) yield totalLine(total);
-    for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
-    for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
-  }
-
-  /** A new file in place of the old one, open at its end. A crash leaves the one or the other. */
-  async #replace(path: string, lines: Iterable<string>): Promise<OwnFile> {
-    const { disk, dir } = this.#o;
-    const file = await disk.create(`${path}.new`);
+    // What changes while all is written is appended behind it.
+    [this.#counted, this.#gauged, this.#claimed] = this.#versions;
+    const file = await disk.create(`${this.#path}.new`);
     try {
-      this.#bytes = await this.#write(file, lines, HEAD);
+      await this.#write(file, this.#all(), HEAD);
+      await this.#append(file);
       await file.sync();
-      await disk.rename(`${path}.new`, path);
+      await disk.rename(`${this.#path}.new`, this.#path);
       await disk.syncDir(dir);
     } catch (cause) {
       await file.close().catch(() => {});
       throw cause;
     }
-    return file;
+    const before = this.#file;
+    this.#file = file;
+    this.#bytes = 0;
+    this.#closings = closings;
+    await before?.close();
+  }
+
+  *#all(): Generator<string> {
+    const { fleet } = this.#o;
+    if (fleet !== undefined) yield lifeLine(fleet.actor);
+    for (const { totals, bases, rows } of this.#o.counters.all()) {
+      for (const total of totals) yield totalLine(total);
+      for (const base of bases) yield baseLine(base);
+      for (const row of rows) yield countLine(row);
+    }
+    for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
+    for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
   }
 
   /** Bytes written. Requests are served between slices. */
@@ -258,8 +255,9 @@ export class OwnLog {
   }
 
   /** Takes what is sound in the file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. */
-  async #read(path: string): Promise<void> {
+  async #read(): Promise<void> {
     const { disk } = this.#o;
+    const path = this.#path;
     let damage: Damage | undefined;
     try {
       const size = await disk.size(path);
@@ -267,6 +265,7 @@ export class OwnLog {
       damage = readLines(await disk.read(path), {
         count: (row) => void this.#o.counters.merge(row),
         total: (total) => void this.#o.counters.restore(total),
+        base: (total) => void this.#o.counters.reopen(total),
         gauge: (row) => void this.#o.gauges.merge(row),
         claim: (row) => void this.#o.fleet?.claims.merge(row),
         life: (actor) => {

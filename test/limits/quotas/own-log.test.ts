@@ -84,7 +84,7 @@ const events = ({ lines }: Life): unknown[] => lines.map(({ event }) => event);
 t.test('counts, totals and gauges are there again after a restart, as rows of an earlier life', async (t) => {
   const dir = folder(t);
   const first = await live(dir);
-  t.ok(existsSync(join(dir, 'quotas.snapshot')), 'a directory that is missing is made');
+  t.ok(existsSync(join(dir, 'quotas.log')), 'a directory that is missing is made');
   first.add(5, 99);
   first.counters.close(100, 0);
   first.add(7);
@@ -142,7 +142,7 @@ t.test('an end in the middle of a commit writes what is left, and begins nothing
   await second.own.close();
 });
 
-t.test('a log that has grown gives way to a snapshot, and none of it is lost in between', async (t) => {
+t.test('a log that has grown gives way to a new one, and none of it is lost in between', async (t) => {
   const dir = folder(t);
   const first = await live(dir, { logBytesMax: 3000 });
   let largest = 0;
@@ -152,7 +152,7 @@ t.test('a log that has grown gives way to a snapshot, and none of it is lost in 
     largest = Math.max(largest, readFileSync(join(dir, 'quotas.log')).length);
     t.equal(used(await copyOf(dir), 100, 't3'), round + 1);
   }
-  t.ok(largest < 4000, `${largest} bytes`);
+  t.ok(largest < 5000, `${largest} bytes`);
   await first.own.close();
 });
 
@@ -217,33 +217,57 @@ t.test(
 t.test('a record of an unknown kind, a file of another form, and one that cannot be read', async (t) => {
   const dir = folder(t);
   mkdirSync(dir);
-  const snapshot = join(dir, 'quotas.snapshot');
+  const path = join(dir, 'quotas.log');
   writeFileSync(
-    snapshot,
+    path,
     `${HEAD}${sealed('["z","acme"]')}${sealed('["c","acme","api_calls",100,"00000000000000aa",4,0]')}`,
   );
   const first = await live(dir);
   t.equal(used(first), 4);
   t.match(first.lines, [{ event: 'quota.log_damaged', line: 2, what: 'corrupt records' }]);
   await first.own.close();
-  writeFileSync(snapshot, sealed('["reeve-quotas",2]'));
-  writeFileSync(join(dir, 'quotas.log'), '');
+  writeFileSync(path, sealed('["reeve-quotas",2]'));
   const second = await live(dir);
   t.match(second.lines, [{ event: 'quota.log_damaged', what: 'unknown form', effect: 'nothing of it is counted' }]);
-  t.equal(readFileSync(`${snapshot}.damaged`, 'utf8'), sealed('["reeve-quotas",2]'));
+  t.equal(readFileSync(`${path}.damaged`, 'utf8'), sealed('["reeve-quotas",2]'));
   await second.own.close();
-  rmSync(join(dir, 'quotas.log'));
-  mkdirSync(join(dir, 'quotas.log'));
+  rmSync(`${path}.damaged`);
+  rmSync(path);
+  mkdirSync(path);
   const third = await live(dir);
   t.same(events(third), ['quota.log_unreadable']);
   t.ok(third.own.isWriting, 'it is moved aside');
-  third.add(3);
   await third.own.close();
-  writeFileSync(snapshot, '');
-  truncateSync(snapshot, 600 * 2 ** 20);
+  rmSync(`${path}.damaged`, { recursive: true });
+  writeFileSync(path, '');
+  truncateSync(path, 600 * 2 ** 20);
   const fourth = await live(dir);
   t.match(fourth.lines, [{ event: 'quota.log_unreadable', cause: /629145600 bytes/ }]);
-  t.equal(used(fourth), 3, 'the log is read all the same');
+  await fourth.own.close();
+});
+
+t.test('a day that was closed, and opened again by a clock set back, is there again after a restart', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  first.add(5);
+  first.counters.close(101, 0);
+  await first.second();
+  first.add(2);
+  await first.second();
+  first.add(1);
+  await first.second();
+  t.equal(used(await copyOf(dir)), 8, 'within a second');
+  await first.own.close();
+  const second = await live(dir);
+  t.equal(used(second), 8);
+  second.add(1);
+  await second.own.close();
+  const third = await live(dir);
+  t.equal(used(third), 9, 'and after the next');
+  third.counters.close(101, 0);
+  await third.own.close();
+  const fourth = await live(dir);
+  t.same([...fourth.counters.closed()], [{ tenant: 'acme', meter: 'api_calls', day: 100, total: 9 }]);
   await fourth.own.close();
 });
 
@@ -251,22 +275,20 @@ t.test('a full disk: counts go on in memory, it is said once, and when there is 
   const dir = folder(t);
   const first = await live(dir, { logBytesMax: 1 });
   first.add(5);
-  for (const file of ['quotas.snapshot.new', 'quotas.log.new']) {
-    symlinkSync('/dev/full', join(dir, file));
-    first.add(1);
-    await first.second();
-    await first.second();
-    await first.second();
-    t.notOk(first.own.isWriting);
-    t.match(first.lines, [{ event: 'quota.log_failed', cause: /ENOSPC/, remedy: /stateDir/ }]);
-    first.add(2);
-    t.ok(used(first) >= 8, 'it counts on');
-    rmSync(join(dir, file));
-    await first.second();
-    t.ok(first.own.isWriting);
-    t.match(events(first), ['quota.log_failed', 'quota.log_recovered']);
-    first.lines.length = 0;
-  }
+  const next = join(dir, 'quotas.log.new');
+  symlinkSync('/dev/full', next);
+  first.add(1);
+  await first.second();
+  await first.second();
+  await first.second();
+  t.notOk(first.own.isWriting);
+  t.match(first.lines, [{ event: 'quota.log_failed', cause: /ENOSPC/, remedy: /stateDir/ }]);
+  first.add(2);
+  t.equal(used(first), 8, 'it counts on');
+  rmSync(next);
+  await first.second();
+  t.ok(first.own.isWriting);
+  t.match(events(first), ['quota.log_failed', 'quota.log_recovered']);
   const second = await live(dir);
   t.equal(used(second), used(first));
   await second.own.close();
@@ -277,7 +299,7 @@ t.test('a state directory that cannot be written, from the start', async (t) => 
   const dir = folder(t);
   writeFileSync(dir, 'a file');
   const first = await live(dir);
-  t.match(events(first), ['quota.log_unreadable', 'quota.log_unreadable', 'quota.log_failed']);
+  t.match(events(first), ['quota.log_unreadable', 'quota.log_failed']);
   first.add(5);
   t.equal(used(first), 5);
   await first.second();
@@ -348,7 +370,7 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
   const fourth = await born(3);
   t.same(fourth.inherited, [[actors[2], 'heir']]);
   await fourth.own.close();
-  const blocked = join(dir, 'quotas.snapshot.new');
+  const blocked = join(dir, 'quotas.log.new');
   mkdirSync(blocked);
   const fifth = await born(4);
   t.same(fifth.inherited, [[actors[3], 'witness']], 'the files are not its own: another may read them as well');
