@@ -7,11 +7,12 @@
 import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
 
 /**
- * New space, both halves, bytes, behind which it grows no further. 8 MiB: a request leaves about 3 KB behind and little of it survives, so
- * that larger would only be resident; V8 would go to 32 MiB.
+ * New space, both halves, bytes, behind which it grows no further. 4 MiB: a request leaves about 3 KB behind and little of it survives, so
+ * that larger would only be resident; V8 would go to 32 MiB. With 8 MiB a request took as much CPU.
  */
-const NEW_SPACE_BYTES_MAX = 8 * 2 ** 20;
-/** Between looks, ms: until what a start needed once is gone, and from then on. */
+const NEW_SPACE_BYTES_MAX = 4 * 2 ** 20;
+/** Between looks, ms: while new space may grow, until what a start needed once is gone, and from then on. */
+const GROWING_MS = 50;
 const START_EVERY_MS = 200;
 const EVERY_MS = 1000;
 const AGAIN_MS = 60_000;
@@ -28,6 +29,7 @@ export class HeapKeeper {
   /** There is something to collect: a start was, or requests. */
   #wasBusy = true;
   #shrunkAt: MonotonicMs | undefined;
+  /** V8 begins so. */
   #isGrowing = true;
 
   constructor({ clock, timers, heap }: { clock: Clock; timers: Timers; heap: Heap }) {
@@ -43,7 +45,8 @@ export class HeapKeeper {
   }
 
   #lookLater(): Timer {
-    return this.#timers.after(this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS, () => {
+    const everyMs = this.#isGrowing ? GROWING_MS : this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS;
+    return this.#timers.after(everyMs, () => {
       this.#look();
       this.#timer = this.#lookLater();
     });
@@ -58,7 +61,8 @@ export class HeapKeeper {
       this.#shrunkAt = this.#clock.now();
     }
     this.#mark = this.#heap.mark();
-    const isGrowing = this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
+    // Only while it is looked at often: under load it doubles within half a second.
+    const isGrowing = busy > BUSY && this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
     if (isGrowing !== this.#isGrowing) this.#heap.setGrowing(isGrowing);
     this.#isGrowing = isGrowing;
   }

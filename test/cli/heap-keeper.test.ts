@@ -73,21 +73,29 @@ t.test('under load nothing is collected; when it is over everything is, at most 
   t.end();
 });
 
-t.test('new space grows to its bound and no further, and again when it was made small', (t) => {
+t.test('new space grows under load alone, to its bound and no further, and again when it was made small', (t) => {
   const { clock, heap, keeper, pass } = keep();
-  clock.advance(200);
-  heap.newSpace = 4 * MIB;
+  clock.advance(50);
+  t.same(heap.growing, [false], 'looked at soon: V8 begins with growing');
   pass(2);
-  t.same(heap.growing, []);
-  heap.newSpace = 8 * MIB;
-  pass(2);
-  t.same(heap.growing, [false], 'said once');
-  heap.newSpace = 2 * MIB;
-  pass(2);
+  heap.busy = 0.5;
+  pass(1);
   t.same(heap.growing, [false, true]);
-  keeper.close();
-  heap.newSpace = 8 * MIB;
+  heap.newSpace = 4 * MIB;
+  clock.advance(49);
+  t.same(heap.growing, [false, true]);
+  clock.advance(1);
+  t.same(heap.growing, [false, true, false], 'a twentieth of a second later');
   pass(2);
-  t.same(heap.growing, [false, true], 'closed');
+  heap.newSpace = 2 * MIB;
+  pass(1);
+  t.same(heap.growing, [false, true, false, true], 'it was made small');
+  heap.busy = 0.05;
+  clock.advance(50);
+  t.same(heap.growing, [false, true, false, true, false], 'the load is over');
+  keeper.close();
+  heap.busy = 0.5;
+  pass(2);
+  t.equal(heap.growing.length, 5, 'closed');
   t.end();
 });
