@@ -275,7 +275,8 @@ export function take(state: LimitState, ask: Ask, decided: Decided): void {
   else {
     // Banks what was idle until now, before the bucket is touched.
     if (requests.credits !== undefined) state.credit(index, requests, ask.now);
-    takeRequests(state, ask, requests, decided);
+    if (decided.isAmple) takeAmple(state, ask, requests);
+    else takeRequests(state, ask, requests, isWaiting);
   }
 }
 
@@ -284,16 +285,22 @@ function takeOf(allowance: Gcra, state: LimitState, { tenant, route, now }: Ask,
   allowance.take(tenant.index, state.here(tenant.index, limit), route?.cost ?? 1, now, 0);
 }
 
+/** Nothing is lent, and nothing becomes debt. */
+function takeAmple(state: LimitState, { tenant, route, now }: Ask, limit: Rate): void {
+  const slot = tenant.index;
+  const cost = route?.cost ?? 1;
+  state.fleet?.admit(slot, cost);
+  state.requests.spend(slot, state.here(slot, limit), cost, now);
+}
+
 /** What waits has reserved its place, however far ahead; what is critical leaves at most a burst of debt, or its own cost. */
-function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rate, decided: Decided): void {
+function takeRequests(state: LimitState, { tenant, route, now }: Ask, limit: Rate, isWaiting: boolean): void {
   const { requests, fleet } = state;
-  const isWaiting = decided.paidAs === 'shape';
   const slot = tenant.index;
   const cost = route?.cost ?? 1;
   const here = state.here(slot, limit);
   fleet?.admit(slot, cost);
-  const mayLend = fleet !== undefined && !decided.isAmple && !isWaiting;
-  if (mayLend && requests.waitMs(slot, here, cost, now) > 0 && state.canBorrow(slot, limit, cost))
+  if (!isWaiting && requests.waitMs(slot, here, cost, now) > 0 && state.canBorrow(slot, limit, cost))
     fleet?.borrow(slot, cost);
   else requests.take(slot, here, cost, now, isWaiting ? Number.POSITIVE_INFINITY : Math.max(here.burst, cost));
 }

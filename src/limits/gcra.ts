@@ -65,6 +65,13 @@ export class Gcra {
     this.#at[slot] = now;
   }
 
+  /** Spends what is known to conform. */
+  spend(slot: number, rate: Rate, cost: number, now: number): void {
+    if (slot >= this.#spent.length) this.#allocate();
+    this.#spent[slot] = this.#spentNow(slot, rate.perSec, now) + cost;
+    this.#at[slot] = now;
+  }
+
   /** Units that could be spent now; negative in debt. */
   left(slot: number, rate: Rate, now: number): number {
     return rate.burst - this.#spentNow(slot, rate.perSec, now);
