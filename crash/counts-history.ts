@@ -52,7 +52,7 @@ interface Life {
 }
 
 class CountsHistory {
-  readonly counts = { lives: 0, steps: 0, kills: 0, crashes: 0, ends: 0, faults: 0, mended: 0, unopened: 0 };
+  readonly counts = { lives: 0, steps: 0, kills: 0, crashes: 0, ends: 0, faults: 0, mended: 0, unopened: 0, reopened: 0 };
   readonly #time = new SimTime();
   readonly #random: SeededRandom;
   readonly #disk: SimDisk;
@@ -113,6 +113,7 @@ class CountsHistory {
     const own = new OwnLog({
       ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },
       logBytesMax: this.#logBytesMax,
+      sliceLines: 1 + this.#below(5),
     });
     return Object.assign(fleet, { process, counters, gauges, own });
   }
@@ -171,7 +172,9 @@ class CountsHistory {
     const dice = this.#random.float();
     const tenant = `t${this.#below(4)}`;
     // Now and then a clock is set back.
-    const day = this.#today + this.#below(2) - (this.#chance(0.1) ? 1 : 0);
+    const isBack = this.#chance(0.1);
+    const day = isBack ? this.#today - 1 : this.#today + this.#below(2);
+    const { closings } = counters;
     if (dice < 0.6) counters.add(counters.open(tenant, METER, day), 1 + this.#below(9));
     else if (dice < 0.7) counters.refund(counters.open(tenant, METER, day), 1);
     else if (dice < 0.8) gauges.set(tenant, 'seats', this.#below(50), this.#time.nowMs);
@@ -179,6 +182,7 @@ class CountsHistory {
       const key = { kind: 'grant', tenant, meter: METER, day, from: actor, to: 'f'.repeat(16) } as const;
       claims.merge({ ...key, x: 1 + this.#time.nowMs, y: 0 } as FleetRow);
     } else counters.close(++this.#today, OLDEST);
+    if (isBack && dice < 0.7 && counters.closings > closings) this.counts.reopened++;
   }
 
   /** An end in order: nothing is lost. */

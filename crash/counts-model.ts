@@ -9,7 +9,7 @@ export interface Stores {
   readonly claims: Claims;
 }
 
-/** All that stores hold, by what it is of; each number grows only. */
+/** All that stores hold, by what it is of; counts, credits and claims grow only. */
 export interface State {
   /** Of a tenant, a day and an actor: units counted, and given back. */
   readonly rows: ReadonlyMap<string, readonly [count: number, credit: number]>;

@@ -11,10 +11,10 @@ import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
  * that larger would only be resident; V8 would go to 32 MiB. With 8 MiB a request took as much CPU.
  */
 const NEW_SPACE_BYTES_MAX = 4 * 2 ** 20;
-/** Between looks, ms: while new space may grow, until what a start needed once is gone, and from then on. */
-const GROWING_MS = 50;
+/** Between looks, ms: until what a start needed once is gone, and from then on; at new space while it may grow. */
 const START_EVERY_MS = 200;
 const EVERY_MS = 1000;
+const GROWING_MS = 50;
 const AGAIN_MS = 60_000;
 /** Shares of the time between two looks. A shrink holds the loop for about 10 ms: below the first few are there to notice. */
 const QUIET = 0.03;
@@ -31,6 +31,8 @@ export class HeapKeeper {
   #shrunkAt: MonotonicMs | undefined;
   /** V8 begins so. */
   #isGrowing = true;
+  /** The next look at new space while it may grow. */
+  #growing: Timer | undefined;
 
   constructor({ clock, timers, heap }: { clock: Clock; timers: Timers; heap: Heap }) {
     this.#clock = clock;
@@ -42,11 +44,11 @@ export class HeapKeeper {
 
   close(): void {
     this.#timer.cancel();
+    this.#growing?.cancel();
   }
 
   #lookLater(): Timer {
-    const everyMs = this.#isGrowing ? GROWING_MS : this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS;
-    return this.#timers.after(everyMs, () => {
+    return this.#timers.after(this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS, () => {
       this.#look();
       this.#timer = this.#lookLater();
     });
@@ -61,10 +63,16 @@ export class HeapKeeper {
       this.#shrunkAt = this.#clock.now();
     }
     this.#mark = this.#heap.mark();
-    // Only while it is looked at often: under load it doubles within half a second.
-    const isGrowing = busy > BUSY && this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
+    this.#growing?.cancel();
+    this.#letGrow(busy > BUSY);
+  }
+
+  /** Only while it is looked at often: under load it doubles within half a second. */
+  #letGrow(isBusy: boolean): void {
+    const isGrowing = isBusy && this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
     if (isGrowing !== this.#isGrowing) this.#heap.setGrowing(isGrowing);
     this.#isGrowing = isGrowing;
+    if (isGrowing) this.#growing = this.#timers.after(GROWING_MS, () => this.#letGrow(true));
   }
 
   #isTime(): boolean {

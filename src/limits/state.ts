@@ -29,7 +29,7 @@ export class LimitState {
   readonly staysDeprioritized: Hysteresis = new Hysteresis();
   /** By route index and tenant index. */
   readonly routes: RouteCounts = new RouteCounts();
-  /** As it came last, or was when its limits changed last. */
+  /** As of the newest generation. */
   readonly #owners: (Tenant | undefined)[] = [];
   #slots = 0;
   #lives = 0;
@@ -131,10 +131,7 @@ export class LimitState {
   claim(tenant: Tenant, generation: number, now: number): boolean {
     const { index } = tenant;
     if (this.#owners[index] === tenant) return true;
-    if (this.#owners[index]?.id === tenant.id) {
-      this.#owners[index] = tenant;
-      return true;
-    }
+    if (this.#owners[index]?.id === tenant.id) return true;
     if (index >= this.#slots) this.reserve(index + 1);
     if (generation < (this.#generation[index] as number)) return false;
     this.forget(index, generation);

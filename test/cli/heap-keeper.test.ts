@@ -75,8 +75,8 @@ t.test('under load nothing is collected; when it is over everything is, at most 
 
 t.test('new space grows under load alone, to its bound and no further, and again when it was made small', (t) => {
   const { clock, heap, keeper, pass } = keep();
-  clock.advance(50);
-  t.same(heap.growing, [false], 'looked at soon: V8 begins with growing');
+  clock.advance(200);
+  t.same(heap.growing, [false], 'V8 begins with growing');
   pass(2);
   heap.busy = 0.5;
   pass(1);
@@ -91,11 +91,31 @@ t.test('new space grows under load alone, to its bound and no further, and again
   pass(1);
   t.same(heap.growing, [false, true, false, true], 'it was made small');
   heap.busy = 0.05;
-  clock.advance(50);
+  pass(1);
   t.same(heap.growing, [false, true, false, true, false], 'the load is over');
   keeper.close();
   heap.busy = 0.5;
   pass(2);
   t.equal(heap.growing.length, 5, 'closed');
+  t.end();
+});
+
+t.test('a moment without requests under load is not the end of it', (t) => {
+  const { clock, heap, pass } = keep();
+  heap.busy = 0.01;
+  clock.advance(199);
+  t.equal(heap.shrinks, 0);
+  clock.advance(1);
+  t.equal(heap.shrinks, 1, 'after a start');
+  pass(60);
+  heap.busy = 0.5;
+  pass(1);
+  for (let i = 0; i < 10; i++) {
+    heap.busy = 0;
+    clock.advance(50);
+    heap.busy = 0.5;
+    clock.advance(950);
+  }
+  t.equal(heap.shrinks, 1);
   t.end();
 });

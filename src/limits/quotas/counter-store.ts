@@ -177,11 +177,22 @@ export class CounterStore {
 
   /** Another's row, or one of an earlier life of this process: its larger numbers count. Nobody but this process knows its own. */
   merge(row: CounterRow): Merged {
-    const { actor, count, credit } = row;
     if (!isSound(row)) return 'malformed';
-    if (actor === this.actor) return 'known';
+    if (row.actor === this.actor) return 'known';
     const cell = this.#openForOthers(row);
-    if (typeof cell === 'string') return cell;
+    return typeof cell === 'string' ? cell : this.#mergeInto(cell, row);
+  }
+
+  /** A row that an earlier life of this process kept: of a day that was opened again it is counted on top of what that was closed with. */
+  recall(row: CounterRow): Merged {
+    if (!isSound(row)) return 'malformed';
+    const series = this.#findSeries(row.tenant, row.meter);
+    const cell = series === NONE ? NONE : this.#reopenedCell(series, row.day);
+    return cell === NONE ? this.merge(row) : this.#mergeInto(cell, row);
+  }
+
+  #mergeInto(cell: number, row: CounterRow): Merged {
+    const { actor, count, credit } = row;
     const at = this.#openRow(cell, actor);
     if (at === NONE) return 'full';
     if (count <= (this.#count[at] as number) && credit <= (this.#credit[at] as number)) return 'known';
@@ -218,6 +229,8 @@ export class CounterStore {
   #openForOthers({ tenant, meter, day }: Pick<CounterRow, 'tenant' | 'meter' | 'day'>): number | 'closed' | 'full' {
     const known = this.#findSeries(tenant, meter);
     if (known !== NONE && this.#closed.totalOf(known, day) !== undefined) return 'closed';
+    // What others counted is in what it was closed with.
+    if (known !== NONE && this.#reopenedCell(known, day) !== NONE) return 'closed';
     const series = this.#openSeries(tenant, meter);
     const cell = series === NONE ? NONE : this.#openCell(series, day);
     return cell === NONE ? 'full' : cell;
@@ -373,6 +386,13 @@ export class CounterStore {
     this.#closed.begin(series);
     this.#series.set(key, series);
     return series;
+  }
+
+  /** Of a day that was closed with something, and is open again; -1: it is not. */
+  #reopenedCell(series: number, day: number): number {
+    for (let cell = this.#seriesHead[series] as number; cell !== NONE; cell = this.#cellNext[cell] as number)
+      if (this.#cellDay[cell] === day) return this.#base[cell] === 0 ? NONE : cell;
+    return NONE;
   }
 
   /** -1 when there is no room. */

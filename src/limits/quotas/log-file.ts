@@ -6,11 +6,11 @@
  *   5ae2f164 ["b","acme","api_calls",20780,40011]            the same of one that was opened again: counts come on top
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
- *   0b44de12 ["l","9f…"]                                     whose files these are: the life of this process
+ *   0b44de12 ["l","9f…"]                                     whose file this is: the life of this process
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *
- * The first line of a file names its form: `… ["reeve-quotas",1]`.
+ * The first line of a file names its form: `… ["reeve-quotas",2]`.
  */
 import { crc32 } from 'node:zlib';
 import type { ClosedTotal, CounterRow } from './counter-store.ts';
@@ -48,7 +48,7 @@ export interface Damage {
   readonly what: 'torn tail' | 'corrupt records' | 'unknown form';
 }
 
-export const HEAD: string = sealed('["reeve-quotas",1]');
+export const HEAD: string = sealed('["reeve-quotas",2]');
 /** The longest record: two names of 63 letters, each of which JSON could write as six, and numbers. */
 const LINE_MAX = 1024;
 
@@ -94,7 +94,7 @@ export function readLines(bytes: Buffer, reader: LogReader): Damage | undefined 
     line++;
     const end = bytes.indexOf(10, from);
     const text = end === -1 ? undefined : opened(bytes, from, end);
-    if (line === 1 && text !== '["reeve-quotas",1]') return { line, records: 1, what: 'unknown form' };
+    if (line === 1 && text !== '["reeve-quotas",2]') return { line, records: 1, what: 'unknown form' };
     if (line > 1 && (text === undefined || !isRecord(JSON.parse(text), reader))) {
       if (records === 0) first = line;
       records++;

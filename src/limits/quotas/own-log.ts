@@ -36,8 +36,8 @@ export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
 export const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
-/** Four times what a full store writes. */
-const FILE_BYTES_MAX = 512 * 2 ** 20;
+/** Twice what a full store writes: 2^18 series of 33 days each. */
+const FILE_BYTES_MAX = 2 ** 30;
 /** Lines made at once: half a millisecond. */
 const SLICE = 1000;
 
@@ -70,8 +70,9 @@ export interface OwnLogOptions {
   readonly fleet?: FleetKept | undefined;
   readonly timers: Timers;
   readonly log: Log;
-  /** Another bound is for tests. */
+  /** Other bounds are for tests. */
   readonly logBytesMax?: number;
+  readonly sliceLines?: number;
 }
 
 export class OwnLog {
@@ -240,12 +241,13 @@ export class OwnLog {
 
   /** Bytes written. Requests are served between slices. */
   async #write(file: OwnFile, lines: Iterable<string>, head = ''): Promise<number> {
+    const { sliceLines = SLICE } = this.#o;
     let bytes = 0;
     let slice = head;
     let count = 0;
     for (const line of lines) {
       slice += line;
-      if (++count % SLICE !== 0) continue;
+      if (++count % sliceLines !== 0) continue;
       bytes += slice.length;
       await file.append(slice);
       slice = '';
@@ -263,7 +265,7 @@ export class OwnLog {
       const size = await disk.size(path);
       if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
       damage = readLines(await disk.read(path), {
-        count: (row) => void this.#o.counters.merge(row),
+        count: (row) => void this.#o.counters.recall(row),
         total: (total) => void this.#o.counters.restore(total),
         base: (total) => void this.#o.counters.reopen(total),
         gauge: (row) => void this.#o.gauges.merge(row),

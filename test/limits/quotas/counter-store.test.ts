@@ -235,9 +235,24 @@ t.test('of a closed day nothing is taken any more; a clock that was set back ope
   t.equal(store.valueOf('acme', 'api_calls', 100), 7);
   store.add(store.open('acme', 'api_calls', 100), 2);
   t.equal(store.valueOf('acme', 'api_calls', 100), 9);
+  t.equal(store.merge(row({ count: 5 })), 'closed', 'it is in what the day was closed with');
+  t.equal(store.recall(row({ actor: actor(7), count: 1 })), 'merged', 'what an earlier life kept is not');
+  t.equal(store.recall(row({ actor: actor(7), count: 1 })), 'known');
+  t.equal(store.recall(row({ count: -1 })), 'malformed');
+  t.equal(store.valueOf('acme', 'api_calls', 100), 10);
+  store.refund(store.open('acme', 'api_calls', 100), 1);
   store.close(101, 0);
   t.equal(store.valueOf('acme', 'api_calls', 100), 9);
   t.same([...store.closed()], [{ tenant: 'acme', meter: 'api_calls', day: 100, total: 9 }]);
+});
+
+t.test('a day that an earlier life opened again is open again, where there is room', async (t) => {
+  const store = storeOf({ seriesMax: 1, rowsMax: 1 });
+  const day = { tenant: 'acme', meter: 'api_calls', day: 100, total: 7 };
+  t.ok(store.reopen(day));
+  t.same([store.valueOf('acme', 'api_calls', 100), [...store.all()][0]?.bases], [7, [day]]);
+  t.notOk(store.reopen({ ...day, day: 101 }), 'no cell');
+  t.notOk(store.reopen({ ...day, tenant: 'globex' }), 'no series');
 });
 
 t.test('a total that is restored stands for the rows of its day', async (t) => {

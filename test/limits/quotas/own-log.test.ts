@@ -226,10 +226,10 @@ t.test('a record of an unknown kind, a file of another form, and one that cannot
   t.equal(used(first), 4);
   t.match(first.lines, [{ event: 'quota.log_damaged', line: 2, what: 'corrupt records' }]);
   await first.own.close();
-  writeFileSync(path, sealed('["reeve-quotas",2]'));
+  writeFileSync(path, sealed('["reeve-quotas",1]'));
   const second = await live(dir);
   t.match(second.lines, [{ event: 'quota.log_damaged', what: 'unknown form', effect: 'nothing of it is counted' }]);
-  t.equal(readFileSync(`${path}.damaged`, 'utf8'), sealed('["reeve-quotas",2]'));
+  t.equal(readFileSync(`${path}.damaged`, 'utf8'), sealed('["reeve-quotas",1]'));
   await second.own.close();
   rmSync(`${path}.damaged`);
   rmSync(path);
@@ -240,9 +240,9 @@ t.test('a record of an unknown kind, a file of another form, and one that cannot
   await third.own.close();
   rmSync(`${path}.damaged`, { recursive: true });
   writeFileSync(path, '');
-  truncateSync(path, 600 * 2 ** 20);
+  truncateSync(path, 1100 * 2 ** 20);
   const fourth = await live(dir);
-  t.match(fourth.lines, [{ event: 'quota.log_unreadable', cause: /629145600 bytes/ }]);
+  t.match(fourth.lines, [{ event: 'quota.log_unreadable', cause: /1153433600 bytes/ }]);
   await fourth.own.close();
 });
 
