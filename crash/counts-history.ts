@@ -52,7 +52,17 @@ interface Life {
 }
 
 class CountsHistory {
-  readonly counts = { lives: 0, steps: 0, kills: 0, crashes: 0, ends: 0, faults: 0, mended: 0, unopened: 0, reopened: 0 };
+  readonly counts = {
+    lives: 0,
+    steps: 0,
+    kills: 0,
+    crashes: 0,
+    ends: 0,
+    faults: 0,
+    mended: 0,
+    unopened: 0,
+    reopened: 0,
+  };
   readonly #time = new SimTime();
   readonly #random: SeededRandom;
   readonly #disk: SimDisk;
