@@ -67,12 +67,12 @@ export class HeapKeeper {
     this.#letGrow(busy > BUSY);
   }
 
-  /** Only while it is looked at often: under load it doubles within half a second. */
+  /** Said to all threads: while the loop is quiet the loader may have what it wants. Under load new space is looked at often, for it doubles within half a second. */
   #letGrow(isBusy: boolean): void {
-    const isGrowing = isBusy && this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
+    const isGrowing = !isBusy || this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
     if (isGrowing !== this.#isGrowing) this.#heap.setGrowing(isGrowing);
     this.#isGrowing = isGrowing;
-    if (isGrowing) this.#growing = this.#timers.after(GROWING_MS, () => this.#letGrow(true));
+    if (isBusy && isGrowing) this.#growing = this.#timers.after(GROWING_MS, () => this.#letGrow(true));
   }
 
   #isTime(): boolean {
