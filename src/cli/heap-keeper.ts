@@ -7,14 +7,13 @@
 import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
 
 /**
- * New space, both halves, bytes, behind which it grows no further. 4 MiB: a request leaves about 3 KB behind and little of it survives, so
- * that larger would only be resident; V8 would go to 32 MiB. With 8 MiB a request took as much CPU.
+ * New space, both halves, bytes, behind which it grows no further. 8 MiB: a request leaves about 3 KB behind and little of it survives, so
+ * that larger would only be resident; V8 would go to 32 MiB.
  */
-const NEW_SPACE_BYTES_MAX = 4 * 2 ** 20;
-/** Between looks, ms: until what a start needed once is gone, and from then on; at new space while it may grow. */
+const NEW_SPACE_BYTES_MAX = 8 * 2 ** 20;
+/** Between looks, ms: until what a start needed once is gone, and from then on. */
 const START_EVERY_MS = 200;
 const EVERY_MS = 1000;
-const GROWING_MS = 50;
 const AGAIN_MS = 60_000;
 /** Shares of the time between two looks. A shrink holds the loop for about 10 ms: below the first few are there to notice. */
 const QUIET = 0.03;
@@ -29,10 +28,7 @@ export class HeapKeeper {
   /** There is something to collect: a start was, or requests. */
   #wasBusy = true;
   #shrunkAt: MonotonicMs | undefined;
-  /** V8 begins so. */
   #isGrowing = true;
-  /** The next look at new space while it may grow. */
-  #growing: Timer | undefined;
 
   constructor({ clock, timers, heap }: { clock: Clock; timers: Timers; heap: Heap }) {
     this.#clock = clock;
@@ -44,7 +40,6 @@ export class HeapKeeper {
 
   close(): void {
     this.#timer.cancel();
-    this.#growing?.cancel();
   }
 
   #lookLater(): Timer {
@@ -63,16 +58,9 @@ export class HeapKeeper {
       this.#shrunkAt = this.#clock.now();
     }
     this.#mark = this.#heap.mark();
-    this.#growing?.cancel();
-    this.#letGrow(busy > BUSY);
-  }
-
-  /** Said to all threads: while the loop is quiet the loader may have what it wants. Under load new space is looked at often, for it doubles within half a second. */
-  #letGrow(isBusy: boolean): void {
-    const isGrowing = !isBusy || this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
+    const isGrowing = this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
     if (isGrowing !== this.#isGrowing) this.#heap.setGrowing(isGrowing);
     this.#isGrowing = isGrowing;
-    if (isBusy && isGrowing) this.#growing = this.#timers.after(GROWING_MS, () => this.#letGrow(true));
   }
 
   #isTime(): boolean {

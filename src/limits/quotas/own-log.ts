@@ -7,6 +7,9 @@
  * A crash leaves the old file or the new one, each whole but for its tail: counts are absolute and their larger numbers stand. A disk that
  * is full or refuses is said once and tried again with a new file; until then counts are in memory alone, and nothing is refused for it.
  *
+ * What a day that is closed, or opened again, while a new file is written was asked for meanwhile is in the next: until that is written, a kill
+ * costs it too.
+ *
  * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted.
  *
  * Bounds: what the store holds, and 8 MiB beyond one commit behind it; a commit is made of slices of 1,000 lines.
