@@ -185,7 +185,7 @@ class CountsHistory {
     // Now and then a clock is set back.
     const isBack = this.#chance(0.1);
     const day = isBack ? this.#today - 1 : this.#today + this.#below(2);
-    const { closings } = counters;
+    const isReopened = isBack && [...counters.closed()].some((each) => each.tenant === tenant && each.day === day);
     if (dice < 0.6) counters.add(counters.open(tenant, METER, day), 1 + this.#below(9));
     else if (dice < 0.7) counters.refund(counters.open(tenant, METER, day), 1);
     else if (dice < 0.8) gauges.set(tenant, 'seats', this.#below(50), this.#time.nowMs);
@@ -193,7 +193,7 @@ class CountsHistory {
       const key = { kind: 'grant', tenant, meter: METER, day, from: actor, to: 'f'.repeat(16) } as const;
       claims.merge({ ...key, x: 1 + this.#time.nowMs, y: 0 } as FleetRow);
     } else counters.close(++this.#today, OLDEST);
-    if (isBack && dice < 0.7 && counters.closings > closings) this.counts.reopened++;
+    if (isReopened && dice < 0.7) this.counts.reopened++;
   }
 
   /** An end in order: nothing is lost. */

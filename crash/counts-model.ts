@@ -15,8 +15,6 @@ export interface State {
   readonly rows: ReadonlyMap<string, readonly [count: number, credit: number]>;
   /** Of a tenant and a day that is closed. */
   readonly totals: ReadonlyMap<string, number>;
-  /** Of one that was closed and is open again: what it was closed with. */
-  readonly bases: ReadonlyMap<string, number>;
   /** Of a tenant and a day: what it holds. */
   readonly values: ReadonlyMap<string, number>;
   /** Of a tenant: when it was reported last. */
@@ -27,7 +25,6 @@ export interface State {
 export const NOTHING: State = {
   rows: new Map(),
   totals: new Map(),
-  bases: new Map(),
   values: new Map(),
   gauges: new Map(),
   claims: new Map(),
@@ -35,14 +32,13 @@ export const NOTHING: State = {
 
 export function stateOf({ counters, gauges, claims }: Stores): State {
   const all = [...counters.all()];
-  const days = all.flatMap(({ totals, bases, rows }) => [...totals, ...bases, ...rows]);
+  const days = all.flatMap(({ totals, rows }) => [...totals, ...rows]);
   const byDay = (each: ClosedTotal): [string, number] => [dayKey(each), each.total];
   return {
     rows: new Map(
       all.flatMap(({ rows }) => rows.map((row) => [`${dayKey(row)} ${row.actor}`, [row.count, row.credit]])),
     ),
     totals: new Map(all.flatMap(({ totals }) => totals.map(byDay))),
-    bases: new Map(all.flatMap(({ bases }) => bases.map(byDay))),
     values: new Map(days.map((each) => [dayKey(each), counters.valueOf(each.tenant, each.meter, each.day)])),
     gauges: new Map([...gauges.rows()].map(({ tenant, at }) => [tenant, at])),
     claims: new Map([...claims.rows()].map(({ tenant, from, to, x }) => [`${tenant} ${from} ${to}`, x])),
@@ -64,8 +60,7 @@ export class CountsModel {
   note(at: number, state: State): void {
     this.#since.push({ at, state });
     for (const [key, row] of state.rows) this.#atMost(key, row);
-    for (const totals of [state.totals, state.bases])
-      for (const [key, total] of totals) known(this.#totals, key).add(total);
+    for (const [key, total] of state.totals) known(this.#totals, key).add(total);
     for (const [key, value] of state.values)
       this.#fullest.set(key, Math.max(value, this.#fullest.get(key) ?? Number.NEGATIVE_INFINITY));
     for (const [key, reported] of state.gauges) known(this.#reported, key).add(reported);
@@ -80,7 +75,7 @@ export class CountsModel {
 
   /** What is wrong with what was read. */
   judge(read: State): string | undefined {
-    const { rows, totals, bases, gauges, claims } = read;
+    const { rows, totals, gauges, claims } = read;
     for (const [key, value] of read.values)
       if (value > (this.#fullest.get(key) ?? 0))
         return `${key} holds ${value}, and held ${this.#fullest.get(key)} at most`;
@@ -92,20 +87,16 @@ export class CountsModel {
       const [most, back] = this.#most.get(key) ?? [0, 0];
       if (count > most || credit > back)
         return `${key} says ${count} and ${credit} back, and no more than ${most} and ${back} were counted`;
-      if (totals.has(key.slice(0, key.lastIndexOf(' ')))) return `${key} is counted, and its day is a total`;
     }
     for (const [key, [count, credit]] of this.floor.rows) {
       const day = key.slice(0, key.lastIndexOf(' '));
       // Its counts are in what it was closed with.
-      if (totals.has(day) || bases.has(day)) continue;
+      if (totals.has(day)) continue;
       const [read, back] = rows.get(key) ?? [0, 0];
       if (read < count || back < credit) return `${key} says ${read} and ${back} back of ${count} and ${credit}`;
     }
-    for (const [key, total] of [...totals, ...bases])
+    for (const [key, total] of totals)
       if (this.#totals.get(key)?.has(total) !== true) return `${key} was closed with ${total}, which it never had`;
-    for (const [key, total] of this.floor.totals)
-      if (!bases.has(key) && (totals.get(key) ?? 0) < total)
-        return `the total of ${key}, ${total}, is ${totals.get(key)} now`;
     for (const [key, at] of gauges)
       if (this.#reported.get(key)?.has(at) !== true) return `the level of ${key} is of ${at}, when nobody reported one`;
     for (const [key, at] of this.floor.gauges)

@@ -38,13 +38,6 @@ export class ClosedDays {
     this.#total[at] = total;
   }
 
-  /** The total of a day that is opened again; undefined: it was not closed. */
-  take(series: number, day: number): number | undefined {
-    const total = this.totalOf(series, day);
-    if (total !== undefined) this.#day[this.#placeOf(series, day)] = NONE;
-    return total;
-  }
-
   *of(series: number): Generator<{ readonly day: number; readonly total: number }> {
     const ring = this.#ringOf[series] as number;
     if (ring === NONE) return;

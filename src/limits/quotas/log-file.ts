@@ -2,15 +2,14 @@
  * The lines in which counts stand on disk. Each is for itself, so that what is damaged costs what stands in it and no more:
  *
  *   3d2c0f9a ["c","acme","api_calls",20783,"9f…",812,0]      count: tenant, meter, day, actor, count, credit
- *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day
- *   5ae2f164 ["b","acme","api_calls",20780,40011]            the same of one that was opened again: counts come on top
+ *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day: counts before it are in it, those behind it come on top
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
  *   0b44de12 ["l","9f…"]                                     whose file this is: the life of this process
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *
- * The first line of a file names its form: `… ["reeve-quotas",2]`.
+ * The first line of a file names its form: `… ["reeve-quotas",3]`.
  */
 import { crc32 } from 'node:zlib';
 import type { ClosedTotal, CounterRow } from './counter-store.ts';
@@ -32,7 +31,6 @@ export interface ClaimRow {
 export interface LogReader {
   count(row: CounterRow): void;
   total(total: ClosedTotal): void;
-  base(total: ClosedTotal): void;
   gauge(row: GaugeRow): void;
   claim(row: ClaimRow): void;
   life(actor: string): void;
@@ -48,7 +46,7 @@ export interface Damage {
   readonly what: 'torn tail' | 'corrupt records' | 'unknown form';
 }
 
-export const HEAD: string = sealed('["reeve-quotas",2]');
+export const HEAD: string = sealed('["reeve-quotas",3]');
 /** The longest record: two names of 63 letters, each of which JSON could write as six, and numbers. */
 const LINE_MAX = 1024;
 
@@ -58,10 +56,6 @@ export function countLine({ tenant, meter, day, actor, count, credit }: CounterR
 
 export function totalLine({ tenant, meter, day, total }: ClosedTotal): string {
   return sealed(JSON.stringify(['t', tenant, meter, day, total]));
-}
-
-export function baseLine({ tenant, meter, day, total }: ClosedTotal): string {
-  return sealed(JSON.stringify(['b', tenant, meter, day, total]));
 }
 
 export function gaugeLine({ tenant, meter, value, at, actor }: GaugeRow): string {
@@ -94,7 +88,7 @@ export function readLines(bytes: Buffer, reader: LogReader): Damage | undefined 
     line++;
     const end = bytes.indexOf(10, from);
     const text = end === -1 ? undefined : opened(bytes, from, end);
-    if (line === 1 && text !== '["reeve-quotas",2]') return { line, records: 1, what: 'unknown form' };
+    if (line === 1 && text !== '["reeve-quotas",3]') return { line, records: 1, what: 'unknown form' };
     if (line > 1 && (text === undefined || !isRecord(JSON.parse(text), reader))) {
       if (records === 0) first = line;
       records++;
@@ -120,7 +114,6 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   const [kind, tenant, meter, a, b, c, d] = fields as [string, string, string, never, never, never, never];
   if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
   else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
-  else if (kind === 'b') reader.base({ tenant, meter, day: a, total: b });
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
   else if (kind === 'k') reader.claim(claimOf(fields));
   else if (kind === 'l') reader.life(tenant);

@@ -2,13 +2,10 @@
  * What this sidecar counted, on disk, so that it outlives a restart and a kill: at most the last second is lost. One file in the state
  * directory, `quotas.log`: all that was known when it was begun, and behind it what changed since, appended once a second.
  *
- *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or a day closed or opened)──▶ quotas.log.new ─ rename
+ *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB,  or a day closed)──▶ quotas.log.new ─ rename
  *
  * A crash leaves the old file or the new one, each whole but for its tail: counts are absolute and their larger numbers stand. A disk that
  * is full or refuses is said once and tried again with a new file; until then counts are in memory alone, and nothing is refused for it.
- *
- * What a day that is closed, or opened again, while a new file is written was asked for meanwhile is in the next: until that is written, a kill
- * costs it too.
  *
  * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted.
  *
@@ -20,7 +17,6 @@ import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
-  baseLine,
   type ClaimRow,
   claimLine,
   countLine,
@@ -91,7 +87,7 @@ export class OwnLog {
   /** Whose file was read, and who of them left. */
   #life: string | undefined;
   #ended: string | undefined;
-  /** Closings that it began with: a total, and that its day is open again, is not appended. */
+  /** Closings of which the file has the totals: they are not appended. */
   #closings = 0;
   #isFailing = false;
   #isClosed = false;
@@ -209,12 +205,17 @@ export class OwnLog {
   async #begin(): Promise<void> {
     const { counters, disk, dir } = this.#o;
     await disk.makeDir(dir);
-    const { closings } = counters;
+    this.#closings = counters.closings;
     // What changes while all is written is appended behind it.
     [this.#counted, this.#gauged, this.#claimed] = this.#versions;
     const file = await disk.create(`${this.#path}.new`);
     try {
       await this.#write(file, this.#all(), HEAD);
+      // A day that was closed meanwhile has its total behind the rows that are in it. Once: days are not closed that often.
+      if (counters.closings !== this.#closings) {
+        this.#closings = counters.closings;
+        await this.#write(file, this.#counts());
+      }
       await this.#append(file);
       await file.sync();
       await disk.rename(`${this.#path}.new`, this.#path);
@@ -226,20 +227,23 @@ export class OwnLog {
     const before = this.#file;
     this.#file = file;
     this.#bytes = 0;
-    this.#closings = closings;
     await before?.close();
   }
 
   *#all(): Generator<string> {
     const { fleet } = this.#o;
     if (fleet !== undefined) yield lifeLine(fleet.actor);
-    for (const { totals, bases, rows } of this.#o.counters.all()) {
-      for (const total of totals) yield totalLine(total);
-      for (const base of bases) yield baseLine(base);
-      for (const row of rows) yield countLine(row);
-    }
+    yield* this.#counts();
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
+  }
+
+  /** The total of a day before what was counted on it since: what stands behind it comes on top. */
+  *#counts(): Generator<string> {
+    for (const { totals, rows } of this.#o.counters.all()) {
+      for (const total of totals) yield totalLine(total);
+      for (const row of rows) yield countLine(row);
+    }
   }
 
   /** Bytes written. Requests are served between slices. */
@@ -270,7 +274,6 @@ export class OwnLog {
       damage = readLines(await disk.read(path), {
         count: (row) => void this.#o.counters.recall(row),
         total: (total) => void this.#o.counters.restore(total),
-        base: (total) => void this.#o.counters.reopen(total),
         gauge: (row) => void this.#o.gauges.merge(row),
         claim: (row) => void this.#o.fleet?.claims.merge(row),
         life: (actor) => {

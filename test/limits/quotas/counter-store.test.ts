@@ -246,13 +246,15 @@ t.test('of a closed day nothing is taken any more; a clock that was set back ope
   t.same([...store.closed()], [{ tenant: 'acme', meter: 'api_calls', day: 100, total: 9 }]);
 });
 
-t.test('a day that an earlier life opened again is open again, where there is room', async (t) => {
-  const store = storeOf({ seriesMax: 1, rowsMax: 1 });
-  const day = { tenant: 'acme', meter: 'api_calls', day: 100, total: 7 };
-  t.ok(store.reopen(day));
-  t.same([store.valueOf('acme', 'api_calls', 100), [...store.all()][0]?.bases], [7, [day]]);
-  t.notOk(store.reopen({ ...day, day: 101 }), 'no cell');
-  t.notOk(store.reopen({ ...day, tenant: 'globex' }), 'no series');
+t.test('what an earlier life kept is in the total behind it, and on top of the total before it', async (t) => {
+  const store = storeOf();
+  const total = { tenant: 'acme', meter: 'api_calls', day: 100, total: 7 };
+  store.recall(row({ count: 6 }));
+  store.restore(total);
+  t.equal(store.valueOf('acme', 'api_calls', 100), 7);
+  store.recall(row({ count: 3 }));
+  t.equal(store.valueOf('acme', 'api_calls', 100), 10);
+  t.same([...store.all()], [{ totals: [total], rows: [row({ count: 3 })] }]);
 });
 
 t.test('a total that is restored stands for the rows of its day', async (t) => {

@@ -36,8 +36,8 @@ const BROKEN: Readonly<Record<string, (disk: OwnDisk) => Partial<OwnDisk>>> = {
       },
     };
   }),
-  'that forgets what a day was closed with before it was opened again': files((file) => ({
-    append: (text) => file.append(text.replace(/^.*\["b",.*\n/gm, '')),
+  'that forgets what a day was closed with': files((file) => ({
+    append: (text) => file.append(text.replace(/^.*\["t",.*\n/gm, '')),
   })),
   'that never puts a new file in place of the old one': () => ({ rename: async () => {} }),
 };

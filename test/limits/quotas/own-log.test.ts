@@ -18,7 +18,7 @@ import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
-import { ownDisk } from '../../../src/limits/quotas/own-disk.ts';
+import { type OwnDisk, type OwnFile, ownDisk } from '../../../src/limits/quotas/own-disk.ts';
 import { type FleetKept, OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -39,7 +39,10 @@ interface Life {
 }
 
 /** One life of a process: counts are its own, the disk is everybody's. */
-async function live(dir: string, more: { logBytesMax?: number } = {}): Promise<Life> {
+async function live(
+  dir: string,
+  more: { logBytesMax?: number; sliceLines?: number; disk?: OwnDisk } = {},
+): Promise<Life> {
   const clock = new ManualClock();
   const actor = (++lives).toString(16).padStart(16, '0');
   const counters = new CounterStore({ actor });
@@ -226,10 +229,10 @@ t.test('a record of an unknown kind, a file of another form, and one that cannot
   t.equal(used(first), 4);
   t.match(first.lines, [{ event: 'quota.log_damaged', line: 2, what: 'corrupt records' }]);
   await first.own.close();
-  writeFileSync(path, sealed('["reeve-quotas",1]'));
+  writeFileSync(path, sealed('["reeve-quotas",2]'));
   const second = await live(dir);
   t.match(second.lines, [{ event: 'quota.log_damaged', what: 'unknown form', effect: 'nothing of it is counted' }]);
-  t.equal(readFileSync(`${path}.damaged`, 'utf8'), sealed('["reeve-quotas",1]'));
+  t.equal(readFileSync(`${path}.damaged`, 'utf8'), sealed('["reeve-quotas",2]'));
   await second.own.close();
   rmSync(`${path}.damaged`);
   rmSync(path);
@@ -269,6 +272,58 @@ t.test('a day that was closed, and opened again by a clock set back, is there ag
   const fourth = await live(dir);
   t.same([...fourth.counters.closed()], [{ tenant: 'acme', meter: 'api_calls', day: 100, total: 9 }]);
   await fourth.own.close();
+});
+
+t.test('a day that is closed while a new file is written has its total in it', async (t) => {
+  const dir = folder(t);
+  let wait = Number.POSITIVE_INFINITY;
+  const disk: OwnDisk = {
+    ...ownDisk,
+    async create(path) {
+      const file = await ownDisk.create(path);
+      const append = (text: string): Promise<void> => {
+        // Behind the head and the row of acme, and before that of globex.
+        if (--wait === 0) {
+          first.add(2);
+          first.counters.close(101, 0);
+          first.add(1);
+        }
+        return file.append(text);
+      };
+      return { ...file, append };
+    },
+  };
+  const first = await live(dir, { disk, logBytesMax: 1, sliceLines: 1 });
+  first.add(5);
+  first.add(7, 100, 'globex');
+  await first.second();
+  wait = 1;
+  await first.second();
+  t.equal(first.counters.closings, 1);
+  const copy = await copyOf(dir);
+  t.same([used(copy), used(copy, 100, 'globex')], [8, 7], 'all of it');
+  await first.own.close();
+});
+
+t.test('a clock that was set back has nothing written anew', async (t) => {
+  const dir = folder(t);
+  const made: string[] = [];
+  const create = (path: string): Promise<OwnFile> => {
+    made.push(path);
+    return ownDisk.create(path);
+  };
+  const first = await live(dir, { disk: { ...ownDisk, create } });
+  for (let tenant = 0; tenant < 5; tenant++) first.add(1, 100, `t${tenant}`);
+  first.counters.close(101, 0);
+  await first.second();
+  t.equal(made.length, 2, 'the first, and that of the day that was closed');
+  for (let tenant = 0; tenant < 5; tenant++) {
+    first.add(1, 100, `t${tenant}`);
+    await first.second();
+    t.equal(used(await copyOf(dir), 100, `t${tenant}`), 2);
+  }
+  t.equal(made.length, 2);
+  await first.own.close();
 });
 
 t.test('a full disk: counts go on in memory, it is said once, and when there is room all is written', async (t) => {
