@@ -1,6 +1,7 @@
 /** One sidecar's knowledge of a fleet of which all others said the same of each tenant. For who measures it, not what becomes of it. */
 import type { Member } from '../src/gossip/index.ts';
-import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
+import { FleetRates } from '../src/limits/fleet/fleet-rates.ts';
+import { TICK_MS } from '../src/limits/fleet/ticks.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
 import type { SimProcess } from './time.ts';
 

@@ -1,7 +1,8 @@
 /** A sidecar as far as quotas go: the production modules on virtual time, a simulated network and, if it has one, a simulated disk. */
 import { Gossip, type Seeds } from '../src/gossip/index.ts';
 import { carriageOf } from '../src/limits/carriage.ts';
-import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
+import { FleetRates } from '../src/limits/fleet/fleet-rates.ts';
+import { TICK_MS } from '../src/limits/fleet/ticks.ts';
 import { FleetQuotas, QUOTA_TICK_MS } from '../src/limits/fleet-quotas/fleet-quotas.ts';
 import type { Account } from '../src/limits/quotas/account.ts';
 import { COMMIT_MS, OwnLog } from '../src/limits/quotas/own-log.ts';

@@ -2,7 +2,8 @@
 import { Gossip, type Keyring, type Seeds } from '../src/gossip/index.ts';
 import { decide, take } from '../src/limits/decide.ts';
 import type { PartitionPolicy } from '../src/limits/fleet/attendance.ts';
-import { FleetRates, TICK_MS } from '../src/limits/fleet/fleet-rates.ts';
+import { FleetRates } from '../src/limits/fleet/fleet-rates.ts';
+import { TICK_MS } from '../src/limits/fleet/ticks.ts';
 import { LimitState } from '../src/limits/state.ts';
 import type { RequestRate, Tenant } from '../src/tenants/index.ts';
 import type { SimNet } from './net.ts';

@@ -2,7 +2,8 @@ export type { Admission, AdmissionExplanation, AdmissionOptions } from './admiss
 export { createAdmission } from './admission/admission.ts';
 export { carriageOf } from './carriage.ts';
 export type { LimitsExplanation } from './explain.ts';
-export { FleetRates, TICK_MS } from './fleet/fleet-rates.ts';
+export { FleetRates } from './fleet/fleet-rates.ts';
+export { TICK_MS } from './fleet/ticks.ts';
 export type { CheckpointOptions } from './fleet-quotas/checkpoint.ts';
 export { Checkpoint } from './fleet-quotas/checkpoint.ts';
 export { registerCheckpoint } from './fleet-quotas/fleet-counts.ts';

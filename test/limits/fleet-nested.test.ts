@@ -1,8 +1,9 @@
 import t from 'tap';
 import type { TenantIndex } from '../../src/core/index.ts';
-import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { FleetRates } from '../../src/limits/fleet/fleet-rates.ts';
 import { EGRESS, LimitNumbers, REQUESTS, ROUTE } from '../../src/limits/fleet/limit-numbers.ts';
 import { UNKNOWN } from '../../src/limits/fleet/row-table.ts';
+import { TICK_MS } from '../../src/limits/fleet/ticks.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { peer, type Two, two } from './two.ts';
 import { plan, route, tenant, world } from './world.ts';

@@ -1,7 +1,8 @@
 /** What a client is told in a fleet is what the sidecar it asked decides. */
 import fc from 'fast-check';
 import t from 'tap';
-import { FleetRates, TICK_MS } from '../../src/limits/fleet/fleet-rates.ts';
+import { FleetRates } from '../../src/limits/fleet/fleet-rates.ts';
+import { TICK_MS } from '../../src/limits/fleet/ticks.ts';
 import type { Reply } from '../../src/pipeline/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 import { peer, type Two, two } from './two.ts';

@@ -14,33 +14,15 @@ import type { Tenant } from '../../tenants/index.ts';
 import { roomFor } from '../arrays.ts';
 import type { Rate } from '../gcra.ts';
 import type { PartitionPolicy, Surroundings } from './attendance.ts';
-import { type Columns, clear, enlarge, newColumns } from './columns.ts';
-import { nextDemand, nextSpread, smoothSec } from './demand.ts';
+import { type Columns, enlarge, newColumns } from './columns.ts';
 import { type Explained, explainParts, explainShares, type FleetExplanation } from './explanation.ts';
 import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
 import { Others } from './others.ts';
 import { OwnRows } from './own-rows.ts';
 import { UNKNOWN } from './row-table.ts';
-import { type Fleet, type Share, type ShareRule, type ShareState, shareByDemand } from './share.ts';
+import { type ShareRule, shareByDemand } from './share.ts';
 import { type StrictPart, StrictParts } from './strict.ts';
-
-/** ms. */
-export const TICK_MS = 100;
-/** Limits reckoned with in one turn of the loop: about a millisecond. */
-export const TURN_LIMITS = 4096;
-/** Demand that counts, in limits: a storm of retries must not take all shares. */
-const DEMAND_MAX = 4;
-/** Of the limit asked for, or of the bucket spent, from which on it is hot. */
-const HOT_PART = 0.3;
-/** Without a request anywhere for this long a limit is not reckoned with, ms; after the longer one it is not remembered. */
-const IDLE_MS = 10_000;
-const FORGET_MS = 600_000;
-/** What is admitted is smoothed over this, s, or longer where the limit is small. */
-const RATE_SEC = 0.3;
-/** Of the limit: less is what rounding left of a sum. */
-const NONE_PART = 1e-9;
-/** Of what a request costs, the weight of a turn. */
-const UNIT_WEIGHT = 0.2;
+import { Ticks } from './ticks.ts';
 
 export interface FleetOptions {
   readonly clock: Clock;
@@ -54,34 +36,15 @@ export interface FleetOptions {
 /** `part` of a tenant, wherever it is asked for: `REQUESTS`, `EGRESS`, or `ROUTE` + the index of a route. */
 export class FleetRates implements Delegate {
   readonly #clock: Clock;
-  readonly #rule: ShareRule;
   readonly #others: Others;
   readonly #own: OwnRows;
   readonly #numbers: LimitNumbers;
   readonly #strict: StrictParts;
   #self = '';
   readonly #columns: Columns = newColumns();
-  #lastTick: number;
-  #next = 0;
-  #isUrgent = false;
-  /** Of the last tick, and of the one that is under way. */
-  #rowAgeMs = 0;
-  #rowAgeNowMs = 0;
-  // Filled anew for each: nothing is allocated in a request, nor when a share is taken.
+  // Filled anew for each: nothing is allocated in a request.
   readonly #rate: { perSec: number; burst: number } = { perSec: 0, burst: 0 };
-  readonly #fleet: { -readonly [K in keyof Fleet]: Fleet[K] } = {
-    perSec: 0,
-    burst: 0,
-    members: 1,
-    demandHere: 0,
-    demand: 0,
-    admitted: 0,
-    seconds: 0,
-    unit: 1,
-  };
-  readonly #state: ShareState = { level: 0, integral: 0 };
-  readonly #demand = { perSec: 0, unit: 0, spread: 1 };
-  readonly #share: Share = { perSec: 0, burst: 0, borrow: 0 };
+  readonly #ticks: Ticks;
   readonly #explained: Explained;
 
   constructor({ clock, partition, rule = shareByDemand(), limitsMax }: FleetOptions) {
@@ -91,9 +54,15 @@ export class FleetRates implements Delegate {
     const nameOf = (number: number): string => this.#numbers.nameOf(number);
     this.#own = new OwnRows(nameOf);
     this.#others = new Others(clock, partition, { take: (name) => this.#take(name), nameOf });
-    this.#rule = rule;
     this.#explained = { columns: this.#columns, others: this.#others, strict: this.#strict, rule };
-    this.#lastTick = clock.now();
+    this.#ticks = new Ticks({
+      clock,
+      rule,
+      columns: this.#columns,
+      numbers: this.#numbers,
+      own: this.#own,
+      others: this.#others,
+    });
   }
 
   /** By whom the fleet is known; before it is said this sidecar is alone. */
@@ -118,7 +87,7 @@ export class FleetRates implements Delegate {
 
   /** Of limits asked for here and elsewhere at the last tick: the longest since one was heard of, ms; 0: there is none. */
   get rowAgeMs(): number {
-    return this.#rowAgeMs;
+    return this.#ticks.rowAgeMs;
   }
 
   /** Limits that have a number, for whatever reason. */
@@ -236,7 +205,7 @@ export class FleetRates implements Delegate {
 
   /** Whether a tick is not done: the rest is for the next turns of the loop. */
   get isBehind(): boolean {
-    return this.#next > 0;
+    return this.#ticks.isBehind;
   }
 
   /**
@@ -244,86 +213,12 @@ export class FleetRates implements Delegate {
    * should know. True when it should reach them at once.
    */
   tick(): boolean {
-    const now = this.#clock.now();
-    if (this.#next === 0) {
-      if (now <= this.#lastTick) return false;
-      this.#lastTick = now;
+    if (!this.isBehind) {
+      if (!this.#ticks.begin()) return false;
       this.#others.recount();
       this.#strict.look(this.#others.electorate);
     }
-    this.#isUrgent = false;
-    const end = Math.min(this.#numbers.size, this.#next + TURN_LIMITS);
-    for (let number = this.#next; number < end; number++) this.#tickOne(number, now);
-    this.#next = end < this.#numbers.size ? end : 0;
-    if (this.#next === 0) {
-      this.#rowAgeMs = this.#rowAgeNowMs;
-      this.#rowAgeNowMs = 0;
-    }
-    return this.#isUrgent;
-  }
-
-  #tickOne(number: number, now: number): void {
-    const a = this.#columns;
-    const offered = a.offeredNow[number] as number;
-    const asks = a.asksNow[number] as number;
-    const heardAt = this.#others.heardAt(number);
-    const usedAt = Math.max(a.activeAt[number] as number, heardAt);
-    if (asks > 0) a.activeAt[number] = now;
-    else if (now - usedAt > IDLE_MS) return this.#rest(number, now, usedAt);
-    const limit = (a.perSec[number] as number) * this.#others.part;
-    // Asked for elsewhere only: its limit is looked up with the first request here.
-    if (limit === 0) return;
-    const admitted = a.admittedNow[number] as number;
-    a.offeredNow[number] = 0;
-    a.asksNow[number] = 0;
-    a.admittedNow[number] = 0;
-    (a.admitted[number] as number) += admitted;
-    const sinceSec = (now - (a.tickedAt[number] as number)) / 1000;
-    a.tickedAt[number] = now;
-    // After a rest nobody knows when it began.
-    const seconds = now - usedAt > IDLE_MS ? TICK_MS / 1000 : Math.max(TICK_MS / 1000, sinceSec);
-    const unit = (a.unit[number] = nextUnit(a.unit[number] as number, offered, asks));
-    const before = a.demand[number] as number;
-    const counted = Math.min(offered, DEMAND_MAX * limit * seconds);
-    this.#demand.perSec = before;
-    this.#demand.unit = unit;
-    this.#demand.spread = Math.max(1, a.spread[number] as number);
-    const demand = nextDemand(this.#demand, counted, seconds, limit);
-    a.spread[number] = nextSpread(this.#demand.spread, counted, before * seconds, unit);
-    a.demand[number] = demand;
-    const lags = seconds / smoothSec(limit, unit, RATE_SEC);
-    lag(a.rate, number, admitted / seconds, lags);
-    lag(a.shareThen, number, a.share[number] as number, lags);
-    // By what the others know, so that all shares together are the limit; and when they may know it, or all that grow at once would take the room there is.
-    const told = this.#own.toldDemand(number) ?? demand;
-    const known = lag(a.known, number, told, seconds / this.#rule.knownSec);
-    const fleet = this.#fleet;
-    fleet.perSec = limit;
-    fleet.burst = Math.max(1, (a.burst[number] as number) * this.#others.part);
-    fleet.members = this.#others.members;
-    const othersDemand = this.#others.demand(number);
-    if (asks > 0 && othersDemand > NONE_PART * limit) this.#rowAgeNowMs = Math.max(this.#rowAgeNowMs, now - heardAt);
-    // Within the limit a share that is not needed is no loss; beyond it is.
-    const here = known + othersDemand < limit ? known : Math.min(known, told);
-    fleet.demandHere = here;
-    fleet.demand = here + othersDemand;
-    fleet.admitted = admitted + this.#others.admittedSince(number, now);
-    // What was not reckoned with while it was idle filled up all the same.
-    fleet.seconds = sinceSec;
-    fleet.unit = unit;
-    this.#state.level = a.level[number] as number;
-    this.#state.integral = a.integral[number] as number;
-    this.#rule.take(fleet, this.#state, this.#share);
-    a.level[number] = this.#state.level;
-    a.integral[number] = this.#state.integral;
-    a.share[number] = this.#share.perSec;
-    a.tolerance[number] = this.#share.burst;
-    a.borrow[number] = this.#share.borrow;
-    if (this.#others.members === 1) return;
-    const isHot =
-      fleet.demand > HOT_PART * limit || this.#state.level < (1 - HOT_PART) * fleet.burst || demand > HOT_PART * limit;
-    const world = { now, perSec: limit, members: this.#others.members, isHot };
-    if (this.#own.tell(number, this.#numbers.nameOf(number), a, world)) this.#isUrgent = true;
+    return this.#ticks.turn();
   }
 
   version(member: number): number {
@@ -380,16 +275,6 @@ export class FleetRates implements Delegate {
     a.borrow[number] = isIdle ? level / this.#others.members : 0;
   }
 
-  /** Nobody asked for it for long: the others are told that it means nothing, and its number is free once they say the same. */
-  #rest(number: number, now: number, usedAt: number): void {
-    if (now - usedAt <= FORGET_MS || this.#numbers.nameOf(number) === '') return;
-    this.#own.free(number);
-    if (this.#others.isNamed(number)) return;
-    this.#others.forget(number);
-    clear(this.#columns, number);
-    this.#numbers.give(number);
-  }
-
   /** `UNKNOWN` when there is no room: then each member takes an equal part of the limit. */
   #take(name: string): number {
     const number = this.#numbers.take(name);
@@ -404,17 +289,4 @@ export class FleetRates implements Delegate {
 function nameOf(tenant: string, part: number, route: string): string {
   if (part === REQUESTS) return tenant;
   return part === EGRESS ? `${tenant} egress` : `${tenant} route ${route}`;
-}
-
-/** What a request costs: of the first turn what it says, then smoothed. */
-function nextUnit(unit: number, offered: number, asks: number): number {
-  if (asks === 0) return unit;
-  return unit === 0 ? offered / asks : unit + UNIT_WEIGHT * (offered / asks - unit);
-}
-
-/** Follows a value with a lag; `lags`: how many of them went by. */
-function lag(values: Float64Array, at: number, value: number, lags: number): number {
-  const next = (values[at] as number) + (1 - Math.exp(-lags)) * (value - (values[at] as number));
-  values[at] = next;
-  return next;
 }
