@@ -20,7 +20,7 @@ import { tokenFor } from '../helpers/tokens.ts';
 
 const PAIRS = 6;
 /** Measured again with as many pairs more, while the interval has the limit in it. */
-const PAIRS_MAX = 18;
+const PAIRS_MAX = 12;
 const ROUND_MS = 700;
 const RESAMPLES = 2000;
 const LIMIT = 20;

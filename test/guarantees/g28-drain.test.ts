@@ -11,7 +11,7 @@ import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 /** `GUARANTEE_SCALE=5` makes them 100, as `.ci/run` does. */
-const STOPS = scaled(20);
+const STOPS = scaled(10);
 const CLIENTS = 8;
 /** Of the application: long enough that a stop always meets requests in flight, and that their clients leave a core to the next sidecar. */
 const ANSWER_MS = 40;
