@@ -1,6 +1,6 @@
 /**
- * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, also with a
- * clock that is set back to a day that was closed, each ended by a kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some
+ * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, with others
+ * who say what days were closed with, and say it again to the next life, also with a clock that is set back to a day that was closed, each ended by a kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some
  * with a disk that fails or is full.
  *
  * What must hold: what was committed is never lost, and by an end of any kind at most the last second is; nothing is there that was not counted, and nothing
@@ -11,7 +11,7 @@ import { SimOwnDisk } from '../sim/own-disk.ts';
 import { SeededRandom, SimProcess, SimTime } from '../sim/time.ts';
 import { Claims } from '../src/limits/fleet-quotas/claims.ts';
 import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
-import { CounterStore } from '../src/limits/quotas/counter-store.ts';
+import { type ClosedTotal, CounterStore } from '../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
 import type { OwnDisk } from '../src/limits/quotas/own-disk.ts';
 import { COMMIT_MS, type Inheritance, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
@@ -63,6 +63,7 @@ class CountsHistory {
     mended: 0,
     unopened: 0,
     reopened: 0,
+    told: 0,
   };
   readonly #time = new SimTime();
   readonly #random: SeededRandom;
@@ -79,6 +80,8 @@ class CountsHistory {
   /** An heir must be the next. */
   #ended: string | undefined;
   #today = DAY;
+  /** What others closed days with, by tenant and day: each life hears it. */
+  readonly #told = new Map<string, ClosedTotal>();
   #wrong: string | undefined;
 
   constructor(seed: number, through: (disk: OwnDisk) => OwnDisk) {
@@ -137,8 +140,9 @@ class CountsHistory {
     });
     const most = this.#chance(0.15) ? this.#below(120) : 5000;
     if (!(await this.#time.settleUntil(() => isOpen, most))) return false;
+    for (const total of this.#told.values()) life.counters.mergeTotal(total);
     const read = stateOf(life);
-    this.#judge(this.#model.judge(read));
+    this.#judge(this.#model.judge(read, this.#told));
     if (life.own.isWriting && this.#ended !== undefined && !this.#inherited.has(this.#ended))
       this.#judge(`${this.#ended} ended in order, and nobody is its heir`);
     this.#ended = undefined;
@@ -189,11 +193,20 @@ class CountsHistory {
     if (dice < 0.6) counters.add(counters.open(tenant, METER, day), 1 + this.#below(9));
     else if (dice < 0.7) counters.refund(counters.open(tenant, METER, day), 1);
     else if (dice < 0.8) gauges.set(tenant, 'seats', this.#below(50), this.#time.nowMs);
-    else if (dice < 0.95) {
+    else if (dice < 0.93) {
       const key = { kind: 'grant', tenant, meter: METER, day, from: actor, to: 'f'.repeat(16) } as const;
       claims.merge({ ...key, x: 1 + this.#time.nowMs, y: 0 } as FleetRow);
-    } else counters.close(++this.#today, OLDEST);
+    } else if (dice < 0.97) this.#tell(counters, { tenant, meter: METER, day: this.#today - this.#below(2) });
+    else counters.close(++this.#today, OLDEST);
     if (isReopened && dice < 0.7) this.counts.reopened++;
+  }
+
+  /** Others say what a day was closed with: as much as is known here, or more. */
+  #tell(counters: CounterStore, of: Omit<ClosedTotal, 'total'>): void {
+    const total = Math.max(0, counters.valueOf(of.tenant, of.meter, of.day)) + this.#below(5);
+    if (counters.mergeTotal({ ...of, total }) !== 'merged') return;
+    this.counts.told++;
+    this.#told.set(`${of.tenant} ${of.day}`, { ...of, total });
   }
 
   /** An end in order: nothing is lost. */

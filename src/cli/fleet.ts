@@ -47,6 +47,11 @@ export interface Fleet extends AsyncDisposable {
   readonly rates: FleetRates;
   readonly quotas: FleetQuotas;
   readonly port: number;
+  /**
+   * Begins to speak and to listen, and to ask the collector what it kept. Not before what earlier lives of this process kept on disk is read: that is
+   * taken as it stands, and would come on top of what others say of the same days.
+   */
+  start(): void;
   /** As the admin API shows them, this sidecar first. */
   members(): FleetMembers;
   /** Whether the others' state was pulled, or there is nobody, and what a collector kept: before, shares are guesses. */
@@ -99,36 +104,42 @@ export async function openFleet(
     collector &&
     (await (await import('./checkpoint.ts')).openCheckpoint({ ...world, collector, cluster: config.cluster, quotas }));
   if (checkpoint !== undefined) closer.add(() => checkpoint.close());
-  const restored = checkpoint?.start();
-  gossip.start(async () => {
-    // Nobody has a part of anything before that.
-    await restored;
-    isReady = true;
-    quotas.know('others');
-    log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
-  });
   const turn = (): void => {
     if (rates.tick()) gossip.nudge();
     if (rates.isBehind) timers.afterPoll(turn);
   };
-  const tick = timers.every(TICK_MS, turn);
-  closer.add(() => tick.cancel());
   let isTurning = false;
   const quotaTurn = (): void => {
     quotas.turn();
     isTurning = quotas.isBehind;
     if (isTurning) timers.afterPoll(quotaTurn);
   };
-  const quotaTick = timers.every(QUOTA_TICK_MS, () => {
+  const quotaTick = (): void => {
     if (quotas.tick()) gossip.nudgeCold();
     if (isTurning || !quotas.isBehind) return;
     isTurning = true;
     timers.afterPoll(quotaTurn);
-  });
-  closer.add(() => quotaTick.cancel());
-  const keys = timers.every(KEYS_MS, rereading(config.keyFile, keyring, log));
-  closer.add(() => keys.cancel());
+  };
+  const start = (): void => {
+    const restored = checkpoint?.start();
+    gossip.start(async () => {
+      // Nobody has a part of anything before that.
+      await restored;
+      isReady = true;
+      quotas.know('others');
+      log.info('gossip.ready', { members: gossip.members().length, address: transport.address });
+    });
+    const ticks = [
+      timers.every(TICK_MS, turn),
+      timers.every(QUOTA_TICK_MS, quotaTick),
+      timers.every(KEYS_MS, rereading(config.keyFile, keyring, log)),
+    ];
+    closer.add(() => {
+      for (const tick of ticks) tick.cancel();
+    });
+  };
   return {
+    start,
     rates,
     quotas,
     port: Number(transport.address.slice(transport.address.lastIndexOf(':') + 1)),

@@ -116,6 +116,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
   // What was used before a restart is known before the first request.
   await limits.open();
   closer.add(() => limits.close());
+  fleet?.start();
   const tenancy = await openTenancy({
     ...world,
     ...config.tenancy,

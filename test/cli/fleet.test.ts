@@ -1,13 +1,17 @@
 /** A fleet of sidecars in this process, and what the command says of it. */
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { request } from 'undici';
 import { nameOf } from '../../src/cli/fleet.ts';
 import { startSidecar } from '../../src/cli/sidecar.ts';
-import { systemClock } from '../../src/core/index.ts';
+import { systemClock, systemTimers } from '../../src/core/index.ts';
 import { createLog } from '../../src/telemetry/index.ts';
 import { reeve } from '../helpers/command.ts';
 import { becomes } from '../helpers/processes.ts';
@@ -232,4 +236,32 @@ t.test('two of one host are called differently when nobody names them; a pod is 
     `${pod.slice(-58)}:7947`,
     'the end tells pods apart',
   );
+});
+
+t.test('what is kept on disk is read before anybody else is heard', { timeout: 30_000 }, async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
+  const tenancy = tenancyOfFleet(t);
+  const keyFile = join(tenancy.stateDir, 'keys');
+  writeFileSync(keyFile, key());
+  const path = join(tenancy.stateDir, 'quotas.log');
+  // A disk that takes its time.
+  execFileSync('mkfifo', [path]);
+  let asked = 0;
+  const other = createServer((socket) => {
+    asked++;
+    socket.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const starting = member(t, upstream, tenancy, keyFile, {
+    'gossip.seeds.list': `127.0.0.1:${port}`,
+    stateDir: tenancy.stateDir,
+  });
+  const disk = await open(path, 'w');
+  await systemTimers.sleep(500);
+  t.equal(asked, 0, 'nobody is asked');
+  await disk.close();
+  await starting;
+  t.ok(await becomes(() => asked > 0), 'now they are');
 });

@@ -18,7 +18,7 @@ import { isSound } from './sound.ts';
 
 /** 2^18: 10,000 tenants of eight meters three times over. Full: see `open`. */
 export const SERIES_MAX = 2 ** 18;
-/** 2^20: four days of 2^18 series, or the days of a few of many actors. 64 MiB. */
+/** 2^20: four days of 2^18 series, or the days of a few of many actors. 68 MiB. */
 export const ROWS_MAX = 2 ** 20;
 
 /** An actor's count of one tenant, meter and day. */
@@ -66,6 +66,7 @@ export class CounterStore {
   readonly #open: OpenDays;
   readonly #closed = new ClosedDays();
   #closings = 0;
+  #reopenings = 0;
   #totals = 0;
 
   constructor({ actor, onChange = () => {}, seriesMax = SERIES_MAX, rowsMax = ROWS_MAX }: CounterStoreOptions) {
@@ -85,6 +86,11 @@ export class CounterStore {
     return this.#closings;
   }
 
+  /** How often an own row was asked for of a day that has a total. */
+  get reopenings(): number {
+    return this.#reopenings;
+  }
+
   /** How many totals of others were taken. */
   get totals(): number {
     return this.#totals;
@@ -97,7 +103,9 @@ export class CounterStore {
 
   /** The own row of a day, for `add`; good until the day is closed. -1 when there is no room. */
   open(tenant: string, meter: string, day: number): number {
-    return this.#openRow(tenant, meter, day, this.actor);
+    const row = this.#openRow(tenant, meter, day, this.actor);
+    if (row !== NONE && this.#closed.totalOf(this.#open.seriesOf(row), day) !== undefined) this.#reopenings++;
+    return row;
   }
 
   /** hot path: counts units on an own row. */
@@ -133,7 +141,7 @@ export class CounterStore {
     return this.#raise(row);
   }
 
-  /** What an earlier life of this process kept, in the order in which it did: a row behind the total of its day comes on top. */
+  /** What an earlier life of this process kept, in the order in which it did and before anybody else is heard: a row behind the total of its day comes on top. */
   recall(row: CounterRow): Merged {
     return isSound(row) ? this.#raise(row) : 'malformed';
   }
@@ -167,8 +175,10 @@ export class CounterStore {
   *changedSince(version: number): Generator<CounterRow & { readonly version: number }> {
     const { changes } = this.#open;
     // As it is now: who goes on counting while this is read makes it neither endless nor shorter.
+    // One that was freed meanwhile may be another's by now, which is no change of ours.
     for (const row of changes.since(version))
-      if (this.#open.isRow(row)) yield { ...this.#rowAt(row), version: changes.versionOf(row) };
+      if (this.#open.isRow(row) && changes.versionOf(row) > version)
+        yield { ...this.#rowAt(row), version: changes.versionOf(row) };
   }
 
   /** All that have a row. */
@@ -189,7 +199,8 @@ export class CounterStore {
   }
 
   *closed(): Generator<ClosedTotal> {
-    for (const series of this.#series.all()) yield* this.#totalsOf(series);
+    // A series at a time: who reads on later may find the next one's days in its place.
+    for (const series of this.#series.all()) yield* [...this.#totalsOf(series)];
   }
 
   /** All there is, a tenant and meter at a time, as it is in that moment: closing a day makes a total of its rows. */

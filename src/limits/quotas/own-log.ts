@@ -2,10 +2,13 @@
  * What this sidecar counted, on disk, so that it outlives a restart and a kill: at most the last second is lost. One file in the state
  * directory, `quotas.log`: all that was known when it was begun, and behind it what changed since, appended once a second.
  *
- *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB,  or a day closed)──▶ quotas.log.new ─ rename
+ *   counts ──▶ store ──(1 s)──▶ append + fdatasync ──(8 MiB, or a day closed)──▶ quotas.log.new ─ rename
  *
  * A crash leaves the old file or the new one, each whole but for its tail: counts are absolute and their larger numbers stand. A disk that
  * is full or refuses is said once and tried again with a new file; until then counts are in memory alone, and nothing is refused for it.
+ *
+ * Of a day that is closed and opened again its total must stand in the file before what is counted on it: until that file is written, which is the next
+ * thing that is, a kill costs that as well.
  *
  * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted.
  *
@@ -35,8 +38,8 @@ export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
 export const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
-/** Twice what a full store writes: 2^18 series of 33 days each. */
-const FILE_BYTES_MAX = 2 ** 30;
+/** What a full store writes, 2^18 series of 33 days and 2^20 rows, is 0.6 GB; a day that is closed meanwhile writes it twice. */
+const FILE_BYTES_MAX = 1.5 * 2 ** 30;
 /** Lines made at once: half a millisecond. */
 const SLICE = 1000;
 
@@ -74,6 +77,8 @@ export interface OwnLogOptions {
   readonly sliceLines?: number;
 }
 
+type Begun = Pick<CounterStore, 'closings' | 'reopenings' | 'totals'>;
+
 export class OwnLog {
   readonly #o: OwnLogOptions;
   readonly #path: string;
@@ -87,8 +92,8 @@ export class OwnLog {
   /** Whose file was read, and who of them left. */
   #life: string | undefined;
   #ended: string | undefined;
-  /** Closings of which the file has the totals: they are not appended. */
-  #closings = 0;
+  /** What stood there when the file was begun: totals are not appended. */
+  #begun: Begun = { closings: 0, reopenings: 0, totals: 0 };
   #isFailing = false;
   #isClosed = false;
   #timer: Timer | undefined;
@@ -137,10 +142,20 @@ export class OwnLog {
 
   #turn(): Promise<void> {
     const isDue =
-      this.#file === undefined ||
-      this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) ||
-      this.#o.counters.closings !== this.#closings;
+      this.#file === undefined || this.#bytes >= (this.#o.logBytesMax ?? LOG_BYTES_MAX) || this.#lacksTotals;
     return isDue ? this.#begin() : this.#commit();
+  }
+
+  /** Whether a day was closed since the file was begun, or somebody counts on one of which another said the total. */
+  get #lacksTotals(): boolean {
+    const { closings, reopenings, totals } = this.#o.counters;
+    const begun = this.#begun;
+    return closings !== begun.closings || (reopenings !== begun.reopenings && totals !== begun.totals);
+  }
+
+  #noteTotals(): void {
+    const { closings, reopenings, totals } = this.#o.counters;
+    this.#begun = { closings, reopenings, totals };
   }
 
   /** Says that the disk refuses, once, and that it does not any more. */
@@ -203,17 +218,17 @@ export class OwnLog {
 
   /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
   async #begin(): Promise<void> {
-    const { counters, disk, dir } = this.#o;
+    const { disk, dir } = this.#o;
     await disk.makeDir(dir);
-    this.#closings = counters.closings;
+    this.#noteTotals();
     // What changes while all is written is appended behind it.
     [this.#counted, this.#gauged, this.#claimed] = this.#versions;
     const file = await disk.create(`${this.#path}.new`);
     try {
       await this.#write(file, this.#all(), HEAD);
       // A day that was closed meanwhile has its total behind the rows that are in it. Once: days are not closed that often.
-      if (counters.closings !== this.#closings) {
-        this.#closings = counters.closings;
+      if (this.#lacksTotals) {
+        this.#noteTotals();
         await this.#write(file, this.#counts());
       }
       await this.#append(file);

@@ -80,6 +80,69 @@ t.test('the value is the sum of the largest counts, and without credits never fa
   t.pass('seed 42');
 });
 
+const totals = fc.array(
+  fc.record({
+    tenant: fc.constantFrom('acme', 'globex'),
+    meter: fc.constant('api_calls'),
+    day: fc.integer({ min: 100, max: 102 }),
+    total: fc.nat(1500),
+  }),
+  { maxLength: 20 },
+);
+
+t.test('totals of others: in any order and as often, none makes a day less, and the largest stands', async (t) => {
+  await fc.assert(
+    fc.property(rows, totals, fc.infiniteStream(fc.nat()), (counted, said, random) => {
+      const [inOrder, shuffled] = [storeOf(), storeOf()];
+      for (const store of [inOrder, shuffled]) for (const each of counted) store.merge(each);
+      for (const each of said) {
+        const before = inOrder.valueOf(each.tenant, each.meter, each.day);
+        inOrder.mergeTotal(each);
+        if (inOrder.valueOf(each.tenant, each.meter, each.day) !== Math.max(before, each.total)) return false;
+        if (inOrder.mergeTotal(each) !== 'known') return false;
+      }
+      const twice = [...said, ...said].map((each) => [random.next().value, each] as const).sort((a, b) => a[0] - b[0]);
+      for (const [, each] of twice) shuffled.mergeTotal(each);
+      return JSON.stringify(seen(shuffled)) === JSON.stringify(seen(inOrder));
+    }),
+    { seed: 42, numRuns: 200 },
+  );
+  t.pass('seed 42');
+});
+
+t.test(
+  'what is kept in its order is the same for the next life, whatever was counted, closed and opened again',
+  async (t) => {
+    const step = fc.record({
+      kind: fc.constantFrom('add', 'add', 'refund', 'merge', 'total', 'close'),
+      tenant: fc.constantFrom('acme', 'globex'),
+      day: fc.integer({ min: 100, max: 102 }),
+      units: fc.integer({ min: 1, max: 9 }),
+    });
+    await fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const store = storeOf();
+        for (const { kind, tenant, day, units } of steps) {
+          const meter = 'api_calls';
+          if (kind === 'add') store.add(store.open(tenant, meter, day), units);
+          else if (kind === 'refund') store.refund(store.open(tenant, meter, day), units);
+          else if (kind === 'merge') store.merge(row({ tenant, day, count: units }));
+          else if (kind === 'total') store.mergeTotal({ tenant, meter, day, total: 10 * units });
+          else store.close(day, 0);
+        }
+        const next = new CounterStore({ actor: actor(9) });
+        for (const kept of store.all()) {
+          for (const total of kept.totals) next.restore(total);
+          for (const each of kept.rows) next.recall(each);
+        }
+        return JSON.stringify(seen(next)) === JSON.stringify(seen(store));
+      }),
+      { seed: 42, numRuns: 300 },
+    );
+    t.pass('seed 42');
+  },
+);
+
 t.test('closed and open days together are the truth, whoever counted, gossiped, restarted and closed', async (t) => {
   const step = fc.oneof(
     {
