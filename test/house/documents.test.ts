@@ -27,3 +27,9 @@ t.test('what the README and the pages link to and tell to type is there', async 
     );
   for (const command of commands) t.ok(read('README.md').includes(`\`${command}\``), `README names ${command}`);
 });
+
+t.test('every defect of others that docs/testing.md lists has the test it names', async (t) => {
+  const rows = [...read('docs/testing.md').matchAll(/^\| .* \| `(test\/[\w/.-]+\.ts)` \| (.*) \|$/gm)];
+  t.ok(rows.length > 20, `${rows.length} rows`);
+  for (const [, file, name] of rows) t.ok(read(file as string).includes(name as string), `${file}: ${name}`);
+});
