@@ -121,7 +121,7 @@ class CountsHistory {
     const actor = this.#random.hex(8);
     const process = new SimProcess(this.#time);
     const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
-    const inherit = (from: string, as: Inheritance): void => this.#inherits(from, as);
+    const inherit = (lives: readonly string[], as: Inheritance): void => this.#inherits(lives.at(-1) as string, as);
     const fleet = { actor, claims, isHeirless: false, inherit };
     const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
     const own = new OwnLog({

@@ -390,7 +390,6 @@ t.test('where it is alone it is the limit itself; with less than all of a burst 
   t.equal(admitted, 5);
   const fleet = await fleetOf(2, '100/s', 10);
   fleet.ask(0);
-  fleet.advance(100);
   const { requests } = fleet.tenant.allowance;
   const [first] = fleet.sidecars;
   t.ok(first?.state.fleet?.canBorrow(0 as TenantIndex, 1), 'an estimate would lend');

@@ -1,7 +1,10 @@
 /** Three sidecars as processes before one application: a quota is that of all, and outlives each of them. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { request } from 'undici';
 import { becomes } from '../helpers/processes.ts';
@@ -9,6 +12,8 @@ import { type ChildSidecar, childSidecar, httpBackend, settings } from '../helpe
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 const LIMIT = 300;
+
+type UsedPage = { readonly quotas: readonly [{ readonly used: number }] };
 
 interface QuotaPage {
   readonly quotas: readonly { readonly meter: string; readonly used: number; readonly here?: { rights?: number } }[];
@@ -82,3 +87,57 @@ t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a r
     t.equal(await ask(each, 'acme.test'), false);
   }
 });
+
+t.test('a fleet that is killed at once, again and again, knows what each of its lives counted', async (t) => {
+  const ROUNDS = 3;
+  const upstream = await httpBackend(t, (_, response) => response.end('ok'));
+  const tenancy = makeTenancy({
+    'plans.yaml': plan('open', { quotas: { requests: { per: 'month', limit: 1e6 } } }),
+    'tenants.yaml': tenant('globex', { plan: 'open', identity: { hosts: ['globex.test'] } }),
+  });
+  t.teardown(() => tenancy.cleanUp());
+  const keyFile = join(tenancy.stateDir, 'keys');
+  const seedFile = join(tenancy.stateDir, 'seeds');
+  writeFileSync(keyFile, `${randomBytes(32).toString('base64')}\n`);
+  const ports = await Promise.all(['pod-0', 'pod-1', 'pod-2'].map(() => freePort()));
+  writeFileSync(seedFile, ports.map((port) => `127.0.0.1:${port}`).join('\n'));
+  const startAll = (): Promise<ChildSidecar[]> =>
+    Promise.all(
+      ports.map((port, at) =>
+        childSidecar(t, {
+          ...settings(upstream, tenancy),
+          stateDir: join(tenancy.stateDir, `pod-${at}`),
+          'inbound.trust': 'network',
+          'gossip.keyFile': keyFile,
+          'gossip.seeds.file': seedFile,
+          'gossip.host': '127.0.0.1',
+          'gossip.port': String(port),
+          'log.access': 'off',
+        }),
+      ),
+    );
+  const usedOf = async ({ ports }: ChildSidecar): Promise<number> =>
+    ((await (await fetch(`http://127.0.0.1:${ports.admin}/v1/limits/globex`)).json()) as UsedPage).quotas[0].used;
+  for (let round = 0; round < ROUNDS; round++) {
+    const sidecars = await startAll();
+    const known = round * 30;
+    const saysKnown = async (): Promise<boolean> =>
+      (await Promise.all(sidecars.map(usedOf))).every((used) => used === known);
+    t.ok(await becomes(saysKnown, 15_000), `${known}, and not ${await Promise.all(sidecars.map(usedOf))}`);
+    for (const { ports } of sidecars)
+      for (let i = 0; i < 10; i++)
+        await (await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host: 'globex.test' } })).body.dump();
+    // A commit a second.
+    await sleep(2000);
+    for (const { child } of sidecars) child.kill('SIGKILL');
+    await Promise.all(sidecars.map(({ exited }) => exited));
+  }
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}

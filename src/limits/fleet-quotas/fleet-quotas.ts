@@ -171,9 +171,10 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#isHeirless;
   }
 
-  /** An earlier life of this process, whose rows stood on disk. */
-  inherit(actor: string, as: Inheritance): void {
-    this.#chores.begin('inherit', () => this.#adoption.adopt(new Set([actor])));
+  /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. */
+  inherit(lives: readonly string[], as: Inheritance): void {
+    const actor = lives.at(-1) as string;
+    this.#chores.begin('inherit', () => this.#adoption.adopt(new Set(lives)));
     if (as === 'heir') this.#heirs.leave(this.#today, actor, this.actor);
     else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
   }

@@ -134,8 +134,9 @@ function takeShare(fleet: Fleet, state: ShareState, share: Share, gains: Gains):
     (LEAST * perSec) / members,
     ((1 + integral + correction) * fair) / (1 - unused(perSec / demand, share.burst / unit)),
   );
-  // Where a share is less than a unit, it is the fleet's bucket that admits: as much as is not asked for twice before that is heard of.
-  const left = Math.max(0, level - (burst / 2) * (isWithin ? 1 - smallness : 1));
+  // Where a share is less than a unit, it is the fleet's bucket that admits: as much as is not asked for twice before that is heard of. What the bucket here
+  // holds is of the same units.
+  const left = Math.max(0, level - Math.max(share.burst, (burst / 2) * (isWithin ? 1 - smallness : 1)));
   const asked = Math.max(0, demand - perSec) * HEARD_SEC;
   const ofSmall = smallness ** 2 * (asked > left ? left / asked : 1);
   const ofAny = isWithin ? Math.min(1, 2 * Math.max(part, 1 / members)) : 0;

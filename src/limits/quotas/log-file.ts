@@ -5,7 +5,7 @@
  *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day: counts before it are in it, those behind it come on top
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
- *   0b44de12 ["l","9f…"]                                     whose file this is: the life of this process
+ *   0b44de12 ["l","9f…"]                                     whose file this is, the last of them: lives of this process
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *

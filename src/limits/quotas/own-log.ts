@@ -54,8 +54,8 @@ export interface FleetKept {
   };
   /** It left, and its next life is its heir. */
   readonly isHeirless: boolean;
-  /** An earlier life of this process. */
-  inherit(actor: string, as: Inheritance): void;
+  /** Earlier lives of this process, the one before it last: what the last one left is inherited, what all of them counted is told. */
+  inherit(lives: readonly string[], as: Inheritance): void;
 }
 
 /**
@@ -89,8 +89,8 @@ export class OwnLog {
   #counted = 0;
   #gauged = 0;
   #claimed = 0;
-  /** Whose file was read, and who of them left. */
-  #life: string | undefined;
+  /** Whose file was read, behind those before it of which something stands in it; and who of them left. */
+  readonly #lives: string[] = [];
   #ended: string | undefined;
   /** What stood there when the file was begun: totals are not appended. */
   #begun: Begun = { closings: 0, reopenings: 0, totals: 0 };
@@ -113,14 +113,14 @@ export class OwnLog {
   async open(): Promise<void> {
     await this.#read();
     await this.#attempt(() => this.#begin());
-    if (this.#life !== undefined) this.#o.fleet?.inherit(this.#life, this.#inheritance);
+    if (this.#lives.length > 0) this.#o.fleet?.inherit(this.#lives, this.#inheritance);
     this.#arm();
   }
 
   /** Only once the file is this life's: another that read the old one would inherit as well. */
   get #inheritance(): Inheritance {
     if (!this.isWriting) return 'witness';
-    return this.#ended === this.#life ? 'heir' : 'next';
+    return this.#ended === this.#lives.at(-1) ? 'heir' : 'next';
   }
 
   /** Writes what is not written yet. */
@@ -246,8 +246,12 @@ export class OwnLog {
   }
 
   *#all(): Generator<string> {
-    const { fleet } = this.#o;
-    if (fleet !== undefined) yield lifeLine(fleet.actor);
+    const { counters, fleet } = this.#o;
+    if (fleet !== undefined) {
+      const counted = new Set(counters.actors());
+      for (const life of this.#lives) if (counted.has(life)) yield lifeLine(life);
+      yield lifeLine(fleet.actor);
+    }
     yield* this.#counts();
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
@@ -291,9 +295,7 @@ export class OwnLog {
         total: (total) => void this.#o.counters.restore(total),
         gauge: (row) => void this.#o.gauges.merge(row),
         claim: (row) => void this.#o.fleet?.claims.merge(row),
-        life: (actor) => {
-          this.#life = actor;
-        },
+        life: (actor) => void this.#lives.push(actor),
         end: (actor) => {
           this.#ended = actor;
         },

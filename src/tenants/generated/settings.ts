@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '59a49368b403c1cc';
+export const schemaId = '5fb1cd662c911695';
 
 export const sidecarSettings: readonly Setting[] = [
   {

@@ -436,5 +436,5 @@ export const SidecarSchema = document(
     },
     'How the sidecar runs. Read once, at start.',
   ),
-  'The boot file. Every key of spec is also a flag (--inbound-port) and a variable (REEVE_INBOUND_PORT).',
+  'The boot file. Every key of spec is also a flag (--inbound-port) and a variable (REEVE_INBOUND_PORT). Paths are relative to the file, those of flags and variables to the working directory.',
 );

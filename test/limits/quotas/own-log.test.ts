@@ -414,21 +414,29 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
   first.fleet.isHeirless = true;
   await first.own.close();
   const second = await born(1);
-  t.same(second.inherited, [[actors[0], 'heir']]);
+  t.same(second.inherited, [[[actors[0]], 'heir']]);
   t.match([...second.claims.rows()], [{ ...claim, x: 6 }]);
   await second.own.close();
   const third = await born(2);
-  t.same(third.inherited, [[actors[1], 'next']], 'it left nothing, or crashed');
+  t.same(
+    third.inherited,
+    [[[actors[0], actors[1]], 'next']],
+    'it left nothing, or crashed; what the first counted is told as well',
+  );
   // Nothing but the end is to be written.
   third.fleet.isHeirless = true;
   await third.own.close();
   const fourth = await born(3);
-  t.same(fourth.inherited, [[actors[2], 'heir']]);
+  t.same(fourth.inherited, [[[actors[0], actors[2]], 'heir']], 'who counted nothing is forgotten');
   await fourth.own.close();
   const blocked = join(dir, 'quotas.log.new');
   mkdirSync(blocked);
   const fifth = await born(4);
-  t.same(fifth.inherited, [[actors[3], 'witness']], 'the files are not its own: another may read them as well');
+  t.same(
+    fifth.inherited,
+    [[[actors[0], actors[3]], 'witness']],
+    'the files are not its own: another may read them as well',
+  );
   rmSync(blocked, { recursive: true });
   await fifth.own.close();
   // A life without a fleet reads such files as well.
