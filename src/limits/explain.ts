@@ -8,7 +8,7 @@ import type { FleetExplanation } from './fleet/explanation.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
 import type { Rate } from './gcra.ts';
-import { ACTIONS, type Line } from './quotas/account.ts';
+import { ACTIONS, type Account, type Line } from './quotas/account.ts';
 import type { Quotas } from './quotas/quotas.ts';
 import type { StaleAnswers } from './stale/stale-answers.ts';
 import type { LimitState } from './state.ts';
@@ -142,13 +142,15 @@ export function explain(
     wouldGet:
       overQuota !== undefined
         ? refusedByQuota(overQuota)
-        : {
-            decision: decided.kind,
-            because: because(decided, tenant, route),
-            waitMs: round(decided.waitMs),
-            over: decided.over ?? 'nothing',
-            rung: decided.rung && rungText(decided.rung),
-          },
+        : account !== undefined && isDegradedByQuota(account, decided, tenant, route)
+          ? degradedByQuota(decided, route)
+          : {
+              decision: decided.kind,
+              because: because(decided, tenant, route),
+              waitMs: round(decided.waitMs),
+              over: decided.over ?? 'nothing',
+              rung: decided.rung && rungText(decided.rung),
+            },
   };
 }
 
@@ -175,11 +177,35 @@ function fleetOf(fleet: FleetRates, { index, id, allowance }: Tenant): FleetExpl
 /** Whether there is an answer from before: it takes a whole request to tell. What it says is what is next on the ladder. */
 const nobodyKnows = (): boolean => false;
 
+/** As the admin API knows it. */
+const DEGRADED_ROUTE = 'route: degraded';
+
 /** What a request brings whose fields nobody knows. */
 const NO_FIELDS: Pick<Headers, 'first'> = { first: () => undefined };
 
 function refusedByQuota({ detail, retryAfterMs }: Reply): LimitsExplanation['wouldGet'] {
   return { decision: 'refuse', because: detail, waitMs: round(retryAfterMs ?? 0), over: 'quota', rung: undefined };
+}
+
+/** What the rates admit whole is served less all the same, as by `grantQuotas`. */
+function isDegradedByQuota(
+  { isDegraded }: Account,
+  { kind }: Decided,
+  { allowance }: Tenant,
+  route: Route | undefined,
+): boolean {
+  if (allowance.shadow || route?.isCritical === true) return false;
+  return isDegraded && kind !== 'degrade' && kind !== 'stale' && kind !== 'refuse';
+}
+
+function degradedByQuota({ waitMs }: Decided, route: Route | undefined): LimitsExplanation['wouldGet'] {
+  return {
+    decision: 'degrade',
+    because: 'a quota has reached a threshold that degrades',
+    waitMs: round(waitMs),
+    over: 'quota',
+    rung: route?.degradedUpstream === undefined ? undefined : DEGRADED_ROUTE,
+  };
 }
 
 function quotaOf(line: Line, isShared: boolean): QuotaExplanation {
@@ -229,7 +255,7 @@ function rungText(rung: Rung): string {
   if (rung.kind === 'shape') return `shape: ${rung.delayMsMax}ms`;
   if (rung.kind === 'stale') return `stale: ${rung.staleMsMax}ms`;
   if (rung.kind === 'features') return `features: ${rung.features.join(' ')}`;
-  return rung.kind === 'route' ? 'route: degraded' : rung.kind;
+  return rung.kind === 'route' ? DEGRADED_ROUTE : rung.kind;
 }
 
 function round(value: number): number {

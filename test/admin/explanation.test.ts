@@ -20,11 +20,12 @@ const plans =
     rate: { requests: { limit: '2/s', burst: 1, credits: { earn: '100%', cap: '60s' } } },
     degrade: ['credit', 'reject'],
   }) +
+  plan('used', { quotas: { requests: { per: 'day', limit: 4, thresholds: [{ at: '50%', do: 'degrade' }] } } }) +
   plan('narrow', { concurrency: 1 }) +
   plan('shadowed', { shadow: true, rate: { requests: { limit: '1/min', burst: 1 } }, degrade: ['reject'] });
 
 const tenants =
-  ['ladder', 'tight', 'banked', 'narrow', 'shadowed'].map((name) => tenant(name, { plan: name })).join('') +
+  ['ladder', 'tight', 'banked', 'used', 'narrow', 'shadowed'].map((name) => tenant(name, { plan: name })).join('') +
   ['pending', 'readonly', 'suspended', 'offboarding'].map((state) => tenant(state, { state })).join('') +
   tenant('acme', {
     identity: {
@@ -137,6 +138,14 @@ t.test('degraded service and credit are explained with their rung', async (t) =>
     wouldGet: { decision: 'degrade', rung: 'features: no-extras' },
   });
   t.equal(await send('ladder', '/known'), 'lite');
+  for (let i = 0; i < 2; i++) t.equal(await send('used', '/known'), 'full ');
+  t.match(await explain('tenant=used&path=/known'), {
+    upstream: 'lite',
+    wouldGet: { decision: 'degrade', because: /quota/, rung: 'route: degraded' },
+  });
+  t.equal(await send('used', '/known'), 'lite');
+  t.match(await explain('tenant=used&path=/'), { upstream: 'application', wouldGet: { decision: 'degrade' } });
+  t.equal(await send('used', '/'), 'full 2');
   while (((await explain('tenant=banked')).limits.requests?.credit ?? 0) < 1.5) await new Promise(setImmediate);
   await send('banked', '/');
   t.match(await explain('tenant=banked'), { wouldGet: { decision: 'credit', rung: 'credit', waitMs: 0 } });

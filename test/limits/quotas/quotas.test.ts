@@ -234,6 +234,10 @@ t.test('degrade: the degraded upstream where there is one; what the application 
   t.equal(w.ask('acme', { path: '/r' }).x.grant?.useDegradedRoute, true);
   const critical = w.ask('acme', { path: '/pay' });
   t.same([critical.x.grant?.decision, critical.x.inject], ['pass', ['x-tenant-quota-state', 'soft']]);
+  const explained = (path: string) => w.limits.explain(w.snapshot, w.tenant('acme'), { method: 'GET', path }).wouldGet;
+  t.match(explained('/'), { decision: 'degrade', because: /a quota/, over: 'quota', rung: undefined });
+  t.match(explained('/r'), { decision: 'degrade', over: 'quota', rung: 'route: degraded' });
+  t.match(explained('/pay'), { decision: 'pass', over: 'nothing' });
 });
 
 t.test('a rung of the rate ladder that degrades already stands', async (t) => {
