@@ -1,7 +1,7 @@
 /**
- * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, with others
- * who say what days were closed with, and say it again to the next life, also with a clock that is set back to a day that was closed, each ended by a kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some
- * with a disk that fails or is full.
+ * Histories of the log of own counts on a simulated disk: several lives of counting, giving back, reporting levels, granting and closing days, also with a
+ * clock that is set back to a day that was closed, and with others who say what days were closed with, and say it again to the next life. Each is ended by a
+ * kill, a stop of the machine or an orderly end, at any time and in any call of the disk; some with a disk that fails or is full.
  *
  * What must hold: what was committed is never lost, and by an end of any kind at most the last second is; nothing is there that was not counted, and nothing
  * twice; an orderly end loses nothing; no life has two heirs.

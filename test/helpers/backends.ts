@@ -97,7 +97,7 @@ frontend f
 /** Below those that the system gives out by itself: between the look and the server nobody else is given it. */
 const PORTS = { from: 20_000, count: 12_000 };
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = PORTS.from + Math.floor(Math.random() * PORTS.count);
     const probe = createNetServer();

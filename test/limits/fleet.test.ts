@@ -565,6 +565,7 @@ t.test('a small limit is lent from the bucket: less where more is asked for than
   t.equal(borrow(5), 8, 'as much');
   t.equal(borrow(20), 5, 'what is above half of the burst');
   t.ok(borrow(200) < 1, 'a part that all may take');
+  t.equal(borrow(1), 0, 'who alone is asked has all of it already');
 });
 
 t.test('what one said reaches another by way of a third', async (t) => {

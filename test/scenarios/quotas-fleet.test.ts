@@ -1,22 +1,24 @@
 /** Three sidecars as processes before one application: a quota is that of all, and outlives each of them. */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { request } from 'undici';
+import { freePort } from '../helpers/backends.ts';
 import { becomes } from '../helpers/processes.ts';
 import { type ChildSidecar, childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 
 const LIMIT = 300;
 
-type UsedPage = { readonly quotas: readonly [{ readonly used: number }] };
-
 interface QuotaPage {
   readonly quotas: readonly { readonly meter: string; readonly used: number; readonly here?: { rights?: number } }[];
+}
+
+async function quotaOf({ ports }: ChildSidecar, tenant: string): Promise<QuotaPage['quotas'][number]> {
+  const answer = await fetch(`http://127.0.0.1:${ports.admin}/v1/limits/${tenant}`);
+  return ((await answer.json()) as QuotaPage).quotas[0] as QuotaPage['quotas'][number];
 }
 
 t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a rolling restart', async (t) => {
@@ -55,11 +57,6 @@ t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a r
     await body.dump();
     return statusCode === 200;
   };
-  const quotaOf = async ({ ports }: ChildSidecar, name: string): Promise<QuotaPage['quotas'][number]> => {
-    const answer = await fetch(`http://127.0.0.1:${ports.admin}/v1/limits/${name}`);
-    return ((await answer.json()) as QuotaPage).quotas[0] as QuotaPage['quotas'][number];
-  };
-
   const sidecars = [await start('pod-0'), await start('pod-1'), await start('pod-2')];
   let admitted = 0;
   const spend = async (): Promise<boolean> => {
@@ -116,8 +113,7 @@ t.test('a fleet that is killed at once, again and again, knows what each of its 
         }),
       ),
     );
-  const usedOf = async ({ ports }: ChildSidecar): Promise<number> =>
-    ((await (await fetch(`http://127.0.0.1:${ports.admin}/v1/limits/globex`)).json()) as UsedPage).quotas[0].used;
+  const usedOf = async (sidecar: ChildSidecar): Promise<number> => (await quotaOf(sidecar, 'globex')).used;
   for (let round = 0; round < ROUNDS; round++) {
     const sidecars = await startAll();
     const known = round * 30;
@@ -133,11 +129,3 @@ t.test('a fleet that is killed at once, again and again, knows what each of its 
     await Promise.all(sidecars.map(({ exited }) => exited));
   }
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}

@@ -67,7 +67,7 @@ export class OpenDays {
   }
 
   /** -1: the day is not open. */
-  find(series: number, day: number): number {
+  #find(series: number, day: number): number {
     for (let cell = this.#head[series] as number; cell !== NONE; cell = this.#nextCell[cell] as number)
       if (this.#day[cell] === day) return cell;
     return NONE;
@@ -75,7 +75,7 @@ export class OpenDays {
 
   /** The cell of a day; -1 when there is no room. */
   open(series: number, day: number): number {
-    const known = this.find(series, day);
+    const known = this.#find(series, day);
     if (known !== NONE) return known;
     if (this.cells >= this.#most) return NONE;
     const cell = this.#freeCells.pop() ?? this.#cellCount++;
