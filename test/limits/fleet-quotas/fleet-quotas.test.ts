@@ -244,6 +244,18 @@ t.test('alone a sidecar has all at once; what a newcomer is given leaves the giv
   t.equal(fleet.ask(b, 1, 'globex'), 1, 'of another tenant it has half');
 });
 
+t.test('a disk: what each earlier life counted is told by who has it, whoever else could be asked to', async (t) => {
+  const fleet = await Fleet.of(HARD, 3);
+  fleet.pass(1000);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  const lives = Array.from({ length: 6 }, (_, at) => `${at}`.repeat(16));
+  for (const actor of lives)
+    a.fleet.counters.merge({ tenant: 'acme', meter: 'api_calls', day: TODAY, actor, count: 5, credit: 0 });
+  a.fleet.inherit(lives, 'witness');
+  fleet.pass(2000);
+  for (const each of [b, c]) t.equal(each.fleet.counters.valueOf('acme', 'api_calls', TODAY), 30);
+});
+
 t.test('a disk: the next life tells what this one counted, and inherits only what nobody else does', async (t) => {
   const fleet = await Fleet.of(HARD, 1);
   const [a] = fleet.sidecars as [Sidecar];
