@@ -9,7 +9,9 @@
 import { SimDisk } from '../sim/disk.ts';
 import { SimOwnDisk } from '../sim/own-disk.ts';
 import { SeededRandom, SimProcess, SimTime } from '../sim/time.ts';
+import { Allowance } from '../src/limits/fleet-quotas/allowance.ts';
 import { Claims } from '../src/limits/fleet-quotas/claims.ts';
+import { OnDisk } from '../src/limits/fleet-quotas/on-disk.ts';
 import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
 import { type ClosedTotal, CounterStore } from '../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
@@ -122,7 +124,8 @@ class CountsHistory {
     const process = new SimProcess(this.#time);
     const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
     const inherit = (lives: readonly string[], as: Inheritance): void => this.#inherits(lives.at(-1) as string, as);
-    const fleet = { actor, claims, isHeirless: false, inherit };
+    const onDisk = new OnDisk(new Allowance(() => {}));
+    const fleet = { actor, claims, onDisk, isHeirless: false, inherit };
     const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
     const own = new OwnLog({
       ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },

@@ -59,6 +59,10 @@ export class SimOwnDisk implements OwnDisk {
     await this.#call(() => this.#disk.close(file));
   }
 
+  remove(path: string): Promise<void> {
+    return this.#call(() => this.#disk.remove(path));
+  }
+
   syncDir(dir: string): Promise<void> {
     return this.#call(() => this.#disk.syncDir(dir), SYNC_MS);
   }

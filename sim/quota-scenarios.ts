@@ -57,6 +57,20 @@ const mend = ({ disks }: QuotaFleet): void => {
   }
 };
 
+/** Most of the fleet ends at once, each in its own way, and comes back with its disk, one soon and another late. */
+const outage = (fleet: QuotaFleet): void => {
+  const { random, scenario, time } = fleet;
+  for (let place = 0; place < scenario.nodes; place++) {
+    const kind = random.float();
+    if (kind < 0.1) continue;
+    if (kind < 0.4) fleet.leave(place);
+    else fleet.crash(place, kind < 0.7 ? 'process' : 'power');
+    time.after(500 + 4000 * random.float(), () => {
+      if (fleet.places[place] === undefined) fleet.start(place);
+    });
+  }
+};
+
 /** What is lost beyond what may be. */
 const lostOf = (fleet: QuotaFleet): number => Math.max(0, fleet.lost - fleet.atRisk);
 
@@ -173,6 +187,21 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     hasDisk: true,
     events: Array.from({ length: NODES }, (_, i) => again(i, THEN, true, 'power')),
     measure: (fleet) => ({ ...served('blackout')(fleet), counts_lost_crash: lostOf(fleet) }),
+  },
+  {
+    ...hard,
+    name: 'quota-outages',
+    describe:
+      'four times nine of ten end at once, killed, stopped or their machines off, and come back with their disks; mischief between',
+    hasDisk: true,
+    limit: 6000,
+    perSec: 300,
+    seconds: WARM + 60,
+    events: [
+      ...Array.from({ length: 4 }, (_, at) => ({ at: THEN + 8 * at, act: outage })),
+      ...Array.from({ length: 20 }, (_, at) => ({ at: THEN + 1.7 * at, act: mischief })),
+    ],
+    measure: served('outages'),
   },
   {
     ...hard,

@@ -123,8 +123,9 @@ export class QuotaSidecar {
   }
 
   leave(): void {
-    this.fleet.leave();
-    this.gossip.leave(() => void this.#close());
+    void Promise.race([this.fleet.leave(), this.process.sleep(1000)]).then(() =>
+      this.gossip.leave(() => void this.#close()),
+    );
   }
 
   /**

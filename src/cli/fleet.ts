@@ -21,6 +21,9 @@ const KEYS_MS = 5000;
 /** Dead members are remembered for as long as the share of a member behind a cut is held, and a little more, ms. */
 const KEEP_MS = 310_000;
 
+/** Others are told what stands on disk: for that who leaves waits so long, ms. */
+const DISK_MS = 1000;
+
 const PORT = sidecarSettings.find(({ path }) => path === 'gossip.port')?.default;
 /** As of `gossip.name`. */
 const NAME_CHARS_MAX = 63;
@@ -152,7 +155,7 @@ export async function openFleet(
       rates.leave();
       do rates.tick();
       while (rates.isBehind);
-      quotas.leave();
+      await Promise.race([quotas.leave(), timers.sleep(DISK_MS)]);
       const said = new Promise<void>((resolve) => gossip.leave(resolve));
       await Promise.all([said, checkpoint?.leave()]);
     },

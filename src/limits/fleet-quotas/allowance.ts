@@ -1,12 +1,12 @@
 /**
- * How far a sidecar goes with a hard quota ahead of what a collector has of it, so that whoever comes after a whole fleet, with the collector's
- * word alone, knows how much was spent at most.
+ * How far a sidecar goes with a hard quota ahead of what somebody keeps of it, its disk or a collector, so that whoever comes after, with that word
+ * alone, knows how much was spent at most.
  *
- *   0 ├── kept: a collector has it ──┼── ahead ──┤ cap
- *                          spent ──────────▲       half of it: the collector should hear now
+ *   0 ├── kept ──────────────────────┼── ahead ──┤ cap
+ *                          spent ──────────▲       half of it: more should be kept now
  *
  * `freeOf` the limit may be ahead of any line, told or not. Who needs more for one request says so first, and it is in force once kept.
- * While the collector is away nothing is held: quotas do not hang on it. What is spent then it does not know.
+ * While the keeper is away nothing is held: quotas do not hang on it. What is spent then it does not know.
  *
  * Bound: lines of hard quotas that were asked for here.
  */
@@ -16,12 +16,12 @@ import { isSpent } from '../quotas/need.ts';
 const FREE_MIN = 16;
 const FREE_SHARE = 1 / 256;
 
-/** Units of a limit that a sidecar may spend that no collector has heard of. */
+/** Units of a limit that a sidecar may spend before they are kept. */
 export function freeOf(limit: number): number {
   return Math.max(FREE_MIN, Math.floor(limit * FREE_SHARE));
 }
 
-/** What a collector has of a line. */
+/** What is kept of a line. */
 interface Entry {
   readonly tenant: string;
   from: number;
@@ -29,9 +29,14 @@ interface Entry {
   ahead: number;
   /** To be in force once it is kept. */
   wished: number;
+  /** Units up to which it may be spent, and at which more should be kept. */
+  cap: number;
+  pressAt: number;
 }
 
-/** What is on its way to a collector. */
+const { POSITIVE_INFINITY: NO_BOUND } = Number;
+
+/** What is on its way to be kept. */
 export interface Said {
   readonly line: Line;
   readonly tenant: string;
@@ -39,43 +44,64 @@ export interface Said {
   readonly spent: number;
   /** More than is in force; undefined: it is not. */
   readonly ahead: number | undefined;
+  /** What may be spent once it is kept, but for what may be ahead of any line. */
+  readonly most: number;
 }
 
 export class Allowance {
   /** Something should be kept soon. */
   onPress: () => void = () => {};
+  readonly #onLimit: (line: Line) => void;
   readonly #entries = new Map<Line, Entry>();
   readonly #touched = new Set<Line>();
-  /** - `free`: no collector is there. - `shut`: it does not know of this sidecar yet. - `held`. */
+  /** - `free`: nobody keeps it. - `shut`: the keeper does not know of this sidecar yet. - `held`. */
   #state: 'free' | 'shut' | 'held' = 'free';
 
-  /** Whether there is something that a collector may not have. */
+  /** `onLimit`: a line may be spent further than before, or less far. */
+  constructor(onLimit: (line: Line) => void) {
+    this.#onLimit = onLimit;
+  }
+
+  /** Units up to which a line may be spent. */
+  capOf(line: Line): number {
+    return this.#entries.get(line)?.cap ?? NO_BOUND;
+  }
+
+  /** Units of it at which more should be kept. */
+  pressAtOf(line: Line): number {
+    return this.#entries.get(line)?.pressAt ?? NO_BOUND;
+  }
+
+  /** Whether there is something that may not be kept. */
   get isTouched(): boolean {
     return this.#touched.size > 0;
   }
 
   /** The line is looked up anew, perhaps in a new window. */
   open(tenant: string, line: Line): void {
-    const entry = this.#entries.get(line);
-    if (entry?.from === line.from && entry.kept <= line.spent) return;
-    this.#entries.set(line, { tenant, from: line.from, kept: 0, ahead: 0, wished: 0 });
+    const before = this.#entries.get(line);
+    if (before?.from === line.from && before.kept <= line.spent) return;
+    const entry = { tenant, from: line.from, kept: 0, ahead: 0, wished: 0, cap: NO_BOUND, pressAt: NO_BOUND };
+    this.#entries.set(line, entry);
     this.#touched.add(line);
-    this.#limit(line);
+    this.#limit(line, entry);
   }
 
   /** Something of it is spent. */
   asks(line: Line): void {
-    if (!this.#entries.has(line)) return;
+    const entry = this.#entries.get(line);
+    if (entry === undefined) return;
     this.#touched.add(line);
-    if (line.spent < line.pressAt) return;
-    line.pressAt = Number.POSITIVE_INFINITY;
+    if (line.spent < entry.pressAt) return;
+    entry.pressAt = NO_BOUND;
+    this.#onLimit(line);
     this.onPress();
   }
 
   /** A request needed more than it may be ahead. */
   lacks(line: Line, units: number): void {
     const entry = this.#entries.get(line);
-    if (entry === undefined) return;
+    if (entry === undefined || line.spent + line.reserved + units <= entry.cap) return;
     // Nobody can be further ahead than what is left.
     const left = Math.max(0, line.quota.limit - line.used);
     if (units > entry.ahead) entry.wished = Math.max(entry.wished, Math.min(2 * units, left));
@@ -88,17 +114,25 @@ export class Allowance {
     this.#touched.delete(line);
   }
 
-  /** What a collector should have, as it is now. */
-  say(): Said[] {
+  /** What should be kept, as it is now. `isAll`: also what is. */
+  say(isAll = false): Said[] {
     const said: Said[] = [];
-    for (const line of this.#touched) {
-      const { tenant, from, wished } = this.#entries.get(line) as Entry;
-      said.push({ line, tenant, from, spent: line.spent, ahead: wished > 0 ? wished : undefined });
+    for (const line of isAll ? this.#entries.keys() : this.#touched) {
+      const { tenant, from, ahead, wished } = this.#entries.get(line) as Entry;
+      const { spent } = line;
+      said.push({
+        line,
+        tenant,
+        from,
+        spent,
+        ahead: wished > 0 ? wished : undefined,
+        most: spent + Math.max(ahead, wished),
+      });
     }
     return said;
   }
 
-  /** A collector has it. */
+  /** It is kept. */
   confirm(said: readonly Said[]): void {
     for (const { line, from, spent, ahead = 0 } of said) {
       const entry = this.#entries.get(line);
@@ -107,18 +141,18 @@ export class Allowance {
       entry.ahead = Math.max(entry.ahead, ahead);
       if (entry.wished <= entry.ahead) entry.wished = 0;
       if (line.spent === spent && entry.wished === 0) this.#touched.delete(line);
-      this.#limit(line);
+      this.#limit(line, entry);
     }
   }
 
-  /** The collector has nothing of it any more. */
+  /** Nothing of it is kept any more. */
   forget(): void {
     for (const [line, entry] of this.#entries) {
       entry.wished = Math.max(entry.wished, entry.ahead);
       entry.ahead = 0;
       entry.kept = 0;
       this.#touched.add(line);
-      this.#limit(line);
+      this.#limit(line, entry);
     }
   }
 
@@ -126,16 +160,15 @@ export class Allowance {
   become(state: 'free' | 'shut' | 'held'): void {
     if (this.#state === state) return;
     this.#state = state;
-    for (const line of this.#entries.keys()) this.#limit(line);
+    for (const [line, entry] of this.#entries) this.#limit(line, entry);
   }
 
-  #limit(line: Line): void {
-    const { kept, ahead } = this.#entries.get(line) as Entry;
-    line.cap = Number.POSITIVE_INFINITY;
-    line.pressAt = Number.POSITIVE_INFINITY;
-    if (this.#state === 'free' || !isSpent(line)) return;
+  #limit(line: Line, entry: Entry): void {
+    const { kept, ahead } = entry;
+    const isBound = this.#state !== 'free' && isSpent(line);
     const more = Math.max(freeOf(line.quota.limit), ahead);
-    line.cap = this.#state === 'shut' ? 0 : kept + more;
-    line.pressAt = kept + more / 2;
+    entry.cap = !isBound ? NO_BOUND : this.#state === 'shut' ? 0 : kept + more;
+    entry.pressAt = isBound ? kept + more / 2 : NO_BOUND;
+    this.#onLimit(line);
   }
 }

@@ -42,7 +42,7 @@ export class Claims {
   readonly #wholes = { share: new Map<string, FleetRow>(), will: new Map<string, FleetRow>() };
   readonly #changes = { share: 0, will: 0 };
   readonly #missed = new Set<string>();
-  #changed = new Map<string, FleetRow>();
+  readonly #changed = new Map<string, Kept>();
   #version = 0;
 
   /** Other bounds are for tests. */
@@ -96,7 +96,7 @@ export class Claims {
   /** Says something that others should know. False when it is not known now: there is no room. */
   put(row: FleetRow): boolean {
     const took = this.#take(row);
-    if (took === 'news') this.#changed.set(keyOf(row), this.get(row) as FleetRow);
+    if (took === 'news') this.#changed.set(keyOf(row), this.#rows.get(keyOf(row)) as Kept);
     return took === 'news' || took === 'known';
   }
 
@@ -145,11 +145,16 @@ export class Claims {
     return bag;
   }
 
-  /** What was said since this was last asked. */
-  takeChanged(): FleetRow[] {
-    const changed = [...this.#changed.values()];
-    this.#changed = new Map();
-    return changed;
+  /** Whether something was said that was not taken since. */
+  get hasChanged(): boolean {
+    return this.#changed.size > 0;
+  }
+
+  /** What was said since this was last asked, up to a version. */
+  takeChanged(upTo: number): FleetRow[] {
+    const changed = [...this.#changed].filter(([, { version }]) => version <= upTo);
+    for (const [key] of changed) this.#changed.delete(key);
+    return changed.map(([, row]) => row);
   }
 
   /** Changes after the version, whoever said them. */

@@ -6,20 +6,17 @@
  *
  *   refused, or 5 s left ─▶ want ─gossip─▶ the richest give of what they do not need ─▶ grant ─gossip─▶ spent
  *
- * What an actor had that left is its heir's, who moves it to itself when it needs it. What one had that crashed is lost until the window ends:
- * nobody knows what it spent last.
+ * What an actor had that left is its heir's; what one had that crashed is its next life's, if that has its disk. Else it is lost until the window
+ * ends: nobody knows what it spent last.
  *
  * Bounds: lines that were asked for lately; a turn tells of `TURN_LINES`, and asks and gives for as many.
  */
 import type { Clock } from '../../core/index.ts';
 import type { Line } from '../quotas/account.ts';
 import { isSpent } from '../quotas/need.ts';
-import type { Claims } from './claims.ts';
-import type { Heirs } from './heirs.ts';
-import { type Deficit, free, type HardLines, type Holding, Holdings } from './holdings.ts';
-import type { Members } from './members.ts';
+import { type Deficit, free, type HardLines, type Holding, Holdings, type HoldingsWorld } from './holdings.ts';
 import { type FleetRow, NOBODY, row } from './row.ts';
-import type { Part, Shares } from './shares.ts';
+import type { Part } from './shares.ts';
 import type { Spent } from './spent.ts';
 import { type Answer, patienceMs, Wants } from './wants.ts';
 
@@ -32,11 +29,7 @@ const GIVERS_MAX = 8;
 /** About half a millisecond. */
 const TURN_LINES = 50;
 
-export interface EscrowWorld {
-  readonly claims: Claims;
-  readonly shares: Shares;
-  readonly heirs: Heirs;
-  readonly members: Members;
+export interface EscrowWorld extends HoldingsWorld {
   readonly spent: Spent;
   readonly clock: Clock;
   /** Counts what lives that are gone may have spent of it (gone.ts). */
@@ -70,7 +63,7 @@ export class Escrow {
 
   constructor(world: EscrowWorld) {
     this.#o = world;
-    this.#holdings = new Holdings(world.claims, world.shares, world.members);
+    this.#holdings = new Holdings(world);
   }
 
   serve(lines: HardLines): void {
@@ -96,13 +89,14 @@ export class Escrow {
     line.toldAt = this.#o.clock.now();
   }
 
-  /** Its window is over, or its tenant gone: what it spent is said now. */
-  flush(tenant: string, line: Line): void {
-    this.#o.spent.leave(tenant, line);
+  /** Its window is over, or its tenant gone: what it spent is said now. False: it could not be. */
+  flush(tenant: string, line: Line): boolean {
+    const isSaid = this.#o.spent.leave(tenant, line);
     this.#active.delete(line);
     this.#short.delete(line);
     // What is asked for from now on is news again.
     line.asked = 0;
+    return isSaid;
   }
 
   /** Some request needed more than there is here. */
@@ -140,14 +134,12 @@ export class Escrow {
     }
   }
 
-  /** What may be spent here, and is held elsewhere. What estates have is moved here when it is needed. */
+  /** What may be spent here, and is held elsewhere. */
   assess(tenant: string, line: Line): void {
-    const { heirs, members, shares, spent } = this.#o;
+    const { members, shares, spent } = this.#o;
     this.#o.charge(tenant, line);
     const holdings = this.#holdings.of(tenant, line);
     const own = holdings.get(members.self) as Holding;
-    // Who left says nothing any more: what it moved to itself now nobody would know of.
-    if (!this.#isClosed && free(own) - line.reserved < need(line)) this.#inherit(tenant, line, holdings, own);
     const before = line.rights;
     line.rights = this.#isClosed || spent.isLost(line) || !own.isKnown ? 0 : own.rights;
     line.parts = this.parts;
@@ -155,10 +147,8 @@ export class Escrow {
     // Before there is a charter all of it is still to come.
     line.elsewhere = shares.charterOf(line.from) === undefined ? line.quota.limit : 0;
     const reachable = new Set(members.reachable);
-    for (const [actor, each] of holdings) {
-      const owner = heirs.ownerOf(actor);
+    for (const [owner, each] of holdings)
       if (owner !== members.self && reachable.has(owner)) line.elsewhere += Math.max(0, free(each));
-    }
   }
 
   /** Each second: what was spent is to be said, and what is asked for here is to be learnt; `turn` does it. */
@@ -252,9 +242,9 @@ export class Escrow {
   }
 
   /** What a part of the limit less would be too little for what was spent of it; undefined: it cannot be said, or is too much. */
-  deficits(actor: string, charter: number, part: Part, max: number): Deficit[] | undefined {
+  deficits(charter: number, part: Part, max: number): Deficit[] | undefined {
     if (!this.#o.spent.isSaid) return undefined;
-    return this.#holdings.deficits(actor, charter, part, max, this.#lines);
+    return this.#holdings.deficits(charter, part, max, this.#lines);
   }
 
   /** Says that more is wanted; true when there is enough here. */
@@ -272,69 +262,44 @@ export class Escrow {
 
   #give(want: FleetRow): Answer {
     const { tenant, meter, day, from: wanter } = want;
-    const { heirs, members } = this.#o;
+    const { self } = this.#o.members;
     const line = this.#lines.hardLine(tenant, meter);
     if (line?.from !== day) return 'met';
     const holdings = this.#holdings.of(tenant, line);
     const gap = want.x - (holdings.get(wanter)?.rights ?? 0);
     if (gap <= 0) return 'met';
     const part = this.#part(holdings, wanter);
-    let missing = Math.ceil(gap * part);
-    let rest = 0;
-    for (const [actor, holding] of holdings) {
-      if (heirs.ownerOf(actor) !== members.self) continue;
-      const units = Math.floor(Math.min(missing, this.#spare(actor, holding, line)));
-      const given = units >= 1 && this.#grant(want, actor, wanter, units) ? units : 0;
-      missing -= given;
-      rest += Math.max(0, free(holding) - given);
-      if (given > 0) this.counts.given++;
-    }
+    const missing = Math.ceil(gap * part);
+    const own = holdings.get(self) as Holding;
+    const units = Math.floor(Math.min(missing, this.#spare(own, line)));
+    const given = units >= 1 && this.#grant(want, units) ? units : 0;
+    if (given > 0) this.counts.given++;
     this.assess(tenant, line);
-    if (part > 0 && missing <= 0) return 'met';
-    return rest < 1 ? 'empty' : 'unmet';
+    if (part > 0 && missing <= given) return 'met';
+    return free(own) - given < 1 ? 'empty' : 'unmet';
   }
 
   /** Who is asked for it as well keeps what it needs, and half. */
-  #spare(actor: string, holding: Holding, line: Line): number {
-    if (actor !== this.#o.members.self) return free(holding);
-    const has = this.#o.spent.isLost(line) ? 0 : free(holding) - line.reserved;
+  #spare(own: Holding, line: Line): number {
+    const has = this.#o.spent.isLost(line) ? 0 : free(own) - line.reserved;
     return line.askedPerSec > 0 ? Math.min(has - need(line), has / 2) : has;
   }
 
   /** What of a want is this sidecar's to give, by what all have: nothing when others are richer. */
   #part(holdings: ReadonlyMap<string, Holding>, wanter: string): number {
-    const { heirs, members } = this.#o;
+    const { members } = this.#o;
     const reachable = new Set(members.reachable);
-    const riches = new Map<string, number>();
-    for (const [actor, holding] of holdings) {
-      const owner = heirs.ownerOf(actor);
-      if (owner !== wanter && reachable.has(owner))
-        riches.set(owner, (riches.get(owner) ?? 0) + Math.max(0, free(holding)));
-    }
-    const richest = [...riches].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).slice(0, GIVERS_MAX);
+    const riches: [owner: string, has: number][] = [];
+    for (const [owner, holding] of holdings)
+      if (owner !== wanter && reachable.has(owner)) riches.push([owner, Math.max(0, free(holding))]);
+    const richest = riches.sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).slice(0, GIVERS_MAX);
     const sum = richest.reduce((all, [, has]) => all + has, 0);
     const mine = richest.find(([owner]) => owner === members.self)?.[1] ?? 0;
     return sum === 0 ? 0 : mine / sum;
   }
 
-  /** Moves here what is left of those whose heir this sidecar is. */
-  #inherit(tenant: string, line: Line, holdings: ReadonlyMap<string, Holding>, own: Holding): void {
-    const { heirs, members } = this.#o;
-    const key = { tenant, meter: line.quota.meter, day: line.from };
-    for (const [actor, holding] of holdings) {
-      const units = Math.floor(free(holding));
-      if (actor === members.self || units < 1 || heirs.ownerOf(actor) !== members.self) continue;
-      if (this.#grant(key, actor, members.self, units)) own.rights += units;
-    }
-  }
-
-  #grant(
-    { tenant, meter, day }: Pick<FleetRow, 'tenant' | 'meter' | 'day'>,
-    from: string,
-    to: string,
-    units: number,
-  ): boolean {
-    const key = { kind: 'grant', tenant, meter, day, from, to } as const;
+  #grant({ tenant, meter, day, from: to }: FleetRow, units: number): boolean {
+    const key = { kind: 'grant', tenant, meter, day, from: this.#o.members.self, to } as const;
     return this.#o.claims.put(row(key, (this.#o.claims.get(key)?.x ?? 0) + units));
   }
 }

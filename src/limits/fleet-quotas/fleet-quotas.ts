@@ -16,10 +16,11 @@ import type { Account, Line } from '../quotas/account.ts';
 import { DAY_MS } from '../quotas/calendar.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
-import type { Inheritance } from '../quotas/own-log.ts';
+import type { AheadRow, Inheritance } from '../quotas/own-log.ts';
 import type { Quotas } from '../quotas/quotas.ts';
 import type { Fleet } from '../quotas/shared.ts';
 import { Adoption } from './adoption.ts';
+import { Allowances } from './allowances.ts';
 import { Announcer } from './announcer.ts';
 import { Chores } from './chores.ts';
 import { Claims } from './claims.ts';
@@ -29,6 +30,7 @@ import { Founding } from './founding.ts';
 import { Heirs } from './heirs.ts';
 import { KeptQuotas } from './kept-quotas.ts';
 import { Members } from './members.ts';
+import { OnDisk } from './on-disk.ts';
 import { OriginLog } from './origin-log.ts';
 import { Retention } from './retention.ts';
 import { type FleetRow, KINDS, type RowKey, row } from './row.ts';
@@ -69,11 +71,14 @@ export class FleetQuotas implements Lane, Fleet {
   readonly escrow: Escrow;
   /** What a collector keeps of it. */
   readonly kept: KeptQuotas;
+  /** What of it this sidecar's disk has. */
+  readonly onDisk: OnDisk;
   readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
   readonly #clock: Clock;
   readonly #members: Members;
   readonly #heirs: Heirs;
   readonly #founding: Founding;
+  readonly #allowances = new Allowances();
   readonly #announcer: Announcer;
   readonly #retention: Retention;
   readonly #adoption: Adoption;
@@ -114,7 +119,9 @@ export class FleetQuotas implements Lane, Fleet {
     const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
     this.#heirs = heirs;
     const { counters, gauges } = this;
+    this.onDisk = new OnDisk(this.#allowances.disk);
     this.kept = new KeptQuotas({
+      allowance: this.#allowances.collector,
       ...{ counters, gauges, own: this.#own, members, shares, heirs },
       today: () => this.#today,
       quotas: () => this.#quotas,
@@ -171,12 +178,17 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#isHeirless;
   }
 
-  /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. */
-  inherit(lives: readonly string[], as: Inheritance): void {
+  /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `ahead`: what the last may have spent of windows. */
+  inherit(lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void {
     const actor = lives.at(-1) as string;
+    const isCrashed = as === 'crashed' && !this.#heirs.hasLeft(actor);
+    if (isCrashed)
+      for (const { tenant, meter, day, units } of ahead)
+        this.claims.merge(row({ kind: 'spent', tenant, meter, day, from: actor }, units));
     this.#chores.begin('inherit', () => this.#adoption.adopt(new Set(lives)));
     if (as === 'heir') this.#heirs.leave(this.#today, actor, this.actor);
-    else if (as === 'next') this.#heirs.goOn(this.#today, actor, this.actor);
+    else if (isCrashed) this.#heirs.crash(this.#today, actor, this.actor);
+    else if (as !== 'witness') this.#heirs.goOn(this.#today, actor, this.actor);
   }
 
   // What quotas ask of a fleet.
@@ -186,22 +198,22 @@ export class FleetQuotas implements Lane, Fleet {
   }
 
   open(tenant: string, line: Line, isNew: boolean): void {
-    this.kept.allowance.open(tenant, line);
+    this.#allowances.open(tenant, line);
     this.escrow.open(tenant, line, isNew);
   }
 
   flush(tenant: string, line: Line): void {
-    this.kept.allowance.drop(line);
-    this.escrow.flush(tenant, line);
+    // What nobody could be told of is still to stand on disk.
+    if (this.escrow.flush(tenant, line)) this.#allowances.drop(line);
   }
 
   asks(tenant: string, line: Line): void {
-    this.kept.allowance.asks(line);
+    this.#allowances.asks(line);
     this.escrow.asks(tenant, line);
   }
 
   lacks(tenant: string, line: Line, units: number): void {
-    if (line.isAhead(units)) this.kept.allowance.lacks(line, units);
+    if (line.isAhead(units)) this.#allowances.lacks(line, units);
     if (line.lacksRights(units)) this.escrow.lacks(tenant, line, units);
   }
 
@@ -262,8 +274,11 @@ export class FleetQuotas implements Lane, Fleet {
     this.#tellClaims();
   }
 
-  /** Nothing is admitted here any more: says what was spent last, and who inherits. */
-  leave(): void {
+  /**
+   * Nothing is admitted here any more: says what was spent last, and who inherits. Resolves when the others may be told, which may be never where a
+   * disk does not answer: whoever waits has a bound.
+   */
+  async leave(): Promise<void> {
     const isSaid = this.escrow.close();
     this.#teller.begin(Number.POSITIVE_INFINITY);
     this.#teller.turn(Number.POSITIVE_INFINITY);
@@ -272,11 +287,10 @@ export class FleetQuotas implements Lane, Fleet {
     const isTold = this.#adoption.tell(Number.POSITIVE_INFINITY);
     this.#tellClaims();
     // Whoever inherits must know all that was spent, or would spend it once more.
-    if (isSaid && isTold && this.#untold.length === 0) {
+    if (isSaid && isTold && this.#untold.length === 0)
       this.#isHeirless = this.#founding.leave(this.#today) === undefined;
-      this.#tellClaims();
-    }
     this.#isClosed = true;
+    while (!this.#tellClaims()) await this.onDisk.written();
   }
 
   // What gossip asks of a lane.
@@ -351,13 +365,19 @@ export class FleetQuotas implements Lane, Fleet {
     this.#gauged = gauged;
   }
 
-  /** In the order of kinds, see row.ts: what stands behind something that has no room waits with it. */
-  #tellClaims(): void {
-    const rows = [...this.#untold, ...this.claims.takeChanged()];
-    if (rows.length === 0) return;
+  /**
+   * In the order of kinds, see row.ts: what stands behind something that has no room waits with it. Nothing is told that is not on disk: who gave
+   * something and forgot it would spend it as well. False: some is not.
+   */
+  #tellClaims(): boolean {
+    const rows = [...this.#untold, ...this.claims.takeChanged(this.onDisk.upTo)];
+    const isAll = !this.claims.hasChanged;
+    if (!isAll) this.onDisk.press();
+    if (rows.length === 0) return isAll;
     rows.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
     const told = rows.findIndex((each) => !this.#own.put(each));
     this.#untold = told === -1 ? [] : rows.slice(told);
+    return isAll;
   }
 
   #beginLook(): void {

@@ -5,6 +5,7 @@
  *   most do ────────── 60 s ─┴─▶ the first by name begins the charter of the day and gives all an equal part
  *   somebody has nothing ─▶ the richest gives half of what it has, less what it spent already
  *   somebody leaves ─▶ the poorest inherits it all
+ *   somebody crashes, and comes back with its disk ─▶ has its part again, and gives nothing of it to who has nothing: they ask
  *
  * Two sides of a cut are never both most of the members, as long as they expect the same members: seeds that name everybody (dns, file) see to
  * that. Who began for the same day without knowing of each other: the first by name holds, and for as long as both were believed a fleet
@@ -107,8 +108,9 @@ export class Founding {
   #giveOf(charter: number, reachable: readonly string[]): void {
     const { self } = this.#members;
     const wealth = this.#wealth(charter);
-    const has = (actor: string): number => wealth.get(actor) ?? 0;
-    const poor = reachable.filter((actor) => has(actor) === 0);
+    const could = this.#wealth(charter, (actor) => this.#isToGive(actor));
+    const has = (actor: string): number => could.get(actor) ?? 0;
+    const poor = reachable.filter((actor) => !wealth.has(actor));
     const richest = reachable.reduce((best, each) => (has(each) > has(best) ? each : best));
     if (poor.length === 0 || richest !== self || has(self) === 0) return;
     const [giver, part] = this.#largest(charter);
@@ -118,7 +120,7 @@ export class Founding {
 
   #give(charter: number, giver: string, to: string, part: Part): void {
     if (part.begin >= part.end || this.#shares.given(charter, giver, to) !== undefined) return;
-    const deficits = this.#escrow.deficits(giver, charter, part, KEEPS_MAX);
+    const deficits = this.#escrow.deficits(charter, part, KEEPS_MAX);
     if (deficits?.every((each) => this.#keep(each, giver, to)) === true) this.#shares.give(charter, giver, to, part);
   }
 
@@ -127,20 +129,30 @@ export class Founding {
     return this.#claims.put(units === undefined ? row(key, 0, ALL) : row(key, units));
   }
 
-  /** The largest part that is this sidecar's, and whose it was. */
+  /**
+   * Whether the parts of an actor may be given on. What one spent last that crashed may stand nowhere, so that of windows of which nothing is known
+   * nobody knows what to keep: whoever has something of such gives its own alone.
+   */
+  #isToGive(actor: string): boolean {
+    const owner = this.#heirs.ownerOf(actor);
+    return owner === actor || this.#heirs.crashesOf(owner, 0) === 0;
+  }
+
+  /** The largest part that is this sidecar's to give, and whose it was. */
   #largest(charter: number): [owner: string, part: Part] {
     let found: [string, Part] = [this.#members.self, { begin: 0, end: 0 }];
     for (const actor of this.#shares.holders(charter))
-      if (this.#heirs.ownerOf(actor) === this.#members.self)
+      if (this.#heirs.ownerOf(actor) === this.#members.self && this.#isToGive(actor))
         for (const part of this.#shares.partsOf(charter, actor))
           if (part.end - part.begin > found[1].end - found[1].begin) found = [actor, part];
     return found;
   }
 
-  /** What is whose, inherited parts included; who has nothing is not in it. */
-  #wealth(charter: number): ReadonlyMap<string, number> {
+  /** What is whose, inherited parts included; who has nothing is not in it. `counts`: whose parts. */
+  #wealth(charter: number, counts: (actor: string) => boolean = () => true): ReadonlyMap<string, number> {
     const wealth = new Map<string, number>();
     for (const each of this.#shares.holders(charter)) {
+      if (!counts(each)) continue;
       const owner = this.#heirs.ownerOf(each);
       const has = (wealth.get(owner) ?? 0) + lengthOf(this.#shares.partsOf(charter, each));
       if (has > 0) wealth.set(owner, has);

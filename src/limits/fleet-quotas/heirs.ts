@@ -2,8 +2,10 @@
  * Whose it is now what was somebody's who left: parts of charters, and rights.
  *
  *   a ─will─▶ b ─will─▶ c            c is there: all of it is c's
+ *   a ─────crash────▶ a'             its next life has its disk, on which all stands but for a little that a may have spent last (holdings.ts)
  *   a ─will─▶ b ─will─▶ a            all stopped at once and left it to one another: nobody of the ring is there, and each knows all that the
- *   └─next─▶ a'  └─next─▶ b'         others did, for a will is the last that its writer says. What was a's is its next life's, if that has a's disk
+ *   └─next─▶ a'  └─next─▶ b'         others did, for a will is the last that its writer says. What was a's is its next life's, if that has a's disk,
+ *                                    and so is what others left to a before
  *
  * A ring stays one, and only the next life of a knows that it is: so nobody else ever takes itself for the owner of what a had.
  *
@@ -12,8 +14,8 @@
 import type { Claims } from './claims.ts';
 import { row } from './row.ts';
 
-/** What a will says: who inherits, and who is the next life of its writer. */
-const [HEIR, NEXT] = [1, 2] as const;
+/** What a will says: who inherits, who is the next life of its writer, and who inherits as the next life of one that crashed. */
+const [HEIR, NEXT, CRASHED] = [1, 2, 3] as const;
 
 export class Heirs {
   readonly #claims: Claims;
@@ -23,6 +25,9 @@ export class Heirs {
   /** Found already: who is at the end of the wills; `undefined`: they are a ring. */
   readonly #ends = new Map<string, string | undefined>();
   readonly #owners = new Map<string, string>();
+  /** Of who crashed and has an heir: on which days that was known. By owner, once it was asked for. */
+  readonly #crashed = new Map<string, number>();
+  #crashes: Map<string, number[]> | undefined;
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -33,12 +38,30 @@ export class Heirs {
     return this.#claims.put(row({ kind: 'will', day, from, to }, HEIR));
   }
 
+  /** `from` crashed, and `to` is the process that it was, with its disk: all it had is its next life's. */
+  crash(day: number, from: string, to: string): boolean {
+    return this.#claims.put(row({ kind: 'will', day, from, to }, CRASHED));
+  }
+
+  /** How many lives whose it was what is the owner's now crashed, on the day or later. */
+  crashesOf(owner: string, since: number): number {
+    this.#look();
+    if (this.#crashes === undefined) {
+      this.#crashes = new Map();
+      for (const [actor, day] of this.#crashed) {
+        const of = this.ownerOf(actor);
+        this.#crashes.set(of, [...(this.#crashes.get(of) ?? []), day]);
+      }
+    }
+    return this.#crashes.get(owner)?.filter((day) => day >= since).length ?? 0;
+  }
+
   /** `to` is the process that `from` was before. */
   goOn(day: number, from: string, to: string): boolean {
     return this.#claims.put(row({ kind: 'will', day, from, to }, NEXT));
   }
 
-  /** Whether it said whose all it had is. */
+  /** Whether it is said whose all it had is. */
   hasLeft(actor: string): boolean {
     this.#look();
     return this.#heirs.has(actor);
@@ -60,8 +83,8 @@ export class Heirs {
   /** All that had it in turn, the actor first. */
   *ownersOf(actor: string): Generator<string> {
     this.#look();
+    const seen = new Set<string>();
     for (const life of this.#lives(actor)) {
-      const seen = new Set<string>();
       for (let at: string | undefined = life; at !== undefined && !seen.has(at); at = this.#heirs.get(at)) {
         seen.add(at);
         yield at;
@@ -69,14 +92,28 @@ export class Heirs {
     }
   }
 
-  /** The actor, and where the wills are a ring its next life, and so on. */
+  /** The actor, and where the wills lead into a ring the next life of the first of the ring, and so on. */
   *#lives(actor: string): Generator<string> {
     const seen = new Set<string>();
-    for (let life: string | undefined = actor; life !== undefined && !seen.has(life); life = this.#nexts.get(life)) {
+    for (let life: string | undefined = actor; life !== undefined && !seen.has(life); life = this.#after(life)) {
       seen.add(life);
       yield life;
       if (this.#endOf(life) !== undefined) return;
     }
+  }
+
+  #after(life: string): string | undefined {
+    return (this.#isOfRing(life) ? this.#nexts : this.#heirs).get(life);
+  }
+
+  /** Whether its wills come back to itself. */
+  #isOfRing(life: string): boolean {
+    const seen = new Set<string>();
+    for (let at = this.#heirs.get(life); at !== undefined && !seen.has(at); at = this.#heirs.get(at)) {
+      if (at === life) return true;
+      seen.add(at);
+    }
+    return false;
   }
 
   #endOf(actor: string): string | undefined {
@@ -98,9 +135,11 @@ export class Heirs {
     const version = this.#claims.changesOf('will');
     if (this.#version === version) return;
     this.#version = version;
-    for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners]) each.clear();
-    for (const { from, to, x } of this.#claims.ofKind('will')) {
-      const said = x === HEIR ? this.#heirs : this.#nexts;
+    for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners, this.#crashed]) each.clear();
+    this.#crashes = undefined;
+    for (const { from, to, day, x } of this.#claims.ofKind('will')) {
+      const said = x === NEXT ? this.#nexts : this.#heirs;
+      if (x === CRASHED) this.#crashed.set(from, day);
       // Of two, which none but a forger writes, all take the same.
       if (to < (said.get(from) ?? 'g')) said.set(from, to);
     }

@@ -6,7 +6,7 @@ import type { Line } from '../quotas/account.ts';
 import type { CounterStore } from '../quotas/counter-store.ts';
 import type { GaugeStore } from '../quotas/gauge-store.ts';
 import type { Quotas } from '../quotas/quotas.ts';
-import { Allowance } from './allowance.ts';
+import type { Allowance } from './allowance.ts';
 import { Changes } from './changes.ts';
 import { Gone } from './gone.ts';
 import type { Heirs } from './heirs.ts';
@@ -17,6 +17,7 @@ import { type FleetRow, isSound } from './row.ts';
 import type { Shares } from './shares.ts';
 
 export interface KeptQuotasWorld {
+  readonly allowance: Allowance;
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
   readonly own: OriginLog;
@@ -35,7 +36,7 @@ export interface KeptQuotasWorld {
 
 export class KeptQuotas {
   /** How far what is spent here goes ahead of a collector. */
-  readonly allowance: Allowance = new Allowance();
+  readonly allowance: Allowance;
   /** What a collector does not have yet. */
   readonly changes: Changes;
   readonly #o: KeptQuotasWorld;
@@ -43,6 +44,7 @@ export class KeptQuotas {
 
   constructor(world: KeptQuotasWorld) {
     this.#o = world;
+    this.allowance = world.allowance;
     this.#gone = new Gone(world);
     this.changes = new Changes({
       ...world,

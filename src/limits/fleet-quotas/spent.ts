@@ -83,8 +83,8 @@ export class Spent {
     return isSaid;
   }
 
-  /** A line leaves its window, or its tenant goes. */
-  leave(tenant: string, line: Line): void {
+  /** A line leaves its window, or its tenant goes. False: what was spent of it is not said. */
+  leave(tenant: string, line: Line): boolean {
     const { clock, keptMax = KEPT_MAX } = this.#o;
     const key = keyOf(this.#key(tenant, line));
     const isSaid = this.say(tenant, line);
@@ -92,6 +92,7 @@ export class Spent {
     if (isSaid || clock.wallMs() >= line.endMs) this.#kept.delete(key);
     else if (this.#kept.size < keptMax) this.#kept.set(key, { x: line.spent, y: line.credited });
     else this.#blindUntil = Math.max(this.#blindUntil, line.endMs);
+    return isSaid;
   }
 
   #key(tenant: string, { quota, from }: Line): RowKey {

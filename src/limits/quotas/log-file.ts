@@ -6,10 +6,11 @@
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
  *   0b44de12 ["l","9f…"]                                     whose file this is, the last of them: lives of this process
+ *   e0b7714d ["a","acme","api_calls",20783,416]              ahead: so much of a hard quota's window may the last life have spent
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *
- * The first line of a file names its form: `… ["reeve-quotas",3]`.
+ * The first line of a file names its form: `… ["reeve-quotas",4]`.
  */
 import { crc32 } from 'node:zlib';
 import type { ClosedTotal, CounterRow } from './counter-store.ts';
@@ -27,12 +28,21 @@ export interface ClaimRow {
   readonly y: number;
 }
 
+/** Units of a window of a hard quota that a life may have spent at most, but for what needs no word. */
+export interface AheadRow {
+  readonly tenant: string;
+  readonly meter: string;
+  readonly day: number;
+  readonly units: number;
+}
+
 /** Whoever takes what a file says. */
 export interface LogReader {
   count(row: CounterRow): void;
   total(total: ClosedTotal): void;
   gauge(row: GaugeRow): void;
   claim(row: ClaimRow): void;
+  ahead(row: AheadRow): void;
   life(actor: string): void;
   end(actor: string): void;
 }
@@ -46,7 +56,7 @@ export interface Damage {
   readonly what: 'torn tail' | 'corrupt records' | 'unknown form';
 }
 
-export const HEAD: string = sealed('["reeve-quotas",3]');
+export const HEAD: string = sealed('["reeve-quotas",4]');
 /** The longest record: two names of 63 letters, each of which JSON could write as six, and numbers. */
 const LINE_MAX = 1024;
 
@@ -64,6 +74,10 @@ export function gaugeLine({ tenant, meter, value, at, actor }: GaugeRow): string
 
 export function claimLine({ kind, tenant, meter, day, from, to, x, y }: ClaimRow): string {
   return sealed(JSON.stringify(['k', kind, tenant, meter, day, from, to, x, y]));
+}
+
+export function aheadLine({ tenant, meter, day, units }: AheadRow): string {
+  return sealed(JSON.stringify(['a', tenant, meter, day, units]));
 }
 
 export function lifeLine(actor: string): string {
@@ -88,7 +102,7 @@ export function readLines(bytes: Buffer, reader: LogReader): Damage | undefined 
     line++;
     const end = bytes.indexOf(10, from);
     const text = end === -1 ? undefined : opened(bytes, from, end);
-    if (line === 1 && text !== '["reeve-quotas",3]') return { line, records: 1, what: 'unknown form' };
+    if (line === 1 && text !== '["reeve-quotas",4]') return { line, records: 1, what: 'unknown form' };
     if (line > 1 && (text === undefined || !isRecord(JSON.parse(text), reader))) {
       if (records === 0) first = line;
       records++;
@@ -115,6 +129,7 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
   else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
+  else if (kind === 'a') reader.ahead({ tenant, meter, day: a, units: b });
   else if (kind === 'k') reader.claim(claimOf(fields));
   else if (kind === 'l') reader.life(tenant);
   else if (kind === 'e') reader.end(tenant);

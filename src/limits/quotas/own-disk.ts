@@ -3,7 +3,7 @@
  * served while megabytes are written. They reject with the system's errors (`code`: ENOENT, ENOSPC, EIO …). What was appended is the kernel's: it outlives the
  * process, and the machine only once it was synced; a name, once its directory was.
  */
-import { copyFile, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 
 export interface OwnDisk {
   /** With all above it. */
@@ -15,6 +15,7 @@ export interface OwnDisk {
   read(path: string): Promise<Buffer>;
   rename(from: string, to: string): Promise<void>;
   copy(from: string, to: string): Promise<void>;
+  remove(path: string): Promise<void>;
   syncDir(dir: string): Promise<void>;
 }
 
@@ -40,6 +41,7 @@ export const ownDisk: OwnDisk = {
   read: (path) => readFile(path),
   rename,
   copy: (from, to) => copyFile(from, to),
+  remove: unlink,
   async syncDir(dir) {
     const folder = await open(dir, 'r');
     await folder.sync().finally(() => folder.close());

@@ -10,7 +10,9 @@
  * Of a day that is closed and opened again its total must stand in the file before what is counted on it: until that file is written, which is the next
  * thing that is, a kill costs that as well.
  *
- * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted.
+ * In a fleet the file holds its claims too, and whose they are: the next life of this process tells what this one counted. So that it also knows what
+ * this one may have given away and spent of hard quotas, others hear of nothing, and little is spent, before it stands there (`KeptOnDisk`); who waits for
+ * that is not kept waiting for the second to end. A file that falls behind is set aside, `quotas.log.behind`: what stands there is so, and not all.
  *
  * Bounds: what the store holds, and 8 MiB beyond one commit behind it; a commit is made of slices of 1,000 lines.
  */
@@ -20,6 +22,8 @@ import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
+  type AheadRow,
+  aheadLine,
   type ClaimRow,
   claimLine,
   countLine,
@@ -44,8 +48,11 @@ const FILE_BYTES_MAX = 1.5 * 2 ** 30;
 const SLICE = 1000;
 
 /** What a fleet has to be kept: its claims, and who this process is in it. */
+export type { AheadRow };
+
 export interface FleetKept {
   readonly actor: string;
+  readonly onDisk: KeptOnDisk;
   readonly claims: {
     readonly version: number;
     changedSince(version: number): Iterable<ClaimRow>;
@@ -54,15 +61,37 @@ export interface FleetKept {
   };
   /** It left, and its next life is its heir. */
   readonly isHeirless: boolean;
-  /** Earlier lives of this process, the one before it last: what the last one left is inherited, what all of them counted is told. */
-  inherit(lives: readonly string[], as: Inheritance): void;
+  /**
+   * Earlier lives of this process, the one before it last: what the last one left is inherited, what all of them counted is told. `ahead`: what that one
+   * may have spent.
+   */
+  inherit(lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void;
+}
+
+/** What goes on only as far as it stands on disk. */
+export interface KeptOnDisk {
+  /** Something waits. */
+  onPress: () => void;
+  /** Whether something is to be written. */
+  readonly isTouched: boolean;
+  /** A disk will be asked: nothing goes on. */
+  await(): void;
+  /** What is to be written with claims. `isAll`: of all that there is. */
+  say(isAll: boolean): readonly AheadRow[];
+  /** All that was said stands there, and claims up to the version. */
+  wrote(claims: number): void;
+  /** Nothing of what was said since may stand there. */
+  lost(): void;
+  /** Nothing stands there that could mislead a next life: all goes on. */
+  giveUp(): void;
 }
 
 /**
- * What this life is to the one before. - `heir`: it may have what that one had, and nobody else may any more. - `next`: it follows it, and
- * nobody else does. - `witness`: it knows what that one did, and so may another.
+ * What this life is to the one before. - `heir`: that one left, and this may have what it had, and nobody else may any more. - `crashed`: the same, of
+ * one that did not say that it leaves: all stands here but what it may have been ahead. - `next`: it follows it, and nobody else does. - `witness`: it
+ * knows what that one did, and so may another.
  */
-export type Inheritance = 'heir' | 'next' | 'witness';
+export type Inheritance = 'heir' | 'crashed' | 'next' | 'witness';
 
 export interface OwnLogOptions {
   readonly dir: string;
@@ -76,6 +105,9 @@ export interface OwnLogOptions {
   readonly logBytesMax?: number;
   readonly sliceLines?: number;
 }
+
+/** Where it cannot be set aside. */
+const HELD = '; little more is spent here of hard quotas than stands there, and nothing is given to other sidecars';
 
 type Begun = Pick<CounterStore, 'closings' | 'reopenings' | 'totals'>;
 
@@ -92,6 +124,14 @@ export class OwnLog {
   /** Whose file was read, behind those before it of which something stands in it; and who of them left. */
   readonly #lives: string[] = [];
   #ended: string | undefined;
+  /** What the last of them may have spent; and whether all that it did before it ended stands in the file. */
+  #ahead: AheadRow[] = [];
+  #isWhole = false;
+  /** The file in place is this life's. */
+  #isOwn = false;
+  /** Something waits for the next write; and one is under way. */
+  #isPressed = false;
+  #isBusy = false;
   /** What stood there when the file was begun: totals are not appended. */
   #begun: Begun = { closings: 0, reopenings: 0, totals: 0 };
   #isFailing = false;
@@ -102,6 +142,7 @@ export class OwnLog {
   constructor(options: OwnLogOptions) {
     this.#o = options;
     this.#path = join(options.dir, 'quotas.log');
+    if (options.fleet !== undefined) options.fleet.onDisk.onPress = () => this.#press();
   }
 
   /** Whether counts reach the disk. */
@@ -111,16 +152,20 @@ export class OwnLog {
 
   /** Reads what earlier lives of this process counted, and begins a file of its own. Resolves also when the disk refuses. */
   async open(): Promise<void> {
+    const { fleet } = this.#o;
+    fleet?.onDisk.await();
     await this.#read();
     await this.#attempt(() => this.#begin());
-    if (this.#lives.length > 0) this.#o.fleet?.inherit(this.#lives, this.#inheritance);
+    if (this.#lives.length > 0) fleet?.inherit(this.#lives, this.#inheritance, this.#ahead);
+    this.#ahead = [];
     this.#arm();
   }
 
   /** Only once the file is this life's: another that read the old one would inherit as well. */
   get #inheritance(): Inheritance {
     if (!this.isWriting) return 'witness';
-    return this.#ended === this.#lives.at(-1) ? 'heir' : 'next';
+    if (this.#ended === this.#lives.at(-1)) return 'heir';
+    return this.#isWhole ? 'crashed' : 'next';
   }
 
   /** Writes what is not written yet. */
@@ -135,9 +180,26 @@ export class OwnLog {
 
   #arm(): void {
     if (this.#isClosed) return;
-    this.#timer = this.#o.timers.after(this.#isFailing ? RETRY_MS : COMMIT_MS, () => {
-      this.#running = this.#attempt(() => this.#turn()).then(() => this.#arm());
+    if (this.#isPressed && !this.#isFailing) this.#run();
+    else this.#timer = this.#o.timers.after(this.#isFailing ? RETRY_MS : COMMIT_MS, () => this.#run());
+  }
+
+  #run(): void {
+    this.#isPressed = false;
+    this.#isBusy = true;
+    this.#running = this.#attempt(() => this.#turn()).then(() => {
+      this.#isBusy = false;
+      this.#arm();
     });
+  }
+
+  /** Writes at once, or behind what is being written. */
+  #press(): void {
+    if (this.#isBusy || this.#timer === undefined || this.#isFailing || this.#isClosed) this.#isPressed = true;
+    else {
+      this.#timer.cancel();
+      this.#run();
+    }
   }
 
   #turn(): Promise<void> {
@@ -168,15 +230,34 @@ export class OwnLog {
       // What was begun may be torn: the next attempt writes all of it anew.
       await this.#file?.close().catch(() => {});
       this.#file = undefined;
+      const isSetAside = await this.#setAside();
       if (!this.#isFailing)
         this.#o.log.error('quota.log_failed', {
           'file.directory': this.#o.dir,
           cause,
-          effect: 'counts are in memory alone and would not outlive a restart',
+          effect: `counts are in memory alone and would not outlive a restart${isSetAside ? '' : HELD}`,
           remedy: 'make stateDir writable and give it room',
         });
       this.#isFailing = true;
     }
+  }
+
+  /** From now on more is given away and spent than stands in the file: a next life must not take it for all. False: it would. */
+  async #setAside(): Promise<boolean> {
+    const { disk, dir, fleet } = this.#o;
+    if (fleet === undefined) return true;
+    fleet.onDisk.lost();
+    if (this.#isOwn) {
+      const done = disk.rename(this.#path, `${this.#path}.behind`).then(() => disk.syncDir(dir));
+      const isDone = await done.then(
+        () => true,
+        () => false,
+      );
+      if (!isDone) return false;
+    }
+    this.#isOwn = false;
+    fleet.onDisk.giveUp();
+    return true;
   }
 
   /** Appends what changed. */
@@ -185,16 +266,18 @@ export class OwnLog {
     const isEnd = this.#isClosed && this.#o.fleet?.isHeirless === true;
     const isSame =
       counters.version === this.#counted && gauges.version === this.#gauged && this.#claims === this.#claimed;
-    if (isSame && !isEnd) return;
+    if (isSame && !isEnd && this.#o.fleet?.onDisk.isTouched !== true) return;
     const file = this.#file as OwnFile;
     this.#bytes += await this.#append(file);
     await file.sync();
+    this.#o.fleet?.onDisk.wrote(this.#claimed);
   }
 
   /** What changes while it is appended is not in it, or once more in the next. Bytes. */
   async #append(file: OwnFile): Promise<number> {
     const [counted, gauged, claimed] = this.#versions;
-    const bytes = await this.#write(file, this.#changes());
+    const ahead = this.#o.fleet?.onDisk.say(false) ?? [];
+    const bytes = await this.#write(file, this.#changes(ahead));
     [this.#counted, this.#gauged, this.#claimed] = [counted, gauged, claimed];
     return bytes;
   }
@@ -207,7 +290,8 @@ export class OwnLog {
     return this.#o.fleet?.claims.version ?? 0;
   }
 
-  *#changes(): Generator<string> {
+  *#changes(ahead: readonly AheadRow[]): Generator<string> {
+    for (const row of ahead) yield aheadLine(row);
     for (const row of this.#o.counters.changedSince(this.#counted)) yield countLine(row);
     for (const row of this.#o.gauges.changedSince(this.#gauged)) yield gaugeLine(row);
     const { fleet } = this.#o;
@@ -234,6 +318,7 @@ export class OwnLog {
       await this.#append(file);
       await file.sync();
       await disk.rename(`${this.#path}.new`, this.#path);
+      this.#isOwn = true;
       await disk.syncDir(dir);
     } catch (cause) {
       await file.close().catch(() => {});
@@ -243,6 +328,8 @@ export class OwnLog {
     this.#file = file;
     this.#bytes = 0;
     await before?.close();
+    await disk.remove(`${this.#path}.behind`).catch(() => {});
+    this.#o.fleet?.onDisk.wrote(this.#claimed);
   }
 
   *#all(): Generator<string> {
@@ -255,6 +342,7 @@ export class OwnLog {
     yield* this.#counts();
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
+    for (const row of fleet?.onDisk.say(true) ?? []) yield aheadLine(row);
   }
 
   /** The total of a day before what was counted on it since: what stands behind it comes on top. */
@@ -282,10 +370,15 @@ export class OwnLog {
     return bytes + slice.length;
   }
 
-  /** Takes what is sound in the file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. */
   async #read(): Promise<void> {
+    if (await this.#readFile(this.#path, true)) return;
+    await this.#readFile(`${this.#path}.behind`, false);
+  }
+
+  /** Takes what is sound in a file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. False: there is none. */
+  async #readFile(path: string, isWhole: boolean): Promise<boolean> {
     const { disk } = this.#o;
-    const path = this.#path;
+    const kept = `${this.#path}.damaged`;
     let damage: Damage | undefined;
     try {
       const size = await disk.size(path);
@@ -295,32 +388,35 @@ export class OwnLog {
         total: (total) => void this.#o.counters.restore(total),
         gauge: (row) => void this.#o.gauges.merge(row),
         claim: (row) => void this.#o.fleet?.claims.merge(row),
+        ahead: (row) => void this.#ahead.push(row),
         life: (actor) => void this.#lives.push(actor),
         end: (actor) => {
           this.#ended = actor;
         },
       });
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return;
-      const kept = `${path}.damaged`;
+      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
       this.#o.log.error('quota.log_unreadable', {
         'file.path': path,
         cause,
         effect: 'what it counted is not known',
         kept,
       });
-      return void (await disk.rename(path, kept).catch(() => {}));
+      await disk.rename(path, kept).catch(() => {});
+      return true;
     }
-    if (damage === undefined) return;
     // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
-    const isExpected = damage.what === 'torn tail';
+    const isExpected = damage === undefined || damage.what === 'torn tail';
+    this.#isWhole = isWhole && isExpected;
+    if (damage === undefined) return true;
     this.#o.log[isExpected ? 'warn' : 'error']('quota.log_damaged', {
       'file.path': path,
       ...damage,
       effect:
         damage.what === 'unknown form' ? 'nothing of it is counted' : 'what stood in these records is not counted',
-      ...(isExpected ? {} : { kept: `${path}.damaged` }),
+      ...(isExpected ? {} : { kept }),
     });
-    if (!isExpected) await disk.copy(path, `${path}.damaged`).catch(() => {});
+    if (!isExpected) await disk.copy(path, kept).catch(() => {});
+    return true;
   }
 }

@@ -292,7 +292,7 @@ t.test(
     );
     t.same([quotas.kept.isEndowed, quotas.kept.isSpending], [false, false]);
     quotas.leave();
-    const allowance = new Allowance();
+    const allowance = new Allowance(() => {});
     const line = fleet.line(only(fleet), 'api_calls');
     for (const at of [() => allowance.asks(line), () => allowance.lacks(line, 5)]) at();
     t.notOk(allowance.isTouched);
@@ -304,7 +304,7 @@ t.test(
     allowance.drop(line);
     allowance.confirm(said);
     allowance.open('acme', line);
-    t.equal(line.cap, freeOf(300));
+    t.equal(allowance.capOf(line), freeOf(300));
     allowance.lacks(line, 3);
     t.equal(allowance.say()[0]?.ahead, 6);
     allowance.confirm(allowance.say());

@@ -9,6 +9,7 @@ import { row } from '../../../src/limits/fleet-quotas/row.ts';
 import { carriageOf, FleetQuotas, FleetRates } from '../../../src/limits/index.ts';
 import { silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
+import { becomes } from '../../helpers/processes.ts';
 import { plan, world } from '../world.ts';
 import { actorOf } from './world.ts';
 
@@ -39,6 +40,12 @@ t.test('a sidecar of a fleet explains what of a quota is used here, may be, and 
     { meter: 'tokens', used: 0, here: { used: 0 } },
     { meter: 'seats', here: undefined },
   ]);
+  t.equal(fleetQuotas.size.own, 0, 'nobody is told what does not stand on disk');
+  await becomes(() => {
+    clock.advance(250);
+    fleetQuotas.tick();
+    return fleetQuotas.size.own > 0;
+  });
   let page = '';
   for await (const chunk of w.metrics.exposition()) page += chunk;
   t.match(page, /reeve_quota_rights_total\{what="wanted"\} 0/);

@@ -286,27 +286,28 @@ t.test('a full store is said once a minute, and a charter has room all the same'
 
 t.test('of whom something found no room nothing is inherited, and nothing is given on', (t) => {
   const claims = new Claims();
-  const [shares, members] = [new Shares(claims), new Members(B)];
-  const holdings = new Holdings(claims, shares, members);
+  const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
+  const holdings = new Holdings({ claims, shares, heirs, members: new Members(B) });
   shares.begin(TODAY, A);
+  heirs.leave(TODAY, A, B);
   const line = { from: TODAY, quota: { meter: 'api_calls', limit: 90 }, spent: 0, credited: 0, used: 70, reserved: 0 };
   const of = (actor: string): Holding => holdings.of('acme', line as Line).get(actor) as Holding;
   claims.merge(row({ ...API, kind: 'spent', from: A }, 70));
-  t.equal(free(of(A)), 20);
+  t.equal(free(of(B)), 20);
   const part = { begin: 2 ** 31, end: 2 ** 32 };
   const lines = { hard: () => [], hardLine: (name: string) => (name === 'acme' ? (line as Line) : undefined) };
-  t.match(holdings.deficits(A, TODAY, part, 9, lines), [{ units: 25 }]);
-  t.equal(holdings.deficits(A, TODAY, part, 0, lines), undefined, 'too many to keep something of');
+  t.match(holdings.deficits(TODAY, part, 9, lines), [{ units: 25 }]);
+  t.equal(holdings.deficits(TODAY, part, 0, lines), undefined, 'too many to keep something of');
   // All of what a tenant spends that is gone stays where it is.
   claims.merge(row({ ...API, kind: 'spent', tenant: 'gone', from: A }, 70));
-  t.match(holdings.deficits(A, TODAY, part, 9, lines), [{ units: 25 }, { tenant: 'gone', units: undefined }]);
+  t.match(holdings.deficits(TODAY, part, 9, lines), [{ units: 25 }, { tenant: 'gone', units: undefined }]);
   claims.merge(row({ ...API, kind: 'keep', from: A, to: C }, 0, 1));
-  t.equal(of(A).rights, 90, 'kept of what was not given');
+  t.equal(of(B).rights, 20, 'kept of what was not given');
   shares.give(TODAY, A, C, part);
-  t.same([of(A).rights, of(C).rights], [90, 0]);
+  t.same([of(B).rights, of(C).rights], [20, 0]);
   claims.hasMissed = (actor, day) => actor === A && day === TODAY;
-  t.equal(free(of(A)), 0);
-  t.equal(holdings.deficits(A, TODAY, part, 9, lines), undefined);
+  t.equal(free(of(B)), 0);
+  t.equal(holdings.deficits(TODAY, part, 9, lines), undefined);
   t.end();
 });
 

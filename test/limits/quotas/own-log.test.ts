@@ -13,7 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { Allowance } from '../../../src/limits/fleet-quotas/allowance.ts';
 import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
+import { OnDisk } from '../../../src/limits/fleet-quotas/on-disk.ts';
 import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
@@ -390,7 +392,9 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
     const actor = actors[at] as string;
     const claims = new Claims();
     const inherited: unknown[] = [];
-    const fleet = { actor, claims, isHeirless: false, inherit: (...what: unknown[]) => void inherited.push(what) };
+    const onDisk = new OnDisk(new Allowance(() => {}));
+    const inherit = (...what: unknown[]): void => void inherited.push(what.slice(0, 2));
+    const fleet = { actor, claims, onDisk, isHeirless: false, inherit };
     const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
     const own = new OwnLog({
       dir,
@@ -420,7 +424,7 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
   const third = await born(2);
   t.same(
     third.inherited,
-    [[[actors[0], actors[1]], 'next']],
+    [[[actors[0], actors[1]], 'crashed']],
     'it left nothing, or crashed; what the first counted is told as well',
   );
   // Nothing but the end is to be written.

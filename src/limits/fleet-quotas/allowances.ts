@@ -1,0 +1,35 @@
+/** How far ahead of all that keep something of a hard quota it may be spent here: of the disk and of a collector, where they are, the nearer. */
+import type { Line } from '../quotas/account.ts';
+import { Allowance } from './allowance.ts';
+
+export class Allowances {
+  readonly disk: Allowance;
+  readonly collector: Allowance;
+  readonly #all: readonly Allowance[];
+
+  constructor() {
+    const limit = (line: Line): void => {
+      line.cap = Math.min(this.disk.capOf(line), this.collector.capOf(line));
+      line.pressAt = Math.min(this.disk.pressAtOf(line), this.collector.pressAtOf(line));
+    };
+    this.disk = new Allowance(limit);
+    this.collector = new Allowance(limit);
+    this.#all = [this.disk, this.collector];
+  }
+
+  open(tenant: string, line: Line): void {
+    for (const each of this.#all) each.open(tenant, line);
+  }
+
+  asks(line: Line): void {
+    for (const each of this.#all) each.asks(line);
+  }
+
+  lacks(line: Line, units: number): void {
+    for (const each of this.#all) each.lacks(line, units);
+  }
+
+  drop(line: Line): void {
+    for (const each of this.#all) each.drop(line);
+  }
+}

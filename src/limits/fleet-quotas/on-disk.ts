@@ -1,0 +1,74 @@
+/**
+ * What this sidecar's disk has of rights: so a next life that finds it knows all that this one gave away, and how much it spent at most.
+ *
+ *   given, left, spent ─▶ say ─▶ lines of quotas.log ─ synced ─▶ wrote ─▶ told to the others; more may be spent (allowance.ts)
+ *
+ * Where there is no disk, or it refuses and what stood there was set aside, nothing waits for it.
+ */
+import type { AheadRow, KeptOnDisk } from '../quotas/own-log.ts';
+import type { Allowance, Said } from './allowance.ts';
+
+export class OnDisk implements KeptOnDisk {
+  onPress: () => void = () => {};
+  /** The version of claims up to which they stand there. */
+  upTo: number = Number.POSITIVE_INFINITY;
+  readonly #allowance: Allowance;
+  #said: Said[] = [];
+  #waiting: (() => void)[] = [];
+
+  constructor(allowance: Allowance) {
+    this.#allowance = allowance;
+    allowance.onPress = () => this.onPress();
+  }
+
+  get isTouched(): boolean {
+    return this.#allowance.isTouched;
+  }
+
+  await(): void {
+    this.upTo = -1;
+    this.#allowance.become('shut');
+  }
+
+  say(isAll: boolean): AheadRow[] {
+    const said = this.#allowance.say(isAll);
+    this.#said.push(...said);
+    return said
+      .map(({ line, tenant, from, most }) => ({ tenant, meter: line.quota.meter, day: from, units: most }))
+      .filter(({ units }) => units > 0);
+  }
+
+  wrote(claims: number): void {
+    this.#allowance.confirm(this.#said);
+    this.#said = [];
+    this.#allowance.become('held');
+    this.#become(claims);
+  }
+
+  lost(): void {
+    this.#said = [];
+  }
+
+  giveUp(): void {
+    this.#allowance.forget();
+    this.#allowance.become('free');
+    this.#become(Number.POSITIVE_INFINITY);
+  }
+
+  /** Something waits for it. */
+  press(): void {
+    this.onPress();
+  }
+
+  /** Resolves when something more stands there, or nothing waits for it any more. */
+  written(): Promise<void> {
+    return new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  #become(upTo: number): void {
+    this.upTo = upTo;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const each of waiting) each();
+  }
+}
