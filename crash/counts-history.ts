@@ -9,15 +9,17 @@
 import { SimDisk } from '../sim/disk.ts';
 import { SimOwnDisk } from '../sim/own-disk.ts';
 import { SeededRandom, SimProcess, SimTime } from '../sim/time.ts';
-import { Allowance } from '../src/limits/fleet-quotas/allowance.ts';
+import { Allowance, freeOf } from '../src/limits/fleet-quotas/allowance.ts';
 import { Claims } from '../src/limits/fleet-quotas/claims.ts';
 import { OnDisk } from '../src/limits/fleet-quotas/on-disk.ts';
 import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
+import { Line } from '../src/limits/quotas/account.ts';
 import { type ClosedTotal, CounterStore } from '../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
 import type { OwnDisk } from '../src/limits/quotas/own-disk.ts';
-import { COMMIT_MS, type Inheritance, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
+import { type AheadRow, COMMIT_MS, type Inheritance, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
 import { silentLog } from '../src/telemetry/index.ts';
+import type { Quota } from '../src/tenants/index.ts';
 import { CountsModel, stateOf } from './counts-model.ts';
 import type { HistoryKind, Outcome } from './history.ts';
 
@@ -29,6 +31,12 @@ const METER = 'api_calls';
 const DAY = 100;
 /** No day is older. */
 const OLDEST = 0;
+
+const QUOTA = { meter: METER, limit: 1000, isHard: true, per: 'day', thresholds: [] } as unknown as Quota;
+
+function versionOf(row: object): number {
+  return (row as { readonly version: number }).version;
+}
 
 export const countsHistory: HistoryKind = {
   name: 'counts',
@@ -51,7 +59,18 @@ interface Life {
   readonly gauges: GaugeStore;
   readonly claims: Claims;
   readonly own: OwnLog;
+  readonly onDisk: OnDisk;
+  readonly allowance: Allowance;
+  /** Of a hard quota, as it is spent. */
+  readonly line: Line;
   isHeirless: boolean;
+}
+
+/** What a life may rely on that its next life knows. */
+interface Relied {
+  /** Undefined: nothing stands on disk that says how far it went. */
+  readonly claims: readonly FleetRow[] | undefined;
+  readonly spent: number;
 }
 
 class CountsHistory {
@@ -66,6 +85,8 @@ class CountsHistory {
     unopened: 0,
     reopened: 0,
     told: 0,
+    spent: 0,
+    inherited: 0,
   };
   readonly #time = new SimTime();
   readonly #random: SeededRandom;
@@ -79,6 +100,7 @@ class CountsHistory {
   /** Whose heirs there are, and who ended in order and left something. */
   readonly #inherited = new Set<string>();
   readonly #heirless = new Set<string>();
+  readonly #relied = new Map<string, Relied>();
   /** An heir must be the next. */
   #ended: string | undefined;
   #today = DAY;
@@ -123,9 +145,13 @@ class CountsHistory {
     const actor = this.#random.hex(8);
     const process = new SimProcess(this.#time);
     const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
-    const inherit = (lives: readonly string[], as: Inheritance): void => this.#inherits(lives.at(-1) as string, as);
-    const onDisk = new OnDisk(new Allowance(() => {}));
-    const fleet = { actor, claims, onDisk, isHeirless: false, inherit };
+    const inherit = (lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void =>
+      this.#inherits(lives.at(-1) as string, as, claims, ahead);
+    const allowance = new Allowance(() => {}, 1 / 16);
+    const onDisk = new OnDisk(allowance);
+    const line = Object.assign(new Line(QUOTA), { from: DAY });
+    allowance.open('t0', line);
+    const fleet = { actor, claims, onDisk, allowance, line, isHeirless: false, inherit };
     const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
     const own = new OwnLog({
       ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },
@@ -186,7 +212,9 @@ class CountsHistory {
     if (!life.own.isWriting && !this.#disk.isStopped) this.#judge('the disk takes everything, and nothing is written');
   }
 
-  #step({ counters, gauges, claims, actor }: Life): void {
+  #step({ counters, gauges, claims, actor, allowance, line, onDisk }: Life): void {
+    this.#spend(allowance, line);
+    if (this.#chance(0.2)) onDisk.press();
     const dice = this.#random.float();
     const tenant = `t${this.#below(4)}`;
     // Now and then a clock is set back.
@@ -202,6 +230,17 @@ class CountsHistory {
     } else if (dice < 0.97) this.#tell(counters, { tenant, meter: METER, day: this.#today - this.#below(2) });
     else counters.close(++this.#today, OLDEST);
     if (isReopened && dice < 0.7) this.counts.reopened++;
+  }
+
+  /** As much as may be, more often than not; now and then more than that is needed at once. */
+  #spend(allowance: Allowance, line: Line): void {
+    const units = this.#chance(0.2) ? this.#below(300) : this.#below(12);
+    if (line.spent + units > allowance.capOf(line)) allowance.lacks(line, units);
+    else {
+      line.spent += units;
+      allowance.asks(line);
+      this.counts.spent += units;
+    }
   }
 
   /** Others say what a day was closed with: as much as is known here, or more. */
@@ -227,8 +266,11 @@ class CountsHistory {
     if (life.isHeirless) this.#ended = life.actor;
   }
 
-  #end({ process }: Life): void {
+  #end({ process, actor, claims, onDisk, line }: Life): void {
     process.kill();
+    const { upTo } = onDisk;
+    const rows = Number.isFinite(upTo) ? [...claims.rows()].filter((each) => versionOf(each) <= upTo) : undefined;
+    this.#relied.set(actor, { claims: rows, spent: line.spent });
     if (this.#chance(0.5)) {
       this.counts.crashes++;
       this.#disk.crash();
@@ -238,11 +280,24 @@ class CountsHistory {
     }
   }
 
-  #inherits(from: string, as: Inheritance): void {
+  #inherits(from: string, as: Inheritance, claims: Claims, ahead: readonly AheadRow[]): void {
     if (as === 'witness') return;
+    if (as !== 'next') this.#knows(from, as, claims, ahead);
     if (this.#inherited.has(from)) this.#judge(`${from} has a second heir`);
     if (as === 'heir' && !this.#heirless.has(from)) this.#judge(`${from} left nothing, and has an heir`);
     this.#inherited.add(from);
+  }
+
+  /** Whoever takes what a life had must know what that one gave away, and how much it spent at most. */
+  #knows(from: string, as: Inheritance, claims: Claims, ahead: readonly AheadRow[]): void {
+    this.counts.inherited++;
+    const relied = this.#relied.get(from);
+    if (relied?.claims === undefined) return this.#judge(`${from} went further than its disk, and has an heir`);
+    for (const row of relied.claims)
+      if ((claims.get(row)?.x ?? 0) < row.x) this.#judge(`its heir does not know what ${from} gave: ${row.x}`);
+    if (as !== 'crashed') return;
+    const most = Math.max(0, ...ahead.map(({ units }) => units)) + freeOf(QUOTA.limit);
+    if (relied.spent > most) this.#judge(`its heir takes ${from} to have spent ${most} at most, of ${relied.spent}`);
   }
 
   #judge(wrong: string | undefined): void {

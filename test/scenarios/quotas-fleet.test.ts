@@ -85,12 +85,17 @@ t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a r
   }
 });
 
-t.test('a fleet that is killed at once, again and again, knows what each of its lives counted', async (t) => {
+t.test('a fleet that is killed at once, again and again, knows what its lives counted, and spends on', async (t) => {
   const ROUNDS = 3;
+  const HARD = 600;
   const upstream = await httpBackend(t, (_, response) => response.end('ok'));
   const tenancy = makeTenancy({
-    'plans.yaml': plan('open', { quotas: { requests: { per: 'month', limit: 1e6 } } }),
-    'tenants.yaml': tenant('globex', { plan: 'open', identity: { hosts: ['globex.test'] } }),
+    'plans.yaml':
+      plan('open', { quotas: { requests: { per: 'month', limit: 1e6 } } }) +
+      plan('prepaid', { quotas: { api_calls: { per: 'month', limit: HARD, mode: 'hard' } } }),
+    'tenants.yaml':
+      tenant('globex', { plan: 'open', identity: { hosts: ['globex.test'] } }) +
+      tenant('acme', { plan: 'prepaid', identity: { hosts: ['acme.test'] } }),
   });
   t.teardown(() => tenancy.cleanUp());
   const keyFile = join(tenancy.stateDir, 'keys');
@@ -113,6 +118,22 @@ t.test('a fleet that is killed at once, again and again, knows what each of its 
         }),
       ),
     );
+  const ask = async ({ ports }: ChildSidecar, host: string): Promise<boolean> => {
+    const { statusCode, body } = await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host } });
+    await body.dump();
+    return statusCode === 200;
+  };
+  let admitted = 0;
+  /** Of a hard quota: so many more, wherever there are some. */
+  const spend = async (sidecars: readonly ChildSidecar[], units: number): Promise<void> => {
+    const end = admitted + units;
+    const some = async (): Promise<boolean> => {
+      for (const each of sidecars)
+        for (let i = 0; i < 20 && admitted < end; i++) if (await ask(each, 'acme.test')) admitted++;
+      return admitted >= end;
+    };
+    t.ok(await becomes(some, 15_000), `${admitted} of ${end}`);
+  };
   const usedOf = async (sidecar: ChildSidecar): Promise<number> => (await quotaOf(sidecar, 'globex')).used;
   for (let round = 0; round < ROUNDS; round++) {
     const sidecars = await startAll();
@@ -120,12 +141,21 @@ t.test('a fleet that is killed at once, again and again, knows what each of its 
     const saysKnown = async (): Promise<boolean> =>
       (await Promise.all(sidecars.map(usedOf))).every((used) => used === known);
     t.ok(await becomes(saysKnown, 15_000), `${known}, and not ${await Promise.all(sidecars.map(usedOf))}`);
-    for (const { ports } of sidecars)
-      for (let i = 0; i < 10; i++)
-        await (await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host: 'globex.test' } })).body.dump();
+    for (const each of sidecars) for (let i = 0; i < 10; i++) await ask(each, 'globex.test');
+    await spend(sidecars, 120);
     // A commit a second.
     await sleep(2000);
     for (const { child } of sidecars) child.kill('SIGKILL');
     await Promise.all(sidecars.map(({ exited }) => exited));
   }
+  // A kill costs 16 units at most of a limit of so little.
+  const certain = HARD - ROUNDS * ports.length * 16;
+  const sidecars = await startAll();
+  await spend(sidecars, certain - admitted);
+  for (let i = 0; i < 3; i++) {
+    for (const each of sidecars) for (let at = 0; at < 20; at++) if (await ask(each, 'acme.test')) admitted++;
+    await sleep(1000);
+  }
+  t.ok(admitted <= HARD, `${admitted}`);
+  t.comment(`figure: a fleet of 3 killed ${ROUNDS} times, with disks: ${admitted} of a hard quota of ${HARD} admitted`);
 });

@@ -5,7 +5,8 @@
  *   0 ├── kept ──────────────────────┼── ahead ──┤ cap
  *                          spent ──────────▲       half of it: more should be kept now
  *
- * `freeOf` the limit may be ahead of any line, told or not. Who needs more for one request says so first, and it is in force once kept.
+ * `freeOf` the limit may be ahead of any line, told or not. Who needs more for one request says so first, and it is in force once kept. Where many
+ * requests at once may be ahead further, each time they are not enough it is twice as much.
  * While the keeper is away nothing is held: quotas do not hang on it. What is spent then it does not know.
  *
  * Bound: lines of hard quotas that were asked for here.
@@ -19,6 +20,10 @@ const FREE_SHARE = 1 / 256;
 /** Units of a limit that a sidecar may spend before they are kept. */
 export function freeOf(limit: number): number {
   return Math.max(FREE_MIN, Math.floor(limit * FREE_SHARE));
+}
+
+function moreThan(limit: number, ahead: number): number {
+  return Math.max(freeOf(limit), ahead);
 }
 
 /** What is kept of a line. */
@@ -52,14 +57,16 @@ export class Allowance {
   /** Something should be kept soon. */
   onPress: () => void = () => {};
   readonly #onLimit: (line: Line) => void;
+  readonly #burstShare: number;
   readonly #entries = new Map<Line, Entry>();
   readonly #touched = new Set<Line>();
   /** - `free`: nobody keeps it. - `shut`: the keeper does not know of this sidecar yet. - `held`. */
   #state: 'free' | 'shut' | 'held' = 'free';
 
-  /** `onLimit`: a line may be spent further than before, or less far. */
-  constructor(onLimit: (line: Line) => void) {
+  /** `onLimit`: a line may be spent further than before, or less far. `burstShare`: of a limit, as far as many requests at once let it go ahead. */
+  constructor(onLimit: (line: Line) => void, burstShare = 0) {
     this.#onLimit = onLimit;
+    this.#burstShare = burstShare;
   }
 
   /** Units up to which a line may be spent. */
@@ -102,9 +109,12 @@ export class Allowance {
   lacks(line: Line, units: number): void {
     const entry = this.#entries.get(line);
     if (entry === undefined || line.spent + line.reserved + units <= entry.cap) return;
+    const { limit } = line.quota;
     // Nobody can be further ahead than what is left.
-    const left = Math.max(0, line.quota.limit - line.used);
-    if (units > entry.ahead) entry.wished = Math.max(entry.wished, Math.min(2 * units, left));
+    const left = Math.max(0, limit - line.used);
+    const more = moreThan(limit, entry.ahead);
+    const wanted = units > more ? 2 * units : Math.min(2 * more, Math.floor(this.#burstShare * limit));
+    if (wanted > more) entry.wished = Math.max(entry.wished, Math.min(wanted, left));
     this.#touched.add(line);
     this.onPress();
   }
@@ -166,7 +176,7 @@ export class Allowance {
   #limit(line: Line, entry: Entry): void {
     const { kept, ahead } = entry;
     const isBound = this.#state !== 'free' && isSpent(line);
-    const more = Math.max(freeOf(line.quota.limit), ahead);
+    const more = moreThan(line.quota.limit, ahead);
     entry.cap = !isBound ? NO_BOUND : this.#state === 'shut' ? 0 : kept + more;
     entry.pressAt = isBound ? kept + more / 2 : NO_BOUND;
     this.#onLimit(line);

@@ -2,6 +2,9 @@
 import type { Line } from '../quotas/account.ts';
 import { Allowance } from './allowance.ts';
 
+/** What a crash costs of a limit at most, where bursts need it: a disk is written in milliseconds, in which a burst should not be refused. */
+const DISK_BURST_SHARE = 1 / 16;
+
 export class Allowances {
   readonly disk: Allowance;
   readonly collector: Allowance;
@@ -12,7 +15,7 @@ export class Allowances {
       line.cap = Math.min(this.disk.capOf(line), this.collector.capOf(line));
       line.pressAt = Math.min(this.disk.pressAtOf(line), this.collector.pressAtOf(line));
     };
-    this.disk = new Allowance(limit);
+    this.disk = new Allowance(limit, DISK_BURST_SHARE);
     this.collector = new Allowance(limit);
     this.#all = [this.disk, this.collector];
   }

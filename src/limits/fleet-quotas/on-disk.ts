@@ -38,9 +38,17 @@ export class OnDisk implements KeptOnDisk {
       .filter(({ units }) => units > 0);
   }
 
+  bind(claims: number): void {
+    if (this.upTo === Number.POSITIVE_INFINITY) this.#hold(claims);
+  }
+
   wrote(claims: number): void {
-    this.#allowance.confirm(this.#said);
+    this.#hold(claims);
     this.#said = [];
+  }
+
+  #hold(claims: number): void {
+    this.#allowance.confirm(this.#said);
     this.#allowance.become('held');
     this.#become(claims);
   }

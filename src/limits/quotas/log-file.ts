@@ -98,12 +98,17 @@ export function readLines(bytes: Buffer, reader: LogReader): Damage | undefined 
   let first = 0;
   let records = 0;
   let isTail = false;
+  let isBegun = false;
   for (let from = 0; from < bytes.length; ) {
     line++;
     const end = bytes.indexOf(10, from);
     const text = end === -1 ? undefined : opened(bytes, from, end);
     if (line === 1 && text !== '["reeve-quotas",4]') return { line, records: 1, what: 'unknown form' };
-    if (line > 1 && (text === undefined || !isRecord(JSON.parse(text), reader))) {
+    const fields: Fields | undefined = text === undefined ? undefined : JSON.parse(text);
+    // Lives stand before all else: a tail that the disk made of an older file must not say whose this one is.
+    const isLate = isBegun && fields?.[0] === 'l';
+    isBegun ||= line > 1 && fields?.[0] !== 'l';
+    if (line > 1 && (fields === undefined || isLate || !isRecord(fields, reader))) {
       if (records === 0) first = line;
       records++;
       isTail = end === -1 || end === bytes.length - 1;

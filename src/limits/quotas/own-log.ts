@@ -78,6 +78,8 @@ export interface KeptOnDisk {
   await(): void;
   /** What is to be written with claims. `isAll`: of all that there is. */
   say(isAll: boolean): readonly AheadRow[];
+  /** What was given up is about to stand there again, as it is now and with claims up to the version: from now on it must not fall behind. */
+  bind(claims: number): void;
   /** All that was said stands there, and claims up to the version. */
   wrote(claims: number): void;
   /** Nothing of what was said since may stand there. */
@@ -302,14 +304,16 @@ export class OwnLog {
 
   /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
   async #begin(): Promise<void> {
-    const { disk, dir } = this.#o;
+    const { disk, dir, fleet } = this.#o;
     await disk.makeDir(dir);
     this.#noteTotals();
     // What changes while all is written is appended behind it.
     [this.#counted, this.#gauged, this.#claimed] = this.#versions;
+    const ahead = fleet?.onDisk.say(true) ?? [];
+    fleet?.onDisk.bind(this.#claimed);
     const file = await disk.create(`${this.#path}.new`);
     try {
-      await this.#write(file, this.#all(), HEAD);
+      await this.#write(file, this.#all(ahead), HEAD);
       // A day that was closed meanwhile has its total behind the rows that are in it. Once: days are not closed that often.
       if (this.#lacksTotals) {
         this.#noteTotals();
@@ -329,10 +333,10 @@ export class OwnLog {
     this.#bytes = 0;
     await before?.close();
     await disk.remove(`${this.#path}.behind`).catch(() => {});
-    this.#o.fleet?.onDisk.wrote(this.#claimed);
+    fleet?.onDisk.wrote(this.#claimed);
   }
 
-  *#all(): Generator<string> {
+  *#all(ahead: readonly AheadRow[]): Generator<string> {
     const { counters, fleet } = this.#o;
     if (fleet !== undefined) {
       const counted = new Set(counters.actors());
@@ -341,8 +345,8 @@ export class OwnLog {
     }
     yield* this.#counts();
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
+    for (const row of ahead) yield aheadLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
-    for (const row of fleet?.onDisk.say(true) ?? []) yield aheadLine(row);
   }
 
   /** The total of a day before what was counted on it since: what stands behind it comes on top. */

@@ -449,3 +449,61 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
   t.same(alone.lines, []);
   await alone.own.close();
 });
+
+t.test(
+  'a disk that refuses: what stands there is set aside, so that nobody takes it for all; else nothing goes on',
+  async (t) => {
+    const dir = folder(t);
+    const clock = new ManualClock();
+    const said: Record<string, unknown>[] = [];
+    const log = { ...silentLog, error: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+    const refuses = { sync: false, rename: false };
+    const refuse = (isRefused: boolean): void => {
+      if (isRefused) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    };
+    const disk: OwnDisk = {
+      ...ownDisk,
+      create: async (path) => {
+        const file = await ownDisk.create(path);
+        return { ...file, sync: async () => refuse(refuses.sync) };
+      },
+      rename: async (from, to) => {
+        refuse(refuses.rename);
+        await ownDisk.rename(from, to);
+      },
+    };
+    const born = async (actor: string) => {
+      const onDisk = new OnDisk(new Allowance(() => {}));
+      const inherited: unknown[] = [];
+      const inherit = (...what: unknown[]): void => void inherited.push(what[1]);
+      const fleet = { actor, claims: new Claims(), onDisk, isHeirless: false, inherit };
+      const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
+      const own = new OwnLog({ dir, disk, counters, gauges, fleet, timers: clock, log });
+      await own.open();
+      return { own, onDisk, counters, inherited };
+    };
+    const first = await born('1'.repeat(16));
+    t.equal(first.onDisk.upTo, 0);
+    const fail = async (): Promise<void> => {
+      first.counters.add(first.counters.open('acme', 'api_calls', 1), 1);
+      clock.advance(1000);
+      await becomes(() => !first.own.isWriting);
+    };
+    refuses.sync = true;
+    refuses.rename = true;
+    await fail();
+    t.equal(first.onDisk.upTo, 0, 'nobody is told more');
+    t.match(said, [{ event: 'quota.log_failed', effect: /not outlive a restart; little more is spent here/ }]);
+    refuses.rename = false;
+    clock.advance(10_000);
+    await becomes(() => first.onDisk.upTo > 0);
+    t.equal(first.onDisk.upTo, Number.POSITIVE_INFINITY, 'set aside, when it is tried again');
+    t.same([existsSync(join(dir, 'quotas.log')), existsSync(join(dir, 'quotas.log.behind'))], [false, true]);
+    refuses.sync = false;
+    const second = await born('2'.repeat(16));
+    t.same(second.inherited, ['next'], 'what it did last stands nowhere');
+    t.notOk(existsSync(join(dir, 'quotas.log.behind')));
+    await second.own.close();
+    await first.own.close();
+  },
+);
