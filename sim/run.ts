@@ -15,7 +15,7 @@ import { type Line, plot } from './plot.ts';
 import { OURS, RIVALS } from './policies.ts';
 import { QUOTA_SCENARIOS } from './quota-scenarios.ts';
 import { SCENARIOS } from './scenarios.ts';
-import { missedBy, type Spread, TARGETS } from './targets.ts';
+import { missedBy, reaches, type Spread, TARGETS } from './targets.ts';
 import { runAll } from './threads.ts';
 
 const SEEDS = 200;
@@ -138,8 +138,9 @@ function table(): void {
     const target = TARGETS[name];
     const judged = target === undefined ? '' : `must ${target.must}, goal ${target.goal}`;
     const isMissed = missed.includes(name) ? '  MISSED' : '';
+    const isShort = isMissed === '' && target !== undefined && !reaches(name, figures[name] as Spread, target.goal);
     const others = RIVALS.map((each) => rivals[each.name]?.[name]?.p50 ?? '');
-    return [name, p50, p99, max, ...others, judged + isMissed];
+    return [name, p50, p99, max, ...others, judged + isMissed + (isShort ? '  short of the goal' : '')];
   });
   const head = ['', 'p50', 'p99', 'max', ...RIVALS.map((each) => each.name), ''];
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => String(row[column]).length)));
@@ -161,8 +162,10 @@ function drawAll(folder: string): void {
       return runs === undefined ? [] : [{ name: policy.name, runs }];
     });
     const drawn = QUOTAS.includes(name) ? 'quota' : 'rate';
-    if (first !== undefined)
-      writeFileSync(join(folder, `${name}.svg`), plot(`${name}: ${describe}`, drawn, first, others));
+    if (first === undefined) continue;
+    const file = join(folder, `${name}.svg`);
+    writeFileSync(file, plot(`${name}: ${describe}`, drawn, first, others));
+    process.stderr.write(`${file}\n`);
   }
 }
 

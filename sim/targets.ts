@@ -10,7 +10,7 @@ export interface Spread {
 }
 
 export interface Target {
-  /** What 99 of 100 seeds must reach, and should. Smaller is better, but for a mean, which may be off 100 by so much. */
+  /** What 99 of 100 seeds must reach, and should. Smaller is better, but for a mean, which may be off 100 by so much, and for what is served. */
   readonly must: number;
   readonly goal: number;
   /** The scenarios that measure it. */
@@ -89,6 +89,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     goal: 0,
     by: ['quota-crash', 'quota-crash-disk', 'quota-power', 'quota-blackout', 'quota-disk-full'],
   },
+  // What a sidecar that crashes may be ahead of its disk is lost, 1/256 of the limit: of ten 4 %, of all twenty 8 %.
+  hard_served_pct_crash_disk: { must: 95, goal: 99, by: ['quota-crash-disk'] },
+  hard_served_pct_power: { must: 95, goal: 99, by: ['quota-power'] },
+  hard_served_pct_blackout: { must: 90, goal: 98, by: ['quota-blackout'] },
   events_per_crossing: { must: 1, goal: 1, by: ['quota-soft', 'quota-hard'] },
 };
 
@@ -97,14 +101,13 @@ export function missedBy(scenarios: readonly string[], figures: Readonly<Record<
   return Object.entries(TARGETS)
     .filter(([name, { must, by }]) => {
       const figure = figures[name];
-      if (figure === undefined) return by.some((each) => scenarios.includes(each));
-      // A figure that is no number reaches nothing.
-      return !(worst(name, figure) <= must);
+      return figure === undefined ? by.some((each) => scenarios.includes(each)) : !reaches(name, figure, must);
     })
     .map(([name]) => name);
 }
 
-/** How far from what is wanted, in the worst of a hundred seeds. */
-function worst(name: string, { p1, p99 }: Spread): number {
-  return name.endsWith('mean_pct') ? Math.max(Math.abs(p1 - 100), Math.abs(p99 - 100)) : p99;
+/** Whether the worst of a hundred seeds is as it is wanted. A figure that is no number reaches nothing. */
+export function reaches(name: string, { p1, p99 }: Spread, wanted: number): boolean {
+  if (name.startsWith('hard_served_pct')) return p1 >= wanted;
+  return (name.endsWith('mean_pct') ? Math.max(Math.abs(p1 - 100), Math.abs(p99 - 100)) : p99) <= wanted;
 }

@@ -4,6 +4,8 @@ import { get as getHttps } from 'node:https';
 import { json } from 'node:stream/consumers';
 import { nearest, ReeveError } from '../core/index.ts';
 
+/** Where one listens that is told nothing. */
+export const ADMIN = 'http://127.0.0.1:15000';
 const TIMEOUT_MS = 5000;
 const REMEDY = 'start one, or name its admin port with --admin';
 

@@ -181,7 +181,13 @@ function rereading(path: string, keyring: Keyring, log: Log): () => void {
       if (keyring.use(keys)) log.info('gossip.keys_changed', { file: path, count: keys.length });
       told = '';
     } catch (cause) {
-      if (told !== String(cause)) log.warn('gossip.keys_kept', { file: path, cause });
+      const { message } = cause as Error;
+      if (told !== String(cause))
+        log.warn('gossip.keys_kept', {
+          file: path,
+          cause: message,
+          remedy: 'mend the file: it is looked at again each 5 s; until then the keys from before are used',
+        });
       told = String(cause);
     }
   };

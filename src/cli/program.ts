@@ -1,11 +1,11 @@
 /** Every command with its options, help and examples; what they do stands in commands/. */
 import { Argument, Command, Option } from 'commander';
 import { type Setting, sidecarSettings } from '../tenants/index.ts';
+import { ADMIN } from './ask-admin.ts';
 import { COLLECTOR } from './ask-collector.ts';
 import { collectorSettings } from './collector-settings.ts';
 import { version } from './version.ts';
 
-const ADMIN = 'http://127.0.0.1:15000';
 const output = () => new Option('-o, --output <form>', 'how to print').choices(['text', 'json']).default('text');
 const admin = () => new Option('--admin <url>', 'admin API of a running sidecar').default(ADMIN);
 const tenancy = () => new Option('--tenancy <dir>', 'read a directory instead of asking a sidecar');
@@ -214,7 +214,9 @@ function addAsking(program: Command): void {
     .addHelpText('after', examples('reeve gossip members', 'reeve gossip watch'));
   gossip
     .command('members')
-    .description('who takes part, as this sidecar knows it')
+    .description(
+      'who takes part, as this sidecar knows it; LISTED: whether the seeds name its address, `-`: they name some',
+    )
     .addOption(admin())
     .addOption(output())
     .addHelpText('after', examples('reeve gossip members', 'reeve gossip members -o json'))
@@ -233,7 +235,7 @@ function addAsking(program: Command): void {
     .option('--config <file>', 'boot file to check')
     .option('--tenancy <dir>', 'tenancy directory to check')
     .option('--live', 'ask the running sidecar too')
-    .addOption(admin())
+    .option('--admin <url>', `its admin API; default: that of --config, else ${ADMIN}`)
     .addOption(output())
     .addHelpText('after', examples('reeve check --config config/sidecar.yaml', 'reeve check --live -o json'))
     .action(async (options) => (await import('./commands/check.ts')).check(options));

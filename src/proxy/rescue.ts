@@ -124,7 +124,7 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     502,
     14,
     'Upstream unreachable',
-    'The application does not accept connections. Operators: is it running where `upstream` says?',
+    'The application does not accept connections. Operators: is it running where `upstream` says, or where `upstreams` does for degraded requests? `upstream.name` and `upstream.address` of the access log say which.',
   ),
   'upstream-reset': row(502, 14, 'Upstream reset', 'The application closed the connection before it answered.'),
   'upstream-timeout': row(

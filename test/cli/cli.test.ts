@@ -141,6 +141,15 @@ t.test('a sidecar is asked: tenants, limits, check', async (t) => {
     stdout:
       /‼ application accepts connections\n +nothing listens at http:\/\/127\.0\.0\.1:1[\s\S]*are √, with 1 warning\n/,
   });
+  const file = join(dir.dir, 'elsewhere.yaml');
+  for (const host of ['127.0.0.1', 'localhost']) {
+    const spec = { upstream: 'http://127.0.0.1:9', tenancy: { dir: '.' }, admin: { host, port: dead.ports.admin } };
+    writeFileSync(file, JSON.stringify({ apiVersion: 'reeve.dev/v1', kind: 'Sidecar', metadata: { name: 's' }, spec }));
+    t.match(await reeve(['check', '--live', '--config', file]), {
+      status: 1,
+      stdout: /running sidecar\n-+\n√ sidecar answers/,
+    });
+  }
   t.match(await reeve(['check', '--live', '--admin', 'http://127.0.0.1:1']), {
     status: 3,
     stdout: /× sidecar answers[\s\S]*hint:/,

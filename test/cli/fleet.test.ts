@@ -136,7 +136,7 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   });
   t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
     status: 0,
-    stdout: /left +in bank +in flight +members[\s\S]*\n +[\d.-]+ +0 +0 +3 /,
+    stdout: /left +in bank +in flight +members[^\n]* requests +decision\n +[\d.-]+ +0 +0 +3 [^\n]* \d+\/1000000 /,
   });
   const lines = await reeve(['limits', 'watch', 'acme', '--count', '1', '--admin', admin(second), '-o', 'json']);
   t.match(JSON.parse(lines.stdout), { fleet: { members: 3 } });
@@ -170,6 +170,9 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     (await membersOf(first)).members.find((each) => each.name === 'pod-c'),
     { state: 'left' },
   );
+  t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
+    stdout: /peer +pod-c is gone, asked for [\d.]+\/s, nothing is held for it, heard/,
+  });
   t.ok(third.lines.some((line) => line.includes('"gossip.ready"')));
 });
 

@@ -8,7 +8,7 @@ import { type Outcome, run } from '../../sim/job.ts';
 import { Oracle } from '../../sim/oracle.ts';
 import { QUOTA_SCENARIOS } from '../../sim/quota-scenarios.ts';
 import { SCENARIOS } from '../../sim/scenarios.ts';
-import { missedBy, TARGETS } from '../../sim/targets.ts';
+import { missedBy, reaches, TARGETS } from '../../sim/targets.ts';
 import { environmentOf, root } from '../helpers/sidecar.ts';
 
 /** Fewer sidecars than the scenarios have, so that it takes seconds; the whole is `npm run sim -- all`. */
@@ -148,6 +148,10 @@ t.test('what a scenario measures and does not reach is missed, and what it did n
   t.same(missedBy(['steady'], { ...figures, mean_pct: spread(97) }), ['mean_pct']);
   t.same(missedBy(['steady'], { ...figures, steady_excess_pct: spread(Number.NaN) }), ['steady_excess_pct']);
   t.same(missedBy(['steady', 'within'], figures), ['false_reject_pct']);
+  t.same(missedBy(['quota-blackout'], { counts_lost_crash: spread(0), hard_quota_exceeded: spread(0) }), [
+    'hard_served_pct_blackout',
+  ]);
+  t.ok(reaches('hard_served_pct_blackout', spread(93), 90) && !reaches('hard_served_pct_blackout', spread(93), 98));
   const names = [...SCENARIOS, ...QUOTA_SCENARIOS].map(({ name }) => name);
   for (const [figure, { by }] of Object.entries(TARGETS))
     t.ok(by.length > 0 && by.every((each) => names.includes(each)), `${figure} is measured by ${by.join(', ')}`);

@@ -155,7 +155,7 @@ t.test('meaning is checked too, and what is never reached is named', async (t) =
     /spec\.degrade\[3\]\.stale: expected a duration from 1s to 1d, got 2d/,
     /a rate of zero admits nobody/,
     /a burst under 1/,
-    /strict: a rate of a route is not strict/,
+    /spec\.rate\.requests\.strict: /,
     /credits: what is banked would exceed a strict limit/,
     /Mars\/Olympus/,
     /there is no Plan "none" \(known: /,

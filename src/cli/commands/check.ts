@@ -14,7 +14,7 @@ import {
   unknownUpstreams,
 } from '../../tenants/index.ts';
 import { refusedApiKeys } from '../api-keys.ts';
-import { askAdmin, askAdminIfThere } from '../ask-admin.ts';
+import { ADMIN, askAdmin, askAdminIfThere } from '../ask-admin.ts';
 import { bootFrom } from '../boot.ts';
 import { EXIT } from '../exit.ts';
 import type { FleetMembers } from '../fleet.ts';
@@ -34,7 +34,8 @@ interface CheckOptions {
   readonly config?: string;
   readonly tenancy?: string;
   readonly live?: boolean;
-  readonly admin: string;
+  /** Default: where the boot file says, else where one is that says nothing. */
+  readonly admin?: string;
   readonly output: Form;
 }
 
@@ -56,7 +57,7 @@ export async function check(options: CheckOptions): Promise<void> {
   // As a collector is told where it is.
   const ledgerOf = process.env['REEVE_COLLECTOR_DIR'];
   if (ledgerOf !== undefined) categories.push({ categoryName: 'ledger', checks: await ledgerChecks(ledgerOf) });
-  const live = options.live === true ? await liveChecks(options.admin) : undefined;
+  const live = options.live === true ? await liveChecks(options.admin ?? adminOf(config)) : undefined;
   if (live !== undefined) categories.push({ categoryName: 'running sidecar', checks: live.checks });
   if (categories.length === 0)
     throw new ReeveError('usage', 'nothing to check', {
@@ -222,6 +223,12 @@ async function tenancyChecks(dir: string, config: SidecarConfig | undefined, fil
   return checks;
 }
 
+function adminOf(config: SidecarConfig | undefined): string {
+  if (config === undefined) return ADMIN;
+  const { host, port } = config.admin;
+  return `http://${host === '::1' ? '[::1]' : host}:${port}`;
+}
+
 interface LiveConfig {
   readonly generation: number;
   readonly isFromLastGood: boolean;
@@ -247,7 +254,9 @@ async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: 
     if (!(cause instanceof ReeveError) || cause.code === 'usage') throw cause;
     return {
       isReached: cause.code !== 'unreachable',
-      checks: [bad('sidecar answers', String(cause), 'is it running, and is this its admin port?')],
+      checks: [
+        bad('sidecar answers', String(cause), 'is it running, and is this its admin port? --admin names another'),
+      ],
     };
   }
 }

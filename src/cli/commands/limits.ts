@@ -119,9 +119,12 @@ function shareText({ here, demand, strict }: FleetShares): string {
 
 function peerText(peer: FleetShares['peers'][number], { demand }: FleetShares): string {
   const { name, state, share, admitted, ageMs } = peer;
+  const heard = `heard ${durationText(ageMs)} ago`;
+  if (state === 'dead' || state === 'left')
+    return `${name} is ${state === 'dead' ? 'dead' : 'gone'}, asked for ${round(peer.demand)}/s, ${share > 0 ? `share ${round(share)}/s` : 'nothing'} is held for it, ${heard}`;
   const asked = `asks for ${round(peer.demand)}/s (${percent(peer.demand, demand)} %)`;
-  const heard = `heard ${durationText(ageMs)} ago${state === 'alive' ? '' : ` (${state})`}`;
-  return `${name} ${asked}: share ${round(share)}/s, admits ${round(admitted)}/s, ${heard}`;
+  const doubt = state === 'alive' ? '' : ` (${state})`;
+  return `${name} ${asked}: share ${round(share)}/s, admits ${round(admitted)}/s, ${heard}${doubt}`;
 }
 
 function percent(part: number, all: number): number {
@@ -154,7 +157,11 @@ export async function watchLimits(name: string, { admin, output, interval, count
   for (let times = timesOf(count, Number.POSITIVE_INFINITY); times > 0; times--) {
     const limits = await askAboutTenant<Explanation['limits']>(admin, name, `/v1/limits/${encodeURIComponent(name)}`);
     if (output === 'text' && isFirst)
-      row(['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level', 'decision']);
+      row([
+        ...['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level'],
+        ...limits.quotas.map(({ meter }) => meter),
+        'decision',
+      ]);
     isFirst = false;
     const { requests, concurrency, fleet, wouldGet } = limits;
     if (output === 'json') process.stdout.write(`${JSON.stringify(limits)}\n`);
@@ -170,7 +177,8 @@ export async function watchLimits(name: string, { admin, output, interval, count
               ...[fleet.demand, fleet.here.demand, fleet.here.share].map(round),
               fleet.level === undefined ? '-' : round(fleet.level),
             ]),
-        wouldGet.decision,
+        ...limits.quotas.map((quota) => `${quota.used}/${quota.limit}`),
+        wouldGet.decision === 'pass' ? 'pass' : `${wouldGet.decision}: ${wouldGet.because}`,
       ]);
     if (times > 1) await systemTimers.sleep(periodMs);
   }

@@ -38,6 +38,11 @@ export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: 
     help: `Rows of rights of hard quotas that are known here, of at most ${claims.max}; when they are full, new windows are refused.`,
     read: () => claims.size,
   });
+  metrics.gauge({
+    name: 'reeve_quota_unreachable',
+    help: 'Hard quotas that were asked for here and refuse although they are not used up: what is left is held by sidecars that cannot be reached.',
+    read: () => fleet.unreachable,
+  });
   metrics.collected({
     name: 'reeve_quota_rows_total',
     help: 'Rows of quotas that came from other sidecars, by what became of them; refused are whole deltas that were malformed.',

@@ -152,6 +152,13 @@ export class FleetQuotas implements Lane, Fleet {
     return { own: this.#own.size, waiting: this.#teller.waiting + this.#untold.length, others };
   }
 
+  /** Hard quotas that were asked for here and are not used up, and of which nothing is to be had: whoever holds it cannot be reached. */
+  get unreachable(): number {
+    let count = 0;
+    for (const { line } of this.#quotas?.hard() ?? []) if (line.unused >= 1 && line.left < 1) count++;
+    return count;
+  }
+
   /** By whom the fleet is known; before it is said this sidecar is alone. */
   follow(surroundings: Surroundings): void {
     this.#members.follow(surroundings);

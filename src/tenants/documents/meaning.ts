@@ -177,9 +177,6 @@ function toRoute({ spec }: RouteDocument): Objection[] {
       ? [error(['spec', 'match', 'path'], '* means a prefix only as the last segment', 'end the path in /*')]
       : []),
     ...toRates(['spec'], spec.rate),
-    ...(spec.rate?.requests.strict === true
-      ? [error(['spec', 'rate', 'requests', 'strict'], 'a rate of a route is not strict', 'make that of a plan strict')]
-      : []),
     ...inRange(['spec', 'timeout'], spec.timeout, TIMEOUT),
     ...inRange(['spec', 'bodyMax'], spec.bodyMax, BODY),
   ];

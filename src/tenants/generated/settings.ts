@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '5fb1cd662c911695';
+export const schemaId = '3b765481e9c205fc';
 
 export const sidecarSettings: readonly Setting[] = [
   {

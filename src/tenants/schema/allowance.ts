@@ -2,34 +2,41 @@
 import Type, { type TSchema } from 'typebox';
 import { AMOUNT, byteRate, duration, flag, name, percent, rate, strict, text } from './words.ts';
 
-export const requestRate = strict(
+const limit = rate('Requests admitted over time by the whole fleet, weighted by the cost of the route.');
+const burst = Type.Optional(
+  Type.Number({
+    exclusiveMinimum: 0,
+    maximum: 1e9,
+    description: 'Requests that may come at once. Default: one second of the limit, at least 1.',
+  }),
+);
+const credits = Type.Optional(
+  strict(
+    {
+      earn: percent('Share of the unused allowance that is banked, at most 100%.'),
+      cap: duration('The bank holds at most this long of the limit; at most 30d.'),
+    },
+    'Banked burst: what a quiet tenant saves, it may spend before anything else is degraded.',
+  ),
+);
+
+const requestRate = strict(
   {
-    limit: rate('Requests admitted over time by the whole fleet, weighted by the cost of the route.'),
-    burst: Type.Optional(
-      Type.Number({
-        exclusiveMinimum: 0,
-        maximum: 1e9,
-        description: 'Requests that may come at once. Default: one second of the limit, at least 1.',
-      }),
-    ),
+    limit,
+    burst,
     strict: Type.Optional(
       flag(
         'Never more than limit and burst in a fleet, whatever fails: each sidecar has a fixed part, however the requests are spread.',
         false,
       ),
     ),
-    credits: Type.Optional(
-      strict(
-        {
-          earn: percent('Share of the unused allowance that is banked, at most 100%.'),
-          cap: duration('The bank holds at most this long of the limit; at most 30d.'),
-        },
-        'Banked burst: what a quiet tenant saves, it may spend before anything else is degraded.',
-      ),
-    ),
+    credits,
   },
   'How many requests.',
 );
+
+/** Of a route: that of a plan alone can be strict. */
+export const routeRate = strict({ limit, burst, credits }, 'How many requests.');
 
 export const rates = strict(
   {

@@ -1,6 +1,6 @@
 /** A class of requests. */
 import Type from 'typebox';
-import { requestRate } from './allowance.ts';
+import { routeRate } from './allowance.ts';
 import { document, duration, flag, name, size, strict, text } from './words.ts';
 
 export const RouteSchema = document(
@@ -37,7 +37,7 @@ export const RouteSchema = document(
       ),
       critical: Type.Optional(flag('Never shaped, degraded or refused by the ladder; still counted.', false)),
       rate: Type.Optional(
-        strict({ requests: requestRate }, 'A limit of this route for each tenant, inside the tenant’s own.'),
+        strict({ requests: routeRate }, 'A limit of this route for each tenant, inside the tenant’s own.'),
       ),
       degraded: Type.Optional(
         strict({ upstream: name('A name in the sidecar’s `upstreams`.') }, 'Where degraded requests go.'),

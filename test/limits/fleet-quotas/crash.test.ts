@@ -149,3 +149,14 @@ t.test('nobody hears of what does not stand on disk, nor of who leaves, until it
   onDisk.bind(7);
   t.equal(onDisk.upTo, 7);
 });
+
+t.test('quotas of which what is left cannot be reached are counted', async (t) => {
+  const [fleet, a, b, c] = await threeOf();
+  fleet.ask(a, 1);
+  fleet.ask(a, 1, 'globex');
+  t.equal(a.fleet.unreachable, 0);
+  for (const each of [b, c]) fleet.end(each, 'dead');
+  t.equal(fleet.ask(a, 150), 99);
+  fleet.pass(1000);
+  t.equal(a.fleet.unreachable, 1);
+});
