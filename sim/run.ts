@@ -31,9 +31,11 @@ const QUICK: readonly string[] = [
   'crash',
   'skipper-600',
   'skipper-1200',
+  'many',
   'quota-soft',
   'quota-cut',
   'quota-rolling',
+  'quota-blackout',
 ];
 /** Long: three seeds. */
 const LONG: readonly string[] = ['many', 'large', 'quota-many'];

@@ -190,6 +190,19 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...base,
+    nodes: 20,
+    burst: LIMIT,
+    name: 'spike',
+    describe:
+      'five limits within 0.15 s, at all of twenty idle sidecars alike; a burst of a second, as plans have that say nothing',
+    load: (seconds, _, places) => (seconds > THEN && seconds < THEN + 0.15 ? 33 : 0.02) / places,
+    measure: ({ oracle }) => ({
+      spike_excess_pct: oracle.excessPct(ms(THEN - 1), ms(THEN + 5)),
+      spike_served_pct: oracle.servedPct(ms(THEN), ms(THEN + 1)),
+    }),
+  },
+  {
+    ...base,
     name: 'shift',
     describe: 'the busiest sidecars become the idlest, and the other way round',
     load: (seconds, place, places) => OVERLOAD * skewed(seconds > THEN ? places - 1 - place : place, places),
