@@ -96,6 +96,8 @@ const QUOTAS: Reached = [
   ['quota-small', 'hard_served_pct_small', 99, 100],
   ['quota-crash-disk', 'counts_lost_crash', 0, 0],
   ['quota-crash-disk', 'hard_quota_exceeded', 0, 0],
+  ['quota-blackout', 'hard_quota_exceeded', 0, 0],
+  ['quota-blackout', 'hard_served_pct_blackout', 90, 100],
   ['quota-rolling-soft', 'counts_lost_rolling', 0, 0],
   ['quota-midnight', 'hard_quota_exceeded', 0, 0],
   ['quota-midnight', 'hard_served_pct_midnight', 85, 100],
@@ -109,6 +111,8 @@ const QUOTAS_TOO: Reached = [
   ['quota-rolling', 'hard_served_pct_rolling', 99, 100],
   ['quota-skew', 'hard_quota_exceeded', 0, 0],
   ['quota-skew', 'hard_served_pct_skew', 99, 100],
+  ['quota-outages', 'hard_quota_exceeded', 0, 0],
+  ['quota-outages', 'hard_served_pct_outages', 70, 100],
 ];
 
 t.test('one quota for the fleet, whatever happens to it', async (t) =>
