@@ -11,6 +11,7 @@ import { SimOwnDisk } from '../sim/own-disk.ts';
 import { SeededRandom, SimProcess, SimTime } from '../sim/time.ts';
 import { Allowance, freeOf } from '../src/limits/fleet-quotas/allowance.ts';
 import { Claims } from '../src/limits/fleet-quotas/claims.ts';
+import { willRow } from '../src/limits/fleet-quotas/heirs.ts';
 import { OnDisk } from '../src/limits/fleet-quotas/on-disk.ts';
 import type { FleetRow } from '../src/limits/fleet-quotas/row.ts';
 import { Line } from '../src/limits/quotas/account.ts';
@@ -145,13 +146,19 @@ class CountsHistory {
     const actor = this.#random.hex(8);
     const process = new SimProcess(this.#time);
     const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
-    const inherit = (lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void =>
-      this.#inherits(lives.at(-1) as string, as, claims, ahead);
+    let [as, ahead]: [Inheritance, readonly AheadRow[]] = ['next', []];
+    const heritage = (last: string, ...of: [Inheritance, readonly AheadRow[]]) => {
+      [as, ahead] = of;
+      return [willRow(DAY, last, actor, 'next')];
+    };
+    const inherit = (lives: readonly string[], { length }: readonly unknown[]): void => {
+      if (length > 0) this.#inherits(lives.at(-1) as string, as, claims, ahead);
+    };
     const allowance = new Allowance(() => {}, 1 / 16);
     const onDisk = new OnDisk(allowance);
     const line = Object.assign(new Line(QUOTA), { from: DAY });
     allowance.open('t0', line);
-    const fleet = { actor, claims, onDisk, allowance, line, isHeirless: false, inherit };
+    const fleet = { actor, claims, onDisk, allowance, line, isHeirless: false, heritage, inherit };
     const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
     const own = new OwnLog({
       ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },
@@ -281,7 +288,6 @@ class CountsHistory {
   }
 
   #inherits(from: string, as: Inheritance, claims: Claims, ahead: readonly AheadRow[]): void {
-    if (as === 'witness') return;
     if (as !== 'next') this.#knows(from, as, claims, ahead);
     if (this.#inherited.has(from)) this.#judge(`${from} has a second heir`);
     if (as === 'heir' && !this.#heirless.has(from)) this.#judge(`${from} left nothing, and has an heir`);

@@ -41,7 +41,12 @@ export function stateOf({ counters, gauges, claims }: Stores): State {
     totals: new Map(all.flatMap(({ totals }) => totals.map(byDay))),
     values: new Map(days.map((each) => [dayKey(each), counters.valueOf(each.tenant, each.meter, each.day)])),
     gauges: new Map([...gauges.rows()].map(({ tenant, at }) => [tenant, at])),
-    claims: new Map([...claims.rows()].map(({ tenant, from, to, x }) => [`${tenant} ${from} ${to}`, x])),
+    // Whose heir a life is another look judges.
+    claims: new Map(
+      [...claims.rows()].flatMap(({ kind, tenant, from, to, x }) =>
+        kind === 'will' ? [] : [[`${tenant} ${from} ${to}`, x]],
+      ),
+    ),
   };
 }
 

@@ -87,7 +87,8 @@ export class Allowance {
   /** The line is looked up anew, perhaps in a new window. */
   open(tenant: string, line: Line): void {
     const before = this.#entries.get(line);
-    if (before?.from === line.from && before.kept <= line.spent) return;
+    // Of another limit than before another part may be ahead.
+    if (before?.from === line.from && before.kept <= line.spent) return this.#limit(line, before);
     const entry = { tenant, from: line.from, kept: 0, ahead: 0, wished: 0, cap: NO_BOUND, pressAt: NO_BOUND };
     this.#entries.set(line, entry);
     this.#touched.add(line);
@@ -113,7 +114,9 @@ export class Allowance {
     // Nobody can be further ahead than what is left.
     const left = Math.max(0, limit - line.used);
     const more = moreThan(limit, entry.ahead);
-    const wanted = units > more ? 2 * units : Math.min(2 * more, Math.floor(this.#burstShare * limit));
+    // What runs has reserved as much.
+    const needed = line.reserved + units;
+    const wanted = needed > more ? 2 * needed : Math.min(2 * more, Math.floor(this.#burstShare * limit));
     if (wanted > more) entry.wished = Math.max(entry.wished, Math.min(wanted, left));
     this.#touched.add(line);
     this.onPress();
@@ -129,14 +132,14 @@ export class Allowance {
     const said: Said[] = [];
     for (const line of isAll ? this.#entries.keys() : this.#touched) {
       const { tenant, from, ahead, wished } = this.#entries.get(line) as Entry;
-      const { spent } = line;
+      const { spent, reserved } = line;
       said.push({
         line,
         tenant,
         from,
         spent,
         ahead: wished > 0 ? wished : undefined,
-        most: spent + Math.max(ahead, wished),
+        most: spent + Math.max(ahead, wished, reserved),
       });
     }
     return said;

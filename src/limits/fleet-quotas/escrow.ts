@@ -6,15 +6,15 @@
  *
  *   refused, or 5 s left ─▶ want ─gossip─▶ the richest give of what they do not need ─▶ grant ─gossip─▶ spent
  *
- * What an actor had that left is its heir's; what one had that crashed is its next life's, if that has its disk. Else it is lost until the window
- * ends: nobody knows what it spent last.
+ * What an actor had that left is its heir's, and what one had that crashed its next life's, if that has its disk: who moves it to itself when it needs it. Else
+ * it is lost until the window ends: nobody knows what it spent last.
  *
  * Bounds: lines that were asked for lately; a turn tells of `TURN_LINES`, and asks and gives for as many.
  */
 import type { Clock } from '../../core/index.ts';
 import type { Line } from '../quotas/account.ts';
 import { isSpent } from '../quotas/need.ts';
-import { type Deficit, free, type HardLines, type Holding, Holdings, type HoldingsWorld } from './holdings.ts';
+import { type Deficit, free, type HardLines, type Holding, Holdings, type HoldingsWorld, ownFree } from './holdings.ts';
 import { type FleetRow, NOBODY, row } from './row.ts';
 import type { Part } from './shares.ts';
 import type { Spent } from './spent.ts';
@@ -140,6 +140,7 @@ export class Escrow {
     this.#o.charge(tenant, line);
     const holdings = this.#holdings.of(tenant, line);
     const own = holdings.get(members.self) as Holding;
+    if (ownFree(own) - line.reserved < need(line)) this.#inherit(tenant, line, own);
     const before = line.rights;
     line.rights = this.#isClosed || spent.isLost(line) || !own.isKnown ? 0 : own.rights;
     line.parts = this.parts;
@@ -147,8 +148,9 @@ export class Escrow {
     // Before there is a charter all of it is still to come.
     line.elsewhere = shares.charterOf(line.from) === undefined ? line.quota.limit : 0;
     const reachable = new Set(members.reachable);
+    // What estates have is to be had, though nobody has to be asked for it.
     for (const [owner, each] of holdings)
-      if (owner !== members.self && reachable.has(owner)) line.elsewhere += Math.max(0, free(each));
+      if (reachable.has(owner)) line.elsewhere += owner === members.self ? own.left : Math.max(0, free(each));
   }
 
   /** Each second: what was spent is to be said, and what is asked for here is to be learnt; `turn` does it. */
@@ -242,9 +244,11 @@ export class Escrow {
   }
 
   /** What a part of the limit less would be too little for what was spent of it; undefined: it cannot be said, or is too much. */
-  deficits(charter: number, part: Part, max: number): Deficit[] | undefined {
+  deficits(actor: string, charter: number, part: Part, max: number): Deficit[] | undefined {
+    // Of what was asked for in the last second nothing may be said.
+    for (const [line, tenant] of this.#active) this.#o.spent.say(tenant, line);
     if (!this.#o.spent.isSaid) return undefined;
-    return this.#holdings.deficits(charter, part, max, this.#lines);
+    return this.#holdings.deficits(actor, charter, part, max, this.#lines);
   }
 
   /** Says that more is wanted; true when there is enough here. */
@@ -272,11 +276,16 @@ export class Escrow {
     const missing = Math.ceil(gap * part);
     const own = holdings.get(self) as Holding;
     const units = Math.floor(Math.min(missing, this.#spare(own, line)));
-    const given = units >= 1 && this.#grant(want, units) ? units : 0;
+    const given = units >= 1 && this.#giveTo(want, units, line, own) ? units : 0;
     if (given > 0) this.counts.given++;
     this.assess(tenant, line);
     if (part > 0 && missing <= given) return 'met';
     return free(own) - given < 1 ? 'empty' : 'unmet';
+  }
+
+  #giveTo(want: FleetRow, units: number, line: Line, own: Holding): boolean {
+    if (ownFree(own) < units) this.#inherit(want.tenant, line, own);
+    return ownFree(own) >= units && this.#grant(want, this.#o.members.self, want.from, units);
   }
 
   /** Who is asked for it as well keeps what it needs, and half. */
@@ -298,8 +307,26 @@ export class Escrow {
     return sum === 0 ? 0 : mine / sum;
   }
 
-  #grant({ tenant, meter, day, from: to }: FleetRow, units: number): boolean {
-    const key = { kind: 'grant', tenant, meter, day, from: this.#o.members.self, to } as const;
+  /** Moves here what is left of estates. Who left says nothing any more: what it moved to itself now nobody would know of. */
+  #inherit(tenant: string, line: Line, own: Holding): void {
+    if (this.#isClosed) return;
+    const key = { tenant, meter: line.quota.meter, day: line.from };
+    const { self } = this.#o.members;
+    for (const [actor, has] of own.estates) {
+      const units = Math.floor(Math.min(has, own.left));
+      if (units < 1 || !this.#grant(key, actor, self, units)) continue;
+      own.left -= units;
+      own.rights += units;
+    }
+  }
+
+  #grant(
+    { tenant, meter, day }: Pick<FleetRow, 'tenant' | 'meter' | 'day'>,
+    from: string,
+    to: string,
+    units: number,
+  ): boolean {
+    const key = { kind: 'grant', tenant, meter, day, from, to } as const;
     return this.#o.claims.put(row(key, (this.#o.claims.get(key)?.x ?? 0) + units));
   }
 }

@@ -27,13 +27,13 @@ import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
-import { Heirs } from './heirs.ts';
+import { Heirs, type WillKind, willRow } from './heirs.ts';
 import { KeptQuotas } from './kept-quotas.ts';
 import { Members } from './members.ts';
 import { OnDisk } from './on-disk.ts';
 import { OriginLog } from './origin-log.ts';
 import { Retention } from './retention.ts';
-import { type FleetRow, KINDS, type RowKey, row } from './row.ts';
+import { type FleetRow, KINDS, keyOf, NOBODY, type RowKey, row } from './row.ts';
 import { Shares } from './shares.ts';
 import { Spent } from './spent.ts';
 
@@ -185,17 +185,26 @@ export class FleetQuotas implements Lane, Fleet {
     return this.#isHeirless;
   }
 
-  /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `ahead`: what the last may have spent of windows. */
-  inherit(lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void {
-    const actor = lives.at(-1) as string;
-    const isCrashed = as === 'crashed' && !this.#heirs.hasLeft(actor);
-    if (isCrashed)
-      for (const { tenant, meter, day, units } of ahead)
-        this.claims.merge(row({ kind: 'spent', tenant, meter, day, from: actor }, units));
+  /** What this life says of the one before, which all it did stands in claims; `ahead`: but for what that one may have spent of windows. */
+  heritage(last: string, as: Inheritance, ahead: readonly AheadRow[]): FleetRow[] {
+    const will = (says: WillKind): FleetRow => willRow(this.#today, last, this.actor, says);
+    if (as === 'heir') return [will('heir')];
+    if (as === 'next' || this.#heirs.hasLeft(last)) return [will('next')];
+    const most = new Map<string, FleetRow>();
+    for (const { tenant, meter, day, units, spent } of ahead) {
+      const key = { kind: 'grant', tenant, meter, day, from: last, to: NOBODY } as const;
+      const said = this.claims.get({ ...key, kind: 'spent' })?.x ?? 0;
+      const { x, y } = most.get(keyOf(key)) ?? { x: 0, y: 0 };
+      if (units > said) most.set(keyOf(key), row(key, Math.max(units, x), Math.max(spent, y)));
+    }
+    return [...most.values(), will('crash')];
+  }
+
+  /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `heritage`: it stands there too. */
+  inherit(lives: readonly string[], heritage: readonly FleetRow[]): void {
     this.#chores.begin('inherit', () => this.#adoption.adopt(new Set(lives)));
-    if (as === 'heir') this.#heirs.leave(this.#today, actor, this.actor);
-    else if (isCrashed) this.#heirs.crash(this.#today, actor, this.actor);
-    else if (as !== 'witness') this.#heirs.goOn(this.#today, actor, this.actor);
+    // The will is the last: where there is no room for what goes before it, nothing is inherited.
+    heritage.every((each) => this.claims.put(each));
   }
 
   // What quotas ask of a fleet.

@@ -120,7 +120,7 @@ export class Founding {
 
   #give(charter: number, giver: string, to: string, part: Part): void {
     if (part.begin >= part.end || this.#shares.given(charter, giver, to) !== undefined) return;
-    const deficits = this.#escrow.deficits(charter, part, KEEPS_MAX);
+    const deficits = this.#escrow.deficits(giver, charter, part, KEEPS_MAX);
     if (deficits?.every((each) => this.#keep(each, giver, to)) === true) this.#shares.give(charter, giver, to, part);
   }
 

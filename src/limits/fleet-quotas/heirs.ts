@@ -12,10 +12,17 @@
  * Bound: the wills there are.
  */
 import type { Claims } from './claims.ts';
-import { row } from './row.ts';
+import { type FleetRow, row } from './row.ts';
 
 /** What a will says: who inherits, who is the next life of its writer, and who inherits as the next life of one that crashed. */
 const [HEIR, NEXT, CRASHED] = [1, 2, 3] as const;
+const SAYS = { heir: HEIR, next: NEXT, crash: CRASHED } as const;
+export type WillKind = keyof typeof SAYS;
+
+/** - `heir`: `from` leaves all it has to `to`. - `next`: `to` is the process that it was. - `crash`: both, for it could not say so itself. */
+export function willRow(day: number, from: string, to: string, says: WillKind): FleetRow {
+  return row({ kind: 'will', day, from, to }, SAYS[says]);
+}
 
 export class Heirs {
   readonly #claims: Claims;
@@ -25,7 +32,7 @@ export class Heirs {
   /** Found already: who is at the end of the wills; `undefined`: they are a ring. */
   readonly #ends = new Map<string, string | undefined>();
   readonly #owners = new Map<string, string>();
-  /** Of who crashed and has an heir: on which days that was known. By owner, once it was asked for. */
+  /** Of who crashed and has an heir: on which day that was known. By owner, once it was asked for. */
   readonly #crashed = new Map<string, number>();
   #crashes: Map<string, number[]> | undefined;
 
@@ -35,12 +42,7 @@ export class Heirs {
 
   /** `from` leaves all it has to `to`. False when there is no room. */
   leave(day: number, from: string, to: string): boolean {
-    return this.#claims.put(row({ kind: 'will', day, from, to }, HEIR));
-  }
-
-  /** `from` crashed, and `to` is the process that it was, with its disk: all it had is its next life's. */
-  crash(day: number, from: string, to: string): boolean {
-    return this.#claims.put(row({ kind: 'will', day, from, to }, CRASHED));
+    return this.#claims.put(willRow(day, from, to, 'heir'));
   }
 
   /** How many lives whose it was what is the owner's now crashed, on the day or later. */
@@ -54,11 +56,6 @@ export class Heirs {
       }
     }
     return this.#crashes.get(owner)?.filter((day) => day >= since).length ?? 0;
-  }
-
-  /** `to` is the process that `from` was before. */
-  goOn(day: number, from: string, to: string): boolean {
-    return this.#claims.put(row({ kind: 'will', day, from, to }, NEXT));
   }
 
   /** Whether it is said whose all it had is. */

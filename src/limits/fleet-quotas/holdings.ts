@@ -1,20 +1,22 @@
 /**
  * Who holds what of a window of a hard quota, by what is known here.
  *
- *   rights of an actor  = part of the limit (shares.ts) + granted to it − granted by it + kept of what it gave − kept by who gave
- *   … that has estates  + all that those had who left it to it, less what they spent, less `freeOf` the limit for each of them that crashed
+ *   rights of an actor = part of the limit (shares.ts) + granted to it − granted by it + kept of what it gave − kept by who gave
+ *   its estates        = what is left of all that left theirs to it, less `freeOf` the limit for each of them that crashed
  *
- * What an actor spends it may spend of its own or of its estates': only the sum says what is left. One that crashed may have spent a little that
- * stands nowhere: that much is taken for spent in every window that it saw, and no more than there was.
+ * It moves them to itself before it spends them, so that in a ring of wills each has spent of its own alone. One that crashed may have spent, and moved, a
+ * little that stands nowhere: so only the sum of its owner's estates says what is left of them, and that much is taken for spent in each window
+ * that it saw.
  *
  * Accuracy: what was used and stands in nobody's rights (before there were any) is taken off the limit first, as far as it is known. Of whom
  * something is missing here, because there was no room for it, nothing is believed to be left.
  */
 import type { Line } from '../quotas/account.ts';
 import { freeOf } from './allowance.ts';
-import type { Claims } from './claims.ts';
+import type { Bag, Claims } from './claims.ts';
 import type { Heirs } from './heirs.ts';
 import type { Members } from './members.ts';
+import { type FleetRow, NOBODY } from './row.ts';
 import { type Part, type Shares, unitsOf } from './shares.ts';
 
 /** Of a gift: `y` of a row that keeps all of it, because nobody knows what it is worth. */
@@ -23,8 +25,11 @@ export const ALL = 1;
 export interface Holding {
   rights: number;
   spent: number;
-  /** Nothing is missing that it or who left something to it gave or spent. */
+  /** Nothing that it gave or spent is missing. */
   isKnown: boolean;
+  /** What may be moved of its estates: by actor, and in all. */
+  readonly estates: Map<string, number>;
+  left: number;
 }
 
 /** What of a window whoever gives a part of the limit away must keep. */
@@ -66,22 +71,26 @@ export class Holdings {
   /** Of all that have something of the line's window now, this sidecar included; who is gone, and left it to nobody, too. */
   of(tenant: string, line: Line): Map<string, Holding> {
     const charter = this.#shares.charterOf(line.from);
-    const holdings = new Map<string, Holding>([[this.#members.self, { rights: 0, spent: 0, isKnown: true }]]);
-    const estates = new Map<string, number>();
+    const holdings = new Map<string, Holding>();
+    const of = (owner: string): Holding => {
+      let holding = holdings.get(owner);
+      if (holding === undefined)
+        holdings.set(owner, (holding = { rights: 0, spent: 0, isKnown: true, estates: new Map(), left: 0 }));
+      return holding;
+    };
+    of(this.#members.self);
     for (const [actor, { rights, spent }] of this.#actors(tenant, line, charter)) {
+      const isKnown = this.#isKnown(actor, line.from, charter);
       const owner = this.#heirs.ownerOf(actor);
-      const holding = holdings.get(owner) ?? { rights: 0, spent: 0, isKnown: true };
-      holdings.set(owner, holding);
-      holding.isKnown &&= this.#isKnown(actor, line.from, charter);
-      if (actor === owner) {
-        holding.rights += rights;
-        holding.spent += spent;
-      } else estates.set(owner, (estates.get(owner) ?? 0) + rights - spent);
+      // Of who something is missing it may be anything that others have.
+      if (actor !== owner) of(owner).estates.set(actor, isKnown ? rights - spent : Number.NEGATIVE_INFINITY);
+      else Object.assign(of(owner), { rights, spent, isKnown });
     }
-    // A day begins somewhere before it does in UTC.
-    for (const [owner, left] of estates) {
-      const lost = this.#heirs.crashesOf(owner, line.from - 1) * freeOf(line.quota.limit);
-      (holdings.get(owner) as Holding).rights += Math.max(0, left - lost);
+    for (const [owner, holding] of holdings) {
+      // A day begins somewhere before it does in UTC.
+      const crashed = this.#heirs.crashesOf(owner, line.from - 1) * freeOf(line.quota.limit);
+      const sum = [...holding.estates.values()].reduce((all, each) => all + each, -crashed);
+      holding.left = Math.max(0, sum);
     }
     return holdings;
   }
@@ -102,7 +111,10 @@ export class Holdings {
     for (const actor of this.#shares.holders(charter)) of(actor).rights = worth(this.#shares.partsOf(charter, actor));
     for (const { kind, from, to, x, y } of this.#claims.bag(tenant, line.quota.meter, line.from).values()) {
       if (kind === 'spent' && from !== self) of(from).spent = x - y;
-      else if (kind === 'grant') {
+      else if (kind === 'grant' && to === NOBODY) {
+        // It crashed, and may have spent so much: what is not known of that nobody has.
+        of(from).rights -= Math.max(0, x - this.#said(tenant, line, from));
+      } else if (kind === 'grant') {
         of(from).rights -= x;
         of(to).rights += x;
       } else if (kind === 'keep') {
@@ -117,40 +129,50 @@ export class Holdings {
   }
 
   /**
-   * What this sidecar must keep of `part` when it gives that away, so that what it and those whose heir it is spent stays its own. Undefined: it
+   * What an actor must keep of `part` when this sidecar, whose it is, gives that away, so that what it spent and gave stays its own. Undefined: it
    * cannot be said, or more than `max` windows are concerned.
    */
-  deficits(charter: number, part: Part, max: number, lines: HardLines): Deficit[] | undefined {
+  deficits(actor: string, charter: number, part: Part, max: number, lines: HardLines): Deficit[] | undefined {
     const deficits: Deficit[] = [];
+    const add = (deficit: Deficit | undefined): boolean => deficit === undefined || deficits.push(deficit) <= max;
     for (const [day, bags] of this.#claims.byDay) {
       if (this.#shares.charterOf(day) !== charter) continue;
-      for (const actor of this.#shares.holders(charter))
-        if (this.#isMine(actor) && !this.#isKnown(actor, day, charter)) return undefined;
-      for (const bag of bags.values()) {
-        const deficit = this.#deficit(part, bag, lines);
-        if (deficit !== undefined && deficits.push(deficit) > max) return undefined;
-      }
+      if (!this.#isKnown(actor, day, charter)) return undefined;
+      for (const bag of bags.values()) if (!add(this.#deficitOf(actor, part, bag, lines))) return undefined;
     }
+    if (actor !== this.#members.self) return deficits;
+    // What is reserved stands in no claim.
+    for (const { tenant, line } of lines.hard())
+      if (line.reserved > 0 && this.#shares.charterOf(line.from) === charter && !this.#isNamed(actor, tenant, line))
+        if (!add(this.#deficit(actor, part, tenant, line))) return undefined;
     return deficits;
   }
 
-  #isMine(actor: string): boolean {
-    return this.#heirs.ownerOf(actor) === this.#members.self;
+  /** Whether something of the window stands in claims that is the actor's. */
+  #isNamed(actor: string, tenant: string, line: Line): boolean {
+    const bag = this.#claims.bag(tenant, line.quota.meter, line.from);
+    return [...bag.values()].some((each) => concerns(each, actor));
   }
 
-  #deficit(part: Part, bag: ReturnType<Claims['bag']>, lines: HardLines): Deficit | undefined {
-    for (const { kind, tenant, meter, day, from, to } of bag.values()) {
-      if (tenant === '' || kind === 'event' || !(this.#isMine(from) || this.#isMine(to))) continue;
+  #deficitOf(actor: string, part: Part, bag: Bag, lines: HardLines): Deficit | undefined {
+    for (const each of bag.values()) {
+      if (!concerns(each, actor)) continue;
+      const { tenant, meter, day } = each;
       const line = lines.hardLine(tenant, meter);
       if (line === undefined) return { tenant, meter, day, units: undefined };
       // Its window is over.
-      if (line.from !== day) return undefined;
-      const holding = this.of(tenant, line).get(this.#members.self) as Holding;
-      const loss = unitsOf([part], line.quota.limit, this.#outside(tenant, line));
-      const units = Math.ceil(loss + line.reserved - free(holding));
-      return units > 0 ? { tenant, meter, day, units } : undefined;
+      return line.from === day ? this.#deficit(actor, part, tenant, line) : undefined;
     }
     return undefined;
+  }
+
+  #deficit(actor: string, part: Part, tenant: string, line: Line): Deficit | undefined {
+    const { quota, from: day, reserved } = line;
+    const { self } = this.#members;
+    const own = this.of(tenant, line).get(self) as Holding;
+    const has = actor === self ? ownFree(own) - reserved : (own.estates.get(actor) ?? 0);
+    const units = Math.ceil(unitsOf([part], quota.limit, this.#outside(tenant, line)) - has);
+    return units > 0 ? { tenant, meter: quota.meter, day, units } : undefined;
   }
 
   #isKnown(actor: string, day: number, charter: number | undefined): boolean {
@@ -158,15 +180,31 @@ export class Holdings {
     return !claims.hasMissed(actor, day) && (charter === undefined || !claims.hasMissed(actor, charter));
   }
 
+  /** What an actor said that it spent. */
+  #said(tenant: string, { quota, from: day }: Line, from: string): number {
+    return this.#claims.get({ kind: 'spent', tenant, meter: quota.meter, day, from, to: NOBODY })?.x ?? 0;
+  }
+
   /** Units that were used and are in nobody's rights. */
   #outside(tenant: string, line: Line): number {
     let inside = line.spent - line.credited;
-    for (const { kind, from, x, y } of this.#claims.bag(tenant, line.quota.meter, line.from).values())
+    for (const { kind, from, to, x, y } of this.#claims.bag(tenant, line.quota.meter, line.from).values())
       if (kind === 'spent' && from !== this.#members.self) inside += x - y;
+      else if (kind === 'grant' && to === NOBODY) inside += Math.max(0, y - this.#said(tenant, line, from));
     return Math.max(0, line.used - inside);
   }
 }
 
-export function free({ rights, spent, isKnown }: Holding): number {
+function concerns({ kind, tenant, from, to }: FleetRow, actor: string): boolean {
+  return tenant !== '' && kind !== 'event' && (from === actor || to === actor);
+}
+
+/** Units that may be spent or given. */
+export function free(holding: Holding): number {
+  return ownFree(holding) + holding.left;
+}
+
+/** The same without its estates. */
+export function ownFree({ rights, spent, isKnown }: Holding): number {
   return isKnown ? rights - spent : 0;
 }

@@ -25,6 +25,10 @@ export class OnDisk implements KeptOnDisk {
     return this.#allowance.isTouched;
   }
 
+  get isRelied(): boolean {
+    return this.upTo >= 0;
+  }
+
   await(): void {
     this.upTo = -1;
     this.#allowance.become('shut');
@@ -34,7 +38,13 @@ export class OnDisk implements KeptOnDisk {
     const said = this.#allowance.say(isAll);
     this.#said.push(...said);
     return said
-      .map(({ line, tenant, from, most }) => ({ tenant, meter: line.quota.meter, day: from, units: most }))
+      .map(({ line, tenant, from, most, spent }) => ({
+        tenant,
+        meter: line.quota.meter,
+        day: from,
+        units: most,
+        spent,
+      }))
       .filter(({ units }) => units > 0);
   }
 

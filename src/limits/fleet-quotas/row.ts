@@ -9,7 +9,7 @@
  *   event   tenant, meter, day, from              mark reached, units     mark announced
  *   spent   tenant, meter, day, from              spent of rights         given back
  *   want    tenant, meter, day, from              rights wanted in all    0
- *   grant   tenant, meter, day, from, to          rights given in all     0
+ *   grant   tenant, meter, day, from, to          rights given in all     0; to nobody: what one that crashed may have spent, and did
  *   keep    tenant, meter, day, from, to          of a share given, what the giver keeps   0
  *   share   day, meter: who began it, from, to    begin of the part       its end
  *   will    day, from, to                         1 heir, 2 next life, 3 next life after a crash     0

@@ -6,7 +6,7 @@
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
  *   0b44de12 ["l","9f…"]                                     whose file this is, the last of them: lives of this process
- *   e0b7714d ["a","acme","api_calls",20783,416]              ahead: so much of a hard quota's window may the last life have spent
+ *   e0b7714d ["a","acme","api_calls",20783,416,380]          ahead: so much of a hard quota's window may the last life have spent, and did
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
  *
@@ -34,6 +34,8 @@ export interface AheadRow {
   readonly meter: string;
   readonly day: number;
   readonly units: number;
+  /** What of that it had spent then. */
+  readonly spent: number;
 }
 
 /** Whoever takes what a file says. */
@@ -76,8 +78,8 @@ export function claimLine({ kind, tenant, meter, day, from, to, x, y }: ClaimRow
   return sealed(JSON.stringify(['k', kind, tenant, meter, day, from, to, x, y]));
 }
 
-export function aheadLine({ tenant, meter, day, units }: AheadRow): string {
-  return sealed(JSON.stringify(['a', tenant, meter, day, units]));
+export function aheadLine({ tenant, meter, day, units, spent }: AheadRow): string {
+  return sealed(JSON.stringify(['a', tenant, meter, day, units, spent]));
 }
 
 export function lifeLine(actor: string): string {
@@ -134,7 +136,7 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   if (kind === 'c') reader.count({ tenant, meter, day: a, actor: b, count: c, credit: d });
   else if (kind === 't') reader.total({ tenant, meter, day: a, total: b });
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
-  else if (kind === 'a') reader.ahead({ tenant, meter, day: a, units: b });
+  else if (kind === 'a') reader.ahead({ tenant, meter, day: a, units: b, spent: c });
   else if (kind === 'k') reader.claim(claimOf(fields));
   else if (kind === 'l') reader.life(tenant);
   else if (kind === 'e') reader.end(tenant);

@@ -61,11 +61,13 @@ export interface FleetKept {
   };
   /** It left, and its next life is its heir. */
   readonly isHeirless: boolean;
+  /** What is to be said of the life before, in the file that begins. `ahead`: what that one may have spent. */
+  heritage(last: string, as: Inheritance, ahead: readonly AheadRow[]): readonly ClaimRow[];
   /**
-   * Earlier lives of this process, the one before it last: what the last one left is inherited, what all of them counted is told. `ahead`: what that one
-   * may have spent.
+   * Earlier lives of this process: what all of them counted is told. `heritage`: it stands on disk, and holds. Without it nothing is inherited: another may
+   * read the same file.
    */
-  inherit(lives: readonly string[], as: Inheritance, ahead: readonly AheadRow[]): void;
+  inherit(lives: readonly string[], heritage: readonly ClaimRow[]): void;
 }
 
 /** What goes on only as far as it stands on disk. */
@@ -74,6 +76,8 @@ export interface KeptOnDisk {
   onPress: () => void;
   /** Whether something is to be written. */
   readonly isTouched: boolean;
+  /** Whether something went on because it stood there. */
+  readonly isRelied: boolean;
   /** A disk will be asked: nothing goes on. */
   await(): void;
   /** What is to be written with claims. `isAll`: of all that there is. */
@@ -90,10 +94,9 @@ export interface KeptOnDisk {
 
 /**
  * What this life is to the one before. - `heir`: that one left, and this may have what it had, and nobody else may any more. - `crashed`: the same, of
- * one that did not say that it leaves: all stands here but what it may have been ahead. - `next`: it follows it, and nobody else does. - `witness`: it
- * knows what that one did, and so may another.
+ * one that did not say that it leaves: all stands here but what it may have been ahead. - `next`: it follows it, and nobody else does.
  */
-export type Inheritance = 'heir' | 'crashed' | 'next' | 'witness';
+export type Inheritance = 'heir' | 'crashed' | 'next';
 
 export interface OwnLogOptions {
   readonly dir: string;
@@ -157,17 +160,17 @@ export class OwnLog {
     const { fleet } = this.#o;
     fleet?.onDisk.await();
     await this.#read();
-    await this.#attempt(() => this.#begin());
-    if (this.#lives.length > 0) fleet?.inherit(this.#lives, this.#inheritance, this.#ahead);
+    const last = this.#lives.at(-1);
+    const heritage = last === undefined ? undefined : fleet?.heritage(last, this.#inheritance, this.#ahead);
     this.#ahead = [];
+    await this.#attempt(() => this.#begin(heritage));
+    if (heritage !== undefined) fleet?.inherit(this.#lives, this.isWriting ? heritage : []);
     this.#arm();
   }
 
-  /** Only once the file is this life's: another that read the old one would inherit as well. */
   get #inheritance(): Inheritance {
-    if (!this.isWriting) return 'witness';
-    if (this.#ended === this.#lives.at(-1)) return 'heir';
-    return this.#isWhole ? 'crashed' : 'next';
+    if (!this.#isWhole) return 'next';
+    return this.#ended === this.#lives.at(-1) ? 'heir' : 'crashed';
   }
 
   /** Writes what is not written yet. */
@@ -255,7 +258,8 @@ export class OwnLog {
         () => true,
         () => false,
       );
-      if (!isDone) return false;
+      // Where nothing of this life was relied on yet, nothing of it can mislead.
+      if (!isDone && fleet.onDisk.isRelied) return false;
     }
     this.#isOwn = false;
     fleet.onDisk.giveUp();
@@ -303,7 +307,7 @@ export class OwnLog {
   }
 
   /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
-  async #begin(): Promise<void> {
+  async #begin(heritage: readonly ClaimRow[] = []): Promise<void> {
     const { disk, dir, fleet } = this.#o;
     await disk.makeDir(dir);
     this.#noteTotals();
@@ -313,7 +317,7 @@ export class OwnLog {
     fleet?.onDisk.bind(this.#claimed);
     const file = await disk.create(`${this.#path}.new`);
     try {
-      await this.#write(file, this.#all(ahead), HEAD);
+      await this.#write(file, this.#all(ahead, heritage), HEAD);
       // A day that was closed meanwhile has its total behind the rows that are in it. Once: days are not closed that often.
       if (this.#lacksTotals) {
         this.#noteTotals();
@@ -336,7 +340,7 @@ export class OwnLog {
     fleet?.onDisk.wrote(this.#claimed);
   }
 
-  *#all(ahead: readonly AheadRow[]): Generator<string> {
+  *#all(ahead: readonly AheadRow[], heritage: readonly ClaimRow[]): Generator<string> {
     const { counters, fleet } = this.#o;
     if (fleet !== undefined) {
       const counted = new Set(counters.actors());
@@ -347,6 +351,7 @@ export class OwnLog {
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of ahead) yield aheadLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
+    for (const row of heritage) yield claimLine(row);
   }
 
   /** The total of a day before what was counted on it since: what stands behind it comes on top. */

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
-import { Heirs } from '../../../src/limits/fleet-quotas/heirs.ts';
+import { Heirs, willRow } from '../../../src/limits/fleet-quotas/heirs.ts';
 import { type FleetRow, KINDS, row } from '../../../src/limits/fleet-quotas/row.ts';
 import { lengthOf, Shares, unitsOf, WHOLE } from '../../../src/limits/fleet-quotas/shares.ts';
 import { actorOf, drain } from './world.ts';
@@ -133,19 +133,19 @@ t.test('wills hand on, also in turn; a ring of them hands nothing on but to the 
   t.same(owners(a, d), [c, d]);
   t.ok(heirs.hasLeft(a) && !heirs.hasLeft(c));
   t.same([...heirs.ownersOf(a)], [a, b, c]);
-  heirs.goOn(1, a, d);
+  store.put(willRow(1, a, d, 'next'));
   t.same(owners(a), [c], 'who is there');
   heirs.leave(1, c, b);
   t.same(owners(a, b, c), [b, b, c], 'no next life is known, and that of a has left it all to b');
   t.same([...heirs.ownersOf(a)], [a, b, c]);
-  heirs.goOn(1, b, e);
+  store.put(willRow(1, b, e, 'next'));
   t.same([...heirs.ownersOf(a)], [a, b, c, e]);
   heirs.leave(2, d, e);
   t.same(owners(a, b, c, d), [e, e, c, e]);
   heirs.leave(2, e, d);
   t.same(owners(a, b, d), [e, e, d], 'these stopped at once as well, and nobody came back');
   // What only who forges says ends, and is the same for all.
-  heirs.goOn(2, d, a);
+  store.put(willRow(2, d, a, 'next'));
   heirs.leave(3, c, a);
   const other = new Claims();
   for (const each of [...store.rows()].reverse()) other.merge(each);

@@ -9,7 +9,7 @@ const HARD = { api_calls: { per: 'day', limit: 300, mode: 'hard' } };
 const TODAY = 20_783;
 /** Until rights are given out. */
 const SETTLED_MS = 4000;
-const AHEAD: AheadRow = { tenant: 'acme', meter: 'api_calls', day: TODAY, units: 30 };
+const AHEAD: AheadRow = { tenant: 'acme', meter: 'api_calls', day: TODAY, units: 30, spent: 20 };
 
 /** The next life of one that is gone, with all that it knew. */
 function again(fleet: Fleet, before: Sidecar, ahead: readonly AheadRow[]): Sidecar {
@@ -17,7 +17,7 @@ function again(fleet: Fleet, before: Sidecar, ahead: readonly AheadRow[]): Sidec
   const next = fleet.add();
   for (const each of before.fleet.counters.rows()) next.fleet.counters.merge(each);
   for (const each of before.fleet.claims.rows()) next.fleet.claims.merge(each);
-  next.fleet.inherit([before.actor], 'crashed', ahead);
+  next.fleet.inherit([before.actor], next.fleet.heritage(before.actor, 'crashed', ahead));
   return next;
 }
 
@@ -42,7 +42,7 @@ t.test(
     t.equal(fleet.line(b, 'api_calls').elsewhere, 100 + 54, 'others know as much');
     t.equal(fleet.ask(next, 60), 54);
     fleet.pass(1000);
-    const last = again(fleet, next, [{ ...AHEAD, units: 54 }]);
+    const last = again(fleet, next, [{ ...AHEAD, units: 54, spent: 54 }]);
     fleet.pass(1000);
     t.equal(fleet.line(last, 'api_calls').rights, 0, 'no less than nothing');
     t.equal(fleet.line(last, 'api_calls', 'globex').rights, 100 - 2 * freeOf(300));
@@ -84,12 +84,17 @@ t.test('who inherits from one that crashed gives its own alone', async (t) => {
   const next = again(fleet, a, []);
   fleet.pass(1000);
   fleet.leave(next);
-  fleet.end(fleet.line(b, 'api_calls').rights > fleet.line(c, 'api_calls').rights ? c : b, 'dead');
+  const inherits = [...b.fleet.claims.ofKind('will')].find(({ from }) => from === next.actor)?.to;
+  fleet.end(inherits === b.actor ? c : b, 'dead');
   const [heir] = fleet.there as [Sidecar];
   fleet.expected = 2;
   const d = fleet.add();
   fleet.pass(SETTLED_MS);
-  t.equal(fleet.line(heir, 'api_calls').rights, 50 + 100 - freeOf(300));
+  t.equal(fleet.line(heir, 'api_calls').rights, 50);
+  t.equal(fleet.line(heir, 'api_calls').elsewhere, 100 - freeOf(300) + 50, 'its estate, and what it gave');
+  t.equal(fleet.ask(heir, 300), 50);
+  fleet.pass(1000);
+  t.equal(fleet.ask(heir, 300), 100 - freeOf(300), 'moved when it is needed');
   t.equal(fleet.line(d, 'api_calls').rights, 50);
 });
 
@@ -159,4 +164,108 @@ t.test('quotas of which what is left cannot be reached are counted', async (t) =
   t.equal(fleet.ask(a, 150), 99);
   fleet.pass(1000);
   t.equal(a.fleet.unreachable, 1);
+});
+
+t.test('what was used before there were rights is no less for what one that crashed may have spent', async (t) => {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
+  const before = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
+  for (const { fleet: of } of fleet.sidecars) of.counters.merge(before);
+  fleet.pass(SETTLED_MS);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  t.equal(fleet.ask(a, 30), 30);
+  fleet.pass(1000);
+  const disk = { counts: [...a.fleet.counters.rows()], claims: [...a.fleet.claims.rows()] };
+  // Of the last it says nothing to anybody; all that stands on its disk is how much it may have been.
+  t.equal(fleet.ask(a, 39), 39);
+  fleet.end(a, 'dead');
+  const next = fleet.add();
+  for (const each of disk.counts) next.fleet.counters.merge(each);
+  for (const each of disk.claims) next.fleet.claims.merge(each);
+  next.fleet.inherit([a.actor], next.fleet.heritage(a.actor, 'crashed', [{ ...AHEAD, units: 30 + 62, spent: 30 }]));
+  for (let i = 0; i < 20; i++) {
+    for (const each of [b, c, next]) fleet.ask(each, 1000);
+    fleet.pass(1000);
+  }
+  t.ok(fleet.admitted <= 900 && fleet.admitted > 850, `${fleet.admitted}`);
+});
+
+t.test('a ring of wills: each has spent of its own alone, also what others left to it before', async (t) => {
+  const [fleet, s0, s1, s2] = await threeOf();
+  // The first hears the others no more.
+  s0.side = 1;
+  void s1.fleet.leave();
+  fleet.hear(s2, s1);
+  s2.fleet.onMember(fleet.member(s2, s1, 'left'));
+  s1.state = 'left';
+  for (let i = 0; i < 8; i++) {
+    fleet.ask(s2, 180 - fleet.admitted);
+    fleet.clock.advance(250);
+    s2.fleet.tick();
+  }
+  t.equal(fleet.admitted, 180, 'of its own, and of what was left to it');
+  // Each is still there for the other.
+  for (const each of [s0, s2]) {
+    void each.fleet.leave();
+    each.state = 'left';
+  }
+  const next = [s0, s1, s2].map((before) => {
+    const life = fleet.add();
+    for (const each of before.fleet.counters.rows()) life.fleet.counters.merge(each);
+    for (const each of before.fleet.claims.rows()) life.fleet.claims.merge(each);
+    life.fleet.inherit([before.actor], life.fleet.heritage(before.actor, 'crashed', []));
+    return life;
+  });
+  for (let i = 0; i < 20; i++) {
+    fleet.pass(1000);
+    for (const each of next) fleet.ask(each, 100);
+  }
+  t.equal(fleet.admitted, 300);
+});
+
+t.test('who comes is given nothing of what was spent or reserved in the last moment', async (t) => {
+  for (let at = 3000; at < 5000; at += 250) {
+    const fleet = await Fleet.of(HARD, 2);
+    const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
+    fleet.pass(5000);
+    const late = fleet.add();
+    fleet.pass(at);
+    fleet.ask(a, 150);
+    fleet.pass(250);
+    late.side = 1;
+    fleet.ask(late, 300);
+    fleet.ask(b, 150);
+    t.ok(fleet.admitted <= 300, `${fleet.admitted} of 300, ${at} ms after it came`);
+  }
+  const tokens = { per: 'day', limit: 3000, mode: 'hard', unit: 'tokens', estimate: 1400 };
+  const fleet = await Fleet.of({ tokens }, 2);
+  const [a] = fleet.sidecars as [Sidecar];
+  fleet.pass(5000);
+  t.equal(fleet.ask(a, 1), 1);
+  fleet.add();
+  fleet.pass(6000);
+  const rights = fleet.there.map((each) =>
+    Math.max(fleet.line(each, 'tokens').rights, fleet.line(each, 'tokens').reserved),
+  );
+  t.ok(rights.reduce((sum, each) => sum + each, 0) <= 3000, `${rights}`);
+});
+
+t.test('requests that run and have reserved much are as many as there are rights for', async (t) => {
+  const tokens = { per: 'day', limit: 50_000, mode: 'hard', unit: 'tokens', estimate: 2000 };
+  const fleet = await Fleet.of({ tokens }, 1);
+  const [a] = fleet.sidecars as [Sidecar];
+  const { onDisk, claims } = a.fleet;
+  const write = (): void => {
+    onDisk.say(false);
+    onDisk.wrote(claims.version);
+  };
+  onDisk.await();
+  write();
+  fleet.pass(SETTLED_MS);
+  for (let i = 0; i < 10; i++) {
+    fleet.ask(a, 5);
+    write();
+    fleet.pass(250);
+  }
+  t.equal(fleet.line(a, 'tokens').reserved, 50_000);
+  t.match(onDisk.say(true), [{ meter: 'tokens', units: 50_000 }]);
 });

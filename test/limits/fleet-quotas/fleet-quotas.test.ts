@@ -251,7 +251,7 @@ t.test('a disk: what each earlier life counted is told by who has it, whoever el
   const lives = Array.from({ length: 6 }, (_, at) => `${at}`.repeat(16));
   for (const actor of lives)
     a.fleet.counters.merge({ tenant: 'acme', meter: 'api_calls', day: TODAY, actor, count: 5, credit: 0 });
-  a.fleet.inherit(lives, 'witness', []);
+  a.fleet.inherit(lives, []);
   fleet.pass(2000);
   for (const each of [b, c]) t.equal(each.fleet.counters.valueOf('acme', 'api_calls', TODAY), 30);
 });
@@ -265,12 +265,12 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   a.fleet.leave();
   t.ok(a.fleet.isHeirless);
   fleet.end(a, 'left');
-  const again = (as: 'heir' | 'witness'): Sidecar => {
+  const again = (as: 'heir' | 'next'): Sidecar => {
     const next = fleet.add();
     for (const each of a.fleet.counters.rows()) next.fleet.counters.merge(each);
     for (const each of a.fleet.claims.rows()) next.fleet.claims.merge(each);
     next.fleet.gauges.merge({ tenant: 'acme', meter: 'seats', value: 3, at: 5, actor: a.actor });
-    next.fleet.inherit([a.actor], as, []);
+    next.fleet.inherit([a.actor], next.fleet.heritage(a.actor, as, []));
     return next;
   };
   const b = again('heir');
@@ -284,7 +284,7 @@ t.test('a disk: the next life tells what this one counted, and inherits only wha
   other.end(other.add(), 'dead');
   const lost = other.add();
   for (const each of a.fleet.claims.rows()) lost.fleet.claims.merge(each);
-  lost.fleet.inherit([a.actor], 'next', []);
+  lost.fleet.inherit([a.actor], lost.fleet.heritage(a.actor, 'next', []));
   other.pass(SETTLED_MS);
   t.equal(other.ask(lost, 10), 0, 'a crash: nobody knows what it spent last');
 });
@@ -312,7 +312,10 @@ t.test('a fleet that is stopped at once: each next life has what its last one ha
     for (const row of each.fleet.claims.rows()) life.fleet.claims.merge(row);
     return life;
   });
-  for (const [at, life] of next.entries()) life.fleet.inherit([(lives[at] as Sidecar).actor], 'next', []);
+  for (const [at, life] of next.entries()) {
+    const { actor } = lives[at] as Sidecar;
+    life.fleet.inherit([actor], life.fleet.heritage(actor, 'crashed', []));
+  }
   const [admitted] = [fleet.admitted];
   for (let i = 0; i < 12; i++) {
     for (const each of next) fleet.ask(each, 40);

@@ -296,18 +296,18 @@ t.test('of whom something found no room nothing is inherited, and nothing is giv
   t.equal(free(of(B)), 20);
   const part = { begin: 2 ** 31, end: 2 ** 32 };
   const lines = { hard: () => [], hardLine: (name: string) => (name === 'acme' ? (line as Line) : undefined) };
-  t.match(holdings.deficits(TODAY, part, 9, lines), [{ units: 25 }]);
-  t.equal(holdings.deficits(TODAY, part, 0, lines), undefined, 'too many to keep something of');
+  t.match(holdings.deficits(A, TODAY, part, 9, lines), [{ units: 25 }]);
+  t.equal(holdings.deficits(A, TODAY, part, 0, lines), undefined, 'too many to keep something of');
   // All of what a tenant spends that is gone stays where it is.
   claims.merge(row({ ...API, kind: 'spent', tenant: 'gone', from: A }, 70));
-  t.match(holdings.deficits(TODAY, part, 9, lines), [{ units: 25 }, { tenant: 'gone', units: undefined }]);
+  t.match(holdings.deficits(A, TODAY, part, 9, lines), [{ units: 25 }, { tenant: 'gone', units: undefined }]);
   claims.merge(row({ ...API, kind: 'keep', from: A, to: C }, 0, 1));
-  t.equal(of(B).rights, 20, 'kept of what was not given');
+  t.equal(of(B).left, 20, 'kept of what was not given');
   shares.give(TODAY, A, C, part);
-  t.same([of(B).rights, of(C).rights], [20, 0]);
+  t.same([of(B).left, of(C).rights], [20, 0]);
   claims.hasMissed = (actor, day) => actor === A && day === TODAY;
   t.equal(free(of(B)), 0);
-  t.equal(holdings.deficits(TODAY, part, 9, lines), undefined);
+  t.equal(holdings.deficits(A, TODAY, part, 9, lines), undefined);
   t.end();
 });
 

@@ -15,13 +15,14 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Allowance } from '../../../src/limits/fleet-quotas/allowance.ts';
 import { Claims } from '../../../src/limits/fleet-quotas/claims.ts';
+import { willRow } from '../../../src/limits/fleet-quotas/heirs.ts';
 import { OnDisk } from '../../../src/limits/fleet-quotas/on-disk.ts';
 import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
 import { type OwnDisk, type OwnFile, ownDisk } from '../../../src/limits/quotas/own-disk.ts';
-import { type FleetKept, OwnLog } from '../../../src/limits/quotas/own-log.ts';
+import { type FleetKept, type Inheritance, OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { becomes } from '../../helpers/processes.ts';
@@ -393,8 +394,14 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
     const claims = new Claims();
     const inherited: unknown[] = [];
     const onDisk = new OnDisk(new Allowance(() => {}));
-    const inherit = (...what: unknown[]): void => void inherited.push(what.slice(0, 2));
-    const fleet = { actor, claims, onDisk, isHeirless: false, inherit };
+    let as: Inheritance | undefined;
+    const heritage = (last: string, ...[how]: [Inheritance, ...unknown[]]) => {
+      as = how;
+      return [willRow(1, last, actor, 'next')];
+    };
+    const inherit = (lives: readonly string[], { length }: readonly unknown[]): void =>
+      void inherited.push([lives, length > 0 ? as : 'witness']);
+    const fleet = { actor, claims, onDisk, isHeirless: false, heritage, inherit };
     const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
     const own = new OwnLog({
       dir,
@@ -475,8 +482,11 @@ t.test(
     const born = async (actor: string) => {
       const onDisk = new OnDisk(new Allowance(() => {}));
       const inherited: unknown[] = [];
-      const inherit = (...what: unknown[]): void => void inherited.push(what[1]);
-      const fleet = { actor, claims: new Claims(), onDisk, isHeirless: false, inherit };
+      const heritage = (_: string, as: Inheritance) => {
+        inherited.push(as);
+        return [];
+      };
+      const fleet = { actor, claims: new Claims(), onDisk, isHeirless: false, heritage, inherit: () => {} };
       const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
       const own = new OwnLog({ dir, disk, counters, gauges, fleet, timers: clock, log });
       await own.open();
