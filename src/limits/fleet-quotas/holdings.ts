@@ -170,7 +170,7 @@ export class Holdings {
     const { quota, from: day, reserved } = line;
     const { self } = this.#members;
     const own = this.of(tenant, line).get(self) as Holding;
-    const has = actor === self ? ownFree(own) - reserved : (own.estates.get(actor) ?? 0);
+    const has = actor === self ? ownFree(own) - reserved : (own.estates.get(actor) as number);
     const units = Math.ceil(unitsOf([part], quota.limit, this.#outside(tenant, line)) - has);
     return units > 0 ? { tenant, meter: quota.meter, day, units } : undefined;
   }

@@ -290,7 +290,7 @@ t.test(
     quotas.escrow.learn(
       row({ kind: 'grant', tenant: 'acme', meter: 'api_calls', from: actorOf(1), to: actorOf(2) }, 1),
     );
-    t.same([quotas.kept.isEndowed, quotas.kept.isSpending], [false, false]);
+    t.same([quotas.kept.isEndowed, quotas.kept.isSpending, quotas.unreachable], [false, false, 0]);
     quotas.leave();
     const allowance = new Allowance(() => {});
     const line = fleet.line(only(fleet), 'api_calls');

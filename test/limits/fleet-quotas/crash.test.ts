@@ -66,8 +66,9 @@ t.test(
 
 t.test('what a crash left is not given on to who has nothing: that asks for it', async (t) => {
   const [fleet, a, b, c] = await threeOf();
-  const next = again(fleet, a, []);
+  const next = again(fleet, a, [{ ...AHEAD, tenant: 'globex' }]);
   fleet.pass(1000);
+  t.equal(fleet.line(next, 'api_calls', 'globex').rights, 100 - 30 - freeOf(300), 'nothing else was said of it');
   for (const each of [b, c]) fleet.end(each, 'dead');
   fleet.expected = 2;
   const d = fleet.add();

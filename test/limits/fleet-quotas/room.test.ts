@@ -305,6 +305,12 @@ t.test('of whom something found no room nothing is inherited, and nothing is giv
   t.equal(of(B).left, 20, 'kept of what was not given');
   shares.give(TODAY, A, C, part);
   t.same([of(B).left, of(C).rights], [20, 0]);
+  // What is reserved here of a window stands in no claim.
+  const held = { ...line, reserved: 40, used: 0, quota: { meter: 'tokens', limit: 90 } } as Line;
+  const holding = { ...lines, hard: () => [{ tenant: 'acme', line: held }] };
+  const mine = new Holdings({ claims, shares, heirs: new Heirs(new Claims()), members: new Members(A) });
+  t.match(mine.deficits(A, TODAY, { begin: 0, end: 2 ** 31 }, 9, holding)?.at(-1), { meter: 'tokens', units: 40 });
+  t.equal(mine.deficits(A, TODAY, { begin: 0, end: 2 ** 31 }, 1, holding), undefined);
   claims.hasMissed = (actor, day) => actor === A && day === TODAY;
   t.equal(free(of(B)), 0);
   t.equal(holdings.deficits(A, TODAY, part, 9, lines), undefined);
