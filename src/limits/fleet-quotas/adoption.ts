@@ -83,7 +83,8 @@ export class Adoption {
     }
     const wrote = new Map<string, boolean>();
     for (const each of claims.byWindow()) {
-      if (this.#wrote(actors, each.from, wrote)) this.#wait(each);
+      // What was said here is told where it stands on disk.
+      if (this.#wrote(actors, each.from, wrote) && !claims.isUntold(each)) this.#wait(each);
       yield;
     }
     this.#isLooking = false;

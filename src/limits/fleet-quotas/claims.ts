@@ -42,7 +42,10 @@ export class Claims {
   readonly #wholes = { share: new Map<string, FleetRow>(), will: new Map<string, FleetRow>() };
   readonly #changes = { share: 0, will: 0 };
   readonly #missed = new Set<string>();
-  readonly #changed = new Map<string, Kept>();
+  /** What was said here: what is to be told next, as it was at a version, and what changed since. */
+  #staged = new Map<string, Kept>();
+  #stagedAt = 0;
+  #changed = new Map<string, Kept>();
   #version = 0;
 
   /** Other bounds are for tests. */
@@ -86,6 +89,11 @@ export class Claims {
   /** All rows, window by window: who reads them while some change comes to an end. */
   *byWindow(): Generator<FleetRow> {
     for (const bags of this.#days.values()) for (const bag of bags.values()) yield* bag.values();
+  }
+
+  /** Whether there is anybody of whom something is missing. */
+  get isMissing(): boolean {
+    return this.#missed.size > 0;
   }
 
   /** Whether something that somebody gave or spent of windows of the day is not known here, so that it may have less than it seems. */
@@ -147,14 +155,30 @@ export class Claims {
 
   /** Whether something was said that was not taken since. */
   get hasChanged(): boolean {
-    return this.#changed.size > 0;
+    return this.#staged.size + this.#changed.size > 0;
   }
 
-  /** What was said since this was last asked, up to a version. */
+  /** Whether it was said here, and not taken since. */
+  isUntold(row: FleetRow): boolean {
+    const key = keyOf(row);
+    return this.#staged.has(key) || this.#changed.has(key);
+  }
+
+  /**
+   * What was said since this was last asked, all of it up to some version that is no later. What changes meanwhile comes behind it, however often it
+   * does: a row that grows all the time is told all the same.
+   */
   takeChanged(upTo: number): FleetRow[] {
-    const changed = [...this.#changed].filter(([, { version }]) => version <= upTo);
-    for (const [key] of changed) this.#changed.delete(key);
-    return changed.map(([, row]) => row);
+    const rows: FleetRow[] = [];
+    for (;;) {
+      if (this.#staged.size === 0) {
+        [this.#staged, this.#changed] = [this.#changed, this.#staged];
+        this.#stagedAt = this.#version;
+      }
+      if (this.#staged.size === 0 || this.#stagedAt > upTo) return rows;
+      rows.push(...this.#staged.values());
+      this.#staged.clear();
+    }
   }
 
   /** Changes after the version, whoever said them. */

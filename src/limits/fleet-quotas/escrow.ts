@@ -312,12 +312,14 @@ export class Escrow {
     if (this.#isClosed) return;
     const key = { tenant, meter: line.quota.meter, day: line.from };
     const { self } = this.#o.members;
-    for (const [actor, has] of own.estates) {
-      const units = Math.floor(Math.min(has, own.left));
-      if (units < 1 || !this.#grant(key, actor, self, units)) continue;
-      own.left -= units;
-      own.rights += units;
-    }
+    for (const estate of own.estates.values())
+      for (const [actor, has] of estate.has) {
+        const units = Math.floor(Math.min(has, estate.left));
+        if (units < 1 || !this.#grant(key, actor, self, units)) continue;
+        estate.left -= units;
+        own.left -= units;
+        own.rights += units;
+      }
   }
 
   #grant(

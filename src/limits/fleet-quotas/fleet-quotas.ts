@@ -202,9 +202,11 @@ export class FleetQuotas implements Lane, Fleet {
 
   /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `heritage`: it stands there too. */
   inherit(lives: readonly string[], heritage: readonly FleetRow[]): void {
+    for (const each of heritage)
+      if (each.kind === 'will') this.claims.put(each);
+      // Told behind what was counted, as all that was spent.
+      else this.claims.merge(each);
     this.#chores.begin('inherit', () => this.#adoption.adopt(new Set(lives)));
-    // The will is the last: where there is no room for what goes before it, nothing is inherited.
-    heritage.every((each) => this.claims.put(each));
   }
 
   // What quotas ask of a fleet.
@@ -303,7 +305,7 @@ export class FleetQuotas implements Lane, Fleet {
     const isTold = this.#adoption.tell(Number.POSITIVE_INFINITY);
     this.#tellClaims();
     // Whoever inherits must know all that was spent, or would spend it once more.
-    if (isSaid && isTold && this.#untold.length === 0)
+    if (isSaid && isTold && this.#untold.length === 0 && !this.claims.isMissing)
       this.#isHeirless = this.#founding.leave(this.#today) === undefined;
     this.#isClosed = true;
     while (!this.#tellClaims()) await this.onDisk.written();

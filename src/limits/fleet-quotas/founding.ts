@@ -135,7 +135,7 @@ export class Founding {
    */
   #isToGive(actor: string): boolean {
     const owner = this.#heirs.ownerOf(actor);
-    return owner === actor || this.#heirs.crashesOf(owner, 0) === 0;
+    return owner === actor || !this.#heirs.hasOfCrash(owner);
   }
 
   /** The largest part that is this sidecar's to give, and whose it was. */

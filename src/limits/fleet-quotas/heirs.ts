@@ -32,9 +32,10 @@ export class Heirs {
   /** Found already: who is at the end of the wills; `undefined`: they are a ring. */
   readonly #ends = new Map<string, string | undefined>();
   readonly #owners = new Map<string, string>();
-  /** Of who crashed and has an heir: on which day that was known. By owner, once it was asked for. */
+  /** Of who crashed and has an heir: on which day that was known. */
   readonly #crashed = new Map<string, number>();
-  #crashes: Map<string, number[]> | undefined;
+  /** Found already: see `crashOf`. */
+  readonly #ways = new Map<string, string | undefined>();
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -45,17 +46,30 @@ export class Heirs {
     return this.#claims.put(willRow(day, from, to, 'heir'));
   }
 
-  /** How many lives whose it was what is the owner's now crashed, on the day or later. */
-  crashesOf(owner: string, since: number): number {
+  /** The last that crashed of those that had in turn what was the actor's, itself included: whatever comes by way of it has one owner. */
+  crashOf(actor: string): string | undefined {
     this.#look();
-    if (this.#crashes === undefined) {
-      this.#crashes = new Map();
-      for (const [actor, day] of this.#crashed) {
-        const of = this.ownerOf(actor);
-        this.#crashes.set(of, [...(this.#crashes.get(of) ?? []), day]);
-      }
-    }
-    return this.#crashes.get(owner)?.filter((day) => day >= since).length ?? 0;
+    if (!this.#ways.has(actor))
+      this.#ways.set(
+        actor,
+        [...this.ownersOf(actor)].findLast((each) => this.#crashed.has(each)),
+      );
+    return this.#ways.get(actor);
+  }
+
+  /** How many lives crashed that come by way of one, on the day or later. */
+  crashesBy(way: string, since: number): number {
+    this.#look();
+    let count = 0;
+    for (const [actor, day] of this.#crashed) if (day >= since && this.crashOf(actor) === way) count++;
+    return count;
+  }
+
+  /** Whether something of somebody's that crashed is an owner's. */
+  hasOfCrash(owner: string): boolean {
+    this.#look();
+    for (const actor of this.#crashed.keys()) if (this.ownerOf(actor) === owner) return true;
+    return false;
   }
 
   /** Whether it is said whose all it had is. */
@@ -132,11 +146,13 @@ export class Heirs {
     const version = this.#claims.changesOf('will');
     if (this.#version === version) return;
     this.#version = version;
-    for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners, this.#crashed]) each.clear();
-    this.#crashes = undefined;
+    for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners, this.#crashed, this.#ways]) each.clear();
     for (const { from, to, day, x } of this.#claims.ofKind('will')) {
       const said = x === NEXT ? this.#nexts : this.#heirs;
-      if (x === CRASHED) this.#crashed.set(from, day);
+      if (x === CRASHED) {
+        this.#crashed.set(from, day);
+        this.#nexts.set(from, to);
+      }
       // Of two, which none but a forger writes, all take the same.
       if (to < (said.get(from) ?? 'g')) said.set(from, to);
     }

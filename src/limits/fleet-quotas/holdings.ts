@@ -2,11 +2,12 @@
  * Who holds what of a window of a hard quota, by what is known here.
  *
  *   rights of an actor = part of the limit (shares.ts) + granted to it − granted by it + kept of what it gave − kept by who gave
- *   its estates        = what is left of all that left theirs to it, less `freeOf` the limit for each of them that crashed
+ *   its estates        = what is left of each that left its own to it; of those that come by way of one that crashed what all of them leave together,
+ *                        less `freeOf` the limit for each that crashed
  *
- * It moves them to itself before it spends them, so that in a ring of wills each has spent of its own alone. One that crashed may have spent, and moved, a
- * little that stands nowhere: so only the sum of its owner's estates says what is left of them, and that much is taken for spent in each window
- * that it saw.
+ * It moves them to itself before it spends them, so that in a ring of wills each has spent of its own alone. One that crashed may have spent, of its own or
+ * of what was left to it, and moved a little that stands nowhere: that much is taken for spent in each window that it saw. All that came by
+ * way of it has one owner, also where a ring parts what another had.
  *
  * Accuracy: what was used and stands in nobody's rights (before there were any) is taken off the limit first, as far as it is known. Of whom
  * something is missing here, because there was no room for it, nothing is believed to be left.
@@ -27,8 +28,16 @@ export interface Holding {
   spent: number;
   /** Nothing that it gave or spent is missing. */
   isKnown: boolean;
-  /** What may be moved of its estates: by actor, and in all. */
-  readonly estates: Map<string, number>;
+  /** By the one that crashed on their way, or each for itself. */
+  readonly estates: Map<string, Estate>;
+  /** What may be moved of them in all. */
+  left: number;
+}
+
+export interface Estate {
+  /** What each of its actors has left. */
+  readonly has: Map<string, number>;
+  /** What may be moved of them together. */
   left: number;
 }
 
@@ -83,16 +92,27 @@ export class Holdings {
       const isKnown = this.#isKnown(actor, line.from, charter);
       const owner = this.#heirs.ownerOf(actor);
       // Of who something is missing it may be anything that others have.
-      if (actor !== owner) of(owner).estates.set(actor, isKnown ? rights - spent : Number.NEGATIVE_INFINITY);
-      else Object.assign(of(owner), { rights, spent, isKnown });
+      if (actor === owner) Object.assign(of(owner), { rights, spent, isKnown });
+      else this.#estateOf(of(owner), actor).has.set(actor, isKnown ? rights - spent : Number.NEGATIVE_INFINITY);
     }
-    for (const [owner, holding] of holdings) {
-      // A day begins somewhere before it does in UTC.
-      const crashed = this.#heirs.crashesOf(owner, line.from - 1) * freeOf(line.quota.limit);
-      const sum = [...holding.estates.values()].reduce((all, each) => all + each, -crashed);
-      holding.left = Math.max(0, sum);
-    }
+    for (const holding of holdings.values())
+      for (const [way, estate] of holding.estates) {
+        // A day begins somewhere before it does in UTC.
+        const charge = this.#heirs.crashesBy(way, line.from - 1) * freeOf(line.quota.limit);
+        estate.left = Math.max(
+          0,
+          [...estate.has.values()].reduce((sum, each) => sum + each, -charge),
+        );
+        holding.left += estate.left;
+      }
     return holdings;
+  }
+
+  #estateOf({ estates }: Holding, actor: string): Estate {
+    const way = this.#heirs.crashOf(actor) ?? actor;
+    let estate = estates.get(way);
+    if (estate === undefined) estates.set(way, (estate = { has: new Map(), left: 0 }));
+    return estate;
   }
 
   /** What each ever had, and what it spent; what somebody left to another is still its own. */
@@ -170,7 +190,7 @@ export class Holdings {
     const { quota, from: day, reserved } = line;
     const { self } = this.#members;
     const own = this.of(tenant, line).get(self) as Holding;
-    const has = actor === self ? ownFree(own) - reserved : (own.estates.get(actor) as number);
+    const has = actor === self ? ownFree(own) - reserved : (this.#estateOf(own, actor).has.get(actor) as number);
     const units = Math.ceil(unitsOf([part], quota.limit, this.#outside(tenant, line)) - has);
     return units > 0 ? { tenant, meter: quota.meter, day, units } : undefined;
   }

@@ -87,10 +87,11 @@ export class Spent {
   leave(tenant: string, line: Line): boolean {
     const { clock, keptMax = KEPT_MAX } = this.#o;
     const key = keyOf(this.#key(tenant, line));
-    const isSaid = this.say(tenant, line);
+    // What runs may still be counted, on a line that nobody looks at any more.
+    const isSaid = this.say(tenant, line, line.reserved);
     this.#unsaid.delete(line);
     if (isSaid || clock.wallMs() >= line.endMs) this.#kept.delete(key);
-    else if (this.#kept.size < keptMax) this.#kept.set(key, { x: line.spent, y: line.credited });
+    else if (this.#kept.size < keptMax) this.#kept.set(key, { x: line.spent + line.reserved, y: line.credited });
     else this.#blindUntil = Math.max(this.#blindUntil, line.endMs);
     return isSaid;
   }

@@ -55,6 +55,8 @@ export interface FleetKept {
   readonly onDisk: KeptOnDisk;
   readonly claims: {
     readonly version: number;
+    /** Rows for which there was no room. */
+    readonly refused: number;
     changedSince(version: number): Iterable<ClaimRow>;
     rows(): Iterable<ClaimRow>;
     merge(row: ClaimRow): boolean;
@@ -114,6 +116,18 @@ export interface OwnLogOptions {
 /** Where it cannot be set aside. */
 const HELD = '; little more is spent here of hard quotas than stands there, and nothing is given to other sidecars';
 
+/** It was renamed before. */
+function unlessMissing(cause: NodeJS.ErrnoException): void {
+  if (cause.code !== 'ENOENT') throw cause;
+}
+
+async function succeeds(done: Promise<void>): Promise<boolean> {
+  return done.then(
+    () => true,
+    () => false,
+  );
+}
+
 type Begun = Pick<CounterStore, 'closings' | 'reopenings' | 'totals'>;
 
 export class OwnLog {
@@ -132,6 +146,8 @@ export class OwnLog {
   /** What the last of them may have spent; and whether all that it did before it ended stands in the file. */
   #ahead: AheadRow[] = [];
   #isWhole = false;
+  /** What is said of the last of them, until it stands in a file of this life's. */
+  #heritage: readonly ClaimRow[] = [];
   /** The file in place is this life's. */
   #isOwn = false;
   /** Something waits for the next write; and one is under way. */
@@ -161,10 +177,10 @@ export class OwnLog {
     fleet?.onDisk.await();
     await this.#read();
     const last = this.#lives.at(-1);
-    const heritage = last === undefined ? undefined : fleet?.heritage(last, this.#inheritance, this.#ahead);
+    this.#heritage = last === undefined ? [] : (fleet?.heritage(last, this.#inheritance, this.#ahead) ?? []);
     this.#ahead = [];
-    await this.#attempt(() => this.#begin(heritage));
-    if (heritage !== undefined) fleet?.inherit(this.#lives, this.isWriting ? heritage : []);
+    await this.#attempt(() => this.#begin());
+    if (last !== undefined && !this.isWriting) fleet?.inherit(this.#lives, []);
     this.#arm();
   }
 
@@ -253,13 +269,9 @@ export class OwnLog {
     if (fleet === undefined) return true;
     fleet.onDisk.lost();
     if (this.#isOwn) {
-      const done = disk.rename(this.#path, `${this.#path}.behind`).then(() => disk.syncDir(dir));
-      const isDone = await done.then(
-        () => true,
-        () => false,
-      );
-      // Where nothing of this life was relied on yet, nothing of it can mislead.
-      if (!isDone && fleet.onDisk.isRelied) return false;
+      if (!(await succeeds(disk.rename(this.#path, `${this.#path}.behind`).catch(unlessMissing)))) return false;
+      // Where nothing of this life was relied on yet, a machine that stops may bring back what it likes.
+      if (!(await succeeds(disk.syncDir(dir))) && fleet.onDisk.isRelied) return false;
     }
     this.#isOwn = false;
     fleet.onDisk.giveUp();
@@ -307,7 +319,7 @@ export class OwnLog {
   }
 
   /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
-  async #begin(heritage: readonly ClaimRow[] = []): Promise<void> {
+  async #begin(): Promise<void> {
     const { disk, dir, fleet } = this.#o;
     await disk.makeDir(dir);
     this.#noteTotals();
@@ -317,7 +329,7 @@ export class OwnLog {
     fleet?.onDisk.bind(this.#claimed);
     const file = await disk.create(`${this.#path}.new`);
     try {
-      await this.#write(file, this.#all(ahead, heritage), HEAD);
+      await this.#write(file, this.#all(ahead), HEAD);
       // A day that was closed meanwhile has its total behind the rows that are in it. Once: days are not closed that often.
       if (this.#lacksTotals) {
         this.#noteTotals();
@@ -337,10 +349,12 @@ export class OwnLog {
     this.#bytes = 0;
     await before?.close();
     await disk.remove(`${this.#path}.behind`).catch(() => {});
+    if (this.#heritage.length > 0) fleet?.inherit(this.#lives, this.#heritage);
+    this.#heritage = [];
     fleet?.onDisk.wrote(this.#claimed);
   }
 
-  *#all(ahead: readonly AheadRow[], heritage: readonly ClaimRow[]): Generator<string> {
+  *#all(ahead: readonly AheadRow[]): Generator<string> {
     const { counters, fleet } = this.#o;
     if (fleet !== undefined) {
       const counted = new Set(counters.actors());
@@ -351,7 +365,7 @@ export class OwnLog {
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of ahead) yield aheadLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
-    for (const row of heritage) yield claimLine(row);
+    for (const row of this.#heritage) yield claimLine(row);
   }
 
   /** The total of a day before what was counted on it since: what stands behind it comes on top. */
@@ -416,7 +430,8 @@ export class OwnLog {
     }
     // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
     const isExpected = damage === undefined || damage.what === 'torn tail';
-    this.#isWhole = isWhole && isExpected;
+    // Nor is what found no room.
+    this.#isWhole = isWhole && isExpected && (this.#o.fleet?.claims.refused ?? 0) === 0;
     if (damage === undefined) return true;
     this.#o.log[isExpected ? 'warn' : 'error']('quota.log_damaged', {
       'file.path': path,

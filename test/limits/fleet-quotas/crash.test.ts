@@ -1,6 +1,8 @@
 /** A sidecar that crashed and comes back with its disk: what it may spend, what it may give, and what stands on disk before anybody hears of it. */
 import t from 'tap';
 import { freeOf } from '../../../src/limits/fleet-quotas/allowance.ts';
+import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
+import type { CounterRow } from '../../../src/limits/quotas/counter-store.ts';
 import type { AheadRow } from '../../../src/limits/quotas/own-log.ts';
 import { actorOf, Fleet, type Sidecar } from './world.ts';
 
@@ -269,4 +271,96 @@ t.test('requests that run and have reserved much are as many as there are rights
   }
   t.equal(fleet.line(a, 'tokens').reserved, 50_000);
   t.match(onDisk.say(true), [{ meter: 'tokens', units: 50_000 }]);
+});
+
+type Disk = { readonly counts: readonly CounterRow[]; readonly claims: readonly FleetRow[] };
+
+function diskOf({ fleet }: Sidecar): Disk {
+  return { counts: [...fleet.counters.rows()], claims: [...fleet.claims.rows()] };
+}
+
+function lifeOf(fleet: Fleet, disk: Disk, actor: string, ahead: readonly AheadRow[] = []): Sidecar {
+  const life = fleet.add();
+  for (const each of disk.counts) life.fleet.counters.merge(each);
+  for (const each of disk.claims) life.fleet.claims.merge(each);
+  life.fleet.inherit([actor], life.fleet.heritage(actor, 'crashed', ahead));
+  return life;
+}
+
+t.test(
+  'a ring that parts a crash from what else its heir had: what may have been spent is with what it was spent of',
+  async (t) => {
+    const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 400, mode: 'hard' } }, 4);
+    fleet.pass(SETTLED_MS);
+    const [a, b, x, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar, Sidecar];
+    fleet.ask(a, 70);
+    fleet.pass(1000);
+    const disk = diskOf(a);
+    fleet.ask(a, freeOf(400));
+    fleet.end(a, 'dead');
+    const next = lifeOf(fleet, disk, a.actor);
+    fleet.pass(1000);
+    const takesForDead = (who: Sidecar, ...others: Sidecar[]): void => {
+      for (const each of others) who.fleet.onMember(fleet.member(who, each, 'dead'));
+    };
+    takesForDead(next, b, c);
+    c.side = 1;
+    fleet.leave(next);
+    takesForDead(b, c);
+    fleet.leave(b);
+    for (let i = 0; i < 8; i++) {
+      fleet.ask(x, 70 + freeOf(400) + 120 - fleet.admitted);
+      fleet.clock.advance(250);
+      x.fleet.tick();
+    }
+    t.equal(fleet.admitted, 70 + freeOf(400) + 120, 'of its own, and of what both left to it');
+    x.fleet.onMember(fleet.member(x, c, 'alive'));
+    void x.fleet.leave();
+    takesForDead(c, b, x);
+    c.fleet.onMember(fleet.member(c, next, 'alive'));
+    fleet.ask(c, 100);
+    void c.fleet.leave();
+    for (const each of [x, c]) each.state = 'left';
+    const lives = [next, x, c].map((each) => lifeOf(fleet, diskOf(each), each.actor));
+    for (let i = 0; i < 15; i++) {
+      fleet.pass(1000);
+      for (const each of lives) fleet.ask(each, 300);
+    }
+    t.ok(fleet.admitted <= 400, `${fleet.admitted}`);
+  },
+);
+
+t.test('what one that crashed may have spent is told behind all that it counted', async (t) => {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
+  const before = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
+  for (const { fleet: of } of fleet.sidecars) of.counters.merge(before);
+  fleet.pass(SETTLED_MS);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  fleet.ask(a, 30);
+  fleet.pass(1000);
+  fleet.ask(a, 200);
+  a.fleet.escrow.close();
+  const { claims, counts } = diskOf(a);
+  fleet.end(a, 'dead');
+  const others = Array.from({ length: 3000 }, (_, at) => ({ ...before, tenant: `t${at}`, actor: a.actor, count: 1 }));
+  const said = claims.map((each) => (each.kind === 'spent' && each.from === a.actor ? { ...each, x: 30 } : each));
+  lifeOf(fleet, { claims: said, counts: [...others, ...counts] }, a.actor, [{ ...AHEAD, units: 246, spent: 230 }]);
+  let most = 0;
+  for (let i = 0; i < 40; i++) {
+    fleet.pass(250);
+    for (const each of [b, c]) most = Math.max(most, fleet.line(each, 'api_calls').rights);
+  }
+  t.ok(most <= 300, `${most}`);
+});
+
+t.test('a tenant that is removed and comes back has what its requests that run have reserved', async (t) => {
+  const tokens = { per: 'day', limit: 3000, mode: 'hard', unit: 'tokens', estimate: 100 };
+  const fleet = await Fleet.of({ tokens }, 1);
+  const [a] = fleet.sidecars as [Sidecar];
+  fleet.pass(SETTLED_MS);
+  t.equal(fleet.ask(a, 10), 10);
+  const all = fleet.snapshot;
+  a.quotas.use({ ...all, tenants: new Map() });
+  a.quotas.use(all);
+  t.equal(fleet.ask(a, 50), 20);
 });

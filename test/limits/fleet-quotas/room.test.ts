@@ -173,7 +173,9 @@ t.test('rows of somebody are told on once all of them are found, and a will last
   const adoption = new Adoption({ ...{ counters, gauges, claims, heirs, put }, members: new Members(B) });
   heirs.leave(TODAY, C, A);
   heirs.leave(TODAY, A, B);
+  claims.takeChanged(Number.POSITIVE_INFINITY);
   // What c had, a gave.
+  claims.put(row({ ...API, kind: 'want', from: A }, 5));
   claims.merge(row({ ...API, kind: 'grant', from: C, to: A }, 5));
   claims.merge(row({ ...API, kind: 'grant', from: B, to: A }, 5));
   claims.merge(row({ ...API, kind: 'spent', from: A }, 5));
@@ -350,7 +352,7 @@ t.test('what was spent and found no room is kept in mind; without room for that 
     isForgotten: (_, meter) => meter === 'forgotten',
   });
   const lineOf = (meter: string, units: number): Line =>
-    ({ from: TODAY, endMs: (TODAY + 1) * DAY_MS, quota: { meter }, spent: units, credited: 1 }) as Line;
+    ({ from: TODAY, endMs: (TODAY + 1) * DAY_MS, quota: { meter }, spent: units, credited: 1, reserved: 0 }) as Line;
   const [one, two] = [lineOf('one', 7), lineOf('two', 8)];
   t.ok(spent.say('acme', lineOf('none', 0)));
   t.notOk(spent.say('acme', one));
