@@ -43,8 +43,8 @@ export function stateOf({ counters, gauges, claims }: Stores): State {
     gauges: new Map([...gauges.rows()].map(({ tenant, at }) => [tenant, at])),
     // Whose heir a life is another look judges.
     claims: new Map(
-      [...claims.rows()].flatMap(({ kind, tenant, from, to, x }) =>
-        kind === 'will' ? [] : [[`${tenant} ${from} ${to}`, x]],
+      [...claims.rows()].flatMap(({ kind, tenant, day, from, to, x }) =>
+        kind === 'will' ? [] : [[`${tenant} ${day} ${from} ${to}`, x]],
       ),
     ),
   };

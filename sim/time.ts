@@ -60,7 +60,7 @@ export class SimTime {
   /** The same where promises are awaited: what follows from an event has happened before the next one. */
   async settleUntil(isDone: () => boolean, ms: number): Promise<boolean> {
     const endMs = this.#nowMs + ms;
-    await undefined;
+    await settled();
     while (this.#step(endMs)) {
       await settled();
       if (isDone()) return true;

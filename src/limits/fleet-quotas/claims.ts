@@ -12,6 +12,7 @@ import { type FleetRow, isSound, keyOf, NOBODY, type RowKey, type RowKind } from
 
 /** 2^17. How many tenants that are: docs/quotas.md. */
 export const CLAIMS_MAX = 2 ** 17;
+const LOG_MIN = 1024;
 const RESERVED_SHARE = 1 / 16;
 /** Actors and days of which something is missing; beyond, of all something may be. */
 const MISSED_MAX = 2 ** 14;
@@ -37,6 +38,8 @@ export class Claims {
   onFull: (row: FleetRow) => void = () => {};
   readonly #missedMax: number;
   readonly #rows = new Map<string, Kept>();
+  /** Changes in their order; of a row that changed again the last counts. */
+  #log: Kept[] = [];
   /** By the day on which their windows begin, and by tenant and meter. */
   readonly #days = new Map<number, Map<string, Map<string, FleetRow>>>();
   readonly #wholes = { share: new Map<string, FleetRow>(), will: new Map<string, FleetRow>() };
@@ -133,9 +136,8 @@ export class Claims {
     const x = Math.max(row.x, before?.x ?? 0);
     const y = Math.max(row.y, before?.y ?? 0);
     const kept = { kind, tenant, meter, day, from, to, x, y, version: ++this.#version };
-    // Behind all that changed before.
-    this.#rows.delete(key);
     this.#rows.set(key, kept);
+    this.#note(kept);
     this.#bagFor(row).set(key, kept);
     if (isWhole(kind)) {
       this.#wholes[kind].set(key, kept);
@@ -183,8 +185,20 @@ export class Claims {
 
   /** Changes after the version, whoever said them. */
   *changedSince(version: number): Generator<FleetRow> {
-    if (version >= this.#version) return;
-    for (const row of this.#rows.values()) if (row.version > version) yield row;
+    const log = this.#log;
+    let at = log.length;
+    while (at > 0 && (log[at - 1] as Kept).version > version) at--;
+    for (; at < log.length; at++) {
+      const row = log[at] as Kept;
+      if (this.#rows.get(keyOf(row)) === row) yield row;
+    }
+  }
+
+  /** What changed again, or is forgotten, goes when it is half of all. */
+  #note(row: Kept): void {
+    this.#log.push(row);
+    if (this.#log.length <= 2 * this.#rows.size + LOG_MIN) return;
+    this.#log = this.#log.filter((each) => this.#rows.get(keyOf(each)) === each);
   }
 
   rows(): Iterable<FleetRow> {

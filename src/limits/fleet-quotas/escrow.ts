@@ -243,10 +243,13 @@ export class Escrow {
     return this.#o.spent.isAllSaid;
   }
 
+  /** Says all that was spent: of what was asked for in the last second nothing may be said. */
+  sayAll(): void {
+    for (const [line, tenant] of this.#active) this.#o.spent.say(tenant, line);
+  }
+
   /** What a part of the limit less would be too little for what was spent of it; undefined: it cannot be said, or is too much. */
   deficits(actor: string, charter: number, part: Part, max: number): Deficit[] | undefined {
-    // Of what was asked for in the last second nothing may be said.
-    for (const [line, tenant] of this.#active) this.#o.spent.say(tenant, line);
     if (!this.#o.spent.isSaid) return undefined;
     return this.#holdings.deficits(actor, charter, part, max, this.#lines);
   }

@@ -113,6 +113,7 @@ export class Founding {
     const poor = reachable.filter((actor) => !wealth.has(actor));
     const richest = reachable.reduce((best, each) => (has(each) > has(best) ? each : best));
     if (poor.length === 0 || richest !== self || has(self) === 0) return;
+    this.#escrow.sayAll();
     const [giver, part] = this.#largest(charter);
     // The first of so many slices stays here.
     for (const [at, actor] of poor.entries()) this.#give(charter, giver, actor, slice(part, at + 1, poor.length + 1));

@@ -25,10 +25,6 @@ export class OnDisk implements KeptOnDisk {
     return this.#allowance.isTouched;
   }
 
-  get isRelied(): boolean {
-    return this.upTo >= 0;
-  }
-
   await(): void {
     this.upTo = -1;
     this.#allowance.become('shut');

@@ -25,6 +25,11 @@ export interface OwnFile {
   close(): Promise<void>;
 }
 
+/** File systems that know no sync of a directory say so; they keep its names by themselves. */
+function unlessUnknown(cause: NodeJS.ErrnoException): void {
+  if (cause.code !== 'EINVAL' && cause.code !== 'ENOTSUP') throw cause;
+}
+
 export const ownDisk: OwnDisk = {
   async makeDir(dir) {
     await mkdir(dir, { recursive: true });
@@ -44,6 +49,9 @@ export const ownDisk: OwnDisk = {
   remove: unlink,
   async syncDir(dir) {
     const folder = await open(dir, 'r');
-    await folder.sync().finally(() => folder.close());
+    await folder
+      .sync()
+      .catch(unlessUnknown)
+      .finally(() => folder.close());
   },
 };

@@ -78,8 +78,6 @@ export interface KeptOnDisk {
   onPress: () => void;
   /** Whether something is to be written. */
   readonly isTouched: boolean;
-  /** Whether something went on because it stood there. */
-  readonly isRelied: boolean;
   /** A disk will be asked: nothing goes on. */
   await(): void;
   /** What is to be written with claims. `isAll`: of all that there is. */
@@ -210,6 +208,8 @@ export class OwnLog {
     this.#isBusy = true;
     this.#running = this.#attempt(() => this.#turn()).then(() => {
       this.#isBusy = false;
+      // A day that was closed meanwhile: its counts are in no file any more.
+      this.#isPressed ||= this.#lacksTotals;
       this.#arm();
     });
   }
@@ -270,8 +270,7 @@ export class OwnLog {
     fleet.onDisk.lost();
     if (this.#isOwn) {
       if (!(await succeeds(disk.rename(this.#path, `${this.#path}.behind`).catch(unlessMissing)))) return false;
-      // Where nothing of this life was relied on yet, a machine that stops may bring back what it likes.
-      if (!(await succeeds(disk.syncDir(dir))) && fleet.onDisk.isRelied) return false;
+      if (!(await succeeds(disk.syncDir(dir)))) return false;
     }
     this.#isOwn = false;
     fleet.onDisk.giveUp();
