@@ -151,6 +151,7 @@ t.test('a fleet that is killed at once, again and again, knows what its lives co
   // A kill costs 16 units at most of a limit of so little.
   const certain = HARD - ROUNDS * ports.length * 16;
   const sidecars = await startAll();
+  for (const { lines } of sidecars) t.match(lines.join('\n'), /"quota.life_crashed".*16 units/);
   await spend(sidecars, certain - admitted);
   for (let i = 0; i < 3; i++) {
     for (const each of sidecars) for (let at = 0; at < 20; at++) if (await ask(each, 'acme.test')) admitted++;

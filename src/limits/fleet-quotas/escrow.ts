@@ -142,7 +142,8 @@ export class Escrow {
     const own = holdings.get(members.self) as Holding;
     if (ownFree(own) - line.reserved < need(line)) this.#inherit(tenant, line, own);
     const before = line.rights;
-    line.rights = this.#isClosed || spent.isLost(line) || !own.isKnown ? 0 : own.rights;
+    line.rights =
+      this.#isClosed || spent.isLost(line) || !own.isKnown ? 0 : own.rights - owedBy(own, holdings.values());
     line.parts = this.parts;
     if (line.rights > before) this.#wants.wake({ tenant, meter: line.quota.meter });
     // Before there is a charter all of it is still to come.
@@ -334,6 +335,20 @@ export class Escrow {
     const key = { kind: 'grant', tenant, meter, day, from, to } as const;
     return this.#o.claims.put(row(key, (this.#o.claims.get(key)?.x ?? 0) + units));
   }
+}
+
+/**
+ * Where a limit was lowered some gave more than they had of it: what they have less than nothing all others take off, each by what it has, as far as it is
+ * known.
+ */
+function owedBy(own: Holding, all: Iterable<Holding>): number {
+  let [debt, has] = [0, 0];
+  for (const each of all) {
+    const units = ownFree(each);
+    if (units < 0) debt -= units;
+    else has += units;
+  }
+  return debt === 0 || has === 0 ? 0 : Math.ceil((Math.min(debt, has) * Math.max(0, ownFree(own))) / has);
 }
 
 /** Units that should be in hand: for what is asked here in a while, and for the largest that was refused. */

@@ -26,7 +26,7 @@ export interface OwnFile {
 }
 
 /** File systems that know no sync of a directory say so; they keep its names by themselves. */
-function unlessUnknown(cause: NodeJS.ErrnoException): void {
+export function unlessUnknown(cause: NodeJS.ErrnoException): void {
   if (cause.code !== 'EINVAL' && cause.code !== 'ENOTSUP') throw cause;
 }
 

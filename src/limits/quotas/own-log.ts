@@ -141,6 +141,8 @@ export class OwnLog {
   /** Whose file was read, behind those before it of which something stands in it; and who of them left. */
   readonly #lives: string[] = [];
   #ended: string | undefined;
+  /** Who said whose all it had is. */
+  readonly #willed = new Set<string>();
   /** What the last of them may have spent; and whether all that it did before it ended stands in the file. */
   #ahead: AheadRow[] = [];
   #isWhole = false;
@@ -184,7 +186,9 @@ export class OwnLog {
 
   get #inheritance(): Inheritance {
     if (!this.#isWhole) return 'next';
-    return this.#ended === this.#lives.at(-1) ? 'heir' : 'crashed';
+    const last = this.#lives.at(-1) as string;
+    if (this.#ended === last) return 'heir';
+    return this.#willed.has(last) ? 'next' : 'crashed';
   }
 
   /** Writes what is not written yet. */
@@ -317,6 +321,18 @@ export class OwnLog {
     if (this.#isClosed && fleet.isHeirless) yield endLine(fleet.actor);
   }
 
+  #inherit(heritage: readonly ClaimRow[]): void {
+    this.#o.fleet?.inherit(this.#lives, heritage);
+    if (this.#inheritance !== 'crashed') return;
+    this.#o.log.warn('quota.life_crashed', {
+      'file.path': this.#path,
+      life: this.#lives.at(-1),
+      effect:
+        'of each hard quota what it may have spent last is taken for used, until the window ends: 16 units, 1/256 of the limit, or as far as it was ahead',
+      remedy: 'stop sidecars by SIGTERM; a tenant that lacks it can be given a higher limit until then',
+    });
+  }
+
   /** A new file with all that is known, in place of the old one, open at its end. A crash leaves the one or the other. */
   async #begin(): Promise<void> {
     const { disk, dir, fleet } = this.#o;
@@ -348,7 +364,7 @@ export class OwnLog {
     this.#bytes = 0;
     await before?.close();
     await disk.remove(`${this.#path}.behind`).catch(() => {});
-    if (this.#heritage.length > 0) fleet?.inherit(this.#lives, this.#heritage);
+    if (this.#heritage.length > 0) this.#inherit(this.#heritage);
     this.#heritage = [];
     fleet?.onDisk.wrote(this.#claimed);
   }
@@ -409,7 +425,10 @@ export class OwnLog {
         count: (row) => void this.#o.counters.recall(row),
         total: (total) => void this.#o.counters.restore(total),
         gauge: (row) => void this.#o.gauges.merge(row),
-        claim: (row) => void this.#o.fleet?.claims.merge(row),
+        claim: (row) => {
+          if (row.kind === 'will') this.#willed.add(row.from);
+          this.#o.fleet?.claims.merge(row);
+        },
         ahead: (row) => void this.#ahead.push(row),
         life: (actor) => void this.#lives.push(actor),
         end: (actor) => {

@@ -746,3 +746,35 @@ t.test(
     t.equal(fleet.ask(a, 1), 1, 'three of four, and calm for long');
   },
 );
+
+t.test('a limit that is raised and lowered again: what was handed on of the higher one is taken off', async (t) => {
+  const of = (limit: number) => ({ api_calls: { per: 'day', limit, mode: 'hard' } });
+  const fleet = await Fleet.of(of(600), 3);
+  fleet.pass(SETTLED_MS);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  const reload = async (limit: number): Promise<void> => {
+    fleet.snapshot = await snapshotOf(plan('free', { quotas: of(limit) }), tenant('acme') + tenant('globex'));
+    for (const each of fleet.there) each.quotas.use(fleet.snapshot);
+  };
+  fleet.ask(a, 190);
+  await reload(1800);
+  // All of it is asked for at one: the others hand on what they have.
+  for (let i = 0; i < 20 && fleet.admitted < 560; i++) {
+    fleet.ask(a, Math.min(60, 560 - fleet.admitted));
+    fleet.pass(1000);
+  }
+  await reload(600);
+  fleet.pass(2000);
+  for (const each of [a, b, c]) fleet.ask(each, 1);
+  fleet.pass(2000);
+  const spendable = [a, b, c].map((each) => Math.max(0, fleet.line(each, 'api_calls').inHand));
+  t.ok(
+    spendable.reduce((sum, each) => sum + each, 0) <= 600 - fleet.admitted,
+    `${spendable} of ${600 - fleet.admitted}`,
+  );
+  for (let i = 0; i < 10; i++) {
+    for (const each of [b, c, a]) fleet.ask(each, 100);
+    fleet.pass(1000);
+  }
+  t.ok(fleet.admitted <= 600 && fleet.admitted > 590, `${fleet.admitted}`);
+});

@@ -21,7 +21,7 @@ import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
 import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
-import { type OwnDisk, type OwnFile, ownDisk } from '../../../src/limits/quotas/own-disk.ts';
+import { type OwnDisk, type OwnFile, ownDisk, unlessUnknown } from '../../../src/limits/quotas/own-disk.ts';
 import { type FleetKept, type Inheritance, OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
@@ -427,12 +427,13 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
   const second = await born(1);
   t.same(second.inherited, [[[actors[0]], 'heir']]);
   t.match([...second.claims.rows()], [{ ...claim, x: 6 }]);
+  second.claims.merge(willRow(1, actors[1] as string, 'b'.repeat(16), 'heir'));
   await second.own.close();
   const third = await born(2);
   t.same(
     third.inherited,
-    [[[actors[0], actors[1]], 'crashed']],
-    'it left nothing, or crashed; what the first counted is told as well',
+    [[[actors[0], actors[1]], 'next']],
+    'it left it to another; what the first counted is told as well',
   );
   // Nothing but the end is to be written.
   third.fleet.isHeirless = true;
@@ -517,3 +518,8 @@ t.test(
     await first.own.close();
   },
 );
+
+t.test('a file system that knows no sync of directories is taken as it is; whatever else fails is said', async (t) => {
+  await ownDisk.syncDir('/proc/self');
+  t.throws(() => unlessUnknown(Object.assign(new Error('EIO'), { code: 'EIO' })));
+});
