@@ -221,7 +221,7 @@ class CountsHistory {
 
   #step({ counters, gauges, claims, actor, allowance, line, onDisk }: Life): void {
     this.#spend(allowance, line);
-    if (this.#chance(0.2)) onDisk.press();
+    if (this.#chance(0.2)) onDisk.onPress();
     const dice = this.#random.float();
     const tenant = `t${this.#below(4)}`;
     // Now and then a clock is set back.

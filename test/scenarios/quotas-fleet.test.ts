@@ -21,6 +21,12 @@ async function quotaOf({ ports }: ChildSidecar, tenant: string): Promise<QuotaPa
   return ((await answer.json()) as QuotaPage).quotas[0] as QuotaPage['quotas'][number];
 }
 
+async function ask({ ports }: ChildSidecar, host: string): Promise<boolean> {
+  const { statusCode, body } = await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host } });
+  await body.dump();
+  return statusCode === 200;
+}
+
 t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a rolling restart', async (t) => {
   const upstream = await httpBackend(t, (_, response) => response.end('ok'));
   const tenancy = makeTenancy({
@@ -51,11 +57,6 @@ t.test('a hard quota of 300 admits 300 at three sidecars, and counts outlive a r
     addresses.add(`127.0.0.1:${(sidecar.ports as { gossip?: number }).gossip}`);
     writeFileSync(seedFile, [...addresses].join('\n'));
     return sidecar;
-  };
-  const ask = async ({ ports }: ChildSidecar, host: string): Promise<boolean> => {
-    const { statusCode, body } = await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host } });
-    await body.dump();
-    return statusCode === 200;
   };
   const sidecars = [await start('pod-0'), await start('pod-1'), await start('pod-2')];
   let admitted = 0;
@@ -118,11 +119,6 @@ t.test('a fleet that is killed at once, again and again, knows what its lives co
         }),
       ),
     );
-  const ask = async ({ ports }: ChildSidecar, host: string): Promise<boolean> => {
-    const { statusCode, body } = await request(`http://127.0.0.1:${ports.inbound}/`, { headers: { host } });
-    await body.dump();
-    return statusCode === 200;
-  };
   let admitted = 0;
   /** Of a hard quota: so many more, wherever there are some. */
   const spend = async (sidecars: readonly ChildSidecar[], units: number): Promise<void> => {

@@ -24,6 +24,8 @@ export type WholeKind = 'share' | 'will';
 
 interface Kept extends FleetRow {
   readonly version: number;
+  /** It did not change again, and is not forgotten. */
+  isLast: boolean;
 }
 
 const NO_BAG: Bag = new Map();
@@ -38,7 +40,7 @@ export class Claims {
   onFull: (row: FleetRow) => void = () => {};
   readonly #missedMax: number;
   readonly #rows = new Map<string, Kept>();
-  /** Changes in their order; of a row that changed again the last counts. */
+  /** Changes in their order, twice as many as there are rows at most. */
   #log: Kept[] = [];
   /** By the day on which their windows begin, and by tenant and meter. */
   readonly #days = new Map<number, Map<string, Map<string, FleetRow>>>();
@@ -135,7 +137,8 @@ export class Claims {
     }
     const x = Math.max(row.x, before?.x ?? 0);
     const y = Math.max(row.y, before?.y ?? 0);
-    const kept = { kind, tenant, meter, day, from, to, x, y, version: ++this.#version };
+    const kept = { kind, tenant, meter, day, from, to, x, y, version: ++this.#version, isLast: true };
+    if (before !== undefined) before.isLast = false;
     this.#rows.set(key, kept);
     this.#note(kept);
     this.#bagFor(row).set(key, kept);
@@ -178,27 +181,23 @@ export class Claims {
         this.#stagedAt = this.#version;
       }
       if (this.#staged.size === 0 || this.#stagedAt > upTo) return rows;
-      rows.push(...this.#staged.values());
+      for (const row of this.#staged.values()) rows.push(row);
       this.#staged.clear();
     }
   }
 
-  /** Changes after the version, whoever said them. */
-  *changedSince(version: number): Generator<FleetRow> {
-    const log = this.#log;
-    let at = log.length;
-    while (at > 0 && (log[at - 1] as Kept).version > version) at--;
-    for (; at < log.length; at++) {
-      const row = log[at] as Kept;
-      if (this.#rows.get(keyOf(row)) === row) yield row;
-    }
+  /** Changes after the version, whoever said them, as they were then: also those that changed again since. */
+  changedSince(version: number): FleetRow[] {
+    let from = this.#log.length;
+    while (from > 0 && (this.#log[from - 1] as Kept).version > version) from--;
+    return this.#log.slice(from);
   }
 
   /** What changed again, or is forgotten, goes when it is half of all. */
   #note(row: Kept): void {
     this.#log.push(row);
     if (this.#log.length <= 2 * this.#rows.size + LOG_MIN) return;
-    this.#log = this.#log.filter((each) => this.#rows.get(keyOf(each)) === each);
+    this.#log = this.#log.filter(({ isLast }) => isLast);
   }
 
   rows(): Iterable<FleetRow> {
@@ -225,6 +224,7 @@ export class Claims {
     for (const [key, row] of bag) {
       if (!isOver(row)) continue;
       bag.delete(key);
+      (this.#rows.get(key) as Kept).isLast = false;
       this.#rows.delete(key);
       if (isWhole(row.kind) && this.#wholes[row.kind].delete(key)) this.#changes[row.kind]++;
     }

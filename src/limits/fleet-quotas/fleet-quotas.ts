@@ -23,17 +23,19 @@ import { Adoption } from './adoption.ts';
 import { Allowances } from './allowances.ts';
 import { Announcer } from './announcer.ts';
 import { Chores } from './chores.ts';
+import { ClaimTeller } from './claim-teller.ts';
 import { Claims } from './claims.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
-import { Heirs, type WillKind, willRow } from './heirs.ts';
+import { Heirs } from './heirs.ts';
+import { heritageOf } from './heritage.ts';
 import { KeptQuotas } from './kept-quotas.ts';
 import { Members } from './members.ts';
 import { OnDisk } from './on-disk.ts';
 import { OriginLog } from './origin-log.ts';
 import { Retention } from './retention.ts';
-import { type FleetRow, KINDS, keyOf, NOBODY, type RowKey, row } from './row.ts';
+import { type FleetRow, type RowKey, row } from './row.ts';
 import { Shares } from './shares.ts';
 import { Spent } from './spent.ts';
 
@@ -85,11 +87,10 @@ export class FleetQuotas implements Lane, Fleet {
   readonly #chores = new Chores();
   readonly #own: OriginLog;
   readonly #teller: CountTeller;
+  readonly #claimTeller: ClaimTeller;
   /** By member slot; 0 is the own one. */
   readonly #logs: (OriginLog | undefined)[];
   #quotas: Quotas | undefined;
-  /** Claims that wait until there is room to tell them, in their order. */
-  #untold: FleetRow[] = [];
   /** Days on which windows begin that were asked for here, as of the last look at all lines. */
   #begins: ReadonlySet<number> = new Set();
   #lookedParts = 0;
@@ -120,6 +121,7 @@ export class FleetQuotas implements Lane, Fleet {
     this.#heirs = heirs;
     const { counters, gauges } = this;
     this.onDisk = new OnDisk(this.#allowances.disk);
+    this.#claimTeller = new ClaimTeller(claims, this.onDisk, this.#own);
     this.kept = new KeptQuotas({
       allowance: this.#allowances.collector,
       ...{ counters, gauges, own: this.#own, members, shares, heirs },
@@ -149,7 +151,7 @@ export class FleetQuotas implements Lane, Fleet {
   /** Rows told by this sidecar, those that wait to be told, and those held of others. */
   get size(): { readonly own: number; readonly waiting: number; readonly others: number } {
     const others = this.#logs.reduce((sum, log, slot) => sum + (slot === 0 ? 0 : (log?.size ?? 0)), 0);
-    return { own: this.#own.size, waiting: this.#teller.waiting + this.#untold.length, others };
+    return { own: this.#own.size, waiting: this.#teller.waiting + this.#claimTeller.waiting, others };
   }
 
   /** Hard quotas that were asked for here and are not used up, and of which nothing is to be had: whoever holds it cannot be reached. */
@@ -187,17 +189,12 @@ export class FleetQuotas implements Lane, Fleet {
 
   /** What this life says of the one before, which all it did stands in claims; `ahead`: but for what that one may have spent of windows. */
   heritage(last: string, as: Inheritance, ahead: readonly AheadRow[]): FleetRow[] {
-    const will = (says: WillKind): FleetRow => willRow(this.#today, last, this.actor, says);
-    if (as === 'heir') return [will('heir')];
-    if (as === 'next' || this.#heirs.hasLeft(last)) return [will('next')];
-    const most = new Map<string, FleetRow>();
-    for (const { tenant, meter, day, units, spent } of ahead) {
-      const key = { kind: 'grant', tenant, meter, day, from: last, to: NOBODY } as const;
-      const said = this.claims.get({ ...key, kind: 'spent' })?.x ?? 0;
-      const { x, y } = most.get(keyOf(key)) ?? { x: 0, y: 0 };
-      if (units > said) most.set(keyOf(key), row(key, Math.max(units, x), Math.max(spent, y)));
-    }
-    return [...most.values(), will('crash')];
+    return heritageOf(
+      { claims: this.claims, heirs: this.#heirs, self: this.actor, today: this.#today },
+      last,
+      as,
+      ahead,
+    );
   }
 
   /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `heritage`: it stands there too. */
@@ -289,7 +286,7 @@ export class FleetQuotas implements Lane, Fleet {
     this.#teller.turn();
     this.#chores.turn();
     this.#adoption.tell();
-    this.#tellClaims();
+    this.#claimTeller.tell();
   }
 
   /**
@@ -303,12 +300,12 @@ export class FleetQuotas implements Lane, Fleet {
     this.#tellGauges();
     for (const name of ['inherit', 'adopt']) this.#chores.finish(name);
     const isTold = this.#adoption.tell(Number.POSITIVE_INFINITY);
-    this.#tellClaims();
+    this.#claimTeller.tell();
     // Whoever inherits must know all that was spent, or would spend it once more.
-    if (isSaid && isTold && this.#untold.length === 0 && !this.claims.isMissing)
+    if (isSaid && isTold && this.#claimTeller.waiting === 0 && !this.claims.isMissing)
       this.#isHeirless = this.#founding.leave(this.#today) === undefined;
     this.#isClosed = true;
-    while (!this.#tellClaims()) await this.onDisk.written();
+    await this.#claimTeller.tellAll();
   }
 
   // What gossip asks of a lane.
@@ -381,21 +378,6 @@ export class FleetQuotas implements Lane, Fleet {
     for (const { tenant, meter, value, at, actor } of gauges.changedSince(this.#gauged))
       this.#own.put(row({ kind: 'gauge', tenant, meter, from: actor }, at, value));
     this.#gauged = gauged;
-  }
-
-  /**
-   * In the order of kinds, see row.ts: what stands behind something that has no room waits with it. Nothing is told that is not on disk: who gave
-   * something and forgot it would spend it as well. False: some is not.
-   */
-  #tellClaims(): boolean {
-    const rows = [...this.#untold, ...this.claims.takeChanged(this.onDisk.upTo)];
-    const isAll = !this.claims.hasChanged;
-    if (!isAll) this.onDisk.press();
-    if (rows.length === 0) return isAll;
-    rows.sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
-    const told = rows.findIndex((each) => !this.#own.put(each));
-    this.#untold = told === -1 ? [] : rows.slice(told);
-    return isAll;
   }
 
   #beginLook(): void {

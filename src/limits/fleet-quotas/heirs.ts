@@ -36,6 +36,8 @@ export class Heirs {
   readonly #crashed = new Map<string, number>();
   /** Found already: see `crashOf`. */
   readonly #ways = new Map<string, string | undefined>();
+  /** And the days of all that come by way of one. */
+  #crashDays: Map<string, number[]> | undefined;
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -60,9 +62,16 @@ export class Heirs {
   /** How many lives crashed that come by way of one, on the day or later. */
   crashesBy(way: string, since: number): number {
     this.#look();
-    let count = 0;
-    for (const [actor, day] of this.#crashed) if (day >= since && this.crashOf(actor) === way) count++;
-    return count;
+    if (this.#crashDays === undefined) {
+      this.#crashDays = new Map();
+      for (const [actor, day] of this.#crashed) {
+        const by = this.crashOf(actor) as string;
+        const days = this.#crashDays.get(by);
+        if (days === undefined) this.#crashDays.set(by, [day]);
+        else days.push(day);
+      }
+    }
+    return this.#crashDays.get(way)?.filter((day) => day >= since).length ?? 0;
   }
 
   /** Whether something of somebody's that crashed is an owner's. */
@@ -147,14 +156,12 @@ export class Heirs {
     if (this.#version === version) return;
     this.#version = version;
     for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners, this.#crashed, this.#ways]) each.clear();
+    this.#crashDays = undefined;
     for (const { from, to, day, x } of this.#claims.ofKind('will')) {
-      const said = x === NEXT ? this.#nexts : this.#heirs;
-      if (x === CRASHED) {
-        this.#crashed.set(from, day);
-        this.#nexts.set(from, to);
-      }
+      if (x === CRASHED) this.#crashed.set(from, day);
       // Of two, which none but a forger writes, all take the same.
-      if (to < (said.get(from) ?? 'g')) said.set(from, to);
+      for (const said of [...(x === NEXT ? [] : [this.#heirs]), ...(x === HEIR ? [] : [this.#nexts])])
+        if (to < (said.get(from) ?? 'g')) said.set(from, to);
     }
   }
 }

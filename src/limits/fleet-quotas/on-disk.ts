@@ -14,6 +14,7 @@ export class OnDisk implements KeptOnDisk {
   upTo: number = Number.POSITIVE_INFINITY;
   readonly #allowance: Allowance;
   #said: Said[] = [];
+  /** Who leaves. */
   #waiting: (() => void)[] = [];
 
   constructor(allowance: Allowance) {
@@ -67,11 +68,6 @@ export class OnDisk implements KeptOnDisk {
     this.#allowance.forget();
     this.#allowance.become('free');
     this.#become(Number.POSITIVE_INFINITY);
-  }
-
-  /** Something waits for it. */
-  press(): void {
-    this.onPress();
   }
 
   /** Resolves when something more stands there, or nothing waits for it any more. */

@@ -37,7 +37,7 @@ export class Line {
   /** What may be spent here of a hard quota of a fleet, and what others could still give. */
   rights: number = Number.POSITIVE_INFINITY;
   elsewhere = 0;
-  /** Units up to which it may be spent here before a collector has more of it (allowance.ts), and at which it should have. */
+  /** Units up to which it may be spent here before its disk or a collector has more of it (allowance.ts), and at which they should have. */
   cap: number = Number.POSITIVE_INFINITY;
   pressAt: number = Number.POSITIVE_INFINITY;
   /** Units that were asked for here since the last second, a second on average, and by the largest that found too little here. */
@@ -89,7 +89,7 @@ export class Line {
     return this.lacksRights(units) || this.isAhead(units);
   }
 
-  /** Whether a collector must have more of what was spent before. */
+  /** Whether more of what was spent must be kept before. */
   isAhead(units: number): boolean {
     return this.spent + this.reserved + units > this.cap;
   }

@@ -4,7 +4,7 @@ import type { Identified, Reply } from '../../pipeline/index.ts';
 import type { Quota } from '../../tenants/index.ts';
 import type { Line } from './account.ts';
 
-/** Rights that others have are here by then, and a collector has heard of what was spent, ms. */
+/** Rights that others have are here by then, and what was spent is kept, ms. */
 export const FETCH_MS = 2000;
 
 /** What is looked at of a request. */
@@ -31,7 +31,7 @@ export function isSpent({ quota }: Line): boolean {
   return quota.isHard && quota.per !== 'none';
 }
 
-/** Until the window ends; where others have what is needed, or it is here and a collector is still to hear of what was spent, until then. */
+/** Until the window ends; where others have what is needed, or it is here and what was spent is still to be kept, until then. */
 function waitOf(line: Line, x: Asked, wall: number): number {
   const need = needOf(line, x);
   const isSoon = !line.isRejecting && !line.isOver(need) && (!line.lacksRights(need) || isToBeHad(line, need));

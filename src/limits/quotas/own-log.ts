@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import type { Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
+import { EarlierLives, type Inheritance } from './earlier-lives.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
   type AheadRow,
@@ -27,12 +28,10 @@ import {
   type ClaimRow,
   claimLine,
   countLine,
-  type Damage,
   endLine,
   gaugeLine,
   HEAD,
   lifeLine,
-  readLines,
   totalLine,
 } from './log-file.ts';
 import type { OwnDisk, OwnFile } from './own-disk.ts';
@@ -42,14 +41,12 @@ export const COMMIT_MS = 1000;
 /** A disk that refused is asked again after this long, ms. */
 export const RETRY_MS = 10_000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
-/** What a full store writes, 2^18 series of 33 days and 2^20 rows, is 0.6 GB; a day that is closed meanwhile writes it twice. */
-const FILE_BYTES_MAX = 1.5 * 2 ** 30;
 /** Lines made at once: half a millisecond. */
 const SLICE = 1000;
 
-/** What a fleet has to be kept: its claims, and who this process is in it. */
-export type { AheadRow };
+export type { AheadRow, Inheritance };
 
+/** What a fleet has to be kept: its claims, and who this process is in it. */
 export interface FleetKept {
   readonly actor: string;
   readonly onDisk: KeptOnDisk;
@@ -92,12 +89,6 @@ export interface KeptOnDisk {
   giveUp(): void;
 }
 
-/**
- * What this life is to the one before. - `heir`: that one left, and this may have what it had, and nobody else may any more. - `crashed`: the same, of
- * one that did not say that it leaves: all stands here but what it may have been ahead. - `next`: it follows it, and nobody else does.
- */
-export type Inheritance = 'heir' | 'crashed' | 'next';
-
 export interface OwnLogOptions {
   readonly dir: string;
   readonly disk: OwnDisk;
@@ -138,15 +129,8 @@ export class OwnLog {
   #counted = 0;
   #gauged = 0;
   #claimed = 0;
-  /** Whose file was read, behind those before it of which something stands in it; and who of them left. */
-  readonly #lives: string[] = [];
-  #ended: string | undefined;
-  /** Who said whose all it had is. */
-  readonly #willed = new Set<string>();
-  /** What the last of them may have spent; and whether all that it did before it ended stands in the file. */
-  #ahead: AheadRow[] = [];
-  #isWhole = false;
-  /** What is said of the last of them, until it stands in a file of this life's. */
+  readonly #earlier: EarlierLives;
+  /** What is said of the last of these, until it stands in a file of this life's. */
   #heritage: readonly ClaimRow[] = [];
   /** The file in place is this life's. */
   #isOwn = false;
@@ -163,6 +147,7 @@ export class OwnLog {
   constructor(options: OwnLogOptions) {
     this.#o = options;
     this.#path = join(options.dir, 'quotas.log');
+    this.#earlier = new EarlierLives(this.#path, options);
     if (options.fleet !== undefined) options.fleet.onDisk.onPress = () => this.#press();
   }
 
@@ -175,20 +160,12 @@ export class OwnLog {
   async open(): Promise<void> {
     const { fleet } = this.#o;
     fleet?.onDisk.await();
-    await this.#read();
-    const last = this.#lives.at(-1);
-    this.#heritage = last === undefined ? [] : (fleet?.heritage(last, this.#inheritance, this.#ahead) ?? []);
-    this.#ahead = [];
+    await this.#earlier.read();
+    const { lives, last, inheritance } = this.#earlier;
+    if (last !== undefined) this.#heritage = fleet?.heritage(last, inheritance, this.#earlier.takeAhead()) ?? [];
     await this.#attempt(() => this.#begin());
-    if (last !== undefined && !this.isWriting) fleet?.inherit(this.#lives, []);
+    if (last !== undefined && !this.isWriting) fleet?.inherit(lives, []);
     this.#arm();
-  }
-
-  get #inheritance(): Inheritance {
-    if (!this.#isWhole) return 'next';
-    const last = this.#lives.at(-1) as string;
-    if (this.#ended === last) return 'heir';
-    return this.#willed.has(last) ? 'next' : 'crashed';
   }
 
   /** Writes what is not written yet. */
@@ -322,11 +299,12 @@ export class OwnLog {
   }
 
   #inherit(heritage: readonly ClaimRow[]): void {
-    this.#o.fleet?.inherit(this.#lives, heritage);
-    if (this.#inheritance !== 'crashed') return;
+    const { lives, last, inheritance } = this.#earlier;
+    this.#o.fleet?.inherit(lives, heritage);
+    if (inheritance !== 'crashed') return;
     this.#o.log.warn('quota.life_crashed', {
       'file.path': this.#path,
-      life: this.#lives.at(-1),
+      life: last,
       effect:
         'of each hard quota what it may have spent last is taken for used, until the window ends: 16 units, 1/256 of the limit, or as far as it was ahead',
       remedy: 'stop sidecars by SIGTERM; a tenant that lacks it can be given a higher limit until then',
@@ -373,7 +351,7 @@ export class OwnLog {
     const { counters, fleet } = this.#o;
     if (fleet !== undefined) {
       const counted = new Set(counters.actors());
-      for (const life of this.#lives) if (counted.has(life)) yield lifeLine(life);
+      for (const life of this.#earlier.lives) if (counted.has(life)) yield lifeLine(life);
       yield lifeLine(fleet.actor);
     }
     yield* this.#counts();
@@ -406,59 +384,5 @@ export class OwnLog {
     }
     await file.append(slice);
     return bytes + slice.length;
-  }
-
-  async #read(): Promise<void> {
-    if (await this.#readFile(this.#path, true)) return;
-    await this.#readFile(`${this.#path}.behind`, false);
-  }
-
-  /** Takes what is sound in a file. One that is not whole is kept beside it, for who wants to know what stood there: it is replaced soon. False: there is none. */
-  async #readFile(path: string, isWhole: boolean): Promise<boolean> {
-    const { disk } = this.#o;
-    const kept = `${this.#path}.damaged`;
-    let damage: Damage | undefined;
-    try {
-      const size = await disk.size(path);
-      if (size > FILE_BYTES_MAX) throw new Error(`it has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
-      damage = readLines(await disk.read(path), {
-        count: (row) => void this.#o.counters.recall(row),
-        total: (total) => void this.#o.counters.restore(total),
-        gauge: (row) => void this.#o.gauges.merge(row),
-        claim: (row) => {
-          if (row.kind === 'will') this.#willed.add(row.from);
-          this.#o.fleet?.claims.merge(row);
-        },
-        ahead: (row) => void this.#ahead.push(row),
-        life: (actor) => void this.#lives.push(actor),
-        end: (actor) => {
-          this.#ended = actor;
-        },
-      });
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
-      this.#o.log.error('quota.log_unreadable', {
-        'file.path': path,
-        cause,
-        effect: 'what it counted is not known',
-        kept,
-      });
-      await disk.rename(path, kept).catch(() => {});
-      return true;
-    }
-    // A tail that a crash cut short is what a crash leaves: what stands before it is whole.
-    const isExpected = damage === undefined || damage.what === 'torn tail';
-    // Nor is what found no room.
-    this.#isWhole = isWhole && isExpected && (this.#o.fleet?.claims.refused ?? 0) === 0;
-    if (damage === undefined) return true;
-    this.#o.log[isExpected ? 'warn' : 'error']('quota.log_damaged', {
-      'file.path': path,
-      ...damage,
-      effect:
-        damage.what === 'unknown form' ? 'nothing of it is counted' : 'what stood in these records is not counted',
-      ...(isExpected ? {} : { kept }),
-    });
-    if (!isExpected) await disk.copy(path, kept).catch(() => {});
-    return true;
   }
 }

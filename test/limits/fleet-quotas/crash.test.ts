@@ -13,14 +13,38 @@ const TODAY = 20_783;
 const SETTLED_MS = 4000;
 const AHEAD: AheadRow = { tenant: 'acme', meter: 'api_calls', day: TODAY, units: 30, spent: 20 };
 
+type Disk = { readonly counts: readonly CounterRow[]; readonly claims: readonly FleetRow[] };
+
+function diskOf({ fleet }: Sidecar): Disk {
+  return { counts: [...fleet.counters.rows()], claims: [...fleet.claims.rows()] };
+}
+
+function lifeOf(fleet: Fleet, disk: Disk, actor: string, ahead: readonly AheadRow[] = []): Sidecar {
+  const life = fleet.add();
+  for (const each of disk.counts) life.fleet.counters.merge(each);
+  for (const each of disk.claims) life.fleet.claims.merge(each);
+  life.fleet.inherit([actor], life.fleet.heritage(actor, 'crashed', ahead));
+  return life;
+}
+
 /** The next life of one that is gone, with all that it knew. */
 function again(fleet: Fleet, before: Sidecar, ahead: readonly AheadRow[]): Sidecar {
   fleet.end(before, 'dead');
-  const next = fleet.add();
-  for (const each of before.fleet.counters.rows()) next.fleet.counters.merge(each);
-  for (const each of before.fleet.claims.rows()) next.fleet.claims.merge(each);
-  next.fleet.inherit([before.actor], next.fleet.heritage(before.actor, 'crashed', ahead));
-  return next;
+  return lifeOf(fleet, diskOf(before), before.actor, ahead);
+}
+
+/** Used before there were rights. */
+const BEFORE = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
+
+/** Of a limit of 1,000, 100 used before; the first has spent 30, and said so. */
+async function usedBefore(): Promise<[Fleet, Sidecar, Sidecar, Sidecar]> {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
+  for (const { fleet: of } of fleet.sidecars) of.counters.merge(BEFORE);
+  fleet.pass(SETTLED_MS);
+  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  fleet.ask(a, 30);
+  fleet.pass(1000);
+  return [fleet, a, b, c];
 }
 
 async function threeOf(): Promise<[Fleet, Sidecar, Sidecar, Sidecar]> {
@@ -170,21 +194,12 @@ t.test('quotas of which what is left cannot be reached are counted', async (t) =
 });
 
 t.test('what was used before there were rights is no less for what one that crashed may have spent', async (t) => {
-  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
-  const before = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
-  for (const { fleet: of } of fleet.sidecars) of.counters.merge(before);
-  fleet.pass(SETTLED_MS);
-  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
-  t.equal(fleet.ask(a, 30), 30);
-  fleet.pass(1000);
-  const disk = { counts: [...a.fleet.counters.rows()], claims: [...a.fleet.claims.rows()] };
+  const [fleet, a, b, c] = await usedBefore();
+  const disk = diskOf(a);
   // Of the last it says nothing to anybody; all that stands on its disk is how much it may have been.
   t.equal(fleet.ask(a, 39), 39);
   fleet.end(a, 'dead');
-  const next = fleet.add();
-  for (const each of disk.counts) next.fleet.counters.merge(each);
-  for (const each of disk.claims) next.fleet.claims.merge(each);
-  next.fleet.inherit([a.actor], next.fleet.heritage(a.actor, 'crashed', [{ ...AHEAD, units: 30 + 62, spent: 30 }]));
+  const next = lifeOf(fleet, disk, a.actor, [{ ...AHEAD, units: 30 + 62, spent: 30 }]);
   for (let i = 0; i < 20; i++) {
     for (const each of [b, c, next]) fleet.ask(each, 1000);
     fleet.pass(1000);
@@ -211,13 +226,7 @@ t.test('a ring of wills: each has spent of its own alone, also what others left 
     void each.fleet.leave();
     each.state = 'left';
   }
-  const next = [s0, s1, s2].map((before) => {
-    const life = fleet.add();
-    for (const each of before.fleet.counters.rows()) life.fleet.counters.merge(each);
-    for (const each of before.fleet.claims.rows()) life.fleet.claims.merge(each);
-    life.fleet.inherit([before.actor], life.fleet.heritage(before.actor, 'crashed', []));
-    return life;
-  });
+  const next = [s0, s1, s2].map((before) => lifeOf(fleet, diskOf(before), before.actor));
   for (let i = 0; i < 20; i++) {
     fleet.pass(1000);
     for (const each of next) fleet.ask(each, 100);
@@ -273,20 +282,6 @@ t.test('requests that run and have reserved much are as many as there are rights
   t.match(onDisk.say(true), [{ meter: 'tokens', units: 50_000 }]);
 });
 
-type Disk = { readonly counts: readonly CounterRow[]; readonly claims: readonly FleetRow[] };
-
-function diskOf({ fleet }: Sidecar): Disk {
-  return { counts: [...fleet.counters.rows()], claims: [...fleet.claims.rows()] };
-}
-
-function lifeOf(fleet: Fleet, disk: Disk, actor: string, ahead: readonly AheadRow[] = []): Sidecar {
-  const life = fleet.add();
-  for (const each of disk.counts) life.fleet.counters.merge(each);
-  for (const each of disk.claims) life.fleet.claims.merge(each);
-  life.fleet.inherit([actor], life.fleet.heritage(actor, 'crashed', ahead));
-  return life;
-}
-
 t.test(
   'a ring that parts a crash from what else its heir had: what may have been spent is with what it was spent of',
   async (t) => {
@@ -331,18 +326,12 @@ t.test(
 );
 
 t.test('what one that crashed may have spent is told behind all that it counted', async (t) => {
-  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
-  const before = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
-  for (const { fleet: of } of fleet.sidecars) of.counters.merge(before);
-  fleet.pass(SETTLED_MS);
-  const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
-  fleet.ask(a, 30);
-  fleet.pass(1000);
+  const [fleet, a, b, c] = await usedBefore();
   fleet.ask(a, 200);
   a.fleet.escrow.close();
   const { claims, counts } = diskOf(a);
   fleet.end(a, 'dead');
-  const others = Array.from({ length: 3000 }, (_, at) => ({ ...before, tenant: `t${at}`, actor: a.actor, count: 1 }));
+  const others = Array.from({ length: 3000 }, (_, at) => ({ ...BEFORE, tenant: `t${at}`, actor: a.actor, count: 1 }));
   const said = claims.map((each) => (each.kind === 'spent' && each.from === a.actor ? { ...each, x: 30 } : each));
   lifeOf(fleet, { claims: said, counts: [...others, ...counts] }, a.actor, [{ ...AHEAD, units: 246, spent: 230 }]);
   let most = 0;
