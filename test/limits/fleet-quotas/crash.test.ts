@@ -246,6 +246,8 @@ t.test('who comes is given nothing of what was spent or reserved in the last mom
     late.side = 1;
     fleet.ask(late, 300);
     fleet.ask(b, 150);
+    const { rights, spent } = fleet.line(a, 'api_calls');
+    t.ok(rights >= spent, `${spent} of ${rights} that it kept, ${at} ms after`);
     t.ok(fleet.admitted <= 300, `${fleet.admitted} of 300, ${at} ms after it came`);
   }
   const tokens = { per: 'day', limit: 3000, mode: 'hard', unit: 'tokens', estimate: 1400 };
