@@ -1,7 +1,6 @@
 /** The boot file: one Sidecar document, with settings from flags and variables laid over it. */
-import { BlockList, isIP } from 'node:net';
-import { dirname, join, resolve } from 'node:path';
-import { type Place, parseDurationMs, parsePercent, parseRatePerSec, parseSizeBytes } from '../../core/index.ts';
+import { dirname, resolve } from 'node:path';
+import type { Place } from '../../core/index.ts';
 import { problemsIn } from '../documents/judge.ts';
 import type { Problem } from '../findings.ts';
 import { type Setting, sidecarSettings } from '../generated/settings.ts';
@@ -9,7 +8,9 @@ import { Sidecar } from '../generated/sidecar-validator.js';
 import type { Finding } from '../model.ts';
 import type { SidecarDocument } from '../schema.ts';
 import { type BootFile, bootFinding } from './boot-finding.ts';
-import type { CollectorConfig, GossipConfig, SidecarConfig } from './sidecar.ts';
+import { compileSidecar } from './compile-sidecar.ts';
+import { object } from './objections.ts';
+import type { SidecarConfig } from './sidecar.ts';
 
 /** A value of a flag or variable, with the name it was given under. */
 export interface GivenSetting {
@@ -52,7 +53,7 @@ function boot(read: BootFile, base: string, name: string, given: readonly GivenS
   const objections = object(document as SidecarDocument, name);
   return objections.length > 0
     ? { config: undefined, findings: objections }
-    : { config: compile(document as SidecarDocument), findings: [] };
+    : { config: compileSidecar(document as SidecarDocument), findings: [] };
 }
 
 const flagsOnly: BootFile = {
@@ -154,225 +155,4 @@ function readSetting({ type }: Setting, text: string): unknown {
       return pairs.every((pair) => pair.length === 2) ? Object.fromEntries(pairs) : undefined;
     }
   }
-}
-
-/** What the schema cannot say. */
-function object({ spec }: SidecarDocument, file: string): Finding[] {
-  const findings: Finding[] = [];
-  for (const [at, cidr] of (spec.inbound?.trustedProxies ?? []).entries()) {
-    if (!isCidr(cidr))
-      findings.push(
-        bootFinding(
-          file,
-          `spec.inbound.trustedProxies.${at}`,
-          `expected an address or range such as 10.0.0.0/8, got ${JSON.stringify(cidr)}`,
-          undefined,
-        ),
-      );
-  }
-  for (const key of ['header', 'apiKeyHeader'] as const) {
-    const header = spec.identity?.[key];
-    if (header === undefined || !/^(txn-token|x-tenant-|tenant-|x-reeve-|x-forwarded-client-cert)/i.test(header))
-      continue;
-    findings.push(
-      bootFinding(
-        file,
-        `spec.identity.${key}`,
-        `${header} is a protected name: it is removed from every request`,
-        'choose another name such as x-org',
-      ),
-    );
-  }
-  const seeds = Object.keys(spec.gossip?.seeds ?? {}).length;
-  if (spec.gossip !== undefined && seeds !== 1)
-    findings.push(
-      bootFinding(
-        file,
-        'spec.gossip.seeds',
-        `expected one of dns, file and list, got ${seeds}`,
-        'name the headless service of the sidecars: dns: reeve-gossip.shop.svc:7946',
-      ),
-    );
-  findings.push(...ofMetering(spec, file));
-  const preset = (path: string) => sidecarSettings.find((each) => each.path === path)?.default;
-  const { delay = preset('drain.delay'), grace = preset('drain.grace') } = spec.drain ?? {};
-  const [delayMs, graceMs] = [delay, grace].map((each) => parseDurationMs(String(each)) as number) as [number, number];
-  if (delayMs > 0 && delayMs >= graceMs)
-    findings.push(
-      bootFinding(
-        file,
-        'spec.drain.delay',
-        `nothing is left of the grace for requests in flight: ${delay} of ${grace}`,
-        'raise spec.drain.grace, or lower delay',
-      ),
-    );
-  const { min = 0, max = preset('admission.max') as number } = spec.admission ?? {};
-  if (min > max)
-    findings.push(
-      bootFinding(
-        file,
-        'spec.admission.min',
-        `the least limit is above the most: ${min} and ${max}`,
-        'raise spec.admission.max, or lower min',
-      ),
-    );
-  return findings;
-}
-
-/** Of the spool, bytes. */
-const SPOOL_BYTES_MIN = 2 ** 20;
-const SPOOL_BYTES_MAX = 2 ** 40;
-
-function ofMetering({ metering, stateDir }: SidecarDocument['spec'], file: string): Finding[] {
-  if (metering === undefined) return [];
-  const findings: Finding[] = [];
-  if (metering.dir === undefined && stateDir === undefined)
-    findings.push(
-      bootFinding(file, 'spec.metering.dir', 'there is no directory for the spool', 'set metering.dir, or stateDir'),
-    );
-  const bytes = metering.maxBytes === undefined ? undefined : parseSizeBytes(metering.maxBytes);
-  if (bytes !== undefined && !(bytes >= SPOOL_BYTES_MIN && bytes <= SPOOL_BYTES_MAX))
-    findings.push(
-      bootFinding(file, 'spec.metering.maxBytes', `expected 1MiB to 1TiB, got ${metering.maxBytes}`, 'such as 1GiB'),
-    );
-  const { certFile, keyFile } = metering.collector?.tls ?? {};
-  if ((certFile === undefined) !== (keyFile === undefined))
-    findings.push(
-      bootFinding(
-        file,
-        `spec.metering.collector.tls.${certFile === undefined ? 'certFile' : 'keyFile'}`,
-        'a certificate and its key go together',
-        'set both, or neither',
-      ),
-    );
-  return findings;
-}
-
-function isCidr(text: string): boolean {
-  const [address, bits, ...rest] = text.split('/');
-  const family = isIP(address as string);
-  if (family === 0 || rest.length > 0) return false;
-  if (bits === undefined) return true;
-  try {
-    new BlockList().addSubnet(
-      address as string,
-      /^\d+$/.test(bits) ? Number(bits) : -1,
-      family === 4 ? 'ipv4' : 'ipv6',
-    );
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function compile({ metadata, spec }: SidecarDocument): SidecarConfig {
-  const value = (path: string): unknown => {
-    const found = path
-      .split('.')
-      .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], spec);
-    return found ?? sidecarSettings.find((each) => each.path === path)?.default;
-  };
-  const text = (path: string) => value(path) as string;
-  const ms = (path: string) => parseDurationMs(text(path)) as number;
-  // `1.0001KiB` is no whole number, and Node refuses it.
-  const bytes = (path: string) => Math.floor(parseSizeBytes(text(path)) as number);
-  const number = (path: string) => value(path) as number;
-  const isOn = (path: string) => value(path) as boolean;
-  return {
-    name: metadata.name,
-    upstream: spec.upstream,
-    upstreams: new Map(Object.entries(spec.upstreams ?? {}).map(([name, url]) => [name, url as string])),
-    tenancy: {
-      dir: text('tenancy.dir'),
-      allowShrink: isOn('tenancy.allowShrink'),
-      removeGraceMs: ms('tenancy.removeGrace'),
-    },
-    stateDir: spec.stateDir,
-    inbound: {
-      host: text('inbound.host'),
-      port: number('inbound.port'),
-      class: value('inbound.class') as 'edge',
-      trust: value('inbound.trust') as 'credentials',
-      strict: isOn('inbound.strict'),
-      trustedProxies: spec.inbound?.trustedProxies ?? [],
-    },
-    identity: {
-      sources: value('identity.sources') as SidecarConfig['identity']['sources'],
-      header: text('identity.header'),
-      pathPrefix: text('identity.pathPrefix'),
-      apiKeyHeader: text('identity.apiKeyHeader'),
-      pepperFile: spec.identity?.pepperFile,
-      injectCredentials: isOn('identity.injectCredentials'),
-    },
-    anonymous: { perSec: parseRatePerSec(text('anonymous.limit')) as number, burst: number('anonymous.burst') },
-    gossip: spec.gossip && {
-      keyFile: spec.gossip.keyFile,
-      seeds: spec.gossip.seeds as GossipConfig['seeds'],
-      cluster: text('gossip.cluster'),
-      name: spec.gossip.name,
-      host: text('gossip.host'),
-      port: number('gossip.port'),
-      advertise: spec.gossip.advertise,
-      partition: value('gossip.partition') as 'hold',
-    },
-    metering: spec.metering && {
-      dir: spec.metering.dir ?? join(spec.stateDir as string, 'spool'),
-      collector: spec.metering.collector && {
-        address: spec.metering.collector.address,
-        tls: tlsOf(spec.metering.collector.tls),
-        tokenFile: spec.metering.collector.tokenFile,
-      },
-      durability: value('metering.durability') as 'interval',
-      granularity: value('metering.granularity') as 'raw',
-      maxBytes: bytes('metering.maxBytes'),
-      onFull: value('metering.onFull') as 'failOpen',
-      streamEveryMs: ms('metering.streamEvery'),
-      traceIds: isOn('metering.traceIds'),
-    },
-    wire: {
-      headBytesMax: bytes('wire.headBytesMax'),
-      headersMax: number('wire.headersMax'),
-      targetBytesMax: bytes('wire.targetBytesMax'),
-      bodyBytesMax: bytes('wire.bodyBytesMax'),
-      headTimeoutMs: ms('wire.headTimeout'),
-      idleTimeoutMs: ms('wire.idleTimeout'),
-      connectTimeoutMs: ms('wire.connectTimeout'),
-      responseTimeoutMs: ms('wire.responseTimeout'),
-      connectionsMax: number('wire.connectionsMax'),
-      upstreamConnectionsMax: number('wire.upstreamConnectionsMax'),
-      via: isOn('wire.via'),
-      fastPath: isOn('wire.fastPath'),
-    },
-    admission: {
-      enabled: isOn('admission.enabled'),
-      // Without one the limit is not learned.
-      min: spec.admission?.min ?? number('admission.max'),
-      max: number('admission.max'),
-      tolerance: number('admission.tolerance'),
-      waitMaxMs: ms('admission.wait'),
-    },
-    status: { host: text('status.host'), port: number('status.port') },
-    admin: { host: text('admin.host'), port: number('admin.port') },
-    application: { host: text('application.host'), port: number('application.port') },
-    drain: { delayMs: ms('drain.delay'), graceMs: ms('drain.grace') },
-    log: {
-      level: value('log.level') as 'info',
-      access: value('log.access') as 'errors',
-      sample: parsePercent(text('log.sample')) as number,
-    },
-  };
-}
-
-function tlsOf(
-  tls:
-    | {
-        enabled?: boolean | undefined;
-        caFile?: string | undefined;
-        certFile?: string | undefined;
-        keyFile?: string | undefined;
-      }
-    | undefined,
-): CollectorConfig['tls'] {
-  if (tls === undefined || tls.enabled === false) return undefined;
-  return { caFile: tls.caFile, certFile: tls.certFile, keyFile: tls.keyFile };
 }
