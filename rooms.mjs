@@ -94,7 +94,7 @@ export const rooms = {
       'proxy',
       'admin',
     ],
-    packages: ['commander'],
+    packages: ['commander', 'koffi'],
   },
 };
 

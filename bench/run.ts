@@ -39,13 +39,14 @@ const suites = readdirSync(import.meta.dirname)
   .filter((folder) => existsSync(join(import.meta.dirname, folder, 'index.ts')))
   .sort();
 const [name, ...rest] = process.argv.slice(2);
+if (name === '--help') await showSuites();
 if (name === undefined || !suites.includes(name)) {
   const near = name === undefined ? undefined : nearest(name, suites);
   const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
   refuse(`usage: npm run bench -- SUITE [--quick] [--json]; suites: ${suites.join(', ')}${hint}`);
 }
 
-const suite = ((await import(join(import.meta.dirname, name, 'index.ts'))) as { suite: Suite }).suite;
+const suite = await suiteOf(name);
 const { values, positionals } = parse(name, suite);
 // Before the suite, which may move this process to one core.
 const machine = {
@@ -72,15 +73,34 @@ if (values['json'] === true)
 else printTable();
 process.exitCode = missed.length === 0 ? 0 : 1;
 
+async function suiteOf(folder: string): Promise<Suite> {
+  return ((await import(join(import.meta.dirname, folder, 'index.ts'))) as { suite: Suite }).suite;
+}
+
+async function showSuites(): Promise<never> {
+  const usage = 'usage: npm run bench -- SUITE [--quick] [--json]; npm run bench -- SUITE --help says what it measures';
+  const lines: string[] = [];
+  for (const each of suites) lines.push(`  ${each.padEnd(10)} ${(await suiteOf(each)).describe}`);
+  process.stdout.write(`${[usage, ...lines].join('\n')}\n`);
+  process.exit();
+}
+
 function parse(
   suiteName: string,
-  { operands = [], options = {} }: Suite,
+  { describe, targets, operands = [], options = {} }: Suite,
 ): { values: Record<string, boolean | string | undefined>; positionals: string[] } {
   const described = Object.entries(options).map(([key, value]) => `[--${key}${value === true ? '' : ` ${value}`}]`);
   const usage = `usage: npm run bench -- ${[suiteName, ...operands, '[--quick] [--json]', ...described].join(' ')}`;
   const flags = Object.entries({ quick: true, json: true, ...options }).map(
     ([key, value]) => [key, { type: value === true ? 'boolean' : 'string' }] as const,
   );
+  if (rest.includes('--help')) {
+    const wanted = Object.entries(targets).map(
+      ([key, { must, goal }]) => `  ${key.padEnd(30)} must ${must}, goal ${goal}`,
+    );
+    process.stdout.write(`${[describe, usage, ...wanted].join('\n')}\n`);
+    process.exit();
+  }
   try {
     const parsed = parseArgs({ args: rest, options: Object.fromEntries(flags), allowPositionals: true });
     if (parsed.positionals.length !== operands.length) refuse(usage);

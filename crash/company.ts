@@ -91,6 +91,12 @@ export class Actor {
     await this.#spawn({ kind: 'none' }, this.role);
   }
 
+  /** By SIGKILL; resolves when it is gone. */
+  async end(): Promise<void> {
+    this.kill();
+    await this.#ended;
+  }
+
   kill(): void {
     this.#isFromOutside = true;
     this.#child?.kill('SIGKILL');

@@ -18,7 +18,7 @@ import { Line } from '../src/limits/quotas/account.ts';
 import { type ClosedTotal, CounterStore } from '../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../src/limits/quotas/gauge-store.ts';
 import type { OwnDisk } from '../src/limits/quotas/own-disk.ts';
-import { type AheadRow, COMMIT_MS, type Inheritance, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
+import { COMMIT_MS, type LastLife, OwnLog, RETRY_MS } from '../src/limits/quotas/own-log.ts';
 import { silentLog } from '../src/telemetry/index.ts';
 import type { Quota } from '../src/tenants/index.ts';
 import { CountsModel, stateOf } from './counts-model.ts';
@@ -146,19 +146,29 @@ class CountsHistory {
     const actor = this.#random.hex(8);
     const process = new SimProcess(this.#time);
     const [counters, gauges, claims] = [new CounterStore({ actor }), new GaugeStore(actor), new Claims()];
-    let [as, ahead]: [Inheritance, readonly AheadRow[]] = ['next', []];
-    const heritage = (last: string, ...of: [Inheritance, readonly AheadRow[]]) => {
-      [as, ahead] = of;
-      return [willRow(DAY, last, actor, 'next')];
+    let last: LastLife | undefined;
+    const heritage = (of: LastLife) => {
+      last = of;
+      return [willRow(DAY, of.actor, actor, 'next')];
     };
-    const inherit = (lives: readonly string[], { length }: readonly unknown[]): void => {
-      if (length > 0) this.#inherits(lives.at(-1) as string, as, claims, ahead);
+    const inherit = (_: readonly string[], { length }: readonly unknown[]): void => {
+      if (length > 0 && last !== undefined) this.#inherits(last, claims);
     };
     const allowance = new Allowance(() => {}, 1 / 16);
     const onDisk = new OnDisk(allowance);
     const line = Object.assign(new Line(QUOTA), { from: DAY });
     allowance.open('t0', line);
-    const fleet = { actor, claims, onDisk, allowance, line, isHeirless: false, heritage, inherit };
+    const fleet = {
+      actor,
+      claims,
+      onDisk,
+      allowance,
+      line,
+      isHeirless: false,
+      comeback: { isWaiting: false },
+      heritage,
+      inherit,
+    };
     const disk = this.#through(new SimOwnDisk(this.#disk, process, this.#random.fork()));
     const own = new OwnLog({
       ...{ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog },
@@ -287,22 +297,23 @@ class CountsHistory {
     }
   }
 
-  #inherits(from: string, as: Inheritance, claims: Claims, ahead: readonly AheadRow[]): void {
-    if (as !== 'next') this.#knows(from, as, claims, ahead);
+  #inherits(last: LastLife, claims: Claims): void {
+    const { actor: from, as } = last;
+    if (as !== 'next') this.#knows(last, claims);
     if (this.#inherited.has(from)) this.#judge(`${from} has a second heir`);
     if (as === 'heir' && !this.#heirless.has(from)) this.#judge(`${from} left nothing, and has an heir`);
     this.#inherited.add(from);
   }
 
   /** Whoever takes what a life had must know what that one gave away, and how much it spent at most. */
-  #knows(from: string, as: Inheritance, claims: Claims, ahead: readonly AheadRow[]): void {
+  #knows({ actor: from, as, crashes, ahead }: LastLife, claims: Claims): void {
     this.counts.inherited++;
     const relied = this.#relied.get(from);
     if (relied?.claims === undefined) return this.#judge(`${from} went further than its disk, and has an heir`);
     for (const row of relied.claims)
       if ((claims.get(row)?.x ?? 0) < row.x) this.#judge(`its heir does not know what ${from} gave: ${row.x}`);
     if (as !== 'crashed') return;
-    const most = Math.max(0, ...ahead.map(({ units }) => units)) + freeOf(QUOTA.limit);
+    const most = Math.max(0, ...ahead.map(({ units }) => units)) + freeOf(QUOTA.limit, crashes);
     if (relied.spent > most) this.#judge(`its heir takes ${from} to have spent ${most} at most, of ${relied.spent}`);
   }
 

@@ -26,6 +26,8 @@ export interface KillsResult {
   readonly kills: number;
   /** Answers that clients saw whole. */
   readonly requests: number;
+  /** Of these, before the last kill. */
+  readonly between: number;
   readonly recorded: number;
   readonly lost: number;
   readonly doubled: number;
@@ -45,6 +47,8 @@ export interface KillsResult {
 }
 
 const CLIENTS_EACH = 4;
+/** Behind the last kill everybody serves again: so many answers of each are waited for. */
+const ANSWERS_AFTER = 50;
 /** How long a life is that is not ended at a point, ms, at most. */
 const LIFE_MS_MAX = 600;
 /** How long a point is waited for, ms, at most. */
@@ -70,7 +74,7 @@ export async function runKills({ isJson, ...options }: KillsOptions & { readonly
 export const isGood = ({ lost, doubled, invented, queried, recorded }: KillsResult): boolean =>
   lost + doubled + invented === 0 && queried === recorded;
 
-/** Files are kept, and said where, when a promise was broken. Rejects when a process does not live as it should. */
+/** Files are kept, and said where, when a promise was broken. Rejects when a process does not live as it should, or nobody is served behind the last kill. */
 export async function killAndJudge(
   { kills, seed, isSmall = false }: KillsOptions,
   progress: (text: string) => void,
@@ -90,13 +94,19 @@ export async function killAndJudge(
   try {
     const points: Record<string, number> = {};
     const clients = new Clients(ports.slice(0, 2), CLIENTS_EACH);
-    await killAll(actors, { kills, isSmall, random, points, progress });
+    // What was answered before the first kill is there behind the last, too.
     await Promise.all(actors.map((actor) => actor.start()));
+    await clients.seeMore(1);
+    await Promise.all(actors.map((actor) => actor.end()));
+    await killAll(actors, { kills, isSmall, random, points, progress });
+    const between = clients.seen.size;
+    await Promise.all(actors.map((actor) => actor.start()));
+    await clients.seeMore(ANSWERS_AFTER);
     await clients.stop();
     for (const sidecar of sidecars) await sidecar.stop();
     const queried = await askRequests(http);
     await collector.stop();
-    const result = judge(clients, readLedger(join(dir, 'collector/ledger')), queried, points, began);
+    const result = judge(clients, readLedger(join(dir, 'collector/ledger')), { between, queried, points, began });
     if (isGood(result)) rmSync(dir, { recursive: true, force: true });
     else progress(`the files are kept in ${dir}`);
     return result;
@@ -195,9 +205,7 @@ function fateOf(
 function judge(
   clients: Clients,
   ledger: Ledgered,
-  queried: number,
-  points: Readonly<Record<string, number>>,
-  began: number,
+  { between, queried, points, began }: Pick<KillsResult, 'between' | 'queried' | 'points'> & { readonly began: number },
 ): KillsResult {
   const { records, folded, gaps } = ledger;
   let missing = 0;
@@ -215,6 +223,7 @@ function judge(
   return {
     kills: Object.values(points).reduce((sum, each) => sum + each, 0),
     requests: clients.seen.size,
+    between,
     recorded: records,
     folded,
     lost,

@@ -81,8 +81,8 @@ await Promise.all(
       format: 'esm',
       target,
       legalComments: 'none',
-      // Native code, and large: read from node_modules by the collector alone.
-      external: ['@duckdb/node-api'],
+      // Native code, read from node_modules: by the collector alone, and by who gives memory back.
+      external: ['@duckdb/node-api', 'koffi'],
       plugins: [builtins, sources],
       logLevel: 'warning',
     }),

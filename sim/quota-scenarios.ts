@@ -71,6 +71,14 @@ const outage = (fleet: QuotaFleet): void => {
   }
 };
 
+/** All machines stop; every second one is another when it comes back, some time in half a minute. */
+const mixed = (fleet: QuotaFleet): void => {
+  for (let place = 0; place < fleet.scenario.nodes; place++) {
+    fleet.crash(place, 'power');
+    fleet.time.after(1000 + 30_000 * fleet.random.float(), () => fleet.start(place, place % 2 === 0));
+  }
+};
+
 /** What is lost beyond what may be. */
 const lostOf = (fleet: QuotaFleet): number => Math.max(0, fleet.lost - fleet.atRisk);
 
@@ -187,6 +195,15 @@ export const QUOTA_SCENARIOS: readonly QuotaScenario[] = [
     hasDisk: true,
     events: Array.from({ length: NODES }, (_, i) => again(i, THEN, true, 'power')),
     measure: (fleet) => ({ ...served('blackout')(fleet), counts_lost_crash: lostOf(fleet) }),
+  },
+  {
+    ...hard,
+    name: 'quota-mixed',
+    describe: 'all machines stop at once, and come back over half a minute, every second one with its disk',
+    hasDisk: true,
+    seconds: WARM + 80,
+    events: [{ at: THEN, act: mixed }],
+    measure: served('mixed'),
   },
   {
     ...hard,

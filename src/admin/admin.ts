@@ -13,6 +13,8 @@ export interface AdminView extends Omit<ExplainView, 'snapshot'> {
   snapshot(): Snapshot;
   status(): TenancyStatus;
   findings(): readonly Finding[];
+  /** Of a name that is no tenant in force: by which finding it is left out, when it stands in the files. */
+  whyLeftOut(name: string): string | undefined;
   /** Of the fleet; undefined when this sidecar is alone. */
   members(): unknown;
   /** Of what is recorded; undefined when nothing is. */
@@ -23,7 +25,8 @@ export interface AdminView extends Omit<ExplainView, 'snapshot'> {
 const PAGE_MAX = 1000;
 const ENDPOINTS: Readonly<Record<string, string>> = {
   '/v1/version': 'the version',
-  '/v1/config': 'generation, last reload, upstreams, findings, files',
+  '/v1/config':
+    'generation, last reload, what goes on from its last good version, tenants left out, upstreams, findings, files',
   '/v1/tenants?after=NAME&limit=N': 'tenants by name, at most 1,000 a page',
   '/v1/tenants/NAME': 'one tenant',
   '/v1/limits/NAME?method=GET&path=/': 'what the tenant has left, and what the limits would say now',
@@ -106,9 +109,15 @@ function askOf(query: URLSearchParams): Asked {
 
 function withTenant(view: AdminView, name: string, show: (tenant: Tenant) => unknown): Page {
   const tenant = view.snapshot().tenants.get(name);
-  return tenant === undefined
+  if (tenant !== undefined) return json(show(tenant));
+  const why = view.whyLeftOut(name);
+  return why === undefined
     ? problem(404, 'tenant-unknown', `There is no tenant ${JSON.stringify(name)}; /v1/tenants lists them.`)
-    : json(show(tenant));
+    : problem(
+        404,
+        'tenant-left-out',
+        `The tenant ${JSON.stringify(name)} stands in the files and is not in force: ${why}`,
+      );
 }
 
 function configOf(view: AdminView): unknown {

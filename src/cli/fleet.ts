@@ -12,7 +12,7 @@ import {
   type Seeds,
   staticSeeds,
 } from '../gossip/index.ts';
-import { carriageOf, FleetQuotas, FleetRates, QUOTA_TICK_MS, TICK_MS } from '../limits/index.ts';
+import { carriageOf, FleetQuotas, FleetRates, leaveQuotas, TICK_MS, tickQuotas } from '../limits/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import { type CollectorConfig, type GossipConfig, sidecarSettings } from '../tenants/index.ts';
 
@@ -20,9 +20,6 @@ import { type CollectorConfig, type GossipConfig, sidecarSettings } from '../ten
 const KEYS_MS = 5000;
 /** Dead members are remembered for as long as the share of a member behind a cut is held, and a little more, ms. */
 const KEEP_MS = 310_000;
-
-/** Others are told what stands on disk: for that who leaves waits so long, ms. */
-const DISK_MS = 1000;
 
 const PORT = sidecarSettings.find(({ path }) => path === 'gossip.port')?.default;
 /** As of `gossip.name`. */
@@ -40,7 +37,13 @@ export interface FleetWorld {
 export interface FleetMembers {
   /** No other was heard for long although there should be some. */
   readonly isIsolated: boolean;
+  /** The seeds answered, or somebody was heard. */
+  readonly isFound: boolean;
   readonly expected: number;
+  /** Hard quotas that refuse although they are not used up. */
+  readonly unreachableQuotas: number;
+  /** Those that refuse because nobody has a part of them yet. */
+  readonly unpartedQuotas: number;
   /** Local health, 0 (well) to 8. */
   readonly health: number;
   readonly members: readonly Omit<Member, 'slot'>[];
@@ -111,18 +114,6 @@ export async function openFleet(
     if (rates.tick()) gossip.nudge();
     if (rates.isBehind) timers.afterPoll(turn);
   };
-  let isTurning = false;
-  const quotaTurn = (): void => {
-    quotas.turn();
-    isTurning = quotas.isBehind;
-    if (isTurning) timers.afterPoll(quotaTurn);
-  };
-  const quotaTick = (): void => {
-    if (quotas.tick()) gossip.nudgeCold();
-    if (isTurning || !quotas.isBehind) return;
-    isTurning = true;
-    timers.afterPoll(quotaTurn);
-  };
   const start = (): void => {
     const restored = checkpoint?.start();
     gossip.start(async () => {
@@ -134,7 +125,7 @@ export async function openFleet(
     });
     const ticks = [
       timers.every(TICK_MS, turn),
-      timers.every(QUOTA_TICK_MS, quotaTick),
+      tickQuotas(quotas, timers, () => gossip.nudgeCold()),
       timers.every(KEYS_MS, rereading(config.keyFile, keyring, log)),
     ];
     closer.add(() => {
@@ -146,7 +137,7 @@ export async function openFleet(
     rates,
     quotas,
     port: Number(transport.address.slice(transport.address.lastIndexOf(':') + 1)),
-    members: () => describe(gossip),
+    members: () => describe(gossip, quotas),
     get isReady() {
       return isReady;
     },
@@ -155,7 +146,7 @@ export async function openFleet(
       rates.leave();
       do rates.tick();
       while (rates.isBehind);
-      await Promise.race([quotas.leave(), timers.sleep(DISK_MS)]);
+      await leaveQuotas(quotas, timers);
       const said = new Promise<void>((resolve) => gossip.leave(resolve));
       await Promise.all([said, checkpoint?.leave()]);
     },
@@ -164,12 +155,13 @@ export async function openFleet(
   };
 }
 
-function describe(gossip: Gossip): FleetMembers {
-  const { isIsolated, expected, health } = gossip;
+function describe(gossip: Gossip, quotas: FleetQuotas): FleetMembers {
+  const { isIsolated, isFound, expected, health } = gossip;
   const members = gossip
     .members()
     .map(({ name, incarnation, address, state, isListed }) => ({ name, incarnation, address, state, isListed }));
-  return { isIsolated, expected, health, members };
+  const { unreachable: unreachableQuotas, unparted: unpartedQuotas } = quotas;
+  return { isIsolated, isFound, expected, unreachableQuotas, unpartedQuotas, health, members };
 }
 
 /** Looks at the file. One that is broken changes nothing, and is told once. */

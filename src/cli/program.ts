@@ -231,13 +231,14 @@ function addAsking(program: Command): void {
     .action(async (options) => (await import('./commands/gossip.ts')).watch(options));
   program
     .command('check')
-    .description('pre-flight of files and machine, and a look at a running sidecar')
+    .description('pre-flight of files and machine, and a look at a running sidecar; exit 1 on errors')
     .option('--config <file>', 'boot file to check')
     .option('--tenancy <dir>', 'tenancy directory to check')
     .option('--live', 'ask the running sidecar too')
+    .option('--strict', 'exit 1 on warnings too')
     .option('--admin <url>', `its admin API; default: that of --config, else ${ADMIN}`)
     .addOption(output())
-    .addHelpText('after', examples('reeve check --config config/sidecar.yaml', 'reeve check --live -o json'))
+    .addHelpText('after', examples('reeve check --config config/sidecar.yaml', 'reeve check --live --strict -o json'))
     .action(async (options) => (await import('./commands/check.ts')).check(options));
 }
 

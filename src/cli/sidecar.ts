@@ -27,6 +27,7 @@ export interface RunningSidecar {
   };
   readonly tenancy: Tenancy;
   readonly metrics: Metrics;
+  readonly log: Log;
   /** Not ready at once; after the delay no new connections; what is in flight finishes within the grace; then everything closes. */
   drain(): Promise<void>;
   close(): Promise<void>;
@@ -169,7 +170,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     pipeline: () => pipeline,
     commits: metering?.commits,
   });
-  closer.add(() => proxy.close());
+  closer.add(async () => void (await proxy.close()));
 
   let isDraining = false;
   const admin = await openAdmin({
@@ -183,6 +184,7 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
       snapshot: () => tenancy.snapshot,
       status: () => tenancy.status,
       findings: () => tenancy.findings(),
+      whyLeftOut: (name) => tenancy.whyLeftOut(name),
       explainLimits: (tenant, ask) => limits.explain(tenancy.snapshot, tenant, ask),
       members: () => fleet?.members(),
       metering: () => metering?.status(),
@@ -234,16 +236,17 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     ports,
     tenancy,
     metrics: world.metrics,
+    log,
     async drain() {
       isDraining = true;
       log.info('sidecar.draining', { in_flight: proxy.inFlight });
       const until = systemClock.now() + config.drain.graceMs;
-      await proxy.drain(config.drain);
+      const cut = await proxy.drain(config.drain);
       await fleet?.leave();
       // What the last requests used is recorded by now.
       await metering?.drain(Math.max(TELL_MS_MIN, until - systemClock.now()));
       await closer.close();
-      log.info('sidecar.stopped');
+      log.info('sidecar.stopped', { cut });
     },
     close: () => closer.close(),
     [Symbol.asyncDispose]: () => closer.close(),

@@ -28,7 +28,7 @@ import { Pulling } from './pulling.ts';
 import { type Peer, Roster } from './roster.ts';
 import { Rumours } from './rumours.ts';
 import { type Refusal, Seal, VERSION } from './seal.ts';
-import type { Seeds } from './seeds.ts';
+import { type Seeds, seedsText } from './seeds.ts';
 import { Seeker } from './seeker.ts';
 import { DEFAULT_SETTINGS, type GossipSettings } from './settings.ts';
 import { Suspicions } from './suspicions.ts';
@@ -89,6 +89,8 @@ export class Gossip {
   readonly #pulling: Pulling;
   #doubtedMs = Number.NEGATIVE_INFINITY;
   #wasIsolated = false;
+  /** It was said that the seeds do not answer. */
+  #saidUnanswered = false;
   readonly #refusedMs = { version: Number.NEGATIVE_INFINITY, key: Number.NEGATIVE_INFINITY };
   #closed: Promise<void> | undefined;
 
@@ -219,9 +221,18 @@ export class Gossip {
     return this.#health.score;
   }
 
+  /** The seeds have answered, or somebody was heard; before that nobody knows who is there. */
+  get isFound(): boolean {
+    return this.#membership.hasHeard || this.#seeker.listed !== undefined;
+  }
+
   /** No peer was heard for 10 s although some are expected. */
   get isIsolated(): boolean {
-    return this.expected > 1 && this.#clock.now() - this.#membership.heardMs >= this.#settings.isolatedMs;
+    return this.expected > 1 && this.#isSilent;
+  }
+
+  get #isSilent(): boolean {
+    return this.#clock.now() - this.#membership.heardMs >= this.#settings.isolatedMs;
   }
 
   /**
@@ -375,8 +386,25 @@ export class Gossip {
     if (!isIsolated) return this.#log.warn('gossip.rejoined', { expected });
     this.#log.warn('gossip.isolated', {
       expected,
+      seeds: seedsText(this.#options.seeds),
       remedy:
         'see that the seeds name the others, that UDP and TCP of the gossip port pass between sidecars, and that all have one key and cluster; until then this one takes an equal part of each limit',
+    });
+  }
+
+  #tellUnanswered(): void {
+    if (this.#saidUnanswered && this.isFound) {
+      this.#saidUnanswered = false;
+      return this.#log.info('gossip.seeds_answered', { expected: this.expected });
+    }
+    if (this.#saidUnanswered || this.isFound || !this.#isSilent) return;
+    this.#saidUnanswered = true;
+    this.#log.warn('gossip.seeds_unanswered', {
+      seeds: seedsText(this.#options.seeds),
+      // A name server that is away lets a look take longer than it takes to say this.
+      cause: this.#seeker.cause ?? 'no answer',
+      remedy:
+        'see that the name of spec.gossip.seeds.dns has addresses, or its file is there and has some; until then this one takes itself for alone, and refuses hard quotas',
     });
   }
 
@@ -384,6 +412,7 @@ export class Gossip {
     const { isIsolated } = this;
     if (isIsolated !== this.#wasIsolated) this.#tellIsolation(isIsolated);
     this.#wasIsolated = isIsolated;
+    this.#tellUnanswered();
     this.#pulling.again();
     // Whom we lost is expected until somebody is heard again.
     if (!isIsolated) this.#membership.sweep();

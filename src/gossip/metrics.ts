@@ -8,6 +8,8 @@ const STATES: readonly MemberState[] = ['alive', 'suspect', 'dead', 'left'];
 export interface Observed {
   readonly counts: Counts;
   readonly isIsolated: boolean;
+  readonly isFound: boolean;
+  readonly expected: number;
   readonly health: number;
   members(): readonly Member[];
 }
@@ -16,14 +18,29 @@ export function registerMetrics(metrics: Metrics, gossip: Observed): void {
   const { counts } = gossip;
   metrics.collected({
     name: 'reeve_gossip_members',
-    help: 'Members known, ourselves included, by state.',
+    help: 'Members known, ourselves included, by state; who is dead, and was followed by another at its address, has left.',
     type: 'gauge',
     labels: ['state'],
     rowsMax: STATES.length,
     collect: (emit) => {
       const members = gossip.members();
-      for (const state of STATES) emit([state], members.filter((each) => each.state === state).length);
+      const places = new Set(
+        members.filter(({ state }) => state === 'alive' || state === 'suspect').map(({ address }) => address),
+      );
+      const stateOf = ({ state, address }: Member): MemberState =>
+        state === 'dead' && places.has(address) ? 'left' : state;
+      for (const state of STATES) emit([state], members.filter((each) => stateOf(each) === state).length);
     },
+  });
+  metrics.gauge({
+    name: 'reeve_gossip_members_expected',
+    help: 'Members there should be, ourselves included, by the seeds or by what is known.',
+    read: () => gossip.expected,
+  });
+  metrics.gauge({
+    name: 'reeve_gossip_unanswered',
+    help: '1 while the seeds never answered and nobody was heard: hard quotas are refused.',
+    read: () => Number(!gossip.isFound),
   });
   metrics.gauge({
     name: 'reeve_gossip_isolated',

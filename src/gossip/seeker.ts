@@ -34,6 +34,8 @@ export class Seeker {
   readonly #options: SeekerOptions;
   /** The last answer. At most SEEDS_MAX. */
   #listed: ReadonlySet<string> | undefined;
+  /** Why the last look had no answer; undefined: it had one, or is not over. */
+  #cause: string | undefined;
   /** Addresses of the last answer that reached a member under another address than its own: names of hosts, of us too. */
   #aliases = new Map<string, string>();
   /** To be tried after this look. */
@@ -59,6 +61,10 @@ export class Seeker {
     return this.#listed.size + (own.some((each) => this.#listed?.has(each)) ? 0 : 1);
   }
 
+  get cause(): string | undefined {
+    return this.#cause;
+  }
+
   /** The last answer names nobody but us. */
   get isNobodyListed(): boolean {
     return this.#listed !== undefined && this.#untried.length === 0 && this.#joining === 0;
@@ -71,7 +77,8 @@ export class Seeker {
 
   look(): void {
     const { seeds, random } = this.#options;
-    seeds.look((addresses) => {
+    seeds.look((addresses, cause) => {
+      this.#cause = cause;
       if (addresses !== undefined) {
         this.#listed = new Set(addresses);
         this.#aliases = new Map([...this.#aliases].filter(([address]) => this.#listed?.has(address)));

@@ -59,32 +59,32 @@ const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Finds the one tenant that every source agrees on. */
 export function identifyFilter(options: IdentifyOptions): Filter<Sanitised, Identity> {
+  // For all that is found at once: each of it is written before it is decided by.
+  const found = new Array<Found>(options.sources.length);
   return {
     name: 'identify',
     onThrow: 'deny',
     onRequest(x) {
       const { sources } = options;
-      const found = new Array<Found>(sources.length);
-      let pending: Promise<void>[] | undefined;
       for (let i = 0; i < sources.length; i++) {
         const each = (sources[i] as Source).find(x);
-        if (each instanceof Promise) pending = late(pending, each, found, i);
-        else found[i] = each;
+        if (each instanceof Promise) return decideLater(options, x, found.slice(0, i), each);
+        found[i] = each;
       }
-      if (pending === undefined) return decide(options, x, found);
-      return Promise.all(pending).then(() => decide(options, x, found));
+      return decide(options, x, found);
     },
   };
 }
 
-/** Apart, so that the path without a signature makes no closure. */
-function late(pending: Promise<void>[] = [], each: Promise<Found>, found: Found[], at: number): Promise<void>[] {
-  pending.push(
-    each.then((late) => {
-      found[at] = late;
-    }),
-  );
-  return pending;
+/** `before`: what the sources before the one that is waited for found. */
+async function decideLater(
+  options: IdentifyOptions,
+  x: Exchange,
+  before: readonly Found[],
+  late: Promise<Found>,
+): Promise<Verdict> {
+  const behind = options.sources.slice(before.length + 1).map((each) => each.find(x));
+  return decide(options, x, [...before, ...(await Promise.all([late, ...behind]))]);
 }
 
 function decide(options: IdentifyOptions, x: Exchange, found: readonly Found[]): Verdict {
@@ -156,6 +156,4 @@ function admit({ credentialHeaders }: IdentifyOptions, x: Exchange, tenant: Tena
   x.tenant = tenant;
   x.source = source;
   for (const name of credentialHeaders) x.headers.remove(name);
-  // The first to inject. As long as it will be for most: a list that grows takes room for twenty.
-  x.inject = ['x-tenant-id', tenant.id, 'x-tenant-plan', tenant.plan.name];
 }

@@ -8,7 +8,7 @@ export function carriageOf(rates: FleetRates, quotas: FleetQuotas): Delegate {
     version: (slot) => rates.version(slot),
     write: (slot, after, bytes, offset, end) => rates.write(slot, after, bytes, offset, end),
     read: (slot, after, upTo, bytes) => rates.read(slot, after, upTo, bytes),
-    cold: quotas,
+    cold: quotas.lane,
     onMember(member) {
       rates.onMember(member);
       quotas.onMember(member);

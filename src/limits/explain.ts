@@ -24,10 +24,17 @@ export interface QuotaExplanation {
   readonly unit: string;
   /**
    * Of a fleet, of what is used: counted by this sidecar. Of a hard quota what it may count in the window, what others could give it, and what
-   * is held by sidecars that cannot be reached: not used, and not to be had.
+   * is held by sidecars that cannot be reached, or may have been spent by some that crashed: not used, and not to be had.
    */
   readonly here:
-    | { readonly used: number; readonly rights?: number; readonly elsewhere?: number; readonly unreachable?: number }
+    | {
+        readonly used: number;
+        readonly rights?: number;
+        readonly elsewhere?: number;
+        readonly unreachable?: number;
+        /** False: nobody has a part yet. */
+        readonly isParted?: boolean;
+      }
     | undefined;
   /** The window; undefined of a gauge. */
   readonly from: string | undefined;
@@ -227,15 +234,16 @@ function quotaOf(line: Line, isShared: boolean): QuotaExplanation {
 }
 
 function stateOf(line: Line): QuotaExplanation['state'] {
-  const { isHard } = line.quota;
-  if (isHard && line.unused <= 0) return 'exhausted';
-  return isHard && line.isShort(1) ? 'held' : (ACTIONS[line.action] ?? 'ok');
+  const { isHard, limit } = line.quota;
+  if (isHard && line.used >= limit) return 'exhausted';
+  return isHard && (line.unused <= 0 || line.isShort(1)) ? 'held' : (ACTIONS[line.action] ?? 'ok');
 }
 
 function hereOf(line: Line): QuotaExplanation['here'] {
-  const { quota, spent, credited, rights, elsewhere, unused, left } = line;
+  const { quota, spent, credited, rights, elsewhere, isParted, unused, left } = line;
   const used = round(spent - credited);
   if (!quota.isHard) return { used };
+  if (!isParted) return { used, rights: round(rights), isParted };
   return { used, rights: round(rights), elsewhere: round(elsewhere), unreachable: round(unused - left) };
 }
 

@@ -52,6 +52,8 @@ const REFUSED = {
   egress: 'refused_egress',
   concurrency: 'refused_concurrency',
 } as const;
+/** A disk is synced in a few ms, a collector answers in some more. */
+const HOLD_MS_MAX = 250;
 /** Its slot is another's now: it began before the tenant was removed. */
 const GONE: Reply = { code: 'tenant-unknown', detail: 'The tenant is not known here any more.' };
 
@@ -98,8 +100,10 @@ export function limitsFilter({
     return undefined;
   };
 
+  const mayWait = ({ index }: Tenant): boolean => state.waiting(index) < WAITING_MAX && waitingAll < WAITING_ALL_MAX;
+
   const checkQuotas = (account: Account, x: Identified, now: number): Reply | undefined =>
-    quotas.check(account, x, now, state.waiting(x.tenant.index) < WAITING_MAX && waitingAll < WAITING_ALL_MAX);
+    quotas.check(account, x, now, mayWait(x.tenant));
 
   /** What a client is told is left; of quotas by which it is refused, `refusal`, nothing. */
   const leftOf = (
@@ -120,55 +124,82 @@ export function limitsFilter({
     const { isSoft, isDegraded } = account;
     const waitMs = quotas.take(account, x, now);
     if (x.tenant.allowance.shadow || !isSoft) return 0;
-    x.inject.push('x-tenant-quota-state', 'soft');
+    x.inject('x-tenant-quota-state', 'soft');
     return x.route?.isCritical ? 0 : grantQuotas(x, isDegraded, waitMs);
+  };
+
+  const mayHold = (account: Account, x: Identified): boolean =>
+    !x.tenant.allowance.shadow && mayWait(x.tenant) && quotas.isHeldUp(account, x);
+
+  /** `isFirst`: it was not held. */
+  const admit = (x: Identified, isFirst: boolean): Verdict | Promise<Verdict> => {
+    const { tenant } = x;
+    const now = clock.now();
+    if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
+    if (isFirst) state.offer(tenant, x.route);
+    ask ??= { tenant, route: x.route, now, waitingAll, isAnswered };
+    ask.tenant = tenant;
+    ask.route = x.route;
+    ask.now = now;
+    ask.waitingAll = waitingAll;
+    asking = x;
+    if (isFirst && tenant.plan.staleMsMax > 0) stale.begin(x, now);
+    const decided = decide(state, ask);
+    const account = quotas.accountOf(tenant, now);
+    const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
+    const isByQuotaAlone = overQuota !== undefined && decided.kind !== 'refuse';
+    if (isFirst && isByQuotaAlone && mayHold(account as Account, x)) return hold(x);
+    if (decided.over !== undefined) markOver(state, ask, decided);
+    // What it would have sent nobody knows: as much as others do.
+    if (decided.kind === 'refuse' && decided.over === 'egress') state.fleet?.offerUsual(tenant.index, EGRESS);
+    if (tenant.allowance.shadow) {
+      shadow(x, state, counts, ask, overQuota === undefined ? decided : REFUSED_BY_QUOTA);
+      takeQuotas(account, x, now);
+      return undefined;
+    }
+    if (overQuota !== undefined) {
+      counts.add(tenant.plan, 'refused_quota');
+      x.left = leftOf(x, account, now, overQuota);
+      return overQuota;
+    }
+    if (decided.kind === 'refuse') {
+      counts.add(tenant.plan, REFUSED[decided.over]);
+      x.left = leftOf(x, account, now);
+      return refusal(tenant, decided.over, decided.waitMs);
+    }
+    take(state, ask, decided);
+    x.permit = state.enter(tenant.index);
+    x.grant = decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS[decided.kind];
+    const waitMs = Math.max(decided.waitMs, takeQuotas(account, x, now));
+    counts.add(tenant.plan, (x.grant as Grant).decision);
+    if (decided.kind === 'stale') return answer;
+    tellApplication(x, decided);
+    return waitMs > 0 ? wait(x, waitMs) : undefined;
+  };
+
+  /** What a hard quota has, and may not spend yet: decides again when more of what was spent is kept. */
+  const hold = async (x: Identified): Promise<Verdict> => {
+    const { tenant } = x;
+    const { index } = tenant;
+    const life = state.life(index);
+    const until = clock.now() + HOLD_MS_MAX;
+    waitingAll++;
+    state.changeWaiting(index, 1);
+    let isHeldUp = true;
+    for (let now = clock.now(); isHeldUp && now < until; now = clock.now()) {
+      await Promise.race([quotas.whenKept(), timers.sleep(until - now)]);
+      const account = state.isAlive(index, life) ? quotas.accountOf(tenant, clock.now()) : undefined;
+      isHeldUp = account !== undefined && quotas.isHeldUp(account, x);
+    }
+    waitingAll--;
+    if (state.isAlive(index, life)) state.changeWaiting(index, -1);
+    return admit(x, false);
   };
 
   return {
     name: 'limits',
     onThrow: 'deny',
-    onRequest(x): Verdict | Promise<Verdict> {
-      const { tenant } = x;
-      const now = clock.now();
-      if (!state.claim(tenant, x.snapshot.generation, now)) return GONE;
-      state.offer(tenant, x.route);
-      ask ??= { tenant, route: x.route, now, waitingAll, isAnswered };
-      ask.tenant = tenant;
-      ask.route = x.route;
-      ask.now = now;
-      ask.waitingAll = waitingAll;
-      asking = x;
-      if (tenant.plan.staleMsMax > 0) stale.begin(x, now);
-      const decided = decide(state, ask);
-      const account = quotas.accountOf(tenant, now);
-      const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
-      if (decided.over !== undefined) markOver(state, ask, decided);
-      // What it would have sent nobody knows: as much as others do.
-      if (decided.kind === 'refuse' && decided.over === 'egress') state.fleet?.offerUsual(tenant.index, EGRESS);
-      if (tenant.allowance.shadow) {
-        shadow(x, state, counts, ask, overQuota === undefined ? decided : REFUSED_BY_QUOTA);
-        takeQuotas(account, x, now);
-        return undefined;
-      }
-      if (overQuota !== undefined) {
-        counts.add(tenant.plan, 'refused_quota');
-        x.left = leftOf(x, account, now, overQuota);
-        return overQuota;
-      }
-      if (decided.kind === 'refuse') {
-        counts.add(tenant.plan, REFUSED[decided.over]);
-        x.left = leftOf(x, account, now);
-        return refusal(tenant, decided.over, decided.waitMs);
-      }
-      take(state, ask, decided);
-      x.permit = state.enter(tenant.index);
-      x.grant = decided.rung?.kind === 'route' ? DEGRADED_ROUTE : GRANTS[decided.kind];
-      const waitMs = Math.max(decided.waitMs, takeQuotas(account, x, now));
-      counts.add(tenant.plan, (x.grant as Grant).decision);
-      if (decided.kind === 'stale') return answer;
-      tellApplication(x, decided);
-      return waitMs > 0 ? wait(x, waitMs) : undefined;
-    },
+    onRequest: (x) => admit(x, true),
     onResponse(x, head) {
       const { tenant } = x;
       const { headers } = head;
@@ -246,9 +277,9 @@ function shadow(
 /** `x-tenant-degrade: 1` near the limit; `2; features="…"` when the application should do less; `x-tenant-priority: low` behind others. */
 function tellApplication(x: Exchange, { kind, rung }: Decided): void {
   if (x.grant?.decision === 'degrade')
-    x.inject.push('x-tenant-degrade', rung?.kind === 'features' ? `2; features="${rung.features.join(' ')}"` : '2');
-  else if (kind === 'notice') x.inject.push('x-tenant-degrade', '1');
-  else if (kind === 'deprioritize') x.inject.push('x-tenant-priority', 'low');
+    x.inject('x-tenant-degrade', rung?.kind === 'features' ? `2; features="${rung.features.join(' ')}"` : '2');
+  else if (kind === 'notice') x.inject('x-tenant-degrade', '1');
+  else if (kind === 'deprioritize') x.inject('x-tenant-priority', 'low');
 }
 
 function refusal({ allowance }: Tenant, over: Over, waitMs: number): Reply {

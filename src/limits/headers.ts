@@ -94,7 +94,22 @@ function unitsOf(own: number, borrowed: number, cost: number): number {
 function remaining(name: string, units: number, left: number, { perSec, burst }: Rate, cost: number): string {
   const seconds = Math.ceil(Math.max(0, (burst - left) / perSec - ROUNDING));
   // What admits nothing now is told to be asked again in a second at the earliest, also where no time makes it whole.
-  return `"${name}";r=${Math.min(units, INTEGER_MAX)};t=${units < cost ? Math.max(1, seconds) : seconds}`;
+  return said(name, Math.min(units, INTEGER_MAX), units < cost ? Math.max(1, seconds) : seconds);
+}
+
+/** Items that were said lately, by little of what they say, compared in full: few counts are left and few seconds to wait. A power of two. */
+const SAID_MAX = 1024;
+const saidLately: ({ name: string; units: number; seconds: number; text: string } | undefined)[] = new Array(
+  SAID_MAX,
+).fill(undefined);
+
+function said(name: string, units: number, seconds: number): string {
+  const at = (units + 131 * seconds + 17 * name.length) & (SAID_MAX - 1);
+  const last = saidLately[at];
+  if (last !== undefined && last.name === name && last.units === units && last.seconds === seconds) return last.text;
+  const text = `"${name}";r=${units};t=${seconds}`;
+  saidLately[at] = { name, units, seconds, text };
+  return text;
 }
 
 /** Two lists as one; each may be empty. */

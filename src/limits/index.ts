@@ -8,5 +8,6 @@ export type { CheckpointOptions } from './fleet-quotas/checkpoint.ts';
 export { Checkpoint } from './fleet-quotas/checkpoint.ts';
 export { registerCheckpoint } from './fleet-quotas/fleet-counts.ts';
 export { FleetQuotas, QUOTA_TICK_MS } from './fleet-quotas/fleet-quotas.ts';
+export { leaveQuotas, tickQuotas } from './fleet-quotas/ticking.ts';
 export type { Limits, LimitsOptions, UsageReported } from './limits.ts';
 export { createLimits } from './limits.ts';

@@ -1,5 +1,5 @@
 /** The limits of one sidecar: state that survives reloads, the stage of the chain, and its explanation. */
-import type { Clock, Random, Timers } from '../core/index.ts';
+import type { Clock, Random, Timer, Timers } from '../core/index.ts';
 import type { Filter, Grant, Identified } from '../pipeline/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import type { Snapshot, Tenant } from '../tenants/index.ts';
@@ -10,7 +10,8 @@ import { registerFleetRates } from './fleet/fleet-metrics.ts';
 import type { FleetRates } from './fleet/fleet-rates.ts';
 import { ROUTE } from './fleet/limit-numbers.ts';
 import { registerFleetQuotas } from './fleet-quotas/fleet-counts.ts';
-import type { FleetQuotas } from './fleet-quotas/fleet-quotas.ts';
+import { FleetQuotas } from './fleet-quotas/fleet-quotas.ts';
+import { leaveQuotas, tickQuotas } from './fleet-quotas/ticking.ts';
 import { isSameRate } from './gcra.ts';
 import { CounterStore } from './quotas/counter-store.ts';
 import { GaugeStore } from './quotas/gauge-store.ts';
@@ -125,7 +126,9 @@ interface KeptCounts {
 
 /** The stores of what quotas count, the log that keeps them, and the quotas over them. */
 function keepCounts(options: LimitsOptions): KeptCounts {
-  const { clock, timers, log, metrics, stateDir, fleetQuotas: fleet } = options;
+  const { clock, timers, log, metrics, stateDir } = options;
+  const alone = options.fleetQuotas === undefined && stateDir !== undefined ? fleetOfOne(options) : undefined;
+  const fleet = options.fleetQuotas ?? alone?.quotas;
   const { counters, gauges } = fleet ?? aloneStores(options.random.hex(8));
   const ownLog =
     stateDir === undefined
@@ -153,11 +156,37 @@ function keepCounts(options: LimitsOptions): KeptCounts {
     async open() {
       await ownLog?.open();
       fleet?.know('disk');
+      alone?.start();
       quotas.start();
     },
     async close() {
       quotas.stop();
+      await alone?.leave();
       await ownLog?.close();
+    },
+  };
+}
+
+interface FleetOfOne {
+  readonly quotas: FleetQuotas;
+  /** Once the disk is read. */
+  start(): void;
+  leave(): Promise<void>;
+}
+
+/** Who is alone, with a disk, spends of hard quotas what stands there, as in a fleet: so that a kill does not let it spend more than there is. */
+function fleetOfOne({ clock, timers, random }: LimitsOptions): FleetOfOne {
+  const quotas = new FleetQuotas({ actor: random.hex(8), clock, isLone: true });
+  let ticks: Timer | undefined;
+  return {
+    quotas,
+    start() {
+      quotas.know('others');
+      ticks = tickQuotas(quotas, timers);
+    },
+    async leave() {
+      ticks?.cancel();
+      await leaveQuotas(quotas, timers);
     },
   };
 }

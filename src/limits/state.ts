@@ -150,6 +150,11 @@ export class LimitState {
     return this.#owners[index]?.id === id;
   }
 
+  /** Of a slot that is somebody's: see `isAlive`. */
+  life(slot: number): number {
+    return this.#life[slot] as number;
+  }
+
   /** Whether the slot still lives the life in which the permit was given. */
   isAlive(slot: number, permit: number): boolean {
     return this.#life[slot] === permit;

@@ -8,7 +8,7 @@
  * Where the disk refuses, the records of the turn are lost into a gap of their numbers, counted and said, and the answers go out: what was
  * served was served. Whether more is served then is for `onFull` to say, and for the stage to do.
  */
-import type { Timers } from '../core/index.ts';
+import { empty, type Timers } from '../core/index.ts';
 import type { Commits, Held } from '../pipeline/index.ts';
 import type { Spool } from './spool.ts';
 import type { UsageRecord } from './usage-record.ts';
@@ -100,7 +100,7 @@ export class TickCommits implements Commits {
     this.#held = this.#spare;
     if (!this.#o.isStrict || this.#spool === undefined) {
       for (const each of held) each.release();
-      held.length = 0;
+      empty(held);
       this.#spare = held;
       return;
     }

@@ -78,6 +78,8 @@ export interface Arrival {
   readonly route: Route | undefined;
 }
 
+const NOTHING: readonly string[] = [];
+
 export class Exchange implements Arrival {
   readonly id: string;
   readonly trustClass: TrustClass;
@@ -130,8 +132,8 @@ export class Exchange implements Arrival {
   headAt: number;
   /** Of that answer; 0 before. By the engine. */
   status: number;
-  /** Fields for the hop to the application, name and value alternating; the engine appends them last. Identity begins the list: nothing is injected before. */
-  inject: string[];
+  /** Fields for the hop to the application, name and value alternating; the engine appends them last, behind who the tenant is. */
+  injected: readonly string[];
   /** Body bytes, counted by the engine alone. */
   requestBytes: number;
   responseBytes: number;
@@ -174,10 +176,15 @@ export class Exchange implements Arrival {
     this.sentAt = 0;
     this.headAt = 0;
     this.status = 0;
-    this.inject = [];
+    this.injected = NOTHING;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.entered = 0;
+  }
+
+  /** Rare: most applications are told of their tenant alone. */
+  inject(name: string, value: string): void {
+    this.injected = [...this.injected, name, value];
   }
 
   /** By the engine, when the client is gone while the stages decide: who waits in a line leaves it. */

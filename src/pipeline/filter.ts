@@ -6,7 +6,7 @@ import type { KeptAnswer, Reply } from './reply.ts';
 /** `undefined`: go on. A Reply, or an answer from before: stop and answer. It is returned, never sent, so no stage can both answer and continue. */
 export type Verdict = Reply | KeptAnswer | undefined;
 
-/** The head of a response on its way to the client; stages may change its fields. */
+/** The head of a response on its way to the client; stages may change its fields. Theirs until they return: the next is another's. */
 export interface ResponseHead {
   /** Status code of an upstream's answer; of our own replies, what rescue made of them. */
   readonly status: number;

@@ -17,6 +17,6 @@ export type {
 } from './exchange.ts';
 export { Exchange } from './exchange.ts';
 export type { Filter, ResponseHead, Verdict } from './filter.ts';
-export type { Outcome } from './outcome.ts';
+export type { Outcome, Side } from './outcome.ts';
 export { aborted, forwarded, kept, replied } from './outcome.ts';
 export type { KeptAnswer, Reply, ReplyCode } from './reply.ts';

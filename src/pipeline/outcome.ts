@@ -17,7 +17,10 @@ export type Outcome =
       /** Bytes of its content that go out. Ours, and no tenant's: `responseBytes` of the exchange has none of them. */
       readonly contentBytes: number;
     }
-  | { readonly kind: 'aborted'; readonly side: 'client' | 'upstream'; readonly status: number | undefined };
+  | { readonly kind: 'aborted'; readonly side: Side; readonly status: number | undefined };
+
+/** Who broke off; `drain`: this sidecar, which stops and had waited for as long as it may. */
+export type Side = 'client' | 'upstream' | 'drain';
 
 /** By status, which has three digits. */
 const FORWARDED: (Outcome | undefined)[] = new Array(1000).fill(undefined);
@@ -27,7 +30,7 @@ function made(
   status: number | undefined,
   by: string | undefined,
   reply: Reply | undefined,
-  side: 'client' | 'upstream' | undefined,
+  side: Side | undefined,
   contentBytes = 0,
 ): Outcome {
   return Object.freeze({ kind, status, by, reply, side, contentBytes }) as Outcome;
@@ -45,6 +48,6 @@ export function replied(by: string, reply: Reply, status: number, contentBytes: 
   return made('replied', status, by, reply, undefined, contentBytes);
 }
 
-export function aborted(side: 'client' | 'upstream', status: number | undefined): Outcome {
+export function aborted(side: Side, status: number | undefined): Outcome {
   return made('aborted', status, undefined, undefined, side);
 }

@@ -192,6 +192,7 @@ const FAILURES: ReadonlySet<ReplyCode> = new Set<ReplyCode>([
   'upstream-malformed',
   'upstream-unknown',
   'stage-failed',
+  'draining',
 ]);
 
 /** FNV-1a, 31 bits. What is hashed is short. */

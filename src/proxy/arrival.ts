@@ -1,6 +1,7 @@
 // hot path
 /** What passages and tunnels share at their beginning: a sound head becomes an exchange, and an admitted exchange the head that goes up. */
 import type { IncomingMessage } from 'node:http';
+import { tenantFields } from '../identity/index.ts';
 import { Exchange } from '../pipeline/index.ts';
 import { routeOf } from '../tenants/index.ts';
 import {
@@ -64,7 +65,13 @@ export function headUp(world: ProxyWorld, req: IncomingMessage, passed: Passed, 
   x.traceId = continueTrace(x.headers, x.trustClass, random, hopMember(config, x)).traceId;
   forwardedFields(x.headers, { address: x.peer, isTrusted: isTrustedProxy(x.peer), host: authority });
   if (config.wire.via) x.headers.append('Via', `${req.httpVersion} ${config.name}`);
-  return ['Host', authority === undefined || authority === '' ? 'localhost' : authority, ...x.headers.raw, ...x.inject];
+  return [
+    'Host',
+    authority === undefined || authority === '' ? 'localhost' : authority,
+    ...x.headers.raw,
+    ...tenantFields(x.tenant),
+    ...x.injected,
+  ];
 }
 
 /** The two hop-by-hop fields that matter end to end: the client reads trailers, the body will have some. */

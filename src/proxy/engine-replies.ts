@@ -25,6 +25,11 @@ export const upstreamReplies: Readonly<Record<UpstreamError, Reply>> = {
 
 export const bodyTooLarge: Reply = { code: 'body-too-large', detail: 'The body is larger than this route allows.' };
 
+export const drainingReply: Reply = {
+  code: 'draining',
+  detail: 'The sidecar stops, and the answer did not come in time. The application may have seen the request.',
+};
+
 export const defectReply: Reply = { code: 'stage-failed', detail: 'The sidecar failed to handle the request.' };
 
 const FULL: Reply = {

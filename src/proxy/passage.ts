@@ -18,6 +18,7 @@ import {
   type Outcome,
   type Pipeline,
   type Reply,
+  type Side,
   type Verdict,
 } from '../pipeline/index.ts';
 import { HeaderList, mayTrail, type Passed, stripHopByHop } from '../wire/index.ts';
@@ -25,7 +26,15 @@ import { arrive, headUp, judge } from './arrival.ts';
 import type { Answering, Attempt, Outgoing, Reach } from './attempt.ts';
 import { DRAIN_BYTES_MAX, HINTS_MAX } from './bounds.ts';
 import { ClientResponse } from './client-response.ts';
-import { answerOf, bodyTooLarge, defectReply, outcomeOf, upstreamReplies, whyNot } from './engine-replies.ts';
+import {
+  answerOf,
+  bodyTooLarge,
+  defectReply,
+  drainingReply,
+  outcomeOf,
+  upstreamReplies,
+  whyNot,
+} from './engine-replies.ts';
 import { forward } from './forward.ts';
 import { BodyTooLarge, ClientGone, RequestBody } from './request-body.ts';
 import { mayRetry, needsNewConnection } from './retry.ts';
@@ -57,6 +66,8 @@ export class Passage implements Answering, Held {
   /** The chain has not answered yet: the end waits for it, so that stages give back what they took. */
   #isDeciding = false;
   #isClientGone = false;
+  /** Nobody waits for it any more: the sidecar stops. */
+  #isCut = false;
   #isDone = false;
 
   constructor(world: ProxyWorld, req: IncomingMessage, res: ServerResponse) {
@@ -111,7 +122,8 @@ export class Passage implements Answering, Held {
 
   #onVerdict(verdict: Verdict): void {
     this.#isDeciding = false;
-    if (this.#isClientGone) this.#end(aborted('client', undefined));
+    if (this.#isClientGone) this.#end(aborted(this.#leaver, undefined));
+    else if (this.#isCut) this.#fail(drainingReply);
     else if (verdict !== undefined) this.#reply(verdict, 'chain');
     else this.#send();
   }
@@ -252,11 +264,24 @@ export class Passage implements Answering, Held {
   }
 
   /** An answer while that is still possible; afterwards the response is cut, so that nobody takes it for whole. */
-  #fail(reply: Reply): void {
+  #fail(reply: Reply, side: Side = 'upstream'): void {
     if (this.#status === undefined) return this.#reply(reply, 'engine');
     this.#attempt?.abort();
     this.#response.cut();
-    this.#end(aborted('upstream', this.#status));
+    this.#end(aborted(side, this.#status));
+  }
+
+  /** The sidecar stops, and waits no longer. */
+  cutShort(): void {
+    if (this.#isDone) return;
+    this.#isCut = true;
+    if (this.#isDeciding) this.#exchange?.abandon();
+    else this.#fail(drainingReply, 'drain');
+  }
+
+  /** Whose doing it is that the client's connection closed. */
+  get #leaver(): Side {
+    return this.#isCut ? 'drain' : 'client';
   }
 
   #reply(reply: Reply | KeptAnswer, by: string): void {
@@ -300,7 +325,7 @@ export class Passage implements Answering, Held {
     this.#attempt?.abort();
     this.#response.drop();
     this.#exchange?.abandon();
-    if (!this.#isDeciding) this.#end(aborted('client', this.#status));
+    if (!this.#isDeciding) this.#end(aborted(this.#leaver, this.#status));
   }
 
   /** `finish`: the last bytes, which wait for the exchange to be recorded. */

@@ -20,16 +20,19 @@ export interface Proxy {
   readonly inFlight: number;
   /**
    * New connections are taken for `delayMs`, and at least for a short linger; each answer says that it is the last of its connection. What is in
-   * flight finishes within `graceMs` from now; idle connections close.
+   * flight finishes within `graceMs` from now; idle connections close. Resolves with how many requests were cut short by its end.
    */
-  drain(times: SidecarConfig['drain']): Promise<void>;
-  close(): Promise<void>;
+  drain(times: SidecarConfig['drain']): Promise<number>;
+  /** Ends what is in flight: with an answer that says so where none began, else broken off. Resolves with how many. */
+  close(): Promise<number>;
 }
 
 /** Clients that just connected, or whose request is on its way, still get an answer; it tells them to go elsewhere. */
 const LINGER_MS = 250;
 /** How often a drain looks whether all is done. */
 const DRAIN_STEP_MS = 20;
+/** For answers to what is cut short to be with the kernel, ms: they are small, and who does not read is not waited for. */
+const FAREWELL_MS = 250;
 /** Codes of llhttp and node:http, as answers of ours. */
 const PARSE_REPLIES: Readonly<Record<string, Reply>> = {
   HPE_HEADER_OVERFLOW: { code: 'head-too-large', detail: 'The request head is too large.' },
@@ -46,6 +49,18 @@ export async function openProxy(options: ProxyOptions): Promise<Proxy> {
   return listener;
 }
 
+/** Of connections that the kernel keeps for a listener that is about to close. With 0 it would take each for a flood, and say so (tcp_syncookies). */
+const LINE_LAST = 1;
+
+/** listen(2) once more changes nothing else. Of Node's insides: where it is not there the line stays as long as it is. */
+function shortenLine(server: Server): void {
+  const { _handle: handle } = server as unknown as { readonly _handle?: { listen?(backlog: number): number } | null };
+  handle?.listen?.(LINE_LAST);
+}
+
+/** Of a turn of the loop in which next to nothing was done, ms: one that serves a request takes longer. */
+const QUIET_MS = 0.25;
+
 class Listener implements Proxy {
   readonly #options: ProxyOptions;
   readonly #server: Server;
@@ -53,11 +68,14 @@ class Listener implements Proxy {
   /** Of the general engine. */
   readonly #connections = new WeakMap<Socket, Connection>();
   #fast: FastEngine | undefined;
+  readonly #passages = new Set<Passage>();
   readonly #tunnels = new Set<Tunnel>();
   #isDraining = false;
   /** Whoever closes does not wait for a drain that is under way. */
   #isClosed = false;
   #inFlight = 0;
+  /** Connections since the start. */
+  #accepted = 0;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -113,34 +131,77 @@ class Listener implements Proxy {
       .on('error', (cause) => this.#options.log.error('proxy.listener', { cause }));
   }
 
-  async drain({ delayMs, graceMs }: SidecarConfig['drain']): Promise<void> {
+  async drain({ delayMs, graceMs }: SidecarConfig['drain']): Promise<number> {
     const { clock, timers } = this.#options;
     const until = clock.now() + graceMs;
     const openUntil = clock.now() + Math.min(Math.max(LINGER_MS, delayMs), graceMs);
     this.#isDraining = true;
     while (!this.#isClosed && clock.now() < openUntil) await timers.sleep(DRAIN_STEP_MS);
-    this.#server.close();
-    this.#closeIdle();
-    while ((this.#inFlight > 0 || this.#fast?.isFlushing === true) && clock.now() < until) {
+    await this.#stopListening();
+    await this.#closeIdle();
+    // Who got in last may not have been read yet.
+    const lingerUntil = Math.min(clock.now() + LINGER_MS, until);
+    const isWaitedFor = (): boolean =>
+      this.#unfinished > 0 ? clock.now() < until : this.#sockets.size > 0 && clock.now() < lingerUntil;
+    while (isWaitedFor()) {
       await timers.sleep(DRAIN_STEP_MS);
-      this.#closeIdle();
+      await this.#closeIdle();
     }
-    await this.close();
+    return this.close();
   }
 
-  #closeIdle(): void {
+  /**
+   * A listener that closes resets whom the kernel has accepted and the process has not, and libuv accepts one connection a turn of the loop (1.45,
+   * libuv#3696): so it closes behind a poll that found nobody, in a turn so short that hardly anybody came since. Where more come with each turn that
+   * would never be: the line is made short before, and who finds it full is not answered, asks again after a second and is refused then, as
+   * who comes late anyway.
+   */
+  async #stopListening(): Promise<void> {
+    const { clock, timers } = this.#options;
+    const until = clock.now() + LINGER_MS;
+    shortenLine(this.#server);
+    let isQuiet = false;
+    while (!isQuiet && clock.now() < until) {
+      const [accepted, since] = [this.#accepted, clock.now()];
+      await timers.yieldLoop();
+      isQuiet = this.#accepted === accepted && clock.now() - since < QUIET_MS;
+    }
+    this.#server.close();
+  }
+
+  /** Requests in flight, and answers that are not with the kernel yet. */
+  get #unfinished(): number {
+    return this.#inFlight + (this.#fast?.trailing ?? 0);
+  }
+
+  /** Behind a poll: what has arrived by now is read, and whose it is is idle no more. A socket that is closed with unread bytes resets its client. */
+  async #closeIdle(): Promise<void> {
+    await this.#options.timers.yieldLoop();
     this.#server.closeIdleConnections();
     this.#fast?.closeIdle();
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<number> {
     this.#isDraining = true;
     this.#isClosed = true;
     this.#server.close();
-    for (const tunnel of this.#tunnels) tunnel.destroy();
+    const cut = this.#unfinished;
+    await this.#cutShort();
     for (const socket of this.#sockets) socket.destroy();
     while (this.#inFlight > 0) await this.#options.timers.yieldLoop();
     this.#fast?.close();
+    return cut;
+  }
+
+  async #cutShort(): Promise<void> {
+    const { clock, timers } = this.#options;
+    for (const tunnel of this.#tunnels) tunnel.cutShort();
+    for (const passage of this.#passages) passage.cutShort();
+    this.#fast?.cutShort();
+    const until = clock.now() + FAREWELL_MS;
+    while (this.#unfinished > 0 && clock.now() < until) await timers.sleep(DRAIN_STEP_MS);
+    // Behind a poll, as above.
+    await timers.yieldLoop();
   }
 
   #wire(): void {
@@ -224,6 +285,7 @@ class Listener implements Proxy {
         onEnd: () => this.#inFlight--,
       });
     server.on('connection', (socket) => {
+      this.#accepted++;
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => socket.destroy());
@@ -250,8 +312,13 @@ class Listener implements Proxy {
       connectionOf(req.socket).serve(res, () => {
         this.#inFlight++;
         countRequest('general');
-        res.on('close', () => this.#inFlight--);
-        new Passage(world, req, res).start();
+        const passage = new Passage(world, req, res);
+        this.#passages.add(passage);
+        res.on('close', () => {
+          this.#inFlight--;
+          this.#passages.delete(passage);
+        });
+        passage.start();
       });
     };
     server.on('request', serve).on('checkContinue', serve).on('checkExpectation', serve);

@@ -146,7 +146,12 @@ export const rescues: Readonly<Record<ReplyCode, Rescue>> = {
     'Stage failed',
     'A stage of the sidecar failed; a defect. Operators: `stage.failed` in the log.',
   ),
-  draining: row(503, 14, 'Draining', 'The sidecar is stopping.'),
+  draining: row(
+    503,
+    14,
+    'Draining',
+    'The sidecar stops, and no answer began within `drain.grace`. The application may have seen the request.',
+  ),
   'not-ready': row(503, 14, 'Not ready', 'The sidecar has no configuration yet.'),
 };
 

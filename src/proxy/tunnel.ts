@@ -20,7 +20,7 @@ import {
 } from '../pipeline/index.ts';
 import { HeaderList, listMembers, type Passed, stripHopByHop } from '../wire/index.ts';
 import { arrive, headUp, judge } from './arrival.ts';
-import { answerOf, defectReply, outcomeOf, upstreamReplies } from './engine-replies.ts';
+import { answerOf, defectReply, drainingReply, outcomeOf, upstreamReplies } from './engine-replies.ts';
 import { reasonOf, type Upstream } from './upstreams.ts';
 import type { ProxyWorld } from './world.ts';
 
@@ -54,6 +54,8 @@ export class Tunnel implements Held {
   /** The last bytes of an answer, until the exchange is recorded; undefined: there is none. */
   #last: string | Buffer | undefined;
   #isDeciding = false;
+  /** Nobody waits for it any more: the sidecar stops. */
+  #isCut = false;
   #isDone = false;
 
   constructor(world: ProxyWorld, req: IncomingMessage, client: Socket, head: Buffer) {
@@ -64,9 +66,15 @@ export class Tunnel implements Held {
     this.#pipeline = world.pipeline();
   }
 
-  /** Ends the tunnel, for a drain whose grace is over. */
-  destroy(): void {
-    this.#client.destroy();
+  /** The sidecar stops, and waits no longer. */
+  cutShort(): void {
+    if (this.#isDone) return;
+    this.#isCut = true;
+    if (this.#isDeciding) this.#exchange?.abandon();
+    else if (this.#status === undefined) this.#reply(drainingReply);
+    // An answer that is relayed must not look whole.
+    else if (this.#status !== 101) this.#client.resetAndDestroy();
+    else this.#client.destroy();
   }
 
   start(): void {
@@ -101,7 +109,8 @@ export class Tunnel implements Held {
     const verdict = this.#pipeline.request(x);
     const go = (late: Verdict): void => {
       this.#isDeciding = false;
-      if (this.#client.destroyed) this.#end(aborted('client', undefined));
+      if (this.#client.destroyed) this.#end(aborted(this.#isCut ? 'drain' : 'client', undefined));
+      else if (this.#isCut) this.#reply(drainingReply);
       else if (late !== undefined) this.#reply(late);
       else this.#dial(x, passed, protocol);
     };
@@ -165,6 +174,7 @@ export class Tunnel implements Held {
     const headers = new HeaderList(response.rawHeaders);
     const answered = listMembers(headers.all('upgrade'));
     socket.on('error', () => socket.destroy());
+    if (this.#isDone) return void socket.destroy();
     if (!answered.includes(protocol.toLowerCase())) {
       socket.destroy();
       upstream.failed('malformed');
@@ -203,7 +213,7 @@ export class Tunnel implements Held {
 
   /** An ordinary answer instead of a 101: relayed, and the connection closed behind it. */
   #relay(upstream: Upstream, response: IncomingMessage): void {
-    if (this.#client.destroyed) return;
+    if (this.#isDone || this.#client.destroyed) return;
     upstream.succeeded();
     const x = this.#exchange as Exchange;
     const headers = new HeaderList(response.rawHeaders);
@@ -269,7 +279,7 @@ export class Tunnel implements Held {
     else if (side === 'upstream') client.resetAndDestroy();
     else client.readableEnded ? upstream?.destroySoon() : upstream?.destroy();
     if (this.#isDeciding) return this.#exchange?.abandon();
-    this.#end(this.#status === 101 ? forwarded(101) : aborted(side, this.#status));
+    this.#end(this.#status === 101 ? forwarded(101) : aborted(this.#isCut ? 'drain' : side, this.#status));
   }
 
   #end(outcome: Outcome): void {

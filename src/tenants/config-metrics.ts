@@ -9,6 +9,9 @@ export interface ConfigFacts {
   snapshot(): Snapshot;
   tenants(): ReadonlyMap<TenantState, number>;
   findings(): readonly Finding[];
+  /** Objects in force on their last good version. */
+  kept(): number;
+  leftOut(): number;
   lastReload(): Reload | undefined;
   loaderRestarts(): number;
 }
@@ -50,6 +53,16 @@ export function configMetrics(metrics: Metrics, facts: ConfigFacts): (reload: Re
       for (const severity of ['error', 'warning'] as const)
         emit([severity], facts.findings().filter((each) => each.severity === severity).length);
     },
+  });
+  metrics.gauge({
+    name: 'reeve_config_kept_objects',
+    help: 'Objects in force on their last good version: no file says them as they are.',
+    read: () => facts.kept(),
+  });
+  metrics.gauge({
+    name: 'reeve_config_tenants_left_out',
+    help: 'Tenants that stand in the files and are not in force, for an error of theirs or of their plan.',
+    read: () => facts.leftOut(),
   });
   metrics.collected({
     name: 'reeve_config_loader_restarts_total',

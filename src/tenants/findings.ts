@@ -1,5 +1,6 @@
 /** Problems in the configuration as one line for a person, and what a schema's errors say in plain words. */
 import { nearest } from '../core/index.ts';
+import { amountRemedy } from './amount-meant.ts';
 import type { SchemaError } from './generated/validators.js';
 import type { Finding } from './model.ts';
 
@@ -111,6 +112,8 @@ function remedyFor({ data, keyword }: SchemaError, schema: Readonly<Record<strin
     return 'TLS to an upstream is not supported yet: use http://';
   if (title === 'degrade rung')
     return didYouMean(wordOf(data), rungs(schema)) ?? `known: ${(examples as string[]).join(', ')}`;
+  const amount = amountRemedy(data, schema);
+  if (amount !== undefined) return amount;
   if (keyword === 'maximum' && minimum !== undefined) return `choose from ${minimum} to ${maximum}`;
   const suggestion = suggest(data, schema);
   return suggestion === undefined ? undefined : `did you mean ${suggestion}?`;
@@ -142,13 +145,25 @@ function article(title: string): string {
 function suggest(data: unknown, schema: Readonly<Record<string, unknown>>): string | undefined {
   const text = String(data);
   const bare = /^\d[\d_]*(\.\d+)?$/.test(text);
-  if (bare && schema['title'] === 'rate') return `${text}/s`;
   if (bare && schema['title'] === 'byte rate') return `${text}B/s`;
   if (bare && schema['title'] === 'size') return `${text}B`;
   if (bare && schema['title'] === 'duration') return `${text}ms or ${text}s`;
   if (bare && schema['title'] === 'percentage') return `${text}%`;
   if (schema['const'] !== undefined) return nearest(text, [String(schema['const'])]);
-  return undefined;
+  return typeof data === 'string' ? inObject(text, schema) : undefined;
+}
+
+const SUGGESTED_MAX = 80;
+
+/** A text where an object belongs whose first key takes it: `10/min` for `{ limit: 10/min }`. */
+function inObject(text: string, schema: Readonly<Record<string, unknown>>): string | undefined {
+  if (text.length > SUGGESTED_MAX || !/^[!-~]+$/.test(text)) return undefined;
+  const [first] = Object.entries((schema['properties'] ?? {}) as Record<string, Readonly<Record<string, unknown>>>);
+  if (first === undefined) return undefined;
+  const [key, of] = first;
+  const isIts = typeof of['pattern'] === 'string' && new RegExp(of['pattern']).test(text);
+  const value = isIts ? text : inObject(text, of);
+  return value === undefined ? undefined : `{ ${key}: ${value} }`;
 }
 
 /** The words of a union that has nothing but words. */

@@ -5,10 +5,12 @@
  *   hint ─▶ read ─▶ load (parse what changed) ─▶ catalogue ─▶ publish ─▶ write last good
  */
 import type { Clock, MonotonicMs, Timer, Timers } from '../core/index.ts';
-import { Catalogue, type Moment, type Update } from './catalogue/catalogue.ts';
+import { Catalogue, type Update } from './catalogue/catalogue.ts';
 import { namingDirectory, plainFinding } from './catalogue/complaints.ts';
+import type { Moment } from './catalogue/judgement.ts';
 import { readLastGood, writeLastGood } from './catalogue/last-good.ts';
 import type { LiveObject } from './catalogue/live-object.ts';
+import type { Kept } from './catalogue/parting.ts';
 import { DOCUMENTS_MAX, type LoadedFile, loadFiles } from './documents/load.ts';
 import type { ParsedDocument } from './documents/parse.ts';
 import { type DirectoryText, readDirectory } from './documents/read-directory.ts';
@@ -32,7 +34,8 @@ export interface FileFacts {
 }
 
 /** What one look at the directory found. */
-export interface Look extends Pick<Update, 'parts' | 'partCount' | 'changed' | 'tenants' | 'findings' | 'errors'> {
+export interface Look
+  extends Pick<Update, 'parts' | 'partCount' | 'changed' | 'tenants' | 'findings' | 'errors' | 'kept' | 'leftOut'> {
   readonly files: readonly FileFacts[];
   /** No good document was read since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
@@ -64,6 +67,8 @@ export class Loader {
   /** What could not be read at the last look, to tell whether anything is new. */
   #problems: string | undefined;
   #isFromLastGood = false;
+  /** Of the last look. */
+  #kept: Kept = { total: 0, first: [] };
   #nextRemovalAt: MonotonicMs | undefined;
   #watching: Watching | undefined;
   #isDirty = false;
@@ -89,7 +94,7 @@ export class Loader {
     this.#watching = watchDirectory(dir, this.#world, () => void this.look());
     await this.look();
     this.#remembered = new Map();
-    if (this.#isFromLastGood) this.#world.warn('config.last_good_used', { dir: stateDir });
+    this.#tellLastGood();
   }
 
   /** Looks at the directory now; resolves when what was found is in force. Looks asked for during a look make one more. */
@@ -129,6 +134,14 @@ export class Loader {
     this.#isFromLastGood = lastGood.objects.length > 0;
   }
 
+  /** After the first look: what the files said nothing better of. */
+  #tellLastGood(): void {
+    const { stateDir, inForce } = this.#options;
+    const { total: objects, first } = this.#kept;
+    if (stateDir !== undefined && inForce === undefined && objects > 0)
+      this.#world.warn('config.last_good_used', { dir: stateDir, objects, first });
+  }
+
   async #lookWhileDirty(): Promise<void> {
     while (this.#isDirty && !this.#isClosed) {
       this.#isDirty = false;
@@ -158,6 +171,7 @@ export class Loader {
     };
     const { dir, allowShrink, removeGraceMs } = this.#options;
     const update = this.#catalogue.update(moment, { allowShrink, removeGraceMs, now: clock.now() });
+    this.#kept = update.kept;
     this.#awaitRemoval(update.nextRemovalAt);
     await this.#world.publish({
       parts: update.parts,
@@ -166,6 +180,8 @@ export class Loader {
       tenants: update.tenants,
       findings: [...problems, ...namingDirectory(update.findings, dir)],
       errors: problems.length + update.errors,
+      kept: update.kept,
+      leftOut: update.leftOut,
       files: files.map((file) => ({ path: file.path, documents: file.documents.length })),
       isFromLastGood: this.#isFromLastGood,
       durationMs: clock.now() - began,

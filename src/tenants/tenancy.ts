@@ -7,9 +7,11 @@
 import { type Clock, ReeveError, type Timer } from '../core/index.ts';
 import type { Log, Metrics } from '../telemetry/index.ts';
 import { inForceOf } from './catalogue/live-object.ts';
+import type { Kept } from './catalogue/parting.ts';
 import type { ChangePart } from './change.ts';
 import { configMetrics } from './config-metrics.ts';
 import { formatFinding } from './findings.ts';
+import { isSameLeftOut, leftOutNames, whyLeftOut } from './left-out.ts';
 import type { FileFacts, Look } from './loader.ts';
 import { LoaderThread, type LoaderThreadOptions } from './loader-thread.ts';
 import { emptySnapshot, type Finding, type Snapshot } from './model.ts';
@@ -30,6 +32,10 @@ export interface TenancyStatus {
   readonly generation: number;
   /** No document was readable since the start; what is in force is from the state directory. */
   readonly isFromLastGood: boolean;
+  /** What no document says as it is in force: it goes on from its last good version. */
+  readonly kept: Kept;
+  /** Tenants that stand in the files and are not in force. */
+  readonly leftOut: { readonly total: number; readonly first: readonly string[] };
   readonly lastReload: Reload | undefined;
   readonly files: readonly FileFacts[];
 }
@@ -48,6 +54,8 @@ const NOTHING_YET: Omit<Look, 'parts'> = {
   tenants: new Map(),
   findings: [],
   errors: 0,
+  kept: { total: 0, first: [] },
+  leftOut: { total: 0, first: [] },
   files: [],
   isFromLastGood: false,
   durationMs: 0,
@@ -81,6 +89,8 @@ export class Tenancy {
       snapshot: () => this.#snapshot,
       tenants: () => this.#last.tenants,
       findings: () => this.findings(),
+      kept: () => this.#last.kept.total,
+      leftOut: () => this.#last.leftOut.total,
       lastReload: () => this.#lastReload,
       loaderRestarts: () => this.#restarts,
     });
@@ -94,6 +104,8 @@ export class Tenancy {
     return {
       generation: this.#snapshot.generation,
       isFromLastGood: this.#last.isFromLastGood,
+      kept: this.#last.kept,
+      leftOut: { total: this.#last.leftOut.total, first: leftOutNames(this.#last) },
       lastReload: this.#lastReload,
       files: this.#last.files,
     };
@@ -102,6 +114,11 @@ export class Tenancy {
   /** Problems of the files as they are now, as far as they are kept, and what others found in them. */
   findings(): readonly Finding[] {
     return [...this.#last.findings, ...this.#othersFound()];
+  }
+
+  /** Why a tenant that stands in the files is not in force; undefined when it is, stands nowhere, or is one of too many. */
+  whyLeftOut(name: string): string | undefined {
+    return this.#snapshot.tenants.has(name) ? undefined : whyLeftOut(this.#last, name);
   }
 
   /** What only the whole sidecar can find, such as an upstream that it does not have; asked whenever somebody asks for findings. */
@@ -195,7 +212,9 @@ export class Tenancy {
     const result: ReloadResult =
       errors === 0 ? (changed > 0 ? 'applied' : 'unchanged') : changed > 0 ? 'partial' : 'rejected';
     const hadErrors = this.#last.errors > 0;
+    const { leftOut } = this.#last;
     this.#last = look;
+    if (look.leftOut.total > 0 && !isSameLeftOut(look.leftOut, leftOut)) this.#tellLeftOut(look);
     this.#lastReload = { result, atWallMs: clock.wallMs(), durationMs, changed };
     this.#countReload(this.#lastReload);
     if (result === 'unchanged' && !hadErrors) return;
@@ -204,8 +223,19 @@ export class Tenancy {
       result,
       changed,
       errors,
+      kept: look.kept.total,
       generation,
       duration_ms: Math.round(durationMs),
+    });
+  }
+
+  /** Their requests get 401 or 403, as if they had never been: who looks for the reason finds it here. */
+  #tellLeftOut(look: Omit<Look, 'parts'>): void {
+    const tenants = leftOutNames(look);
+    this.#options.log.error('config.tenants_left_out', {
+      total: look.leftOut.total,
+      tenants,
+      why: [...new Set(tenants.map((name) => whyLeftOut(look, name)))],
     });
   }
 }

@@ -11,6 +11,7 @@
 import { FieldTable } from './field-table.ts';
 import type { Headers } from './headers.ts';
 import { type KnownName, knownId, SUSPECT } from './known-fields.ts';
+import { type Span, span } from './span.ts';
 
 interface Sought {
   /** Number of a known name, or -1. */
@@ -24,6 +25,8 @@ const sought = new Map<string, Sought>();
 const CONTENT_LENGTH = knownId('content-length');
 const NO_FIELDS = new FieldTable(0);
 const NOTHING: readonly string[] = [];
+const NONE = -1;
+const MANY = -2;
 
 function seek(name: string): Sought {
   let found = sought.get(name);
@@ -36,16 +39,18 @@ function seek(name: string): Sought {
 
 export class ByteHeaders implements Headers {
   #table: FieldTable;
+  /** The table's; once this is cut off from it, its own or none. */
   #appended: string[] | undefined;
 
   constructor(table: FieldTable) {
     this.#table = table;
-    this.#appended = undefined;
+    this.#appended = table.appended;
   }
 
-  /** The bytes are about to be another message's: nothing of them is seen through this any more. */
+  /** The table is about to be another message's: nothing of it is seen through this any more, nor added to it. */
   detach(): void {
     this.#table = NO_FIELDS;
+    this.#appended = undefined;
   }
 
   /** Name and value alternating, in the order they were added. */
@@ -80,11 +85,16 @@ export class ByteHeaders implements Headers {
   }
 
   only(name: string): string | undefined | null {
-    const which = seek(name);
-    const at = this.#find(which, 0);
-    if (at === -1) return this.#appended === undefined ? undefined : this.#onlyAppended(name);
-    if (this.#find(which, at + 1) !== -1 || this.#appendedAfter(name, 0) !== undefined) return null;
-    return this.#table.value(at);
+    const at = this.#findOnly(name);
+    return at >= 0 ? this.#table.value(at) : at === MANY ? null : this.#onlyAppended(name);
+  }
+
+  onlySpan(name: string): Span | undefined | null {
+    const table = this.#table;
+    const at = this.#findOnly(name);
+    if (at >= 0) return span.at(table.bytes, table.valueFrom(at), table.valueTo(at));
+    const value = at === MANY ? null : this.#onlyAppended(name);
+    return value === undefined || value === null ? value : span.of(value);
   }
 
   all(name: string): string[] {
@@ -93,7 +103,7 @@ export class ByteHeaders implements Headers {
     for (let at = this.#find(which, 0); at !== -1; at = this.#find(which, at + 1)) values.push(this.#table.value(at));
     const { appended } = this;
     for (let i = 0; i < appended.length; i += 2)
-      if ((appended[i] as string).toLowerCase() === name) values.push(appended[i + 1] as string);
+      if (isCalled(appended[i] as string, name)) values.push(appended[i + 1] as string);
     return values;
   }
 
@@ -102,11 +112,8 @@ export class ByteHeaders implements Headers {
   }
 
   append(name: string, value: string): void {
-    const appended = this.#appended;
-    // As long as it is: a list that grows takes room for twenty.
-    if (appended === undefined) this.#appended = [name, value];
-    else if (appended.length === 2) this.#appended = [appended[0] as string, appended[1] as string, name, value];
-    else appended.push(name, value);
+    this.#appended ??= [];
+    this.#appended.push(name, value);
   }
 
   remove(name: string): number {
@@ -118,7 +125,7 @@ export class ByteHeaders implements Headers {
       this.#table.drop(at);
       removed++;
     }
-    return this.#appended === undefined ? removed : removed + this.#removeAppended((each) => each === name);
+    return this.#appendedAfter(name, 0) === undefined ? removed : removed + this.#removeNamed(name);
   }
 
   removeWhere(doomed: (name: string, value: string) => boolean): number {
@@ -161,27 +168,48 @@ export class ByteHeaders implements Headers {
     return at;
   }
 
+  /** The only field of the name in the table; `MANY`, or `NONE` there. */
+  #findOnly(name: string): number {
+    const which = seek(name);
+    const at = this.#find(which, 0);
+    if (at === -1) return NONE;
+    return this.#find(which, at + 1) === -1 && this.#appendedAfter(name, 0) === undefined ? at : MANY;
+  }
+
   #appendedAfter(name: string, from: number): string | undefined {
     const { appended } = this;
-    for (let i = from; i < appended.length; i += 2)
-      if ((appended[i] as string).toLowerCase() === name) return appended[i + 1];
+    for (let i = from; i < appended.length; i += 2) if (isCalled(appended[i] as string, name)) return appended[i + 1];
     return undefined;
   }
 
   #onlyAppended(name: string): string | undefined | null {
+    if (this.appended.length === 0) return undefined;
     const values = this.all(name);
     return values.length > 1 ? null : values[0];
   }
 
+  /** Apart, so that a name that nobody added makes no closure. */
+  #removeNamed(name: string): number {
+    return this.#removeAppended((each) => each === name);
+  }
+
   #removeAppended(doomed: (name: string, value: string) => boolean): number {
-    const { appended } = this;
-    if (appended.length === 0) return 0;
-    const kept: string[] = [];
+    const appended = this.#appended;
+    if (appended === undefined) return 0;
+    let kept = 0;
     for (let i = 0; i < appended.length; i += 2) {
       const [name, value] = [appended[i] as string, appended[i + 1] as string];
-      if (!doomed(name.toLowerCase(), value)) kept.push(name, value);
+      if (doomed(name.toLowerCase(), value)) continue;
+      appended[kept++] = name;
+      appended[kept++] = value;
     }
-    this.#appended = kept;
-    return (appended.length - kept.length) >> 1;
+    const removed = (appended.length - kept) >> 1;
+    appended.length = kept;
+    return removed;
   }
+}
+
+/** In whatever case. Most are told apart by their length: lower case is a string to make. */
+function isCalled(appended: string, name: string): boolean {
+  return appended.length === name.length && appended.toLowerCase() === name;
 }

@@ -8,10 +8,12 @@
  *   kinds     [ number of a known name | 0 | SUSPECT ]  a field
  *   kept      [ 1 to copy it to the next hop, else 0 ]  a field
  *   seen      bit n: the known name n occurs; `seenTwice`: it occurs again
+ *   appended  [ name, value, … ]                        what was added here
  *
  * The line of field i reaches from its `nameFrom` to the `nameFrom` of field i + 1, so neighbours that are kept are copied as one run.
  * After `MORE` the table stands at the beginning of the line that was not complete and goes on there.
  */
+import { empty } from '../core/index.ts';
 import { CLASS, COLON, CR, equalsFolded, FOLDS, LF, SPACE, TAB, TOKEN, VALUE } from './bytes.ts';
 import { COPIED, recognise, SUSPECT } from './known-fields.ts';
 
@@ -35,6 +37,8 @@ export class FieldTable {
   hasOddSpace = false;
   readonly kinds: Uint8Array;
   readonly kept: Uint8Array;
+  /** Of this head: `begin` empties it. */
+  readonly appended: string[] = [];
   readonly #offsets: Int32Array;
   readonly #first = new Uint16Array(32);
   readonly #fieldsMax: number;
@@ -56,6 +60,7 @@ export class FieldTable {
     this.seenTwice = 0;
     this.hasSuspect = false;
     this.hasOddSpace = false;
+    empty(this.appended);
     this.#next = first;
   }
 

@@ -84,7 +84,7 @@ export function parseContentLength(text: string): number | undefined {
  * Without optional white space (RFC 9110 §5.6.3) at its ends: blanks and tabs. `trim()` takes more, a no-break space among others, which
  * to everybody else is a part of the value.
  */
-export function trimBlanks(text: string): string {
+function trimBlanks(text: string): string {
   let from = 0;
   let to = text.length;
   while (from < to && isBlank(text.charCodeAt(from))) from++;

@@ -1,4 +1,5 @@
 import type { Headers } from './headers.ts';
+import { type Span, span } from './span.ts';
 
 /**
  * The header fields of one message as they came: order, case and duplicates preserved.
@@ -44,6 +45,11 @@ export class HeaderList implements Headers {
     const at = this.names.indexOf(name);
     if (at === -1) return undefined;
     return this.names.includes(name, at + 1) ? null : this.raw[2 * at + 1];
+  }
+
+  onlySpan(name: string): Span | undefined | null {
+    const value = this.only(name);
+    return value === undefined || value === null ? value : span.of(value);
   }
 
   /** Every value under this lower-case name, in order. */

@@ -2,6 +2,8 @@
  * The fields of one message as stages see them, whatever they are kept in: strings (`HeaderList`, the general engine) or the bytes they came
  * as (`ByteHeaders`, the fast engine). Names that are asked for are in lower case.
  */
+import type { Span } from './span.ts';
+
 export interface Headers {
   /** How many fields, duplicates counted. */
   readonly count: number;
@@ -15,6 +17,8 @@ export interface Headers {
   first(name: string): string | undefined;
   /** The value when there is exactly one field of the name; null when there are more: whose is the one that counts? */
   only(name: string): string | undefined | null;
+  /** The same, where it lies: good until the next is asked for. */
+  onlySpan(name: string): Span | undefined | null;
   /** Every value under the name, in order. */
   all(name: string): string[];
   has(name: string): boolean;

@@ -85,14 +85,15 @@ t.test(
       exchangeRaw(sidecar.port, `GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${tokenFor('org_acme')}\r\n\r\n`, {
         responses: 1,
       });
-    const look = async (port = sidecar.ports.admin): ReturnType<typeof reeve> =>
-      reeve(['check', '--live', '--admin', `http://127.0.0.1:${port}`]);
+    const look = async (port = sidecar.ports.admin, ...more: string[]): ReturnType<typeof reeve> =>
+      reeve(['check', '--live', '--admin', `http://127.0.0.1:${port}`, ...more]);
     const says = (words: RegExp): Promise<boolean> => becomes(async () => words.test((await look()).stdout));
     await use();
     t.ok(await becomes(() => collector.records().length === 1));
     t.ok(
       await says(/√ collector 127.*√ records are acked \(no record waits\)\n√ spool has room.*√ no record was lost/s),
     );
+    t.equal((await look(sidecar.ports.admin, '--strict')).status, 0, 'nothing to warn of');
     await collector.close();
     await use();
     t.ok(
@@ -100,7 +101,11 @@ t.test(
         /‼ collector 127.*\n {4}.*ECONNREFUSED [\d.:]+; 1 record waits, the oldest for \d+ s\n {4}hint: start it, or correct/,
       ),
     );
-    t.equal((await look()).status, 0, 'a warning');
+    t.match(await look(), { status: 0, stdout: /results are √, with 1 warning/ });
+    t.match(await look(sidecar.ports.admin, '--strict'), { status: 1, stdout: /results are ×, with 1 warning/ });
+    const { status, stdout } = await look(sidecar.ports.admin, '--strict', '-o', 'json');
+    t.match({ status, ...JSON.parse(stdout) }, { status: 1, success: false });
+    t.equal((await look(1, '--strict')).status, 3, 'nobody answers');
     const silent = await sidecarForTest(t, upstream);
     t.notMatch((await look(silent.ports.admin)).stdout, /collector|spool/);
   },

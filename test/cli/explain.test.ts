@@ -56,6 +56,25 @@ t.test('whatever stands above them is explained too, and what has a name of its 
   t.match(json, { default: 15010, flag: '--grpc-port', env: 'REEVE_COLLECTOR_GRPC_PORT' });
 });
 
+t.test('spec may be left out behind a kind', async (t) => {
+  for (const [key, full] of [
+    ['Plan.degrade', 'Plan.spec.degrade'],
+    ['Sidecar.drain.delay', 'Sidecar.spec.drain.delay'],
+    ['Plan.quotas.api_calls.limit', 'Plan.spec.quotas.api_calls.limit'],
+    ['Tenant.identity.apiKeys[].id', 'Tenant.spec.identity.apiKeys[].id'],
+  ] as const) {
+    const [short, long] = [await explain(key), await explain(full)];
+    t.equal(short.status, 0, key);
+    t.equal(short.stdout, long.stdout, 'and it is told with it');
+  }
+  t.match(await explain('Plan.metadata.name'), { status: 0 });
+  t.match(await explain('Plan.degrad'), {
+    status: 2,
+    stderr: /Plan\.spec has no key "degrad" \(did you mean degrade\?\)/,
+  });
+  t.match(await explain('Plan.spce.weight'), { status: 2, stderr: /Plan has no key "spce" \(did you mean spec\?\)/ });
+});
+
 t.test('the first step that is wrong is named, also without a kind', async (t) => {
   for (const [key, words] of [
     ['metering.dri', /^reeve: Sidecar\.spec\.metering has no key "dri" \(did you mean dir\?\)\n$/],

@@ -118,6 +118,9 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
     isIsolated: false,
     members: [{ name: 'pod-a', state: 'alive' }, {}, {}],
   });
+  t.match(await reeve(['check', '--live', '--admin', admin(first)]), {
+    stdout: /√ the fleet is heard\n√ all of the fleet are there \(3 members\)\n√ hard quotas can be used up/,
+  });
   t.match(await reeve(['gossip', 'watch', '--count', '1', '--admin', admin(first)]), {
     status: 0,
     stdout: /^\S+Z pod-a alive 127[\s\S]*pod-b alive/m,
@@ -126,17 +129,22 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   t.equal(watched.stdout.trim().split('\n').length, 3, 'each is said once');
   t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
     stdout:
-      /requests +50\/s, [\d.-]+ left here, of a burst of 10 for all[\s\S]*fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left in the bucket of all[\s\S]*share here +[\d.]+\/s[\s\S]*peer +pod-c asks for [\d.]+\/s \([\d.]+ %\): share [\d.]+\/s, admits/,
+      /requests +50\/s, [\d.-]+ left here, of a burst of 10 for all[\s\S]*fleet +3 members ask for [\d.]+\/s together, [\d.-]+ left in the bucket of all[\s\S]*share here +up to [\d.]+\/s, at most [\d.]+ at once[\s\S]*peer +pod-c asks for [\d.]+\/s \([\d.]+ %\): share up to [\d.]+\/s, admits/,
   });
   t.match(await reeve(['limits', 'check', 'acme', '--admin', admin(second)]), {
     stdout: /quota +requests: \d+ of 1000000 requests, [1-9]\d* here, soft/,
   });
-  t.match(await reeve(['limits', 'check', 'globex', '--admin', admin(second)]), {
-    stdout: /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ held elsewhere, hard/,
-  });
+  let held = '';
+  const isParted = async (): Promise<boolean> => {
+    held = (await reeve(['limits', 'check', 'globex', '--admin', admin(second)])).stdout;
+    return !held.includes('not parted among the sidecars yet');
+  };
+  t.ok(await becomes(isParted, 20_000));
+  t.match(held, /quota +tokens: 0 of 1000 tokens, 0 here of \d+ it may, \d+ held elsewhere, hard/);
   t.match(await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin(second)]), {
     status: 0,
-    stdout: /left +in bank +in flight +members[^\n]* requests +decision\n +[\d.-]+ +0 +0 +3 [^\n]* \d+\/1000000 /,
+    stdout:
+      /left \(req\) +in bank \(req\) +in flight +members +demand \(req\/s\) +here \(req\/s\) +share \(req\/s\) +level \(req\) +requests +decision\n +[\d.-]+ +0 +0 +3 [^\n]* \d+\/1000000 /,
   });
   const lines = await reeve(['limits', 'watch', 'acme', '--count', '1', '--admin', admin(second), '-o', 'json']);
   t.match(JSON.parse(lines.stdout), { fleet: { members: 3 } });
@@ -146,7 +154,7 @@ t.test('three sidecars, one limit; the command says who takes what', async (t) =
   t.ok(await becomes(async () => (await ask(second, 'initech.test')).status === 200, 10_000));
   t.match(await reeve(['limits', 'check', 'initech', '--admin', admin(second)]), {
     stdout:
-      /fleet +3 members ask for [\d.]+\/s together, strict: cut into 3 parts[\s\S]*share here +10\/s at most 3 at once/,
+      /fleet +3 members ask for [\d.]+\/s together, strict: cut into 3 parts[\s\S]*share here +10\/s, at most 3 at once/,
   });
   const isWithout = async (of: SidecarForTest): Promise<boolean> =>
     /share here +none, .*fewer parts than members/.test(
@@ -208,6 +216,43 @@ t.test('alone there is no fleet to show, and a broken one does not start', async
       ),
     /expected one of dns, file and list, got 2/,
   );
+});
+
+t.test('what each may take is not added up: it is more than the limit where less is asked for', async (t) => {
+  const peer = (name: string, demand: number) => ({ name, state: 'alive', demand, admitted: demand, ageMs: 90 });
+  const peers = [8, 7, 6, 5, 4, 2, 1].map((demand) => ({ ...peer(`pod-${demand}`, demand), share: 20 }));
+  const here = { share: 15, burst: 10, borrow: 0, demand: 0, admitted: 0 };
+  const limits = {
+    ...{ plan: 'free', shadow: false, waiting: 0, ladder: ['reject'], isOverLong: false, concurrency: { inFlight: 0 } },
+    requests: { limit: '50/s', burst: 10, left: 10, credit: 0 },
+    quotas: [
+      { meter: 'tokens', unit: 'tokens', used: 1, limit: 9 },
+      { meter: 'cpu', unit: 'ms', used: 12345678, limit: 9e7 },
+    ],
+    fleet: { members: 8, demand: 33, level: 10, here, peers },
+    wouldGet: { decision: 'pass' },
+  };
+  const explanation = {
+    ...{ tenant: 'acme', generation: 1, method: 'GET', path: '/', upstream: 'application', admission: null },
+    identify: { state: 'active', sources: [] },
+    limits: { ...limits, quotas: [] },
+    wouldGet: { decision: 'pass', code: null, because: 'within every limit', waitMs: 0, rung: null },
+  };
+  const admin = await httpBackend(t, ({ url }, response) =>
+    response.setHeader('server', 'reeve').end(JSON.stringify(url?.startsWith('/v1/explain') ? explanation : limits)),
+  );
+  const { stdout } = await reeve(['limits', 'check', 'acme', '--admin', admin]);
+  t.match(stdout, /share here +up to 15\/s, at most 10 at once, for 0\/s asked for here \(0 %\)\n/);
+  t.match(stdout, /peer +pod-8 asks for 8\/s \(24\.2 %\): share up to 20\/s, admits 8\/s/);
+  t.match(stdout, /peer +2 more ask for 3\/s, admit 3\/s\n/);
+  const watched = await reeve(['limits', 'watch', 'acme', '--count', '2', '--interval', '100ms', '--admin', admin]);
+  const [head = '', ...rows] = watched.stdout.trimEnd().split('\n');
+  t.match(head, / tokens +cpu \(ms\) +decision$/);
+  for (const row of rows) {
+    t.equal(row.length, head.length);
+    t.equal(row.indexOf(' 15 ') + 3, head.indexOf('share (req/s)') + 'share (req/s)'.length, 'under its name');
+  }
+  t.equal(rows.length, 2, 'the names stand once');
 });
 
 t.test('two of one host are called differently when nobody names them; a pod is called as its host', async (t) => {

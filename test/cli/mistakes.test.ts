@@ -176,7 +176,10 @@ t.test('what follows from one mistake is one line for a person, and each for a p
   const { status, stdout } = await reeve(['config', 'validate', dir.dir]);
   t.equal(status, 1);
   t.match(stdout, /gold\.yaml.* kind: expected a kind, got "Pln" \(did you mean Plan\?\)/);
-  t.match(stdout, /Tenant "t0" spec\.plan: there is no Plan "gold" \(known: [^\n]*\)\n {2}… and 10 more want it\n/);
+  t.match(
+    stdout,
+    /Tenant "t0" spec\.plan: there is no Plan "gold" \(the document at [^\n]*gold\.yaml:1, which has an error, may be it: mend that first\)\n {2}… and 10 more want it\n/,
+  );
   t.match(stdout, /Tenant "t11" spec\.plan: there is no Plan "silver" \([^\n]*\)\n(?! )/);
   t.equal(stdout.match(/there is no Plan/g)?.length, 2);
   t.match(stdout, /, 13 errors,/, 'all are counted');
@@ -185,7 +188,7 @@ t.test('what follows from one mistake is one line for a person, and each for a p
   };
   t.equal(findings.filter(({ wants }) => wants === 'Plan/gold').length, 11);
   const checked = (await reeve(['check', '--tenancy', dir.dir])).stdout;
-  t.match(checked, /there is no Plan "gold".*\n +… and 10 more want it\n +hint: known/);
+  t.match(checked, /there is no Plan "gold".*\n +… and 10 more want it\n +hint: the document at/);
   t.equal(checked.match(/there is no Plan/g)?.length, 2);
 });
 

@@ -330,3 +330,43 @@ t.test('a live check tells of a broken file and of a mount that is away', async 
   const third = await childSidecar(t, settings(upstream, { ...dir, dir: '/nowhere' }));
   t.match(await check(third.ports), { status: 1, stdout: /× configuration is loaded\n.*generation 0/ });
 });
+
+t.test('what runs on its last good version, and who is left out, is said by name', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const broken = plan('small', { concurrency: 0 });
+  const dir = makeTenancy({ 'small.yaml': plan('small'), 'more.yaml': tenant('alpha', { plan: 'small' }) });
+  t.teardown(() => dir.cleanUp());
+  const given = settings(upstream, dir, { stateDir: dir.stateDir });
+  const admin = ({ ports }: { ports: { admin: number } }) => ['--admin', `http://127.0.0.1:${ports.admin}`];
+  const first = await childSidecar(t, given);
+  first.child.kill('SIGTERM');
+  await first.exited;
+  dir.write('small.yaml', broken);
+  const kept = await childSidecar(t, given);
+  t.match(await reeve(['check', '--live', ...admin(kept)]), {
+    status: 1,
+    stdout:
+      /‼ configuration is from its files\n.*on the last good version of each: Plan "small"\n[\s\S]*× files hold no errors\n[\s\S]*until then last good versions go on/,
+  });
+  t.match(await reeve(['tenants', 'get', 'alpha', ...admin(kept)]), { status: 0 });
+  const cold = await childSidecar(t, settings(upstream, dir));
+  t.match(await reeve(['check', '--live', ...admin(cold)]), {
+    status: 1,
+    stdout:
+      /√ configuration is from its files\n× each tenant of the files is in force\n.*left out: alpha\n[\s\S]*× files hold no errors\n[\s\S]*what they say there is not in force/,
+  });
+  const why =
+    /The tenant "alpha" stands in the files and is not in force: small\.yaml:1:\d+ Plan "small" spec\.concurrency/;
+  for (const command of [
+    ['limits', 'check'],
+    ['limits', 'watch', '--count', '1'],
+    ['tenants', 'get'],
+  ])
+    t.match(await reeve([...command, 'alpha', ...admin(cold)]), { status: 1, stderr: why }, command.join(' '));
+  t.match(await reeve(['limits', 'check', 'alpa', ...admin(cold)]), { status: 1, stderr: /there is no tenant "alpa"/ });
+  t.match(await reeve(['tenants', 'list', ...admin(cold)]), {
+    status: 0,
+    stdout: /^acme\tfree\tactive\nglobex\tfree\tactive\n$/,
+    stderr: 'reeve: not in force: alpha (`reeve tenants get NAME` says why)\n',
+  });
+});

@@ -25,10 +25,13 @@ const PORTS = { REEVE_INBOUND_PORT: '0', REEVE_STATUS_PORT: '0', REEVE_ADMIN_POR
 t.test('the code of the application, also when a signal ended it', async (t) => {
   const dir = makeTenancy();
   t.teardown(() => dir.cleanUp());
-  const run = async (script: string) =>
-    (await reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS)).status;
-  t.equal(await run('process.exit(7)'), 7);
-  t.equal(await run("process.kill(process.pid, 'SIGKILL')"), 137);
+  const run = (script: string) => reeve(['run', '--tenancy', dir.dir, '--', process.execPath, '-e', script], PORTS);
+  const exited = await run('process.exit(7)');
+  t.equal(exited.status, 7);
+  t.match(exited.stdout, /the application ended with exit code 7; the sidecar stops\n/);
+  const killed = await run("process.kill(process.pid, 'SIGKILL')");
+  t.equal(killed.status, 137);
+  t.match(killed.stdout, /the application was ended by SIGKILL; the sidecar stops\n/);
 });
 
 t.test('the upstream is the one that was said: flag, then variable or boot file, then 8080', async (t) => {

@@ -3,10 +3,13 @@ import t from 'tap';
 import { SeededRandom, SimProcess } from '../../sim/time.ts';
 import { Writer } from '../../src/core/bytes.ts';
 import { systemTimers } from '../../src/core/index.ts';
+import { newCounts } from '../../src/gossip/counts.ts';
 import { writeDelta } from '../../src/gossip/deltas.ts';
 import { Health } from '../../src/gossip/health.ts';
 import { type Delegate, Gossip, Keyring, MEMBERS_MAX, staticSeeds } from '../../src/gossip/index.ts';
+import type { MemberState } from '../../src/gossip/member.ts';
 import { KIND } from '../../src/gossip/messages.ts';
+import { registerMetrics } from '../../src/gossip/metrics.ts';
 import { OwnTimers } from '../../src/gossip/own-timers.ts';
 import { Peer } from '../../src/gossip/roster.ts';
 import { Suspicions, suspicionMs } from '../../src/gossip/suspicions.ts';
@@ -524,6 +527,8 @@ t.test('what happened can be scraped', async (t) => {
   for (const line of [
     'reeve_gossip_members{state="alive"} 1',
     'reeve_gossip_members{state="dead"} 0',
+    'reeve_gossip_members_expected 1',
+    'reeve_gossip_unanswered 1',
     'reeve_gossip_isolated 0',
     'reeve_gossip_health 0',
     'reeve_gossip_bytes_total{direction="in"} 5',
@@ -531,4 +536,20 @@ t.test('what happened can be scraped', async (t) => {
     'reeve_gossip_dropped_total{what="frames"} 0',
   ])
     t.ok(text.includes(line), line);
+});
+
+t.test('who is dead, and was followed by another at its address, is counted as one that left', async (t) => {
+  const metrics = createMetrics({ timers: systemTimers });
+  const at = (state: MemberState, address: string) => ({
+    ...{ slot: 0, name: 'a', incarnation: 'a', isListed: true },
+    ...{ state, address },
+  });
+  registerMetrics(metrics, {
+    ...{ counts: newCounts(), isIsolated: false, isFound: true, expected: 3, health: 0 },
+    members: () => [at('alive', 'a:1'), at('dead', 'a:1'), at('dead', 'b:1')],
+  });
+  let text = '';
+  for await (const chunk of metrics.exposition()) text += chunk;
+  for (const line of ['alive"} 1', 'dead"} 1', 'left"} 1'])
+    t.ok(text.includes(`reeve_gossip_members{state="${line}`), line);
 });

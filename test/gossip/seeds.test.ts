@@ -10,9 +10,13 @@ import t, { type Test } from 'tap';
 import { formatAddress, parseAddress } from '../../src/gossip/address.ts';
 import { type Resolver, systemResolver } from '../../src/gossip/dns-seeds.ts';
 import { dnsSeeds, fileSeeds, type Seeds, staticSeeds } from '../../src/gossip/index.ts';
+import { seedsText } from '../../src/gossip/seeds.ts';
 
 type Found = readonly string[] | undefined;
 const look = (seeds: Seeds): Promise<Found> => new Promise((resolve) => seeds.look(resolve));
+/** Why there is no answer. */
+const why = (seeds: Seeds): Promise<string | undefined> =>
+  new Promise((resolve) => seeds.look((found, cause) => resolve(found === undefined ? cause : 'there is one')));
 
 t.test('addresses are written and read', async (t) => {
   t.equal(formatAddress('::ffff:10.0.0.1', 80), '10.0.0.1:80');
@@ -29,6 +33,16 @@ t.test('a static list is what it was, and no more than can be known', async (t) 
   t.notOk(staticSeeds(['a:1']).isComplete);
   t.ok(staticSeeds([], true).isComplete);
   t.equal((await look(staticSeeds(Array(5000).fill('a:1'))))?.length, 4096);
+});
+
+t.test('people are told what is asked, and of a long list five', async (t) => {
+  const list = Array.from({ length: 8 }, (_, at) => `10.0.0.${at}:7946`);
+  t.equal(seedsText(staticSeeds(list.slice(0, 5))), list.slice(0, 5).join(', '));
+  t.equal(seedsText(staticSeeds(list)), `${list.slice(0, 5).join(', ')} and 3 more`);
+  t.equal(seedsText(dnsSeeds('svc:7946')), 'svc:7946');
+  t.equal(seedsText(dnsSeeds('_all')), '_all');
+  t.equal(seedsText(fileSeeds('/etc/seeds')), '/etc/seeds');
+  t.equal(seedsText({ isComplete: true, look: (done) => done([]) }), '');
 });
 
 t.test('DNS names a port for all, or SRV records each with its own; a part of an answer is none', async (t) => {
@@ -50,8 +64,8 @@ t.test('DNS names a port for all, or SRV records each with its own; a part of an
     _none: [],
   };
   const resolver: Resolver = {
-    addresses: (host, done) => done(hosts[host]),
-    services: (name, done) => done(services[name]),
+    addresses: (host, done) => done(hosts[host], `ENOTFOUND ${host}`),
+    services: (name, done) => done(services[name], `ESERVFAIL ${name}`),
   };
   const ask = (name: string): Promise<Found> => look(dnsSeeds(name, resolver));
   t.same(await ask('svc:7946'), ['10.0.0.1:7946', '[fd00::1]:7946']);
@@ -59,16 +73,23 @@ t.test('DNS names a port for all, or SRV records each with its own; a part of an
   t.equal(await ask('gone:7946'), undefined);
   t.same(await ask('_all'), ['10.0.0.1:2', '10.0.0.2:1']);
   for (const name of ['_part', '_none', '_gone']) t.equal(await ask(name), undefined, name);
+  const causes = {
+    'none:7946': 'none has no addresses',
+    'gone:7946': 'ENOTFOUND gone',
+    _part: 'ENOTFOUND gone',
+    _none: '_none has no SRV records',
+    _gone: 'ESERVFAIL _gone',
+  };
+  for (const [name, cause] of Object.entries(causes)) t.equal(await why(dnsSeeds(name, resolver)), cause);
   t.throws(() => dnsSeeds('svc'), { message: 'seeds by DNS need host:port or a name of SRV records, got svc' });
   t.ok(dnsSeeds('svc:1').isComplete && dnsSeeds('_svc').isComplete);
 });
 
 t.test('the system resolver answers, or says that it could not', async (t) => {
   t.ok((await look(dnsSeeds('localhost:1')))?.some((each) => each === '127.0.0.1:1' || each === '[::1]:1'));
-  const failed = await new Promise((resolve) => systemResolver.addresses('nowhere.invalid', resolve));
-  t.equal(failed, undefined);
+  t.match(await why(dnsSeeds('nowhere.invalid:1')), /^getaddrinfo E\w+ nowhere\.invalid$/);
   // A name that no server is asked for: the answer is an error whatever the network.
-  t.equal(await new Promise((resolve) => systemResolver.services('_x.nowhere.invalid', resolve)), undefined);
+  t.match(await why(dnsSeeds('_x.nowhere.invalid')), /^querySrv E\w+ _x\.nowhere\.invalid$/);
 });
 
 /** A server that says of `_x.svc` that it is served by two, and of nothing else anything. Its address. */
@@ -127,10 +148,14 @@ t.test('a file names one address a line, read anew with each look', async (t) =>
   const seeds = fileSeeds(path);
   t.ok(seeds.isComplete);
   t.equal(await look(seeds), undefined, 'no file');
+  t.match(await why(seeds), /^ENOENT: .*seeds'$/);
   writeFileSync(path, '# ours\n10.0.0.1:7946\n\n  pod:1  # second\n');
   t.same(await look(seeds), ['10.0.0.1:7946', 'pod:1']);
   writeFileSync(path, '');
   t.equal(await look(seeds), undefined, 'a file that is being written names nobody');
+  t.equal(await why(seeds), 'the file names nobody');
   writeFileSync(path, '10.0.0.1:7946\n10.0.0.');
   t.equal(await look(seeds), undefined, 'half a line');
+  writeFileSync(path, '# ours\n\n10.0.0.1:7946\nkey: of somebody\n');
+  t.equal(await why(seeds), 'line 4 is no address', 'and not what stands in it');
 });

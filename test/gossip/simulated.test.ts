@@ -279,6 +279,40 @@ t.test('with seeds that name only some, members count; an answer that fails chan
   t.notOk(only.gossip.isIsolated);
 });
 
+t.test('who has no answer of its seeds says so once, and does not know who is there', (t) => {
+  const world = new World(22);
+  const said: object[] = [];
+  const log = { ...silentLog, warn: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+  const told: object[] = [];
+  const info = (event: string, fields?: object): void => {
+    if (event.startsWith('gossip.seeds')) told.push({ event, ...fields });
+  };
+  let answer: string[] | undefined;
+  const asked = ['svc:7946'];
+  const look: Seeds['look'] = (done) => done(answer, answer === undefined ? 'ENOTFOUND svc' : undefined);
+  const lost = world.start(world.node({ seeds: { isComplete: true, asked, look }, log: { ...log, info } }));
+  world.time.run(9000);
+  t.same([lost.gossip.isFound, lost.gossip.expected, said], [false, 1, []]);
+  world.time.run(60_000);
+  t.match(said, [{ event: 'gossip.seeds_unanswered', seeds: 'svc:7946', cause: 'ENOTFOUND svc', remedy: /seeds/ }]);
+  t.equal(said.length, 1);
+  answer = [lost.transport.address];
+  world.time.run(60_000);
+  t.same([lost.gossip.isFound, lost.gossip.isIsolated], [true, false]);
+  t.same(told, [{ event: 'gossip.seeds_answered', expected: 1 }]);
+  t.end();
+});
+
+t.test('a name server that says nothing at all is told of as well', (t) => {
+  const world = new World(22);
+  const said: object[] = [];
+  const log = { ...silentLog, warn: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+  world.start(world.node({ seeds: { isComplete: true, asked: ['svc:7946'], look: () => {} }, log }));
+  world.time.run(12_000);
+  t.match(said, [{ event: 'gossip.seeds_unanswered', seeds: 'svc:7946', cause: 'no answer' }]);
+  t.end();
+});
+
 t.test('who hears nobody of those that a list of some names is isolated, until it does', async (t) => {
   const world = new World(21);
   const said: object[] = [];
@@ -291,7 +325,7 @@ t.test('who hears nobody of those that a list of some names is isolated, until i
   world.time.run(2000);
   t.ok(lost.gossip.isIsolated);
   t.equal(lost.gossip.expected, 3);
-  t.match(said, [{ event: 'gossip.isolated', expected: 3, remedy: /seeds/ }]);
+  t.match(said, [{ event: 'gossip.isolated', expected: 3, seeds: '10.0.0.2:7946, 10.0.0.3:7946', remedy: /seeds/ }]);
   t.notOk(alone.gossip.isIsolated, 'a list of itself alone names nobody');
   t.equal(alone.gossip.expected, 1);
   world.start(world.node({ address: '10.0.0.2:7946', seeds }));

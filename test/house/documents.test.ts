@@ -28,6 +28,11 @@ t.test('what the README and the pages link to and tell to type is there', async 
   for (const command of commands) t.ok(read('README.md').includes(`\`${command}\``), `README names ${command}`);
 });
 
+t.test('what the README and the pages tell to type needs no path that two users of a machine share', async (t) => {
+  for (const page of ['README.md', ...globSync('docs/**/*.md', { cwd: root })])
+    t.notMatch(read(page), /(?<![\w.])\/tmp\//, page);
+});
+
 t.test('every defect of others that docs/testing.md lists has the test it names', async (t) => {
   const rows = [...read('docs/testing.md').matchAll(/^\| .* \| `(test\/[\w/.-]+\.ts)` \| (.*) \|$/gm)];
   t.ok(rows.length > 20, `${rows.length} rows`);

@@ -3,7 +3,7 @@
  * can see of them, written down as text.
  */
 import { systemRandom } from '../../src/core/index.ts';
-import { createIdentity } from '../../src/identity/index.ts';
+import { createIdentity, tenantFields } from '../../src/identity/index.ts';
 import { createLimits } from '../../src/limits/index.ts';
 import {
   chain,
@@ -135,7 +135,7 @@ export class IsolationWorld {
         plan: x.tenant?.plan.name,
         source: x.source,
         grant: x.grant,
-        toApplication: [x.headers.raw, x.inject],
+        toApplication: [x.headers.raw, ...tenantFields(x.tenant), x.injected],
         toClient: head.headers.raw,
       }),
     );

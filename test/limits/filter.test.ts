@@ -228,7 +228,7 @@ t.test('shadow counts what would be, spends what that costs, and changes nothing
   w.one('acme');
   const near = w.ask('acme');
   t.equal(near.x.grant?.decision, 'notice');
-  t.same(near.x.inject, [], 'the application is told nothing');
+  t.same(near.x.injected, [], 'the application is told nothing');
 });
 
 t.test('shadow pays from credit as it would in force', async (t) => {
@@ -531,7 +531,7 @@ t.test('deprioritised: served, told so, and from an allowance of its own before 
   w.one('acme');
   const low = w.ask('acme');
   t.same(low.x.grant, { decision: 'deprioritize', useDegradedRoute: false, isShadowed: false });
-  t.same(low.x.inject, ['x-tenant-priority', 'low']);
+  t.same(low.x.injected, ['x-tenant-priority', 'low']);
   t.match(low.headers().first('ratelimit'), /^"requests";r=0/);
   t.match(w.limits.explain(w.snapshot, w.tenant('acme'), { method: 'GET', path: '/' }).wouldGet, {
     decision: 'degrade',

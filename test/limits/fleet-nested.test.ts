@@ -198,7 +198,7 @@ t.test('what of a fleet can be scraped: who counts, what is shared, and how old 
   t.equal(silent['rows_total'], rows);
 
   // Of whom nothing counts no age is of interest.
-  it.fleets[0].follow({ expected: 4, isIsolated: true });
+  it.fleets[0].follow({ expected: 4, isIsolated: true, isFound: true });
   it.clock.advance(TICK_MS);
   first.one('acme');
   it.fleets[0].tick();

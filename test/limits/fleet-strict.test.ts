@@ -22,7 +22,7 @@ class Strict {
     readonly state: LimitState;
     readonly process: number;
     readonly known: Map<number, MemberState>;
-    readonly surroundings: { expected: number; isIsolated: boolean };
+    readonly surroundings: { expected: number; isIsolated: boolean; isFound: boolean };
     isGone: boolean;
   }[] = [];
 
@@ -38,7 +38,7 @@ class Strict {
     const clock = { now: () => this.now as MonotonicMs, wallMs: () => this.now };
     const fleet = new FleetRates({ clock, partition: 'hold' });
     const process = this.sidecars.length;
-    const surroundings = { expected: 1, isIsolated: false };
+    const surroundings = { expected: 1, isIsolated: false, isFound: true };
     fleet.follow(surroundings);
     fleet.onMember(this.member(process, 0, 'alive'));
     this.sidecars.push({ state: new LimitState(fleet), process, known: new Map(), surroundings, isGone: false });

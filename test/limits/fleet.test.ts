@@ -236,7 +236,7 @@ t.test('who leaves leaves its share; who comes does not bring one', async (t) =>
 t.test('cut off from all it takes its part, and no more', async (t) => {
   const fleet = new Fleets(1);
   const [rates] = fleet.rates as [FleetRates];
-  rates.follow({ expected: 5, isIsolated: true });
+  rates.follow({ expected: 5, isIsolated: true, isFound: true });
   fleet.now += 100;
   rates.tick();
   const tenant = tenantOf(0);
@@ -321,7 +321,7 @@ t.test('cut off after it knew others, it takes an equal part of the limit', asyn
   fleet.run(2, [100, 100, 100, 100, 100], tenant);
   const [first] = fleet.rates as [FleetRates];
   for (let other = 1; other < 5; other++) first.onMember(memberOf(fleet.slot(0, other), 'dead'));
-  first.follow({ expected: 5, isIsolated: true });
+  first.follow({ expected: 5, isIsolated: true, isFound: true });
   fleet.now += 100;
   first.tick();
   t.equal(first.members, 1);

@@ -163,7 +163,7 @@ t.test('degraded service instead of a refusal, with an allowance of its own', as
   w.clock.advance(1000);
   many(2, () => w.one('acme'));
   const degraded = w.ask('acme');
-  t.same(degraded.x.inject, ['x-tenant-degrade', '2; features="no-extras small"']);
+  t.same(degraded.x.injected, ['x-tenant-degrade', '2; features="no-extras small"']);
   t.same(degraded.x.grant, { decision: 'degrade', useDegradedRoute: false, isShadowed: false });
 });
 
@@ -177,7 +177,7 @@ t.test('the degraded route is for routes that have one', async (t) => {
   t.match(w.ask('acme', { path: '/b' }).verdict, { code: 'quota-exceeded' });
   const { x } = w.ask('acme', { path: '/a' });
   t.ok(x.grant?.useDegradedRoute);
-  t.same(x.inject, ['x-tenant-degrade', '2']);
+  t.same(x.injected, ['x-tenant-degrade', '2']);
 });
 
 t.test('critical routes are counted, and never refused', async (t) => {
@@ -205,7 +205,7 @@ t.test('a tenant that stays over its limit is told so with every request, until 
   }
   w.clock.advance(3000);
   t.equal(w.one('acme'), 'notice', 'full again, but lately over for long');
-  t.same(w.ask('acme').x.inject, ['x-tenant-degrade', '1']);
+  t.same(w.ask('acme').x.injected, ['x-tenant-degrade', '1']);
   w.clock.advance(6000);
   t.equal(w.one('acme'), 'pass');
 });

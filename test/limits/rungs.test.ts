@@ -15,7 +15,7 @@ function one(w: World, path = '/'): { decision: string; told: string; isDelayed:
   done();
   const isDelayed = verdict instanceof Promise;
   const decision = verdict === undefined || isDelayed ? (x.grant?.decision ?? 'none') : verdict.code;
-  return { decision, told: x.inject.join(' '), isDelayed };
+  return { decision, told: x.injected.join(' '), isDelayed };
 }
 
 /** So many requests a second for so long; how often each decision. */
@@ -210,7 +210,7 @@ t.test('shadow counts what would be served less, and serves it whole', async (t)
   w.clock.advance(1000);
   const { x } = w.ask('acme');
   t.same(x.grant, { decision: 'pass', useDegradedRoute: false, isShadowed: true });
-  t.same(x.inject, []);
+  t.same(x.injected, []);
 });
 
 t.test(

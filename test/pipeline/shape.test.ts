@@ -17,7 +17,7 @@ t.test('all exchanges share one hidden class, before and after their slots are f
   filled.source = 'jwt';
   filled.grant = { decision: 'pass', useDegradedRoute: false, isShadowed: false };
   filled.endpoint = { name: 'application', address: 'http://127.0.0.1:1' };
-  filled.inject.push('x-tenant-id', 'acme');
+  filled.inject('x-tenant-degrade', '1');
   filled.entered = 3;
   filled.older = fresh;
   filled.newer = fresh;

@@ -15,6 +15,8 @@ const GET = Buffer.from(`GET / HTTP/1.1${NL}Host: a${NL}${NL}`);
 class Taker implements Answering {
   isGone = false;
   needsNew = false;
+  isForHead = false;
+  isWhole = true;
   connection: Carrier | undefined;
   readonly told: string[] = [];
   /** The event at which it throws. */
@@ -25,8 +27,9 @@ class Taker implements Answering {
     this.#tell('connection');
   }
   send(): void {
-    (this.connection as Carrier).begin(this, GET, { isForHead: false, isWhole: true, onDrain: undefined });
+    (this.connection as Carrier).begin(this, GET);
   }
+  onDrain(): void {}
   onInterim(): void {}
   onHead(): void {
     this.#tell('head');

@@ -28,7 +28,7 @@ async function meteredProxy(t: Ending, engine: 'fast' | 'general', upstream: str
     name: 'identify',
     onThrow: 'deny',
     onRequest(x) {
-      x.tenant = { id: 'acme' } as Tenant;
+      x.tenant = { id: 'acme', plan: { name: 'free' } } as Tenant;
       (x as Routed).endpoint = { name: 'application', address: upstream };
       return undefined;
     },

@@ -145,8 +145,8 @@ t.test('a fleet that is killed at once, again and again, knows what its lives co
     for (const { child } of sidecars) child.kill('SIGKILL');
     await Promise.all(sidecars.map(({ exited }) => exited));
   }
-  // So a kill costs 16 units at most.
-  const certain = HARD - ROUNDS * ports.length * 16;
+  // So a kill costs 16 units at most, the next 8, and so on.
+  const certain = HARD - ports.length * (16 + 8 + 4);
   const sidecars = await startAll();
   for (const { lines } of sidecars) t.match(lines.join('\n'), /"quota.life_crashed".*16 units/);
   await spend(sidecars, certain - admitted);

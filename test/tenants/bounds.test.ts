@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { systemTimers, type Timers } from '../../src/core/index.ts';
-import { ROUTES_MAX } from '../../src/tenants/catalogue/catalogue.ts';
+import { ROUTES_MAX } from '../../src/tenants/catalogue/judgement.ts';
 import { DOCUMENTS_MAX, loadFiles, textHash } from '../../src/tenants/documents/load.ts';
 import { parseOne } from '../../src/tenants/documents/parse.ts';
 import { parseMany } from '../../src/tenants/documents/parse-many.ts';

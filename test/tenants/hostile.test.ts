@@ -108,6 +108,9 @@ t.test('errors name line, column, key and remedy', async (t) => {
 t.test('what a value without its unit most likely meant', async (t) => {
   const ask = (spec: object): string => problem(document('Plan', 'p', spec).replace(/\n---\n$/, ''));
   t.match(ask({ rate: { requests: { limit: 5 } } }), /did you mean 5\/s/);
+  t.match(ask({ rate: { requests: '10/min' } }), /\(did you mean \{ limit: 10\/min \}\?\)/);
+  t.match(ask({ rate: '10/min' }), /\(did you mean \{ requests: \{ limit: 10\/min \} \}\?\)/);
+  for (const text of ['often', `${'1'.repeat(100)}/s`]) t.notMatch(ask({ rate: text }), /did you mean/);
   t.match(ask({ degrade: ['rejekt'] }), /\(did you mean reject\?\)/);
   t.match(ask({ degrade: [{ shpae: '1s' }] }), /\(did you mean shape\?\)/);
   t.match(ask({ degrade: [7] }), /\(known: credit, shape: 250ms, .*, reject\)/);

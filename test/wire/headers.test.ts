@@ -31,12 +31,16 @@ for (const [name, make] of Object.entries(MAKERS)) {
       ['1', 'c', undefined, undefined],
     );
     t.same([headers.only('authorization'), headers.only('x-id'), headers.only('none')], ['Bearer t', null, undefined]);
+    const spans = ['authorization', 'x-id', 'none'].map((each) => headers.onlySpan(each)?.text());
+    t.same(spans, ['Bearer t', undefined, undefined]);
+    t.same([headers.onlySpan('x-id'), headers.onlySpan('none')], [null, undefined]);
     t.same([headers.all('x-id'), headers.all('none'), headers.all('cookie')], [['1', '2'], [], ['c']]);
     t.same([headers.has('accept'), headers.has('none')], [true, false]);
 
     headers.append('X-New', 'n');
     headers.append('Cookie', 'd');
     t.same([headers.first('x-new'), headers.only('x-new'), headers.has('x-new')], ['n', 'n', true]);
+    t.same([headers.onlySpan('x-new')?.text(), headers.onlySpan('cookie')], ['n', null]);
     t.same([headers.only('cookie'), headers.all('cookie')], [null, ['c', 'd']], 'what came and what was added are one');
     headers.append('x-new', 'm');
     t.equal(headers.only('x-new'), null);
@@ -78,9 +82,42 @@ t.test('over bytes, a field that is not copied is not seen; Content-Length is, a
   headers.detach();
   t.same(
     [headers.count, headers.first('x-a'), headers.first('via')],
-    [1, undefined, '1'],
-    'the bytes are another message’s',
+    [0, undefined, undefined],
+    'it is another message’s',
   );
+});
+
+t.test(
+  'over bytes, what was added to one head is not of the next, and nothing is added to that by the one before',
+  async (t) => {
+    const { headers: first, table } = overBytes(['X-A', 'b']);
+    first.append('Via', '1');
+    first.append('X-Own', '2');
+    first.detach();
+    first.append('X-Late', '3');
+    t.equal(first.first('x-late'), '3');
+    table.begin(0);
+    const next = new ByteHeaders(table);
+    t.same([next.count, next.appended], [0, []]);
+    next.append('Via', '4');
+    t.same(
+      [next.raw, first.raw],
+      [
+        ['Via', '4'],
+        ['X-Late', '3'],
+      ],
+    );
+  },
+);
+
+t.test('over bytes, of what was added some is removed', async (t) => {
+  const { headers } = overBytes([]);
+  for (const name of ['X-A', 'X-B', 'x-a', 'X-C']) headers.append(name, name);
+  t.equal(headers.remove('x-a'), 2);
+  t.equal(headers.remove('x-a'), 0);
+  t.same(headers.appended, ['X-B', 'X-B', 'X-C', 'X-C']);
+  headers.append('X-D', 'd');
+  t.same(headers.names, ['x-b', 'x-c', 'x-d']);
 });
 
 t.test('many names may be asked for', async (t) => {

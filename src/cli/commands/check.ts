@@ -20,6 +20,8 @@ import { EXIT } from '../exit.ts';
 import type { FleetMembers } from '../fleet.ts';
 import { BUT, type Form, NO, paint, printJson, YES } from '../output.ts';
 import { ledgerChecks } from './check-ledger.ts';
+import { type LiveConfig, liveConfigChecks } from './check-live-config.ts';
+import { liveFleetChecks } from './check-live-fleet.ts';
 import { liveMeteringChecks } from './check-live-metering.ts';
 import { meteringChecks } from './check-metering.ts';
 import { bad, type Check, good, type Result } from './check-result.ts';
@@ -34,6 +36,8 @@ interface CheckOptions {
   readonly config?: string;
   readonly tenancy?: string;
   readonly live?: boolean;
+  /** Warnings fail it as well. */
+  readonly strict?: boolean;
   /** Default: where the boot file says, else where one is that says nothing. */
   readonly admin?: string;
   readonly output: Form;
@@ -63,10 +67,12 @@ export async function check(options: CheckOptions): Promise<void> {
     throw new ReeveError('usage', 'nothing to check', {
       remedy: 'give --config, --tenancy or --live, or REEVE_COLLECTOR_DIR',
     });
-  const errors = categories.flatMap(({ checks }) => checks).filter((each) => each.result === 'error').length;
-  if (options.output === 'json') printJson({ success: errors === 0, categories });
-  else process.stdout.write(textOf(categories, errors === 0));
-  if (errors > 0) process.exitCode = live?.isReached === false && errors === 1 ? EXIT.unreachable : EXIT.findings;
+  const isFailed = ({ result }: Check): boolean =>
+    result === 'error' || (options.strict === true && result === 'warning');
+  const failed = categories.flatMap(({ checks }) => checks).filter(isFailed).length;
+  if (options.output === 'json') printJson({ success: failed === 0, categories });
+  else process.stdout.write(textOf(categories, failed === 0));
+  if (failed > 0) process.exitCode = live?.isReached === false && failed === 1 ? EXIT.unreachable : EXIT.findings;
 }
 
 function textOf(categories: readonly Category[], isGood: boolean): string {
@@ -229,13 +235,6 @@ function adminOf(config: SidecarConfig | undefined): string {
   return `http://${host === '::1' ? '[::1]' : host}:${port}`;
 }
 
-interface LiveConfig {
-  readonly generation: number;
-  readonly isFromLastGood: boolean;
-  readonly upstreams: Readonly<Record<string, string>>;
-  readonly findings: readonly { readonly severity: string; readonly text: string }[];
-}
-
 async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: Check[] }> {
   try {
     const config = await askAdmin<LiveConfig>(admin, '/v1/config');
@@ -244,10 +243,10 @@ async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: 
     return {
       isReached: true,
       checks: [
-        ...checksOf(config),
+        ...liveConfigChecks(config),
         ...(await upstreamChecks(Object.entries(config.upstreams))),
         ...(metering === undefined ? [] : liveMeteringChecks(metering)),
-        ...(fleet === undefined ? [] : [fleetCheck(fleet)]),
+        ...(fleet === undefined ? [] : liveFleetChecks(fleet)),
       ],
     };
   } catch (cause) {
@@ -259,46 +258,4 @@ async function liveChecks(admin: string): Promise<{ isReached: boolean; checks: 
       ],
     };
   }
-}
-
-function fleetCheck({ isIsolated, expected, members }: FleetMembers): Check {
-  if (!isIsolated) return good(`the fleet is heard (${count(members.length, 'member')})`);
-  return bad(
-    'the fleet is heard',
-    `nobody of ${expected} expected members is heard; this one takes an equal part of each limit`,
-    'see that spec.gossip.seeds name the others, that UDP and TCP of the gossip port pass between sidecars, and that all have one keyFile and cluster',
-    'warning',
-  );
-}
-
-function checksOf(config: LiveConfig): Check[] {
-  const errors = config.findings.filter((each) => each.severity === 'error');
-  return [
-    good('sidecar answers'),
-    config.generation > 0
-      ? good(`configuration is loaded (generation ${config.generation})`)
-      : bad('configuration is loaded', 'generation 0', 'check the mount of the tenancy directory'),
-    config.isFromLastGood
-      ? bad(
-          'configuration is from its files',
-          'it runs on the last known good one',
-          'mend the mount of the tenancy directory',
-          'warning',
-        )
-      : good('configuration is from its files'),
-    errors.length === 0
-      ? good('files hold no errors')
-      : bad(
-          'files hold no errors',
-          errors
-            .slice(0, 5)
-            .map((each) => each.text)
-            .join('\n'),
-          'mend the files; the last good version of each object is live',
-        ),
-    ...config.findings
-      .filter((each) => each.severity === 'warning')
-      .slice(0, 5)
-      .map((each) => bad('files hold no warnings', each.text, 'mend it before it matters', 'warning')),
-  ];
 }

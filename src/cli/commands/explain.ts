@@ -67,7 +67,8 @@ function remedyFor(word: string, known: readonly string[]): string {
 }
 
 /** A key by its path: `Plan.spec.rate.requests.limit`; what lies below an object is listed. */
-export function explain(key: string, { output }: { readonly output: Form }): void {
+export function explain(asked: string, { output }: { readonly output: Form }): void {
+  const key = withSpec(asked);
   const [kind, path] = find(key);
   const at = walk(kind, path);
   const members = Object.entries(membersOf(at));
@@ -87,6 +88,16 @@ export function explain(key: string, { output }: { readonly output: Form }): voi
   if (given !== undefined) lines.push(`  also     ${given.flag}, ${given.env}`);
   for (const [name, { description }] of members) lines.push(`  .${name.padEnd(20)} ${description ?? ''}`.trimEnd());
   process.stdout.write(`${lines.filter((line) => line !== '').join('\n')}\n`);
+}
+
+/** `Plan.degrade` is `Plan.spec.degrade`; so is one misspelt, unless it is `spec` itself or its like that is. */
+function withSpec(key: string): string {
+  const dot = key.indexOf('.');
+  const kind = nameIn(KINDS, key.slice(0, Math.max(dot, 0)));
+  const [first] = stepsOf(key.slice(dot + 1)) as [string, ...string[]];
+  if (kind === undefined || has(kind, [first])) return key;
+  const isLikeOne = nearest(first, Object.keys(membersOf(walk(kind, [])))) !== undefined;
+  return isLikeOne && !has(kind, ['spec', first]) ? key : `${kind}.spec${key.slice(dot)}`;
 }
 
 /** The flag and the variable of a setting. */

@@ -91,8 +91,9 @@ function fleetRows({ fleet }: Explanation['limits']): [string, string][] {
     ...peers.slice(0, PEERS_SHOWN).map((peer): [string, string] => ['peer', peerText(peer, fleet)]),
   ];
   if (rest.length > 0) {
-    const sum = (of: 'demand' | 'share'): number => round(rest.reduce((all, each) => all + each[of], 0));
-    rows.push(['peer', `${rest.length} more ask for ${sum('demand')}/s: shares ${sum('share')}/s`]);
+    // What each may take is no part of one sum; what they ask for and admit is.
+    const sum = (of: 'demand' | 'admitted'): number => round(rest.reduce((all, each) => all + each[of], 0));
+    rows.push(['peer', `${rest.length} more ask for ${sum('demand')}/s, admit ${sum('admitted')}/s`]);
   }
   return rows;
 }
@@ -114,17 +115,22 @@ function shareText({ here, demand, strict }: FleetShares): string {
   const asked = `for ${round(here.demand)}/s asked for here (${percent(here.demand, demand)} %)`;
   if (strict !== undefined && strict.standing !== 'held') return `none, ${asked}: ${WITHOUT[strict.standing]}`;
   const borrowed = here.borrow >= 1 ? `; ${round(here.borrow)} more may be borrowed` : '';
-  return `${round(here.share)}/s at most ${round(here.burst)} at once, ${asked}${borrowed}`;
+  return `${rateText(here.share, strict)}, at most ${round(here.burst)} at once, ${asked}${borrowed}`;
 }
 
-function peerText(peer: FleetShares['peers'][number], { demand }: FleetShares): string {
+/** Parts of a strict limit add up to it. Other shares do so only when all of it is asked for: below that each may take of what is free. */
+function rateText(share: number, strict: FleetShares['strict']): string {
+  return `${strict === undefined ? 'up to ' : ''}${round(share)}/s`;
+}
+
+function peerText(peer: FleetShares['peers'][number], { demand, strict }: FleetShares): string {
   const { name, state, share, admitted, ageMs } = peer;
   const heard = `heard ${durationText(ageMs)} ago`;
   if (state === 'dead' || state === 'left')
     return `${name} is ${state === 'dead' ? 'dead' : 'gone'}, asked for ${round(peer.demand)}/s, ${share > 0 ? `share ${round(share)}/s` : 'nothing'} is held for it, ${heard}`;
   const asked = `asks for ${round(peer.demand)}/s (${percent(peer.demand, demand)} %)`;
   const doubt = state === 'alive' ? '' : ` (${state})`;
-  return `${name} ${asked}: share ${round(share)}/s, admits ${round(admitted)}/s, ${heard}${doubt}`;
+  return `${name} ${asked}: share ${rateText(share, strict)}, admits ${round(admitted)}/s, ${heard}${doubt}`;
 }
 
 function percent(part: number, all: number): number {
@@ -142,6 +148,14 @@ interface Watching {
   readonly count?: string;
 }
 
+/** Units behind the names, as `kubectl top` has them. `left` and `share` are of the sidecar that is asked, `demand` and `level` of all. */
+const HEADINGS = [
+  ...['left (req)', 'in bank (req)', 'in flight', 'members'],
+  ...['demand (req/s)', 'here (req/s)', 'share (req/s)', 'level (req)'],
+] as const;
+/** At least so wide is a column. */
+const CELL_CHARS = 9;
+
 /** A line each interval, until interrupted, or `count` times. */
 export async function watchLimits(name: string, { admin, output, interval, count }: Watching): Promise<void> {
   const periodMs = parseDurationMs(interval);
@@ -150,19 +164,17 @@ export async function watchLimits(name: string, { admin, output, interval, count
       place: '--interval',
       remedy: 'such as 1s',
     });
-  let isFirst = true;
+  let headings: readonly string[] = [];
   const row = (cells: readonly unknown[]): void => {
-    process.stdout.write(`${cells.map((cell) => String(cell).padStart(9)).join(' ')}\n`);
+    const wide = cells.map((cell, at) => String(cell).padStart(Math.max(CELL_CHARS, headings[at]?.length ?? 0)));
+    process.stdout.write(`${wide.join(' ')}\n`);
   };
   for (let times = timesOf(count, Number.POSITIVE_INFINITY); times > 0; times--) {
     const limits = await askAboutTenant<Explanation['limits']>(admin, name, `/v1/limits/${encodeURIComponent(name)}`);
-    if (output === 'text' && isFirst)
-      row([
-        ...['left', 'in bank', 'in flight', 'members', 'demand', 'here', 'share', 'level'],
-        ...limits.quotas.map(({ meter }) => meter),
-        'decision',
-      ]);
-    isFirst = false;
+    if (output === 'text' && headings.length === 0) {
+      headings = [...HEADINGS, ...limits.quotas.map(quotaHeading), 'decision'];
+      row(headings);
+    }
     const { requests, concurrency, fleet, wouldGet } = limits;
     if (output === 'json') process.stdout.write(`${JSON.stringify(limits)}\n`);
     else
@@ -184,6 +196,11 @@ export async function watchLimits(name: string, { admin, output, interval, count
   }
 }
 
+/** As wide as its cells are when it is used up. */
+function quotaHeading({ meter, unit, limit }: Explanation['limits']['quotas'][number]): string {
+  return (meter === unit ? meter : `${meter} (${unit})`).padStart(`${limit}/${limit}`.length);
+}
+
 function quotaText(quota: Explanation['limits']['quotas'][number]): string {
   const { meter, mode, per, used, reserved, limit, unit, here, until, state } = quota;
   const held = reserved > 0 ? `, ${reserved} reserved` : '';
@@ -193,9 +210,11 @@ function quotaText(quota: Explanation['limits']['quotas'][number]): string {
 
 function hereText(here: Explanation['limits']['quotas'][number]['here']): string {
   if (here === undefined) return '';
-  const { used, rights, elsewhere, unreachable = 0 } = here;
+  const { used, rights, elsewhere, unreachable = 0, isParted = true } = here;
+  if (!isParted) return `, ${used} here, not parted among the sidecars yet: most of them must see each other first`;
   const held = rights === undefined ? '' : ` of ${rights} it may, ${elsewhere} held elsewhere`;
-  const lost = unreachable >= 1 ? `, ${unreachable} held by sidecars that cannot be reached` : '';
+  const lost =
+    unreachable >= 1 ? `, ${unreachable} held by sidecars that cannot be reached, or spent by some that crashed` : '';
   return `, ${used} here${held}${lost}`;
 }
 

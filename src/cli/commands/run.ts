@@ -37,8 +37,11 @@ export async function run([program, ...args]: string[], options: RunOptions): Pr
   const printed = [copyLines(app.stdout, process.stdout), copyLines(app.stderr, process.stderr)];
   passSignalsOn(app, sidecar);
   try {
-    process.exitCode = await ended(app, program as string);
+    const { code, signal } = await ended(app, program as string);
+    process.exitCode = code ?? 128 + constants.signals[signal as NodeJS.Signals];
     await Promise.all(printed);
+    const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+    process.stdout.write(`${mark('reeve')}the application ${how}; the sidecar stops\n`);
   } finally {
     await sidecar.close();
   }
@@ -120,8 +123,13 @@ function send(app: ChildProcess, signal: NodeJS.Signals): void {
   else process.kill(-pid, signal);
 }
 
-/** Resolves with the exit code of the application; when it ends, we do. */
-function ended(app: ChildProcess, program: string): Promise<number> {
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Resolves when the application has ended; then we do. */
+function ended(app: ChildProcess, program: string): Promise<Ended> {
   return new Promise((resolve, reject) => {
     app.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
@@ -132,6 +140,6 @@ function ended(app: ChildProcess, program: string): Promise<number> {
         }),
       ),
     );
-    app.once('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal as NodeJS.Signals]));
+    app.once('close', (code, signal) => resolve({ code, signal }));
   });
 }

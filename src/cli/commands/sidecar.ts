@@ -1,7 +1,8 @@
 import { systemClock, systemHeap, systemTimers } from '../../core/index.ts';
 import { LoaderThread } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
-import { HeapKeeper } from '../heap-keeper.ts';
+import { MemoryKeeper } from '../memory-keeper.ts';
+import { ResidentMemory } from '../resident-memory.ts';
 import { onStop } from '../signals.ts';
 
 /** `reeve sidecar`: runs until a signal. */
@@ -13,12 +14,13 @@ export async function sidecar(options: { config?: string } & Record<string, unkn
   const loader = new LoaderThread({ ...config.tenancy, stateDir: config.stateDir, timers: systemTimers });
   const { startSidecar } = await import('../sidecar.ts');
   const starting = startSidecar(config, { loader });
-  let keeper: HeapKeeper | undefined;
+  let keeper: MemoryKeeper | undefined;
   // From now on: a signal may come before its caller hears that it serves.
   onStop(starting, (running) => {
     keeper?.close();
     return running.drain();
   });
-  await starting;
-  keeper = new HeapKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap });
+  const { log } = await starting;
+  const resident = new ResidentMemory((cause) => log.info('memory.not_given_back', { cause }));
+  keeper = new MemoryKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap, resident });
 }

@@ -1,7 +1,8 @@
 /** `reeve tenants list|get`: of a running sidecar, or of a directory as a sidecar would read it. */
 import { formatFinding, inspectTenancy, type Snapshot } from '../../tenants/index.ts';
-import { askAboutTenant, listTenants, noSuchTenant, type TenantRow } from '../ask-admin.ts';
+import { askAboutTenant, askAdmin, listTenants, noSuchTenant, type TenantRow } from '../ask-admin.ts';
 import { type Form, printJson, printRows } from '../output.ts';
+import { type LiveConfig, someText } from './check-live-config.ts';
 import { requireDirectory } from './config.ts';
 
 interface Asking {
@@ -18,6 +19,14 @@ export async function list({ admin, output, tenancy }: Asking): Promise<void> {
       ['NAME', 'PLAN', 'STATE'],
       rows.map(({ name, plan, state }) => [name, plan, state]),
     );
+  if (tenancy === undefined) await tellLeftOut(admin);
+}
+
+/** Who stands in the files and is not in force is said, so that a tenant that is missing is no riddle. */
+async function tellLeftOut(admin: string): Promise<void> {
+  const { leftOut } = await askAdmin<Pick<LiveConfig, 'leftOut'>>(admin, '/v1/config');
+  if (leftOut.total > 0)
+    process.stderr.write(`reeve: not in force: ${someText(leftOut)} (\`reeve tenants get NAME\` says why)\n`);
 }
 
 /** By name, as a sidecar lists them. */
@@ -38,7 +47,7 @@ export async function get(name: string, { admin, output, tenancy }: Asking): Pro
       process.stdout.write(`${key.padEnd(10)} ${typeof value === 'string' ? value : JSON.stringify(value)}\n`);
 }
 
-/** What does not load is said, so that a tenant that is missing is no riddle. */
+/** What does not load is said, for the same reason. */
 async function read(dir: string): Promise<Snapshot> {
   requireDirectory(dir);
   const { snapshot, findings } = await inspectTenancy(dir);

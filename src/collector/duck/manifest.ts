@@ -2,7 +2,7 @@
  * Which files of the store's directory count, in one small file that is replaced as a whole. What it does not name is a rest of a crash, and
  * is removed. Hot rows as they were, the files beside them and the owner's word become true together.
  *
- *   dir/  manifest.json ──names──▶ hot-12.parquet · h-481032-1-0.parquet · m-481032-1-0.parquet …
+ *   dir/  manifest.json ──names──▶ hot-12.parquet · h-481032-13.parquet · m-481032-14.parquet …
  */
 import {
   closeSync,

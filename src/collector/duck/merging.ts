@@ -1,10 +1,15 @@
 /**
- * Which files are made one: an hour's into a day's, days into a week's, weeks into four. All periods begin at multiples of their length since
- * 1970, so each lies within one of the next. What comes late for a large file waits until it is worth writing it anew.
+ * Which hours share a file: those that come late when they are written, all others when files are made one.
+ *
+ * An hour's files are made a day's, days a week's, weeks four. All periods begin at multiples of their length since 1970, so each lies within one
+ * of the next. What comes late for a large file waits until it is worth writing it anew.
  */
 import type { SumFile } from './manifest.ts';
 
+const HOUR_S = 3600;
 const DAY_S = 86_400;
+/** Hours that are older when they are written come late, and share a file a day. */
+const LATE_S = 2 * DAY_S;
 const PERIODS_S = [DAY_S, 7 * DAY_S, 28 * DAY_S] as const;
 /** After its end: most of what comes late has come. */
 const SLACK_S = 2 * 3600;
@@ -16,6 +21,22 @@ const PART_MIN = 0.25;
 export interface Merge {
   readonly kind: SumFile['kind'];
   readonly files: readonly SumFile[];
+}
+
+/** Hours in a row that share a file: each has its own, but those that come late. */
+export function spansOf(hours: readonly number[], sealS: number): readonly (readonly [from: number, to: number])[] {
+  const spans = new Map<number, [number, number]>();
+  for (const hour of hours) {
+    const isLate = hour < sealS - LATE_S;
+    const key = isLate ? hour - (hour % DAY_S) : hour;
+    const span = spans.get(key);
+    if (span === undefined) spans.set(key, [hour, hour + HOUR_S]);
+    else {
+      span[0] = Math.min(span[0], hour);
+      span[1] = Math.max(span[1], hour + HOUR_S);
+    }
+  }
+  return [...spans.values()];
 }
 
 /** The next to do; undefined: nothing is worth it. */

@@ -4,7 +4,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../core/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
 import { refusals } from '../refusals.ts';
-import { API_KEY_PREFIX, bearerOf } from './credential.ts';
+import { API_KEY_PREFIX, bearerOf, isApiKey } from './credential.ts';
 import { type Found, NONE, type Source } from './source.ts';
 
 const KEY_CHARS_MAX = 256;
@@ -49,7 +49,7 @@ export function apiKeySource({
 function keyOf({ headers }: Exchange, header: string): string | undefined | null {
   const bearer = bearerOf(headers);
   if (bearer === null) return null;
-  const inBearer = bearer?.startsWith(API_KEY_PREFIX) === true ? bearer : undefined;
+  const inBearer = bearer !== undefined && isApiKey(bearer) ? bearer.text() : undefined;
   const own = headers.only(header);
   if (own === undefined) return inBearer;
   if (own === null || !own.startsWith(API_KEY_PREFIX)) return null;

@@ -1,23 +1,33 @@
 // hot path
 /** The bearer credential of a request: exactly one Authorization field, or none. */
-import { type Headers, trimBlanks } from '../../wire/index.ts';
+import type { Headers, Span } from '../../wire/index.ts';
 
-/** The credential, undefined without one, or null when there is more than one field: which one would the application read? */
-export function bearerOf(headers: Headers): string | undefined | null {
-  const value = headers.only('authorization');
+/**
+ * The credential where it lies, good until another field is asked for; undefined without one, or null when there is more than one field:
+ * which one would the application read?
+ */
+export function bearerOf(headers: Headers): Span | undefined | null {
+  const value = headers.onlySpan('authorization');
   if (value === undefined || value === null) return value;
-  return value.length > PREFIX_CHARS && isBearer(value) ? trimBlanks(value.slice(PREFIX_CHARS)) : undefined;
+  if (value.length <= PREFIX_BYTES || !isBearer(value)) return undefined;
+  value.from += PREFIX_BYTES;
+  return value.trim();
 }
 
-const SCHEME = 'bearer';
+const SCHEME = Buffer.from('bearer');
 /** The scheme and a space. */
-const PREFIX_CHARS = 7;
+const PREFIX_BYTES = 7;
+const SPACE = 32;
 
-/** Schemes are case-insensitive (RFC 9110 §11.1). Compared in place: a slice in lower case would be two strings a request. */
-function isBearer(value: string): boolean {
-  // Only the two cases of a letter become that letter.
-  for (let i = 0; i < SCHEME.length; i++) if ((value.charCodeAt(i) | 32) !== SCHEME.charCodeAt(i)) return false;
-  return value.charCodeAt(SCHEME.length) === 32;
+/** Schemes are case-insensitive (RFC 9110 §11.1). Only the two cases of a letter become that letter. */
+function isBearer({ bytes, from }: Span): boolean {
+  for (let i = 0; i < SCHEME.length; i++) if (((bytes[from + i] as number) | 32) !== SCHEME[i]) return false;
+  return bytes[from + SCHEME.length] === SPACE;
 }
 
 export const API_KEY_PREFIX = 'rk_';
+const API_KEY_PREFIX_BYTES = Buffer.from(API_KEY_PREFIX);
+
+export function isApiKey(credential: Span): boolean {
+  return credential.startsWith(API_KEY_PREFIX_BYTES);
+}

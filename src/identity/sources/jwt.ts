@@ -9,7 +9,7 @@ import { moreTelling, type Refusal, refusals } from '../refusals.ts';
 import { isSignedBy } from '../signature.ts';
 import { mediaType, readForm, TOKEN_CHARS_MAX, type TokenForm } from '../token.ts';
 import type { TokenCache, Verified } from '../token-cache.ts';
-import { API_KEY_PREFIX, bearerOf } from './credential.ts';
+import { bearerOf, isApiKey } from './credential.ts';
 import { type Found, NONE, type Source } from './source.ts';
 
 export interface JwtOptions {
@@ -36,7 +36,7 @@ export function jwtSource(options: JwtOptions): Source {
     find(x: Exchange): Found | Promise<Found> {
       const token = bearerOf(x.headers);
       if (token === null) return refused(refusals.malformed);
-      if (token === undefined || token.startsWith(API_KEY_PREFIX)) return NONE;
+      if (token === undefined || isApiKey(token)) return NONE;
       const now = clock.now();
       const known = cache.verified(token, now, clock.wallMs(), x.snapshot.providers);
       if (known !== undefined) {
@@ -49,7 +49,7 @@ export function jwtSource(options: JwtOptions): Source {
         return refused(refusal);
       }
       count('miss');
-      return verify(options, token, x);
+      return verify(options, token.text(), x);
     },
   };
 }

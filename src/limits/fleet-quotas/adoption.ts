@@ -35,7 +35,8 @@ export class Adoption {
   #daysSeen = '';
   /** By kind. */
   readonly #waiting: FleetRow[][] = KINDS.map(() => []);
-  #isLooking = false;
+  /** Rows of some are still gathered. */
+  #gathering = 0;
 
   constructor(world: AdoptionWorld) {
     this.#o = world;
@@ -71,7 +72,7 @@ export class Adoption {
   /** All that these wrote; a step a row. */
   *adopt(actors: ReadonlySet<string>): Generator<void> {
     const { counters, gauges, claims } = this.#o;
-    this.#isLooking = true;
+    this.#gathering++;
     for (const actor of actors) this.#told.add(actor);
     for (const { actor, tenant, meter, day, count, credit } of counters.rows()) {
       if (actors.has(actor)) this.#wait(row({ kind: 'count', tenant, meter, day, from: actor }, count, credit));
@@ -87,7 +88,7 @@ export class Adoption {
       if (this.#wrote(actors, each.from, wrote) && !claims.isUntold(each)) this.#wait(each);
       yield;
     }
-    this.#isLooking = false;
+    this.#gathering--;
   }
 
   /** Whether one of them gave it: of its own, or of what it had of others. Whoever reads its will must have read that. */
@@ -125,7 +126,7 @@ export class Adoption {
 
   /** Tells some of what waits, once all of it does: a will comes behind all that its writer said. False: there is no room. */
   tell(rows: number = TURN_ROWS): boolean {
-    if (this.#isLooking) return true;
+    if (this.#gathering > 0) return true;
     let left = rows;
     for (const waiting of this.#waiting) {
       const told = waiting.slice(0, left).findIndex((each) => !this.#o.put(each));

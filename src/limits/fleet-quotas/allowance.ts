@@ -7,6 +7,8 @@
  *
  * `freeOf` the limit may be ahead of any line, told or not. Who needs more for one request says so first, and it is in force once kept. Where many
  * requests at once may be ahead further, each time they are not enough it is twice as much.
+ * Of a life behind others that crashed one after the other both are half as much for each: what all of them may have spent unseen is less than twice
+ * what one may, but for what runs at once, however often a process crashes.
  * While the keeper is away nothing is held: quotas do not hang on it. What is spent then it does not know.
  *
  * Bound: lines of hard quotas that were asked for here.
@@ -17,13 +19,9 @@ import { isSpent } from '../quotas/need.ts';
 const FREE_MIN = 16;
 const FREE_SHARE = 1 / 256;
 
-/** Units of a limit that a sidecar may spend before they are kept. */
-export function freeOf(limit: number): number {
-  return Math.max(FREE_MIN, Math.floor(limit * FREE_SHARE));
-}
-
-function moreThan(limit: number, ahead: number): number {
-  return Math.max(freeOf(limit), ahead);
+/** Units of a limit that a sidecar may spend before they are kept. `crashes`: of lives before it, one after the other. */
+export function freeOf(limit: number, crashes = 0): number {
+  return Math.floor(Math.max(FREE_MIN, Math.floor(limit * FREE_SHARE)) / 2 ** crashes);
 }
 
 /** What is kept of a line. */
@@ -56,12 +54,15 @@ export interface Said {
 export class Allowance {
   /** Something should be kept soon. */
   onPress: () => void = () => {};
+  /** More is kept, or nothing has to be. */
+  onKept: () => void = () => {};
   readonly #onLimit: (line: Line) => void;
   readonly #burstShare: number;
   readonly #entries = new Map<Line, Entry>();
   readonly #touched = new Set<Line>();
   /** - `free`: nobody keeps it. - `shut`: the keeper does not know of this sidecar yet. - `held`. */
   #state: 'free' | 'shut' | 'held' = 'free';
+  #crashes = 0;
 
   /** `onLimit`: a line may be spent further than before, or less far. `burstShare`: of a limit, as far as many requests at once let it go ahead. */
   constructor(onLimit: (line: Line) => void, burstShare = 0) {
@@ -113,10 +114,14 @@ export class Allowance {
     const { limit } = line.quota;
     // Nobody can be further ahead than what is left.
     const left = Math.max(0, limit - line.used);
-    const more = moreThan(limit, entry.ahead);
+    const more = this.#moreThan(limit, entry.ahead);
     // What runs has reserved as much.
     const needed = line.reserved + units;
-    const wanted = needed > more ? 2 * needed : Math.min(2 * more, Math.floor(this.#burstShare * limit));
+    const less = 2 ** this.#crashes;
+    const wanted =
+      needed > more
+        ? Math.max(needed, (2 * needed) / less)
+        : Math.min(2 * more, Math.floor((this.#burstShare * limit) / less));
     if (wanted > more) entry.wished = Math.max(entry.wished, Math.min(wanted, left));
     this.#touched.add(line);
     this.onPress();
@@ -156,6 +161,7 @@ export class Allowance {
       if (line.spent === spent && entry.wished === 0) this.#touched.delete(line);
       this.#limit(line, entry);
     }
+    this.onKept();
   }
 
   /** Nothing of it is kept any more. */
@@ -169,17 +175,27 @@ export class Allowance {
     }
   }
 
+  /** So many lives before this one crashed, one after the other. Before anything is kept. */
+  follow(crashes: number): void {
+    this.#crashes = crashes;
+  }
+
   /** - `free`: nothing holds. - `shut`: nothing is spent. - `held`: what is kept holds. */
   become(state: 'free' | 'shut' | 'held'): void {
     if (this.#state === state) return;
     this.#state = state;
     for (const [line, entry] of this.#entries) this.#limit(line, entry);
+    this.onKept();
+  }
+
+  #moreThan(limit: number, ahead: number): number {
+    return Math.max(freeOf(limit, this.#crashes), ahead);
   }
 
   #limit(line: Line, entry: Entry): void {
     const { kept, ahead } = entry;
     const isBound = this.#state !== 'free' && isSpent(line);
-    const more = moreThan(line.quota.limit, ahead);
+    const more = this.#moreThan(line.quota.limit, ahead);
     entry.cap = !isBound ? NO_BOUND : this.#state === 'shut' ? 0 : kept + more;
     entry.pressAt = isBound ? kept + more / 2 : NO_BOUND;
     this.#onLimit(line);

@@ -9,6 +9,8 @@ export class Allowances {
   readonly disk: Allowance;
   readonly collector: Allowance;
   readonly #all: readonly Allowance[];
+  /** One for all who wait. */
+  #kept: PromiseWithResolvers<void> | undefined;
 
   constructor() {
     const limit = (line: Line): void => {
@@ -18,6 +20,17 @@ export class Allowances {
     this.disk = new Allowance(limit, DISK_BURST_SHARE);
     this.collector = new Allowance(limit);
     this.#all = [this.disk, this.collector];
+    for (const each of this.#all)
+      each.onKept = () => {
+        this.#kept?.resolve();
+        this.#kept = undefined;
+      };
+  }
+
+  /** Resolves when more is kept, or nothing has to be. */
+  whenKept(): Promise<void> {
+    this.#kept ??= Promise.withResolvers();
+    return this.#kept.promise;
   }
 
   open(tenant: string, line: Line): void {

@@ -146,8 +146,9 @@ export class Escrow {
       this.#isClosed || spent.isLost(line) || !own.isKnown ? 0 : own.rights - owedBy(own, holdings.values());
     line.parts = this.parts;
     if (line.rights > before) this.#wants.wake({ tenant, meter: line.quota.meter });
-    // Before there is a charter all of it is still to come.
-    line.elsewhere = shares.charterOf(line.from) === undefined ? line.quota.limit : 0;
+    line.isParted = shares.charterOf(line.from) !== undefined;
+    // Before that all of it is still to come, where it can.
+    line.elsewhere = !line.isParted && members.isSure ? line.quota.limit : 0;
     const reachable = new Set(members.reachable);
     // What estates have is to be had, though nobody has to be asked for it.
     for (const [owner, each] of holdings)

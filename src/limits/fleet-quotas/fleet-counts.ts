@@ -14,11 +14,17 @@ export interface FleetWatch {
 }
 
 export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: FleetQuotas): void {
-  const { counts, escrow, claims } = fleet;
+  const { escrow, claims } = fleet;
   const refused = metrics.counter({
     name: 'reeve_quota_right_rows_refused_total',
     help: 'Rows of rights for which there was no room.',
   });
+  fleet.comeback.onLong = () =>
+    log.warn('quota.rights_wait', {
+      ...fleet.seen,
+      effect: 'what the last life of this process had of hard quotas is not spent before most of the fleet is seen',
+      remedy: 'start the others, or take those that are gone out of the seeds',
+    });
   let saidAt = Number.NEGATIVE_INFINITY;
   claims.onFull = ({ kind, tenant, meter }) => {
     refused.add();
@@ -40,7 +46,7 @@ export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: 
   });
   metrics.gauge({
     name: 'reeve_quota_unreachable',
-    help: 'Hard quotas that were asked for here and refuse although they are not used up: what is left is held by sidecars that cannot be reached.',
+    help: 'Hard quotas that were asked for here and refuse although they are not used up: what is left is held by sidecars that cannot be reached, or may have been spent by some that crashed.',
     read: () => fleet.unreachable,
   });
   metrics.collected({
@@ -49,7 +55,7 @@ export function registerFleetQuotas({ clock, log, metrics }: FleetWatch, fleet: 
     type: 'counter',
     labels: ['result'],
     rowsMax: 3,
-    collect: (emit) => Object.entries(counts).forEach(([result, count]) => emit([result], count)),
+    collect: (emit) => Object.entries(fleet.counts).forEach(([result, count]) => emit([result], count)),
   });
   metrics.collected({
     name: 'reeve_quota_rows',

@@ -10,27 +10,30 @@
  * in the next ones.
  */
 import type { Clock } from '../../core/index.ts';
-import type { Lane, Member, Written } from '../../gossip/index.ts';
+import type { Lane, Member } from '../../gossip/index.ts';
 import type { Surroundings } from '../fleet/attendance.ts';
 import type { Account, Line } from '../quotas/account.ts';
 import { DAY_MS } from '../quotas/calendar.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
-import type { AheadRow, Inheritance } from '../quotas/own-log.ts';
+import type { LastLife } from '../quotas/own-log.ts';
 import type { Quotas } from '../quotas/quotas.ts';
 import type { Fleet } from '../quotas/shared.ts';
 import { Adoption } from './adoption.ts';
 import { Allowances } from './allowances.ts';
 import { Announcer } from './announcer.ts';
+import { Arrivals } from './arrivals.ts';
 import { Chores } from './chores.ts';
 import { ClaimTeller } from './claim-teller.ts';
 import { Claims } from './claims.ts';
+import { Comeback } from './comeback.ts';
 import { CountTeller, TOLD_BYTES_PER_SEC } from './count-teller.ts';
 import { Escrow } from './escrow.ts';
 import { Founding } from './founding.ts';
 import { Heirs } from './heirs.ts';
 import { heritageOf } from './heritage.ts';
 import { KeptQuotas } from './kept-quotas.ts';
+import { MemberLogs } from './member-logs.ts';
 import { Members } from './members.ts';
 import { OnDisk } from './on-disk.ts';
 import { OriginLog } from './origin-log.ts';
@@ -49,8 +52,6 @@ const LOOK_TICKS = 40;
 const SWEEP_TICKS = 2400;
 /** Rows that can be looked at in the time in which a line is reckoned anew. */
 const REFRESH_STEPS = 20;
-/** A day is over everywhere 12 h after it is in UTC. */
-const OVER_MS = DAY_MS / 2;
 /** Days are closed so much later when somebody is missing, ms. */
 const CLOSE_LATE_MS = 3 * DAY_MS;
 
@@ -58,15 +59,14 @@ export interface FleetQuotasOptions {
   /** The incarnation that gossip has of this process. */
   readonly actor: string;
   readonly clock: Clock;
+  /** There is no gossip: nobody else can be there. */
+  readonly isLone?: boolean;
   /** Other bounds are for tests. */
   readonly claimsMax?: number;
   readonly seriesMax?: number;
 }
 
-/** What became of rows that came in. */
-export type RowResult = 'merged' | 'known' | 'refused';
-
-export class FleetQuotas implements Lane, Fleet {
+export class FleetQuotas implements Fleet {
   readonly counters: CounterStore;
   readonly gauges: GaugeStore;
   readonly claims: Claims;
@@ -75,7 +75,7 @@ export class FleetQuotas implements Lane, Fleet {
   readonly kept: KeptQuotas;
   /** What of it this sidecar's disk has. */
   readonly onDisk: OnDisk;
-  readonly counts: Record<RowResult, number> = { merged: 0, known: 0, refused: 0 };
+  readonly comeback: Comeback;
   readonly #clock: Clock;
   readonly #members: Members;
   readonly #heirs: Heirs;
@@ -88,8 +88,8 @@ export class FleetQuotas implements Lane, Fleet {
   readonly #own: OriginLog;
   readonly #teller: CountTeller;
   readonly #claimTeller: ClaimTeller;
-  /** By member slot; 0 is the own one. */
-  readonly #logs: (OriginLog | undefined)[];
+  readonly #logs: MemberLogs;
+  readonly #arrivals: Arrivals;
   #quotas: Quotas | undefined;
   /** Days on which windows begin that were asked for here, as of the last look at all lines. */
   #begins: ReadonlySet<number> = new Set();
@@ -104,10 +104,9 @@ export class FleetQuotas implements Lane, Fleet {
   #isHeirless = false;
   #isClosed = false;
 
-  constructor({ actor, clock, claimsMax, seriesMax }: FleetQuotasOptions) {
+  constructor({ actor, clock, isLone, claimsMax, seriesMax }: FleetQuotasOptions) {
     const claims = (this.claims = new Claims(claimsMax));
     this.#own = new OriginLog(actor, seriesMax);
-    this.#logs = [this.#own];
     this.#clock = clock;
     this.counters = new CounterStore({
       actor,
@@ -116,7 +115,7 @@ export class FleetQuotas implements Lane, Fleet {
     this.gauges = new GaugeStore(actor);
     this.#teller = new CountTeller(this.counters, this.#own);
     this.#retention = new Retention(clock);
-    const members = (this.#members = new Members(actor));
+    const members = (this.#members = new Members(actor, isLone));
     const [shares, heirs] = [new Shares(claims), new Heirs(claims)];
     this.#heirs = heirs;
     const { counters, gauges } = this;
@@ -127,7 +126,7 @@ export class FleetQuotas implements Lane, Fleet {
       ...{ counters, gauges, own: this.#own, members, shares, heirs },
       today: () => this.#today,
       quotas: () => this.#quotas,
-      take: (each) => void this.#take(each),
+      take: (each) => this.#arrivals.take(each),
       reopen: () => this.#chores.begin('reopen', () => this.#reopen()),
     });
     const spent = new Spent({
@@ -140,8 +139,19 @@ export class FleetQuotas implements Lane, Fleet {
     };
     this.escrow = new Escrow({ claims, shares, heirs, members, spent, clock, charge });
     this.#founding = new Founding({ claims, shares, heirs, members, escrow: this.escrow }, clock.now());
+    this.comeback = new Comeback({
+      ...{ members, claims, heirs },
+      tell: (each) => this.#own.put(each),
+      adopt: (writers) => this.#chores.begin('adopt-left', () => this.#adoption.adopt(writers)),
+    });
     this.#announcer = new Announcer(claims, members);
     this.#adoption = new Adoption({ counters, gauges, claims, heirs, members, put: (each) => this.#own.put(each) });
+    this.#arrivals = new Arrivals({
+      ...{ self: actor, clock, counters, gauges, claims, retention: this.#retention },
+      ...{ escrow: this.escrow, comeback: this.comeback, adoption: this.#adoption },
+      quotas: () => this.#quotas,
+    });
+    this.#logs = new MemberLogs(this.#own, (each) => this.#arrivals.take(each));
   }
 
   get actor(): string {
@@ -150,15 +160,32 @@ export class FleetQuotas implements Lane, Fleet {
 
   /** Rows told by this sidecar, those that wait to be told, and those held of others. */
   get size(): { readonly own: number; readonly waiting: number; readonly others: number } {
-    const others = this.#logs.reduce((sum, log, slot) => sum + (slot === 0 ? 0 : (log?.size ?? 0)), 0);
-    return { own: this.#own.size, waiting: this.#teller.waiting + this.#claimTeller.waiting, others };
+    const waiting = this.#teller.waiting + this.#claimTeller.waiting;
+    return { own: this.#own.size, waiting, others: this.#logs.others };
   }
 
-  /** Hard quotas that were asked for here and are not used up, and of which nothing is to be had: whoever holds it cannot be reached. */
+  /** What became of rows that came in; refused are whole deltas. */
+  get counts(): { readonly merged: number; readonly known: number; readonly refused: number } {
+    return { ...this.#arrivals.counts, refused: this.#logs.refused };
+  }
+
+  /** Hard quotas that were asked for here and are not used up, and of which nothing is to be had: who holds it cannot be reached, or crashed. */
   get unreachable(): number {
     let count = 0;
     for (const { line } of this.#quotas?.hard() ?? []) if (line.unused >= 1 && line.left < 1) count++;
     return count;
+  }
+
+  /** Hard quotas that were asked for here and are refused, for nobody has parted them yet: most of the members must see each other. */
+  get unparted(): number {
+    let count = 0;
+    for (const { line } of this.#quotas?.hard() ?? []) if (!line.isParted) count++;
+    return count;
+  }
+
+  /** How many members are there, this one included, of how many that should be. */
+  get seen(): { readonly members: number; readonly expected: number } {
+    return this.#members.seen;
   }
 
   /** By whom the fleet is known; before it is said this sidecar is alone. */
@@ -176,31 +203,33 @@ export class FleetQuotas implements Lane, Fleet {
   /** What the disk had is known; and the others' state was pulled, or there is nobody. After both charters may be begun. */
   know(what: 'disk' | 'others'): void {
     this.#known.add(what);
+    if (this.#isReady && this.#members.isLone) this.#lookAtMembers();
+  }
+
+  #lookAtMembers(): void {
+    const now = this.#clock.now();
+    this.comeback.look(now);
+    this.#founding.look(now, this.#clock.wallMs(), this.#begins);
   }
 
   get #isReady(): boolean {
     return this.#known.size === 2;
   }
 
-  /** This sidecar left, and nobody was there to inherit what it had: its next life may. */
+  /** This sidecar left, and nobody may inherit what it had but its next life. */
   get isHeirless(): boolean {
     return this.#isHeirless;
   }
 
-  /** What this life says of the one before, which all it did stands in claims; `ahead`: but for what that one may have spent of windows. */
-  heritage(last: string, as: Inheritance, ahead: readonly AheadRow[]): FleetRow[] {
-    return heritageOf(
-      { claims: this.claims, heirs: this.#heirs, self: this.actor, today: this.#today },
-      last,
-      as,
-      ahead,
-    );
+  /** What this life says of the one before. */
+  heritage(last: LastLife): FleetRow[] {
+    return heritageOf({ claims: this.claims, heirs: this.#heirs, self: this.actor, today: this.#today }, last);
   }
 
   /** Earlier lives of this process, whose rows stood on disk: nobody else may have them. `heritage`: it stands there too. */
   inherit(lives: readonly string[], heritage: readonly FleetRow[]): void {
     for (const each of heritage)
-      if (each.kind === 'will') this.claims.put(each);
+      if (each.kind === 'will') this.comeback.hold(each);
       // Told behind what was counted, as all that was spent.
       else this.claims.merge(each);
     this.#chores.begin('inherit', () => this.#adoption.adopt(new Set(lives)));
@@ -232,7 +261,12 @@ export class FleetQuotas implements Lane, Fleet {
     if (line.lacksRights(units)) this.escrow.lacks(tenant, line, units);
   }
 
+  whenKept(): Promise<void> {
+    return this.#allowances.whenKept();
+  }
+
   crossed({ id }: Account, line: Line, mark: number, announce: () => void): void {
+    if (this.#members.isLone) return announce();
     const { meter, per } = line.quota;
     const day = per === 'none' ? Math.floor(this.gauges.reportedAt(id, meter) / 1000) : line.from;
     this.#announcer.reached({ tenant: id, meter, day, mark, announce }, this.#clock.now());
@@ -258,6 +292,7 @@ export class FleetQuotas implements Lane, Fleet {
   tick(): boolean {
     if (this.#isClosed) return false;
     const now = this.#clock.now();
+    if (this.#isReady) this.comeback.look(now);
     const isUrgent = this.escrow.trade();
     this.#announcer.look(now);
     this.#ticks++;
@@ -298,73 +333,30 @@ export class FleetQuotas implements Lane, Fleet {
     this.#teller.begin(Number.POSITIVE_INFINITY);
     this.#teller.turn(Number.POSITIVE_INFINITY);
     this.#tellGauges();
-    for (const name of ['inherit', 'adopt']) this.#chores.finish(name);
+    for (const name of ['inherit', 'adopt-left', 'adopt']) this.#chores.finish(name);
     const isTold = this.#adoption.tell(Number.POSITIVE_INFINITY);
     this.#claimTeller.tell();
     // Whoever inherits must know all that was spent, or would spend it once more.
     if (isSaid && isTold && this.#claimTeller.waiting === 0 && !this.claims.isMissing)
-      this.#isHeirless = this.#founding.leave(this.#today) === undefined;
+      this.#isHeirless = this.comeback.inherits || this.#founding.leave(this.#today) === undefined;
     this.#isClosed = true;
     await this.#claimTeller.tellAll();
   }
 
-  // What gossip asks of a lane.
+  // What gossip asks of a delegate.
 
-  version(slot: number): number {
-    return this.#logs[slot]?.version ?? 0;
-  }
-
-  write(slot: number, after: number, bytes: Uint8Array, offset: number, end: number): Written {
-    return this.#logs[slot]?.write(after, bytes, offset, end) ?? { offset, upTo: after };
-  }
-
-  read(slot: number, after: number, upTo: number, bytes: Uint8Array): boolean {
-    const rows = this.#logs[slot]?.read(after, upTo, bytes);
-    if (rows === undefined) {
-      this.counts.refused++;
-      return false;
-    }
-    for (const each of rows) this.#take(each);
-    return true;
+  get lane(): Lane {
+    return this.#logs;
   }
 
   onMember(member: Member): void {
     this.#members.note(member);
-    this.#logs[member.slot] ??= new OriginLog(member.incarnation);
+    this.#logs.note(member);
   }
 
   onForgotten(slot: number): void {
     this.#members.forget(slot);
-    this.#logs[slot] = undefined;
-  }
-
-  /** Whatever it says, nobody but this sidecar knows what it wrote itself. */
-  #take(news: FleetRow): void {
-    const isNews = news.from !== this.actor && this.#merge(news);
-    this.counts[isNews ? 'merged' : 'known']++;
-    if (isNews) this.#adoption.hear(news);
-  }
-
-  #merge(news: FleetRow): boolean {
-    const { kind, tenant, meter, day, from: actor, x, y } = news;
-    if (kind === 'count') return this.counters.merge({ tenant, meter, day, actor, count: x, credit: y }) === 'merged';
-    if (kind === 'total') return this.#mergeTotal(news);
-    if (kind === 'gauge') {
-      const isNews = this.gauges.merge({ tenant, meter, value: y, at: x, actor });
-      if (isNews) this.#quotas?.levelChanged(tenant, meter);
-      return isNews;
-    }
-    if (this.#retention.isOver(news) || !this.claims.merge(news)) return false;
-    this.escrow.learn(news);
-    return true;
-  }
-
-  /** Of a day that is not over yet, a total is not the last word. */
-  #mergeTotal({ tenant, meter, day, x }: FleetRow): boolean {
-    const over = Math.floor((this.#clock.wallMs() - OVER_MS) / DAY_MS);
-    if (day >= over || this.counters.mergeTotal({ tenant, meter, day, total: x }) !== 'merged') return false;
-    this.#quotas?.markStale(tenant);
-    return true;
+    this.#logs.forget(slot);
   }
 
   /** In UTC. */
@@ -418,6 +410,6 @@ export class FleetQuotas implements Lane, Fleet {
       return true;
     };
     yield* this.claims.dropping(isOver);
-    for (const log of this.#logs) if (log !== undefined) yield* log.dropping(isOver);
+    yield* this.#logs.dropping(isOver);
   }
 }

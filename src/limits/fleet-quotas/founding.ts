@@ -3,9 +3,9 @@
  *
  *   all see each other ─ 3 s ─┐
  *   most do ────────── 60 s ─┴─▶ the first by name begins the charter of the day and gives all an equal part
- *   somebody has nothing ─▶ the richest gives half of what it has, less what it spent already
+ *   somebody has nothing ─ 6 s ─▶ the richest gives half of what it has, less what it spent already
  *   somebody leaves ─▶ the poorest inherits it all
- *   somebody crashes, and comes back with its disk ─▶ has its part again, and gives nothing of it to who has nothing: they ask
+ *   somebody crashes, and comes back with its disk ─▶ has its part again (comeback.ts), and gives nothing of it to who has nothing: they ask
  *
  * Two sides of a cut are never both most of the members, as long as they expect the same members: seeds that name everybody (dns, file) see to
  * that. Who began for the same day without knowing of each other: the first by name holds, and for as long as both were believed a fleet
@@ -14,6 +14,7 @@
 import type { MonotonicMs } from '../../core/index.ts';
 import { DAY_MS } from '../quotas/calendar.ts';
 import type { Claims } from './claims.ts';
+import { SETTLE_MS } from './comeback.ts';
 import type { Escrow } from './escrow.ts';
 import type { Heirs } from './heirs.ts';
 import { ALL, type Deficit } from './holdings.ts';
@@ -24,13 +25,13 @@ import { lengthOf, type Part, type Shares, WHOLE } from './shares.ts';
 const HOUR_MS = 3_600_000;
 /** A day begins somewhere 14 h before it does in UTC; an hour more, so that its charter is everywhere by then. */
 const AHEAD_MS = 15 * HOUR_MS;
-/** Members that are the same for so long have heard of each other: gossip takes 0.2 s, ms. */
-const SETTLE_MS = 3000;
 /**
  * The same where somebody is missing: by then all who are behind a cut are known to be. A round of probes takes 0.5 s a member, and a suspicion
  * ten seconds, ms.
  */
 const MISSING_MS = 60_000;
+/** Who comes back with its disk has its own by then, and needs nothing of others, ms. */
+const GIVE_MS = 2 * SETTLE_MS;
 /** Windows of which a giver keeps something; where more are nearly used up, newcomers get rights when they ask. */
 const KEEPS_MAX = 256;
 
@@ -70,7 +71,7 @@ export class Founding {
     const calmMs = now - this.#since;
     if (!isAlone && calmMs < SETTLE_MS) return;
     if (isAlone || isComplete || calmMs >= MISSING_MS) this.#begin(reachable, Math.floor((wallMs + AHEAD_MS) / DAY_MS));
-    for (const charter of this.#charters(begins)) this.#giveOf(charter, reachable);
+    if (isAlone || calmMs >= GIVE_MS) for (const charter of this.#charters(begins)) this.#giveOf(charter, reachable);
   }
 
   /** Whoever has least inherits all this sidecar has; undefined: nobody is there. */

@@ -11,6 +11,8 @@
  *
  * Bound: the wills there are.
  */
+
+import { freeOf } from './allowance.ts';
 import type { Claims } from './claims.ts';
 import { type FleetRow, row } from './row.ts';
 
@@ -19,9 +21,18 @@ const [HEIR, NEXT, CRASHED] = [1, 2, 3] as const;
 const SAYS = { heir: HEIR, next: NEXT, crash: CRASHED } as const;
 export type WillKind = keyof typeof SAYS;
 
-/** - `heir`: `from` leaves all it has to `to`. - `next`: `to` is the process that it was. - `crash`: both, for it could not say so itself. */
-export function willRow(day: number, from: string, to: string, says: WillKind): FleetRow {
-  return row({ kind: 'will', day, from, to }, SAYS[says]);
+/**
+ * - `heir`: `from` leaves all it has to `to`. - `next`: `to` is the process that it was. - `crash`: both, for it could not say so itself; `crashes`: of lives before
+ * it, one after the other.
+ */
+export function willRow(day: number, from: string, to: string, says: WillKind, crashes = 0): FleetRow {
+  return row({ kind: 'will', day, from, to }, SAYS[says], says === 'crash' ? crashes : 0);
+}
+
+/** On which day it was known, and how many lives before it crashed, one after the other. */
+interface Crash {
+  readonly day: number;
+  readonly before: number;
 }
 
 export class Heirs {
@@ -32,12 +43,12 @@ export class Heirs {
   /** Found already: who is at the end of the wills; `undefined`: they are a ring. */
   readonly #ends = new Map<string, string | undefined>();
   readonly #owners = new Map<string, string>();
-  /** Of who crashed and has an heir: on which day that was known. */
-  readonly #crashed = new Map<string, number>();
+  /** Of who crashed and has an heir. */
+  readonly #crashed = new Map<string, Crash>();
   /** Found already: see `crashOf`. */
   readonly #ways = new Map<string, string | undefined>();
-  /** And the days of all that come by way of one. */
-  #crashDays: Map<string, number[]> | undefined;
+  /** And all that come by way of one. */
+  #crashes: Map<string, Crash[]> | undefined;
 
   constructor(claims: Claims) {
     this.#claims = claims;
@@ -59,19 +70,21 @@ export class Heirs {
     return this.#ways.get(actor);
   }
 
-  /** How many lives crashed that come by way of one, on the day or later. */
-  crashesBy(way: string, since: number): number {
+  /** What lives that come by way of one, and crashed on the day or later, may have spent together of a limit and not kept, units. */
+  chargeOf(way: string, since: number, limit: number): number {
     this.#look();
-    if (this.#crashDays === undefined) {
-      this.#crashDays = new Map();
-      for (const [actor, day] of this.#crashed) {
+    if (this.#crashes === undefined) {
+      this.#crashes = new Map();
+      for (const [actor, crash] of this.#crashed) {
         const by = this.crashOf(actor) as string;
-        const days = this.#crashDays.get(by);
-        if (days === undefined) this.#crashDays.set(by, [day]);
-        else days.push(day);
+        const known = this.#crashes.get(by);
+        if (known === undefined) this.#crashes.set(by, [crash]);
+        else known.push(crash);
       }
     }
-    return this.#crashDays.get(way)?.filter((day) => day >= since).length ?? 0;
+    let units = 0;
+    for (const { day, before } of this.#crashes.get(way) ?? []) if (day >= since) units += freeOf(limit, before);
+    return units;
   }
 
   /** Whether something of somebody's that crashed is an owner's. */
@@ -85,6 +98,12 @@ export class Heirs {
   hasLeft(actor: string): boolean {
     this.#look();
     return this.#heirs.has(actor);
+  }
+
+  /** Whether a will hands on something, beside saying which life follows: in a ring that does. */
+  handsOn({ from, x }: FleetRow): boolean {
+    this.#look();
+    return x !== NEXT || this.#isOfRing(from);
   }
 
   /** Whose it is now what was the actor's. */
@@ -156,9 +175,9 @@ export class Heirs {
     if (this.#version === version) return;
     this.#version = version;
     for (const each of [this.#heirs, this.#nexts, this.#ends, this.#owners, this.#crashed, this.#ways]) each.clear();
-    this.#crashDays = undefined;
-    for (const { from, to, day, x } of this.#claims.ofKind('will')) {
-      if (x === CRASHED) this.#crashed.set(from, day);
+    this.#crashes = undefined;
+    for (const { from, to, day, x, y } of this.#claims.ofKind('will')) {
+      if (x === CRASHED) this.#crashed.set(from, { day, before: y });
       // Of two, which none but a forger writes, all take the same.
       for (const said of [...(x === NEXT ? [] : [this.#heirs]), ...(x === HEIR ? [] : [this.#nexts])])
         if (to < (said.get(from) ?? 'g')) said.set(from, to);

@@ -1,5 +1,5 @@
 /** What a life says of the one before it of the same process, whose disk it has: whose all that was is now, and how much of it may be spent. */
-import type { AheadRow, Inheritance } from '../quotas/own-log.ts';
+import type { LastLife } from '../quotas/own-log.ts';
 import type { Claims } from './claims.ts';
 import { type Heirs, type WillKind, willRow } from './heirs.ts';
 import { type FleetRow, keyOf, NOBODY, row } from './row.ts';
@@ -12,14 +12,12 @@ export interface HeritageWorld {
   readonly today: number;
 }
 
-/** The will is the last. `ahead`: how much of windows the last life may have spent, and had; all else that it did stands in claims. */
+/** The will is the last. What else the last life did stands in claims. */
 export function heritageOf(
   { claims, heirs, self, today }: HeritageWorld,
-  last: string,
-  as: Inheritance,
-  ahead: readonly AheadRow[],
+  { actor: last, as, crashes, ahead }: LastLife,
 ): FleetRow[] {
-  const will = (says: WillKind): FleetRow => willRow(today, last, self, says);
+  const will = (says: WillKind): FleetRow => willRow(today, last, self, says, crashes);
   if (as === 'heir') return [will('heir')];
   if (as === 'next' || heirs.hasLeft(last)) return [will('next')];
   const most = new Map<string, FleetRow>();

@@ -13,7 +13,6 @@
  * something is missing here, because there was no room for it, nothing is believed to be left.
  */
 import type { Line } from '../quotas/account.ts';
-import { freeOf } from './allowance.ts';
 import type { Bag, Claims } from './claims.ts';
 import type { Heirs } from './heirs.ts';
 import type { Members } from './members.ts';
@@ -98,7 +97,7 @@ export class Holdings {
     for (const holding of holdings.values())
       for (const [way, estate] of holding.estates) {
         // A day begins somewhere before it does in UTC.
-        const charge = this.#heirs.crashesBy(way, line.from - 1) * freeOf(line.quota.limit);
+        const charge = this.#heirs.chargeOf(way, line.from - 1, line.quota.limit);
         estate.left = Math.max(
           0,
           [...estate.has.values()].reduce((sum, each) => sum + each, -charge),

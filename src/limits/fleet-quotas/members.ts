@@ -4,13 +4,16 @@ import type { Surroundings } from '../fleet/attendance.ts';
 
 export class Members {
   readonly self: string;
+  /** Nobody else can be there: nothing has to be waited for. */
+  readonly isLone: boolean;
   /** How often anything of a member changed. */
   changes = 0;
   readonly #bySlot = new Map<number, Member>();
-  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+  #surroundings: Surroundings = { expected: 1, isIsolated: false, isFound: true };
 
-  constructor(self: string) {
+  constructor(self: string, isLone = false) {
     this.self = self;
+    this.isLone = isLone;
   }
 
   /** By whom the fleet is known. */
@@ -42,16 +45,29 @@ export class Members {
     return new Set([this.self, ...[...this.#bySlot.values()].map(({ incarnation }) => incarnation)]);
   }
 
+  /** How many are there, this one included, of how many that should be. */
+  get seen(): { readonly members: number; readonly expected: number } {
+    return { members: this.#alive, expected: this.#all };
+  }
+
   /** Most of those that should be there answer; who is doubted does not count. */
   get isMost(): boolean {
-    const { expected, isIsolated } = this.#surroundings;
-    return !isIsolated && 2 * this.#alive > Math.max(expected, this.reachable.length);
+    return this.isSure && 2 * this.#alive > this.#all;
   }
 
   /** Nobody is missing or doubted. */
   get isComplete(): boolean {
-    const { expected, isIsolated } = this.#surroundings;
-    return !isIsolated && this.#alive >= Math.max(expected, this.reachable.length);
+    return this.isSure && this.#alive >= this.#all;
+  }
+
+  /** Who should be there is known. */
+  get isSure(): boolean {
+    const { isFound, isIsolated } = this.#surroundings;
+    return isFound && !isIsolated;
+  }
+
+  get #all(): number {
+    return Math.max(this.#surroundings.expected, this.reachable.length);
   }
 
   /** This one included. */
@@ -61,6 +77,6 @@ export class Members {
 
   /** Nobody else is expected. */
   get isAlone(): boolean {
-    return this.#surroundings.expected <= 1 && this.reachable.length === 1;
+    return this.isSure && this.#all === 1;
   }
 }

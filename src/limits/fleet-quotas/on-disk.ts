@@ -31,6 +31,10 @@ export class OnDisk implements KeptOnDisk {
     this.#allowance.become('shut');
   }
 
+  follow(crashes: number): void {
+    this.#allowance.follow(crashes);
+  }
+
   say(isAll: boolean): AheadRow[] {
     const said = this.#allowance.say(isAll);
     this.#said.push(...said);

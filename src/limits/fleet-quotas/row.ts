@@ -12,7 +12,7 @@
  *   grant   tenant, meter, day, from, to          rights given in all     0; to nobody: what one that crashed may have spent, and did
  *   keep    tenant, meter, day, from, to          of a share given, what the giver keeps   0
  *   share   day, meter: who began it, from, to    begin of the part       its end
- *   will    day, from, to                         1 heir, 2 next life, 3 next life after a crash     0
+ *   will    day, from, to                         1 heir, 2 next life, 3 next life after a crash     0; of 3: crashes before it
  *
  * `day` is that of the count, that on which a window begins, or that on which a charter or a will was made. Kinds stand in the order in which they must be known: who reads
  * a share has what is kept of it, who reads a will has all that its writer spent.

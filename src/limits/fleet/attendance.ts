@@ -19,6 +19,8 @@ export interface Surroundings {
   readonly expected: number;
   /** Nobody was heard for long although there should be somebody. */
   readonly isIsolated: boolean;
+  /** The seeds have answered, or somebody was heard; before that there may be others that nobody named. */
+  readonly isFound: boolean;
 }
 
 /** Of all that should be there: if more cannot be reached, it is taken for a cut. One alone crashed, unless it is one of two. */
@@ -70,7 +72,7 @@ export class Attendance {
   }
 
   /** How things stand now. A cut is over when as many are there as should be: also when who is behind it is not remembered any more. */
-  look({ expected, isIsolated }: Surroundings, now: number): void {
+  look({ expected, isIsolated }: Omit<Surroundings, 'isFound'>, now: number): void {
     const known = this.#isReachable.size + 1;
     const isCutBefore = this.#cutAt !== undefined;
     const all = isCutBefore ? Math.max(known, expected) : known;

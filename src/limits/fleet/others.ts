@@ -53,7 +53,7 @@ export class Others {
   readonly #peers: (Peer | undefined)[] = [];
   /** Rows that were taken, ever. */
   rowsHeard = 0;
-  #surroundings: Surroundings = { expected: 1, isIsolated: false };
+  #surroundings: Surroundings = { expected: 1, isIsolated: false, isFound: true };
   #members = 1;
   /** Then limits stand as they are. Looked at several times in a request. */
   isNobody = true;

@@ -37,6 +37,8 @@ export class Line {
   /** What may be spent here of a hard quota of a fleet, and what others could still give. */
   rights: number = Number.POSITIVE_INFINITY;
   elsewhere = 0;
+  /** Whether it is said who has which part of it. */
+  isParted = true;
   /** Units up to which it may be spent here before its disk or a collector has more of it (allowance.ts), and at which they should have. */
   cap: number = Number.POSITIVE_INFINITY;
   pressAt: number = Number.POSITIVE_INFINITY;
@@ -113,6 +115,11 @@ export class Line {
   /** Of those what somebody may get here: not what sidecars hold that cannot be reached. */
   get left(): number {
     return this.quota.isHard ? Math.min(this.unused, Math.max(0, this.inHand) + this.elsewhere) : this.unused;
+  }
+
+  /** Of a hard quota what would be left if requests in flight here used nothing of what they reserved. */
+  get freed(): number {
+    return Math.min(this.unused + this.reserved, Math.max(0, this.inHand + this.reserved) + this.elsewhere);
   }
 
   /** Whether it refuses whatever comes. */

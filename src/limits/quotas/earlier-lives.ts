@@ -20,6 +20,16 @@ const FILE_BYTES_MAX = 1.5 * 2 ** 30;
  */
 export type Inheritance = 'heir' | 'crashed' | 'next';
 
+/** The life before this one. */
+export interface LastLife {
+  readonly actor: string;
+  readonly as: Inheritance;
+  /** Of lives before it, one after the other. */
+  readonly crashes: number;
+  /** How much of windows it may have spent, and had. */
+  readonly ahead: readonly AheadRow[];
+}
+
 export interface EarlierLivesWorld {
   readonly disk: OwnDisk;
   readonly counters: CounterStore;
@@ -37,6 +47,7 @@ export class EarlierLives {
   #ended: string | undefined;
   readonly #willed = new Set<string>();
   #ahead: AheadRow[] = [];
+  #crashes = 0;
   /** All that the last did before it ended stands in the file. */
   #isWhole = false;
 
@@ -45,23 +56,29 @@ export class EarlierLives {
     this.#o = world;
   }
 
-  get last(): string | undefined {
-    return this.lives.at(-1);
+  get last(): LastLife | undefined {
+    const actor = this.lives.at(-1);
+    return actor === undefined
+      ? undefined
+      : { actor, as: this.#inheritanceOf(actor), crashes: this.#crashes, ahead: this.#ahead };
   }
 
-  /** What this life is to the last. */
-  get inheritance(): Inheritance {
-    const last = this.last as string;
+  #inheritanceOf(last: string): Inheritance {
     if (!this.#isWhole) return 'next';
     if (this.#ended === last) return 'heir';
     return this.#willed.has(last) ? 'next' : 'crashed';
   }
 
-  /** What the last may have spent; once. */
-  takeAhead(): readonly AheadRow[] {
-    const ahead = this.#ahead;
+  /** How many lives before this one crashed, one after the other: behind one that left in order it begins anew. Of one whose file is not whole nobody knows. */
+  get crashes(): number {
+    const { last } = this;
+    if (last?.as === 'crashed') return last.crashes + 1;
+    return last === undefined || this.#isWhole ? 0 : last.crashes;
+  }
+
+  /** What the last may have spent is said: it is not needed any more. */
+  forgetAhead(): void {
     this.#ahead = [];
-    return ahead;
   }
 
   /** Resolves also when nothing can be read. */
@@ -86,7 +103,10 @@ export class EarlierLives {
           fleet?.claims.merge(row);
         },
         ahead: (row) => void this.#ahead.push(row),
-        life: (actor) => void this.lives.push(actor),
+        life: (actor, crashes) => {
+          this.lives.push(actor);
+          this.#crashes = crashes;
+        },
         end: (actor) => {
           this.#ended = actor;
         },

@@ -5,7 +5,8 @@
  *   81a70b21 ["t","acme","api_calls",20780,40011]            total of a closed day: counts before it are in it, those behind it come on top
  *   c41d00e7 ["g","acme","storage_bytes",1024,1764…,"9f…"]   gauge: value, wall ms, actor
  *   5f10c2d9 ["k","grant","acme","api_calls",20783,"9f…","1c…",50,0]   what the fleet knows of rights; see fleet-quotas/row.ts
- *   0b44de12 ["l","9f…"]                                     whose file this is, the last of them: lives of this process
+ *   0b44de12 ["l","9f…",1]                                   whose file this is, the last of them: lives of this process, and how many before it
+ *                                                            crashed, one after the other
  *   e0b7714d ["a","acme","api_calls",20783,416,380]          ahead: so much of a hard quota's window may the last life have spent, and did
  *   77a90c3e ["e","9f…"]                                     it left, and nobody else has its rights
  *   └ CRC-32 of what follows the space, 8 hex digits
@@ -45,7 +46,8 @@ export interface LogReader {
   gauge(row: GaugeRow): void;
   claim(row: ClaimRow): void;
   ahead(row: AheadRow): void;
-  life(actor: string): void;
+  /** `crashes`: of lives before it, one after the other. */
+  life(actor: string, crashes: number): void;
   end(actor: string): void;
 }
 
@@ -82,8 +84,8 @@ export function aheadLine({ tenant, meter, day, units, spent }: AheadRow): strin
   return sealed(JSON.stringify(['a', tenant, meter, day, units, spent]));
 }
 
-export function lifeLine(actor: string): string {
-  return sealed(JSON.stringify(['l', actor]));
+export function lifeLine(actor: string, crashes = 0): string {
+  return sealed(JSON.stringify(crashes === 0 ? ['l', actor] : ['l', actor, crashes]));
 }
 
 export function endLine(actor: string): string {
@@ -138,7 +140,7 @@ function isRecord(fields: Fields, reader: LogReader): boolean {
   else if (kind === 'g') reader.gauge({ tenant, meter, value: a, at: b, actor: c });
   else if (kind === 'a') reader.ahead({ tenant, meter, day: a, units: b, spent: c });
   else if (kind === 'k') reader.claim(claimOf(fields));
-  else if (kind === 'l') reader.life(tenant);
+  else if (kind === 'l') reader.life(tenant, Number(meter ?? 0));
   else if (kind === 'e') reader.end(tenant);
   else return false;
   return true;

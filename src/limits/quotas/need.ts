@@ -4,7 +4,7 @@ import type { Identified, Reply } from '../../pipeline/index.ts';
 import type { Quota } from '../../tenants/index.ts';
 import type { Line } from './account.ts';
 
-/** Rights that others have are here by then, and what was spent is kept, ms. */
+/** Rights that others have are here by then, and what was spent is kept, ms. Requests in flight may be done by then: nobody knows when they are. */
 export const FETCH_MS = 2000;
 
 /** What is looked at of a request. */
@@ -26,16 +26,39 @@ export function isExceeded(line: Line, x: Asked): boolean {
   return need !== TAKES_NONE && (line.isOver(need) || line.isShort(need));
 }
 
+/** Whether there is enough of it here, and it is only that more of what was spent must be kept before. */
+export function isOnlyAhead(line: Line, x: Asked): boolean {
+  return isSpent(line) && !line.isRejecting && isHere(line, needOf(line, x));
+}
+
 /** Whether rights to it are spent, in a fleet. */
 export function isSpent({ quota }: Line): boolean {
   return quota.isHard && quota.per !== 'none';
 }
 
-/** Until the window ends; where others have what is needed, or it is here and what was spent is still to be kept, until then. */
+/**
+ * Until the window ends; where others have what is needed, requests in flight have reserved it, or it is here and what was spent is still to be kept,
+ * until then.
+ */
 function waitOf(line: Line, x: Asked, wall: number): number {
   const need = needOf(line, x);
-  const isSoon = !line.isRejecting && !line.isOver(need) && (!line.lacksRights(need) || isToBeHad(line, need));
-  return isSoon ? FETCH_MS : line.endMs - wall;
+  const isSoon = isHere(line, need) || isUnparted(line, need) || isToBeHad(line, need) || isAwaited(line, need);
+  return isSoon && !line.isRejecting ? FETCH_MS : line.endMs - wall;
+}
+
+/** Whether there is enough of it, and rights to that here. */
+function isHere(line: Line, need: number): boolean {
+  return !line.isOver(need) && !line.lacksRights(need);
+}
+
+/** Whether it is only what requests in flight have reserved here that stands in its way: they may use less, and give the rest back. */
+function isAwaited({ reserved, freed }: Line, need: number): boolean {
+  return reserved > 0 && freed > 0 && freed >= need;
+}
+
+/** Whether it is only that nobody has a part of it yet. */
+function isUnparted({ isParted, unused }: Line, need: number): boolean {
+  return !isParted && unused >= Math.max(1, need);
 }
 
 /** Whether what is here and what others could give are enough. */
@@ -62,16 +85,19 @@ function whyOf(line: Line, x: Asked): string {
   const need = needOf(line, x);
   if (used >= quota.limit) return `The tenant has used its quota of ${text}.`;
   if (isRejecting) return `The tenant has used ${percent(line)} of its quota of ${text}, from where on it is refused.`;
-  if (line.isOver(need)) {
+  if (isUnparted(line, need))
+    return `The tenant's quota of ${text} is not parted among the sidecars yet: most of them must see each other first.`;
+  if (isHere(line, need))
+    return `Of the tenant's quota of ${text} there is more, but this sidecar has to account for what it spent first.`;
+  if (isToBeHad(line, need))
+    return `The tenant's quota of ${text} is not used up: what is left of it is reserved for other sidecars or not handed out yet; it is asked for.`;
+  if (isAwaited(line, need))
+    return `The tenant's quota of ${text} is not used up: what is left of it is reserved by requests in flight, and free again where they use less.`;
+  if (used + need > quota.limit) {
     const others = line.reserved > 0 ? '; requests in flight have reserved some of it' : '';
     return `Less is left of the tenant's quota of ${text} than this request takes${others}.`;
   }
-  if (!line.lacksRights(need))
-    return `Of the tenant's quota of ${text} there is more, but this sidecar has to account for what it spent first.`;
-  const holders = isToBeHad(line, need)
-    ? 'reserved for other sidecars or not handed out yet; it is asked for'
-    : 'reserved for sidecars that cannot be reached';
-  return `The tenant's quota of ${text} is not used up: what is left of it is ${holders}.`;
+  return `The tenant's quota of ${text} is not used up: what is left of it is reserved for sidecars that cannot be reached, or may have been spent by one that crashed.`;
 }
 
 /** By those of an account's lines that refuse it. */

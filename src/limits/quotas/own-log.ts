@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import type { Timer, Timers } from '../../core/index.ts';
 import type { Log } from '../../telemetry/index.ts';
 import type { CounterStore } from './counter-store.ts';
-import { EarlierLives, type Inheritance } from './earlier-lives.ts';
+import { EarlierLives, type Inheritance, type LastLife } from './earlier-lives.ts';
 import type { GaugeStore } from './gauge-store.ts';
 import {
   type AheadRow,
@@ -44,7 +44,7 @@ const LOG_BYTES_MAX = 8 * 2 ** 20;
 /** Lines made at once: half a millisecond. */
 const SLICE = 1000;
 
-export type { AheadRow, Inheritance };
+export type { AheadRow, Inheritance, LastLife };
 
 /** What a fleet has to be kept: its claims, and who this process is in it. */
 export interface FleetKept {
@@ -60,13 +60,15 @@ export interface FleetKept {
   };
   /** It left, and its next life is its heir. */
   readonly isHeirless: boolean;
-  /** What is to be said of the life before, in the file that begins. `ahead`: what that one may have spent. */
-  heritage(last: string, as: Inheritance, ahead: readonly AheadRow[]): readonly ClaimRow[];
+  /** What is to be said of the life before, in the file that begins. */
+  heritage(last: LastLife): readonly ClaimRow[];
   /**
    * Earlier lives of this process: what all of them counted is told. `heritage`: it stands on disk, and holds. Without it nothing is inherited: another may
    * read the same file.
    */
   inherit(lives: readonly string[], heritage: readonly ClaimRow[]): void;
+  /** Whether some of it is not said yet. */
+  readonly comeback: { readonly isWaiting: boolean };
 }
 
 /** What goes on only as far as it stands on disk. */
@@ -77,6 +79,8 @@ export interface KeptOnDisk {
   readonly isTouched: boolean;
   /** A disk will be asked: nothing goes on. */
   await(): void;
+  /** So many lives of this process before this one crashed, one after the other. Once, before anything is written. */
+  follow(crashes: number): void;
   /** What is to be written with claims. `isAll`: of all that there is. */
   say(isAll: boolean): readonly AheadRow[];
   /** What was given up is about to stand there again, as it is now and with claims up to the version: from now on it must not fall behind. */
@@ -130,8 +134,9 @@ export class OwnLog {
   #gauged = 0;
   #claimed = 0;
   readonly #earlier: EarlierLives;
-  /** What is said of the last of these, until it stands in a file of this life's. */
+  /** What is said of the last of these: in each file until it is. */
   #heritage: readonly ClaimRow[] = [];
+  #isInherited = false;
   /** The file in place is this life's. */
   #isOwn = false;
   /** Something waits for the next write; and one is under way. */
@@ -161,8 +166,10 @@ export class OwnLog {
     const { fleet } = this.#o;
     fleet?.onDisk.await();
     await this.#earlier.read();
-    const { lives, last, inheritance } = this.#earlier;
-    if (last !== undefined) this.#heritage = fleet?.heritage(last, inheritance, this.#earlier.takeAhead()) ?? [];
+    const { lives, last, crashes } = this.#earlier;
+    fleet?.onDisk.follow(crashes);
+    if (last !== undefined) this.#heritage = fleet?.heritage(last) ?? [];
+    this.#earlier.forgetAhead();
     await this.#attempt(() => this.#begin());
     if (last !== undefined && !this.isWriting) fleet?.inherit(lives, []);
     this.#arm();
@@ -298,15 +305,17 @@ export class OwnLog {
     if (this.#isClosed && fleet.isHeirless) yield endLine(fleet.actor);
   }
 
-  #inherit(heritage: readonly ClaimRow[]): void {
-    const { lives, last, inheritance } = this.#earlier;
-    this.#o.fleet?.inherit(lives, heritage);
-    if (inheritance !== 'crashed') return;
+  #inherit(): void {
+    const { lives, last } = this.#earlier;
+    this.#isInherited = true;
+    this.#o.fleet?.inherit(lives, this.#heritage);
+    if (last?.as !== 'crashed') return;
     this.#o.log.warn('quota.life_crashed', {
       'file.path': this.#path,
-      life: last,
+      life: last.actor,
+      crashes: last.crashes + 1,
       effect:
-        'of each hard quota what it may have spent last is taken for used, until the window ends: 16 units, 1/256 of the limit, or as far as it was ahead',
+        'of each hard quota what it may have spent last is taken for used until the window ends, the most of 16 units, 1/256 of the limit and what it was ahead, half as much for each that crashed just before it; the rest is had again, in a fleet once most of it is seen',
       remedy: 'stop sidecars by SIGTERM; a tenant that lacks it can be given a higher limit until then',
     });
   }
@@ -342,8 +351,7 @@ export class OwnLog {
     this.#bytes = 0;
     await before?.close();
     await disk.remove(`${this.#path}.behind`).catch(() => {});
-    if (this.#heritage.length > 0) this.#inherit(this.#heritage);
-    this.#heritage = [];
+    if (this.#heritage.length > 0 && !this.#isInherited) this.#inherit();
     fleet?.onDisk.wrote(this.#claimed);
   }
 
@@ -352,13 +360,15 @@ export class OwnLog {
     if (fleet !== undefined) {
       const counted = new Set(counters.actors());
       for (const life of this.#earlier.lives) if (counted.has(life)) yield lifeLine(life);
-      yield lifeLine(fleet.actor);
+      yield lifeLine(fleet.actor, this.#earlier.crashes);
     }
     yield* this.#counts();
     for (const row of this.#o.gauges.rows()) yield gaugeLine(row);
     for (const row of ahead) yield aheadLine(row);
     for (const row of fleet?.claims.rows() ?? []) yield claimLine(row);
-    for (const row of this.#heritage) yield claimLine(row);
+    // What was said of it is a claim by now.
+    if (!this.#isInherited || fleet?.comeback.isWaiting === true)
+      for (const row of this.#heritage) yield claimLine(row);
   }
 
   /** The total of a day before what was counted on it since: what stands behind it comes on top. */

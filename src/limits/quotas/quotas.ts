@@ -17,8 +17,20 @@ import type { Snapshot, Tenant } from '../../tenants/index.ts';
 import { Gcra, type Rate } from '../gcra.ts';
 import { ACTIONS, Account, Line } from './account.ts';
 import { DAY_MS, longestFrom, windowOf } from './calendar.ts';
-import { type Asked, costOf, isExceeded, isSpent, needOf, percent, refusalBy, refusalOf, textOf } from './need.ts';
+import {
+  type Asked,
+  costOf,
+  isExceeded,
+  isOnlyAhead,
+  isSpent,
+  needOf,
+  percent,
+  refusalBy,
+  refusalOf,
+  textOf,
+} from './need.ts';
 import { Reservations } from './reservations.ts';
+import type { Fleet } from './shared.ts';
 import { Tally, type TallyOptions } from './tally.ts';
 import { type Usage, usageOfHeader } from './usage-report.ts';
 import type { Zones } from './zones.ts';
@@ -98,6 +110,21 @@ export class Quotas {
       [shaper],
       wait,
     );
+  }
+
+  /** Whether a request that is refused only lacks that more of what was spent is kept, which is asked for. */
+  isHeldUp(account: Account, x: Asked): boolean {
+    const { fleet } = this.#o;
+    if (fleet === undefined || account.isRejected) return false;
+    const lines = account.lines.filter((line) => isExceeded(line, x));
+    if (!lines.every((line) => isOnlyAhead(line, x))) return false;
+    for (const line of lines) fleet.lacks(account.id, line, needOf(line, x));
+    return lines.length > 0;
+  }
+
+  /** Resolves when more of what was spent is kept. May be never. Where something is held up, which is in a fleet. */
+  whenKept(): Promise<void> {
+    return (this.#o.fleet as Fleet).whenKept();
   }
 
   /** Others have other parts: what may be spent here is another. */

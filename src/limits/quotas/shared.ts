@@ -13,6 +13,8 @@ export interface Fleet {
   asks(tenant: string, line: Line): void;
   /** A request needed more of a hard quota than may be spent here. */
   lacks(tenant: string, line: Line, units: number): void;
+  /** Resolves when more may be spent here, for more of what was is kept. May be never: whoever waits has a bound. */
+  whenKept(): Promise<void>;
   /** A threshold was reached; `announce` says so, unless another sidecar does. */
   crossed(account: Account, line: Line, mark: number, announce: () => void): void;
   /** Whether days that are over may become totals. */

@@ -198,8 +198,8 @@ function headOf(
 }
 
 /** Whether the answer varies with a field that a stage of ours told the application. */
-function tellsMore({ inject }: Exchange, variations: readonly string[]): boolean {
-  return variations.length > 0 && inject.some((name, at) => at % 2 === 0 && variations.includes(name));
+function tellsMore({ injected }: Exchange, variations: readonly string[]): boolean {
+  return variations.length > 0 && injected.some((name, at) => at % 2 === 0 && variations.includes(name));
 }
 
 /** As it leaves; Cache-Status is RFC 9211's. */

@@ -3,21 +3,13 @@ import type { FieldTable, ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
 
-export interface Sending {
-  readonly isForHead: boolean;
-  /** Nothing of the request follows. */
-  readonly isWhole: boolean;
-  /** More may be written. */
-  readonly onDrain: (() => void) | undefined;
-}
-
 export interface Carrier {
   readonly isIdle: boolean;
   readonly isConnecting: boolean;
   /** When it began to be what it is, or last moved. */
   readonly since: number;
   /** The first bytes of a request, its head in them. */
-  begin(answering: Answering, bytes: Buffer, sending: Sending): void;
+  begin(answering: Answering, bytes: Buffer): void;
   /** More of the request; the bytes are the connection's from now on. False when no more should come before `onDrain`. */
   write(bytes: Buffer, isLast: boolean): boolean;
   pause(): void;
@@ -46,8 +38,13 @@ export interface Answering {
   readonly isGone: boolean;
   /** No connection that carried another request. */
   readonly needsNew: boolean;
+  /** Asked when it begins: the answer is to a HEAD request; nothing of the request follows. */
+  readonly isForHead: boolean;
+  readonly isWhole: boolean;
   /** It is yours: write to it, or give it back. */
   onConnection(connection: Carrier): void;
+  /** More of the request may be written. */
+  onDrain(): void;
   onInterim(reader: ResponseReader): void;
   /** `reader` is good until this returns. Content of at most `contentBytesMax` comes with it; then `onRead`. */
   onHead(reader: ResponseReader, contentBytesMax: number): void;

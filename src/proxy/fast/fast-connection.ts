@@ -95,6 +95,16 @@ export class FastConnection implements FastClient, ByteSocketOwner {
     if (this.#passage === undefined && this.#headSince === 0 && this.isFlushed && !this.#isOver) this.destroy();
   }
 
+  /** An answer is written, and not yet with the kernel. */
+  get isTrailing(): boolean {
+    return this.#passage === undefined && !this.isFlushed;
+  }
+
+  /** The sidecar stops, and waits no longer. */
+  cutShort(): void {
+    this.#passage?.cutShort();
+  }
+
   onEnd(): void {
     this.#passage = undefined;
     const slate = this.#slate as Slate;

@@ -50,10 +50,16 @@ export class FastEngine {
     socket.on('close', () => this.#connections.delete(socket));
   }
 
-  /** Some bytes are not with the kernel yet. */
-  get isFlushing(): boolean {
-    for (const connection of this.#connections.values()) if (!connection.isFlushed) return true;
-    return false;
+  /** Connections whose request is over, and of whose answer some bytes are not with the kernel yet. */
+  get trailing(): number {
+    let count = 0;
+    for (const connection of this.#connections.values()) if (connection.isTrailing) count++;
+    return count;
+  }
+
+  /** Requests in flight are answered where no answer began, and broken off else. */
+  cutShort(): void {
+    for (const connection of this.#connections.values()) connection.cutShort();
   }
 
   closeIdle(): void {

@@ -11,28 +11,36 @@ import type { MonotonicMs } from '../../core/index.ts';
 import {
   aborted,
   type Endpoint,
-  Exchange,
+  type Exchange,
   forwarded,
   type Held,
   type KeptAnswer,
   type Outcome,
   type Pipeline,
   type Reply,
+  type Side,
   type Verdict,
 } from '../../pipeline/index.ts';
-import { routeOf } from '../../tenants/index.ts';
 import { ByteHeaders, type FieldTable, LAST_CHUNK, type ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
 import { DRAIN_BYTES_MAX, HINTS_MAX } from '../bounds.ts';
-import { answerOf, bodyTooLarge, defectReply, outcomeOf, upstreamReplies, whyNot } from '../engine-replies.ts';
-import { requestId } from '../forwarded.ts';
+import {
+  answerOf,
+  bodyTooLarge,
+  defectReply,
+  drainingReply,
+  outcomeOf,
+  upstreamReplies,
+  whyNot,
+} from '../engine-replies.ts';
 import { mayRetry, needsNewConnection } from '../retry.ts';
 import type { Waiting } from '../turns.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
+import { arrive } from './arrival.ts';
 import type { Answering, Carrier } from './carrier.ts';
 import type { FastClient } from './fast-client.ts';
 import { dropFolds, writeHeadUp } from './request-head.ts';
-import { hintOf, lastChunkWith, messageOf, writeHeadDown } from './response-head.ts';
+import { hintOf, lastChunkWith, messageOf, showHead, writeHeadDown } from './response-head.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
@@ -62,6 +70,8 @@ export class FastPassage implements Answering, Waiting, Held {
   /** The chain has not answered yet: the end waits for it, so that stages give back what they took. */
   #isDeciding = false;
   #isClientGone = false;
+  /** Nobody waits for it any more: the sidecar stops. */
+  #isCut = false;
   #isDone = false;
 
   /** The slate holds a whole head, which was there at `now`. */
@@ -75,24 +85,7 @@ export class FastPassage implements Answering, Waiting, Held {
     this.#contentLeft = this.#contentLength;
     if (reader.fields.hasSuspect) dropFolds(reader.fields);
     this.#headers = new ByteHeaders(reader.fields);
-    const snapshot = world.snapshot();
-    const target = reader.target();
-    const path = reader.pathTo === reader.targetTo ? target : reader.path();
-    this.#exchange = new Exchange({
-      id: requestId(this.#headers, world.random),
-      trustClass: world.config.inbound.class,
-      snapshot,
-      acceptedAt: now,
-      method: reader.method,
-      target,
-      path,
-      host: reader.host(),
-      port: reader.port,
-      isWhole: this.#contentLength === 0,
-      headers: this.#headers,
-      peer: client.peer.address,
-      route: routeOf(snapshot, reader.method, path),
-    });
+    this.#exchange = arrive(world, slate, this.#headers, client.peer, now);
   }
 
   get isGone(): boolean {
@@ -103,14 +96,18 @@ export class FastPassage implements Answering, Waiting, Held {
     return needsNewConnection(this.#attempts);
   }
 
-  start(): void {
-    this.#world.onBegin();
-    this.#safely(() => this.#admit());
+  get isForHead(): boolean {
+    return this.#exchange.method === 'HEAD';
   }
 
-  #safely(run: () => void): void {
+  get isWhole(): boolean {
+    return this.#contentLeft === 0;
+  }
+
+  start(): void {
+    this.#world.onBegin();
     try {
-      run();
+      this.#admit();
     } catch (cause) {
       this.onDefect(cause);
     }
@@ -124,13 +121,23 @@ export class FastPassage implements Answering, Waiting, Held {
   #admit(): void {
     this.#isDeciding = true;
     const verdict = this.#pipeline.request(this.#exchange);
-    if (verdict instanceof Promise) void verdict.then((late) => this.#safely(() => this.#onVerdict(late)));
+    if (verdict instanceof Promise) void this.#wait(verdict);
     else this.#onVerdict(verdict);
+  }
+
+  async #wait(pending: Promise<Verdict>): Promise<void> {
+    const verdict = await pending;
+    try {
+      this.#onVerdict(verdict);
+    } catch (cause) {
+      this.onDefect(cause);
+    }
   }
 
   #onVerdict(verdict: Verdict): void {
     this.#isDeciding = false;
-    if (this.#isClientGone) this.#end(aborted('client', undefined));
+    if (this.#isClientGone) this.#end(aborted(this.#leaver, undefined));
+    else if (this.#isCut) this.#fail(drainingReply);
     else if (verdict !== undefined) this.#reply(verdict, 'chain');
     else this.#send();
   }
@@ -156,17 +163,12 @@ export class FastPassage implements Answering, Waiting, Held {
   }
 
   onConnection(connection: Carrier): void {
-    const { writer } = this.#slate;
     const early = this.#early;
     this.#early = undefined;
     this.#upstream?.succeeded();
     this.#connection = connection;
-    const head = writer.bytes.subarray(0, writer.length);
-    connection.begin(this, early === undefined ? head : Buffer.concat([head, early]), {
-      isForHead: this.#exchange.method === 'HEAD',
-      isWhole: this.#contentLeft === 0,
-      onDrain: this.#contentLength === 0 ? undefined : () => this.#client.resume(),
-    });
+    const head = this.#slate.written;
+    connection.begin(this, early === undefined ? head : Buffer.concat([head, early]));
     if (this.#contentLeft === 0) this.#exchange.sentAt = connection.since;
     if (early !== undefined) this.#client.resume();
   }
@@ -183,6 +185,10 @@ export class FastPassage implements Answering, Waiting, Held {
     }
     this.#early = this.#early === undefined ? copy : Buffer.concat([this.#early, copy]);
     if (this.#contentLeft > 0 && this.#early.length >= EARLY_BYTES_MAX) this.#client.pause();
+  }
+
+  onDrain(): void {
+    if (this.#contentLength > 0) this.#client.resume();
   }
 
   onInterim(reader: ResponseReader): void {
@@ -204,7 +210,7 @@ export class FastPassage implements Answering, Waiting, Held {
     if (config.wire.via) headers.append('Via', this.#world.via);
     this.#exchange.headAt = this.#connection?.since ?? 0;
     this.#exchange.status = status;
-    this.#pipeline.response(this.#exchange, { status, headers });
+    showHead(this.#pipeline, this.#exchange, status, headers);
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const head = writeHeadDown(reader, this.#client.isLast, headers.appended);
     headers.detach();
@@ -264,7 +270,7 @@ export class FastPassage implements Answering, Waiting, Held {
     this.#isClientGone = true;
     this.#abort();
     this.#exchange.abandon();
-    if (!this.#isDeciding) this.#end(aborted('client', this.#status));
+    if (!this.#isDeciding) this.#end(aborted(this.#leaver, this.#status));
   }
 
   /** What took too long. `idleMs`: how long the client has been silent. */
@@ -280,12 +286,25 @@ export class FastPassage implements Answering, Waiting, Held {
   }
 
   /** An answer while that is still possible; afterwards the response is cut, so that nobody takes it for whole. */
-  #fail(reply: Reply): void {
+  #fail(reply: Reply, side: Side = 'upstream'): void {
     if (this.#status === undefined) return this.#reply(reply, 'engine');
     if (this.#isDone) return;
     this.#abort();
     this.#client.cut();
-    this.#end(aborted('upstream', this.#status));
+    this.#end(aborted(side, this.#status));
+  }
+
+  /** The sidecar stops, and waits no longer. */
+  cutShort(): void {
+    if (this.#isDone) return;
+    this.#isCut = true;
+    if (this.#isDeciding) this.#exchange.abandon();
+    else this.#fail(drainingReply, 'drain');
+  }
+
+  /** Whose doing it is that the client's connection closed. */
+  get #leaver(): Side {
+    return this.#isCut ? 'drain' : 'client';
   }
 
   #reply(reply: Reply | KeptAnswer, by: string): void {
@@ -295,8 +314,7 @@ export class FastPassage implements Answering, Waiting, Held {
     const answer = answerOf(reply, x, this.#pipeline, this.#world.date());
     if (this.#isConnectionOver()) this.#client.isLast = true;
     const { isLast } = this.#client;
-    const isForHead = x.method === 'HEAD';
-    this.#last = messageOf(answer.status, answer.headers, answer.body, { isLast, isForHead });
+    this.#last = messageOf(answer.status, answer.headers, answer.body, { isLast, isForHead: this.isForHead });
     this.#end(outcomeOf(reply, by, answer, x));
   }
 

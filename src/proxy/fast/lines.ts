@@ -34,14 +34,16 @@ export function endHead(writer: HeadWriter): void {
 
 /** Names and values alternating, as `linesOf` has them, without making the text of them. */
 export function addLines(writer: HeadWriter, pairs: readonly string[]): void {
-  for (let i = 0; i < pairs.length; i += 2) {
-    addText(writer, pairs[i] as string);
-    addText(writer, ': ');
-    const from = writer.length;
-    addText(writer, pairs[i + 1] as string);
-    if (!isOneLine(writer.bytes, from, writer.length)) throw new Error(`the value of ${pairs[i]} is not one line`);
-    addText(writer, '\r\n');
-  }
+  for (let i = 0; i < pairs.length; i += 2) addLine(writer, pairs[i] as string, pairs[i + 1] as string);
+}
+
+export function addLine(writer: HeadWriter, name: string, value: string): void {
+  addText(writer, name);
+  addText(writer, ': ');
+  const from = writer.length;
+  addText(writer, value);
+  if (!isOneLine(writer.bytes, from, writer.length)) throw new Error(`the value of ${name} is not one line`);
+  addText(writer, '\r\n');
 }
 
 function isOneLine(bytes: Buffer, from: number, to: number): boolean {

@@ -13,6 +13,7 @@
  */
 import { CHUNK_ROOM, frameChunk } from '../../wire/index.ts';
 import type { ByteSocket } from './byte-socket.ts';
+import { Views } from './views.ts';
 
 const SLAB_BYTES = 16 * 1024;
 /** That are kept for later: 1 MiB, what a turn of a busy loop answers. */
@@ -22,6 +23,7 @@ const FRAMING_BYTES = 32;
 
 class Slab {
   readonly bytes: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  readonly views: Views = new Views();
   /** Bytes at its beginning that were taken. */
   used = 0;
   /** Pieces that were taken and are not with the kernel yet. */
@@ -118,8 +120,7 @@ export class Outbox {
 
   #finish(end: Uint8Array | undefined): Buffer {
     const from = this.#chunkFrom === -1 ? this.#from : this.#endChunk();
-    let bytes = this.#bytes.subarray(from, this.#length);
-    if (end !== undefined) bytes = this.#withEnd(bytes, end);
+    const bytes = this.#addEnd(end) ? this.#written(from) : this.#withEnd(from, end as Uint8Array);
     // Nothing is in it until the next begins.
     this.#from = this.#length;
     this.#chunkFrom = -1;
@@ -136,11 +137,22 @@ export class Outbox {
     return from;
   }
 
-  #withEnd(bytes: Buffer, end: Uint8Array): Buffer {
-    const at = this.#length;
-    if (at + end.length > this.#bytes.length) return Buffer.concat([bytes, end]);
-    this.#bytes.set(end, at);
+  /** False when there is no room for it. */
+  #addEnd(end: Uint8Array | undefined): boolean {
+    if (end === undefined) return true;
+    if (this.#length + end.length > this.#bytes.length) return false;
+    this.#bytes.set(end, this.#length);
     this.#length += end.length;
-    return this.#bytes.subarray(at - bytes.length, this.#length);
+    return true;
+  }
+
+  #written(from: number): Buffer {
+    const slab = this.#slab;
+    if (from > 0 || this.#bytes !== slab.bytes) return this.#bytes.subarray(from, this.#length);
+    return slab.views.of(slab.bytes, this.#length);
+  }
+
+  #withEnd(from: number, end: Uint8Array): Buffer {
+    return Buffer.concat([this.#bytes.subarray(from, this.#length), end]);
   }
 }

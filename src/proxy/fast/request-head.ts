@@ -4,12 +4,13 @@
  * forwarded.ts): request id, trace, forwarding, Via, what stages inject.
  */
 import type { Random } from '../../core/index.ts';
+import { PLAN_FIELD, TENANT_FIELD } from '../../identity/index.ts';
 import type { Exchange } from '../../pipeline/index.ts';
 import { newTrace } from '../../telemetry/index.ts';
-import type { Route } from '../../tenants/index.ts';
+import type { Route, Tenant } from '../../tenants/index.ts';
 import { type ByteHeaders, type FieldTable, foldName, type HeadWriter, knownId, SUSPECT } from '../../wire/index.ts';
 import { continueTrace, forwardedFields, hopMember, isForwarding } from '../forwarded.ts';
-import { addBytes, addLines, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
+import { addBytes, addLine, addLines, addText, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 import type { Slate } from './slate.ts';
 import type { FastWorld } from './world.ts';
 
@@ -77,8 +78,15 @@ export function writeHeadUp(world: FastWorld, slate: Slate, x: Exchange, headers
     addBytes(writer, fields.bytes, fields.valueFrom(host), fields.valueTo(host));
     addBytes(writer, peer.afterHost, 0, peer.afterHost.length);
   } else if (config.wire.via) addLines(writer, ['Via', world.via]);
-  addLines(writer, x.inject);
+  if (x.tenant !== undefined) addTenant(writer, x.tenant);
+  addLines(writer, x.injected);
   endHead(writer);
+}
+
+/** As `tenantFields` has them, without a list. */
+function addTenant(writer: HeadWriter, { id, plan }: Tenant): void {
+  addLine(writer, TENANT_FIELD, id);
+  addLine(writer, PLAN_FIELD, plan.name);
 }
 
 /** A line as `formatTraceparent` has it. Says the trace's id. */

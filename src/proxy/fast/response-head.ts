@@ -1,11 +1,22 @@
 // hot path
 /** The head that goes to the client, and what an upstream's answer may not be. */
 import { STATUS_CODES } from 'node:http';
-import { type Headers, HeadWriter, mayTrail, type ResponseReader } from '../../wire/index.ts';
+import type { Exchange, Pipeline, ResponseHead } from '../../pipeline/index.ts';
+import { HeaderList, type Headers, HeadWriter, mayTrail, type ResponseReader } from '../../wire/index.ts';
 import { addLines, endHead, linesOf, NO_BLOCK, reopenHead } from './lines.ts';
 
 /** One for all: a head is copied from it at once. */
 const writer = new HeadWriter();
+
+/** One for all, as stages see it: it is theirs until they return, and its fields are cut off from the bytes thereafter. */
+const seen: { -readonly [K in keyof ResponseHead]: ResponseHead[K] } = { status: 0, headers: new HeaderList([]) };
+
+/** Runs an answer's head back through the stages. */
+export function showHead(pipeline: Pipeline, x: Exchange, status: number, headers: Headers): void {
+  seen.status = status;
+  seen.headers = headers;
+  pipeline.response(x, seen);
+}
 
 /** `appended`: fields of our own. What is returned is good until the next call. */
 export function writeHeadDown(reader: ResponseReader, isLast: boolean, appended: readonly string[]): HeadWriter {

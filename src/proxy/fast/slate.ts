@@ -8,6 +8,7 @@
  *   writer  what goes up
  */
 import { HeadWriter, type RequestBounds, RequestReader } from '../../wire/index.ts';
+import { Views } from './views.ts';
 
 const HEAD_BYTES = 2048;
 /** A slate that grew beyond it for a large head is not kept. */
@@ -17,12 +18,18 @@ const SPARE_MAX = 256;
 export class Slate {
   readonly reader: RequestReader;
   readonly writer: HeadWriter = new HeadWriter();
+  readonly #views = new Views();
   head: Buffer = Buffer.allocUnsafeSlow(HEAD_BYTES);
   /** Bytes in `head`. */
   length = 0;
 
   constructor(bounds: RequestBounds) {
     this.reader = new RequestReader(bounds);
+  }
+
+  /** What the writer wrote. */
+  get written(): Buffer {
+    return this.#views.of(this.writer.bytes, this.writer.length);
   }
 
   /** Appends to the head. */

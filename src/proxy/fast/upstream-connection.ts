@@ -11,7 +11,7 @@ import { connect, type Socket } from 'node:net';
 import { ChunkedReader, type ResponseReader } from '../../wire/index.ts';
 import type { Upstream, UpstreamError } from '../upstreams.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
-import type { Answering, Carrier, CarrierHome, Sending } from './carrier.ts';
+import type { Answering, Carrier, CarrierHome } from './carrier.ts';
 
 type State = 'connecting' | 'idle' | 'head' | 'length' | 'chunked' | 'close' | 'over';
 
@@ -36,7 +36,6 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
   /** It carried a request before this one. */
   #isReused = false;
   since: number;
-  #whenDrained: (() => void) | undefined;
 
   constructor(pool: CarrierHome, answering: Answering) {
     this.#pool = pool;
@@ -62,11 +61,10 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
     return this.#bytes?.isFlushed !== false;
   }
 
-  begin(answering: Answering, bytes: Buffer, o: Sending): void {
+  begin(answering: Answering, bytes: Buffer): void {
     this.#answering = answering;
-    this.#isForHead = o.isForHead;
-    this.#isRequestWhole = o.isWhole;
-    this.#whenDrained = o.onDrain;
+    this.#isForHead = answering.isForHead;
+    this.#isRequestWhole = answering.isWhole;
     this.#isUntouched = true;
     this.#state = 'head';
     this.since = this.#pool.now();
@@ -140,7 +138,7 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
   }
 
   onDrain(): void {
-    this.#whenDrained?.();
+    this.#answering?.onDrain();
   }
 
   onBytes(bytes: Buffer, to: number): void {
@@ -229,13 +227,16 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
     this.#isReused = true;
     if (this.#isKept && this.#isRequestWhole && at === to && this.isFlushed) this.#release();
     else this.destroy();
-    this.#guard(answering, () => answering.onEnd(trailers));
+    try {
+      answering.onEnd(trailers);
+    } catch (cause) {
+      answering.onDefect(cause);
+    }
   }
 
   #release(): void {
     this.#state = 'idle';
     this.#answering = undefined;
-    this.#whenDrained = undefined;
     this.#bytes?.resume();
     this.#pool.release(this);
   }

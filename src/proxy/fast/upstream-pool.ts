@@ -11,7 +11,7 @@
  * asked for) has been read by then and it is gone. Without that a connection that is ending would be written to, and a poisoned one would
  * answer the next request.
  */
-import type { Clock, Timers } from '../../core/index.ts';
+import { type Clock, empty, type Timers } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { ResponseReader } from '../../wire/index.ts';
 import type { Upstream } from '../upstreams.ts';
@@ -66,6 +66,8 @@ export class UpstreamPool implements CarrierHome {
   readonly #resting: Carrier[] = [];
   readonly #readers: ResponseReader[] = [];
   #waiting: Answering[] = [];
+  /** Empty, for those who come while the others are served. */
+  #served: Answering[] = [];
   #isServing = false;
   #isClosed = false;
 
@@ -93,16 +95,19 @@ export class UpstreamPool implements CarrierHome {
   readonly #serve = (): void => {
     this.#isServing = false;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const answering of waiting) {
+    this.#waiting = this.#served;
+    this.#served = waiting;
+    for (let i = 0; i < waiting.length; i++) {
+      const answering = waiting[i] as Answering;
       try {
         this.#serveOne(answering);
       } catch (cause) {
         answering.onDefect(cause);
       }
     }
-    for (const connection of this.#resting) this.#idle.push(connection);
-    this.#resting.length = 0;
+    empty(waiting);
+    for (let i = 0; i < this.#resting.length; i++) this.#idle.push(this.#resting[i] as Carrier);
+    empty(this.#resting);
   };
 
   #serveOne(answering: Answering): void {

@@ -18,8 +18,19 @@ export interface Standing {
 
 export class Complaints {
   readonly #list: Finding[] = [];
+  readonly #spoilt: Set<string>;
   #errors = 0;
   #more = 0;
+
+  /** `spoilt`: files that are known to be so. */
+  constructor(spoilt: Iterable<string> = []) {
+    this.#spoilt = new Set(spoilt);
+  }
+
+  /** Files with a document that cannot be used. */
+  get spoilt(): ReadonlySet<string> {
+    return this.#spoilt;
+  }
 
   get errors(): number {
     return this.#errors;
@@ -33,7 +44,7 @@ export class Complaints {
 
   /** About a file, or about the directory. */
   plain(file: string, message: string, remedy: string, facts: Partial<Finding> = {}): void {
-    this.#add('error', () => ({ ...plainFinding(file, message, remedy), ...facts }));
+    this.#add(facts.severity ?? 'error', () => ({ ...plainFinding(file, message, remedy), ...facts }));
   }
 
   /** About a document, at a place that the parser found. */
@@ -43,6 +54,7 @@ export class Complaints {
     severity: Finding['severity'] = 'error',
     facts: Partial<Finding> = {},
   ): void {
+    if (severity === 'error') this.#spoilt.add(file.path);
     this.#add(severity, () => {
       const { kind, name } = loaded.parsed;
       const line = lineOf(file, loaded.offset) + problem.line - 1;
@@ -59,8 +71,14 @@ export class Complaints {
     severity: Finding['severity'] = 'error',
     facts: Partial<Finding> = {},
   ): void {
+    if (severity === 'error') this.#spoilt.add(standing.file.path);
     if (this.#list.length >= FINDINGS_MAX) this.#add(severity, () => plainFinding('', '', ''));
     else this.placed(standing, placeOnce(standing.loaded, { path, isKey: false, message, remedy }), severity, facts);
+  }
+
+  /** A document that cannot be used, for a reason that is said elsewhere. */
+  spoils({ file }: Standing): void {
+    this.#spoilt.add(file.path);
   }
 
   #add(severity: Finding['severity'], make: () => Finding): void {
@@ -92,10 +110,15 @@ function placeOnce({ text, parsed }: LoadedDocument, problem: Problem): PlacedPr
   return placed;
 }
 
+/** Where a document's text begins, behind the end of the line of its marker. */
+export function placeOf({ file, loaded: { text, offset } }: Standing): string {
+  return `${file.path}:${lineOf(file, offset + text.search(/\S/))}`;
+}
+
 const lineStarts = new WeakMap<LoadedFile, readonly number[]>();
 
 /** 1-based line of an offset; the lines of a file are counted once. */
-export function lineOf(file: LoadedFile, offset: number): number {
+function lineOf(file: LoadedFile, offset: number): number {
   let starts = lineStarts.get(file);
   if (starts === undefined) {
     const found = [0];

@@ -20,17 +20,21 @@ export class Holdings {
   readonly #holderOf = new Map<string, string>();
   readonly #heldBy = new Map<string, readonly string[]>();
 
-  /** Takes the change; returns who was refused: their old holdings stay, so those are not free for others. */
-  take(movers: Movers): Map<string, Clash> {
+  /** Who must be refused: their old holdings stay, so those are not free for others. */
+  refusedOf(movers: Movers): Map<string, Clash> {
     const refused = new Map<string, Clash>();
     for (;;) {
       const found = this.#judge(movers, refused);
       if (found.size === 0) break;
       for (const [name, clash] of found) refused.set(name, clash);
     }
+    return refused;
+  }
+
+  /** Takes the change, but for those who are refused. */
+  take(movers: Movers, refused: ReadonlyMap<string, Clash>): void {
     for (const name of movers.keys()) if (!refused.has(name)) this.#release(name);
     for (const [name, holds] of movers) if (!refused.has(name)) this.hold(name, holds);
-    return refused;
   }
 
   #judge(movers: Movers, refused: ReadonlyMap<string, Clash>): Map<string, Clash> {

@@ -23,6 +23,11 @@ export interface LiveObject {
 
 export const NO_DOCUMENT = '';
 
+/** As findings name it: `Tenant "acme"`. */
+export function titleOf({ kind, name }: Pick<LiveObject, 'kind' | 'name'>): string {
+  return `${kind} "${name}"`;
+}
+
 export interface Documents {
   readonly Plan: PlanDocument;
   readonly Tenant: TenantDocument;
@@ -46,6 +51,10 @@ export function liveObject(record: Omit<LiveObject, 'plan' | 'state' | 'holds'>)
   }
   const holds = kind === 'Route' ? [matchOf(documentOf<'Route'>(record))] : NOTHING;
   return { kind, name, json, file, keys, plan: undefined, state: undefined, holds };
+}
+
+export function holdsSame(a: readonly string[], b: readonly string[] | undefined): boolean {
+  return a.length === b?.length && a.every((each, at) => each === b[at]);
 }
 
 function heldBy(name: string, identity: TenantDocument['spec']['identity']): string[] {

@@ -2,17 +2,15 @@
  * Which document speaks for which object. Of several documents of one name the live one wins; where none is live, none of them does:
  * the order of files never settles anything.
  */
-import type { LoadedDocument, LoadedFile } from '../documents/load.ts';
+import type { LoadedFile } from '../documents/load.ts';
 import type { GoodDocument } from '../documents/parse.ts';
 import { keyOf } from '../name.ts';
-import { type Complaints, lineOf } from './complaints.ts';
+import { type Complaints, placeOf, type Standing } from './complaints.ts';
 import type { LiveObject } from './live-object.ts';
 
 /** A good document, and where it stands. */
-export interface Wanted {
+export interface Wanted extends Standing {
   readonly document: GoodDocument;
-  readonly file: LoadedFile;
-  readonly loaded: LoadedDocument;
 }
 
 export interface Settled {
@@ -20,8 +18,10 @@ export interface Settled {
   readonly wanted: ReadonlyMap<string, Wanted>;
   /** Keys whose object stays as it is: its document is broken, or rivals ask for it. */
   readonly kept: ReadonlySet<string>;
-  /** Files in which a document names nothing for certain: any of their objects may be meant, so none is removed. */
-  readonly murky: ReadonlySet<string>;
+  /** Files of which documents were left out: any of their objects may stand there. */
+  readonly cut: ReadonlySet<string>;
+  /** Documents that name nothing for certain. */
+  readonly murky: readonly Standing[];
 }
 
 export function settle(
@@ -32,9 +32,10 @@ export function settle(
   const wanted = new Map<string, Wanted>();
   const rivals = new Map<string, Wanted[]>();
   const kept = new Set<string>();
-  const murky = new Set<string>();
+  const cut = new Set<string>();
+  const murky: Standing[] = [];
   for (const file of files) {
-    if (file.isCut) murky.add(file.path);
+    if (file.isCut) cut.add(file.path);
     for (const loaded of file.documents) {
       const { parsed } = loaded;
       if (parsed.isGood) {
@@ -44,7 +45,7 @@ export function settle(
       }
       for (const each of parsed.problems) complaints.placed({ file, loaded }, each);
       if (parsed.isNamed) kept.add(keyOf(parsed.kind as string, parsed.name as string));
-      else murky.add(file.path);
+      else murky.push({ file, loaded });
     }
   }
   for (const [key, all] of rivals) {
@@ -55,7 +56,7 @@ export function settle(
     } else wanted.set(key, winner);
     for (const each of all) if (each !== winner) complain(each, winner ?? otherThan(each, all), complaints);
   }
-  return { wanted, kept, murky };
+  return { wanted, kept, cut, murky };
 }
 
 function admit(newcomer: Wanted, wanted: Map<string, Wanted>, rivals: Map<string, Wanted[]>): void {
@@ -81,11 +82,10 @@ function otherThan(one: Wanted, all: readonly Wanted[]): Wanted {
 }
 
 function complain(loser: Wanted, other: Wanted, complaints: Complaints): void {
-  const place = `${other.file.path}:${lineOf(other.file, firstLetter(other.loaded))}`;
-  complaints.found(loser, ['metadata', 'name'], `the name is taken by ${place}`, 'rename or remove one of them');
-}
-
-/** Where a document's text begins, behind the end of the line of its marker. */
-function firstLetter({ text, offset }: LoadedDocument): number {
-  return offset + text.search(/\S/);
+  complaints.found(
+    loser,
+    ['metadata', 'name'],
+    `the name is taken by ${placeOf(other)}`,
+    'rename or remove one of them',
+  );
 }

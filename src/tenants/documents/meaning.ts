@@ -27,6 +27,7 @@ import {
   STREAM,
   TIMEOUT,
 } from './ranges.ts';
+import { isZone, zoneRemedy } from './zone.ts';
 
 type Rates = NonNullable<PlanDocument['spec']['rate']>;
 type Path = readonly (string | number)[];
@@ -114,7 +115,7 @@ function toTenant({ spec }: TenantDocument): Objection[] {
       error(
         ['spec', 'timezone'],
         `expected an IANA time zone such as Europe/Berlin, got ${JSON.stringify(spec.timezone)}`,
-        undefined,
+        zoneRemedy(spec.timezone),
       ),
     );
   const ids = new Set<string>();
@@ -134,23 +135,6 @@ function toTenant({ spec }: TenantDocument): Objection[] {
 function isDate(text: string): boolean {
   const date = new Date(text);
   return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text.slice(0, 10);
-}
-
-/** Zones that were found good; the tz database knows about 600. */
-const goodZones = new Set<string>(['UTC']);
-const ZONES_MAX = 1000;
-
-/** `+01:00` is an offset, not a place with rules for its days. */
-function isZone(zone: string): boolean {
-  if (goodZones.has(zone)) return true;
-  if (/^[+-]/.test(zone)) return false;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: zone });
-  } catch {
-    return false;
-  }
-  if (goodZones.size < ZONES_MAX) goodZones.add(zone);
-  return true;
 }
 
 function toProvider({ spec }: IdentityProviderDocument): Objection[] {

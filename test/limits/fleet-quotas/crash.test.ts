@@ -1,9 +1,8 @@
 /** A sidecar that crashed and comes back with its disk: what it may spend, what it may give, and what stands on disk before anybody hears of it. */
 import t from 'tap';
 import { freeOf } from '../../../src/limits/fleet-quotas/allowance.ts';
-import type { FleetRow } from '../../../src/limits/fleet-quotas/row.ts';
-import type { CounterRow } from '../../../src/limits/quotas/counter-store.ts';
 import type { AheadRow } from '../../../src/limits/quotas/own-log.ts';
+import { again, diskOf, lifeOf } from './next-life.ts';
 import { actorOf, Fleet, type Sidecar } from './world.ts';
 
 const HARD = { api_calls: { per: 'day', limit: 300, mode: 'hard' } };
@@ -11,27 +10,9 @@ const HARD = { api_calls: { per: 'day', limit: 300, mode: 'hard' } };
 const TODAY = 20_783;
 /** Until rights are given out. */
 const SETTLED_MS = 4000;
+/** Until who comes has a part. */
+const GIVEN_MS = 7000;
 const AHEAD: AheadRow = { tenant: 'acme', meter: 'api_calls', day: TODAY, units: 30, spent: 20 };
-
-type Disk = { readonly counts: readonly CounterRow[]; readonly claims: readonly FleetRow[] };
-
-function diskOf({ fleet }: Sidecar): Disk {
-  return { counts: [...fleet.counters.rows()], claims: [...fleet.claims.rows()] };
-}
-
-function lifeOf(fleet: Fleet, disk: Disk, actor: string, ahead: readonly AheadRow[] = []): Sidecar {
-  const life = fleet.add();
-  for (const each of disk.counts) life.fleet.counters.merge(each);
-  for (const each of disk.claims) life.fleet.claims.merge(each);
-  life.fleet.inherit([actor], life.fleet.heritage(actor, 'crashed', ahead));
-  return life;
-}
-
-/** The next life of one that is gone, with all that it knew. */
-function again(fleet: Fleet, before: Sidecar, ahead: readonly AheadRow[]): Sidecar {
-  fleet.end(before, 'dead');
-  return lifeOf(fleet, diskOf(before), before.actor, ahead);
-}
 
 /** Used before there were rights. */
 const BEFORE = { tenant: 'acme', meter: 'api_calls', day: TODAY, actor: 'a'.repeat(16), count: 100, credit: 0 };
@@ -60,7 +41,7 @@ t.test(
     t.equal(fleet.ask(a, 20), 20);
     fleet.pass(1000);
     const next = again(fleet, a, [AHEAD]);
-    fleet.pass(1000);
+    fleet.pass(SETTLED_MS);
     t.equal(fleet.line(next, 'api_calls').rights, 100 - 30 - freeOf(300));
     t.equal(fleet.line(next, 'api_calls', 'globex').rights, 100 - freeOf(300), 'nothing is known of it, and it may be');
     fleet.ask(b, 1);
@@ -69,7 +50,7 @@ t.test(
     t.equal(fleet.ask(next, 60), 54);
     fleet.pass(1000);
     const last = again(fleet, next, [{ ...AHEAD, units: 54, spent: 54 }]);
-    fleet.pass(1000);
+    fleet.pass(SETTLED_MS);
     t.equal(fleet.line(last, 'api_calls').rights, 0, 'no less than nothing');
     t.equal(fleet.line(last, 'api_calls', 'globex').rights, 100 - 2 * freeOf(300));
     // Whoever leaves goes on nobody's account.
@@ -93,12 +74,12 @@ t.test(
 t.test('what a crash left is not given on to who has nothing: that asks for it', async (t) => {
   const [fleet, a, b, c] = await threeOf();
   const next = again(fleet, a, [{ ...AHEAD, tenant: 'globex' }]);
-  fleet.pass(1000);
+  fleet.pass(SETTLED_MS);
   t.equal(fleet.line(next, 'api_calls', 'globex').rights, 100 - 30 - freeOf(300), 'nothing else was said of it');
   for (const each of [b, c]) fleet.end(each, 'dead');
   fleet.expected = 2;
   const d = fleet.add();
-  fleet.pass(SETTLED_MS);
+  fleet.pass(GIVEN_MS);
   t.equal(fleet.line(d, 'api_calls').rights, 0);
   fleet.ask(d, 10);
   fleet.pass(2000);
@@ -109,14 +90,14 @@ t.test('what a crash left is not given on to who has nothing: that asks for it',
 t.test('who inherits from one that crashed gives its own alone', async (t) => {
   const [fleet, a, b, c] = await threeOf();
   const next = again(fleet, a, []);
-  fleet.pass(1000);
+  fleet.pass(SETTLED_MS);
   fleet.leave(next);
   const inherits = [...b.fleet.claims.ofKind('will')].find(({ from }) => from === next.actor)?.to;
   fleet.end(inherits === b.actor ? c : b, 'dead');
   const [heir] = fleet.there as [Sidecar];
   fleet.expected = 2;
   const d = fleet.add();
-  fleet.pass(SETTLED_MS);
+  fleet.pass(GIVEN_MS);
   t.equal(fleet.line(heir, 'api_calls').rights, 50);
   t.equal(fleet.line(heir, 'api_calls').elsewhere, 100 - freeOf(300) + 50, 'its estate, and what it gave');
   t.equal(fleet.ask(heir, 300), 50);
@@ -296,7 +277,7 @@ t.test(
     fleet.ask(a, freeOf(400));
     fleet.end(a, 'dead');
     const next = lifeOf(fleet, disk, a.actor);
-    fleet.pass(1000);
+    fleet.pass(SETTLED_MS);
     const takesForDead = (who: Sidecar, ...others: Sidecar[]): void => {
       for (const each of others) who.fleet.onMember(fleet.member(who, each, 'dead'));
     };

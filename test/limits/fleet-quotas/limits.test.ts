@@ -90,6 +90,25 @@ t.test(
   },
 );
 
+t.test('who waits for most of the fleet to inherit says of how many it sees how many', async (t) => {
+  const clock = new ManualClock();
+  const fleetQuotas = new FleetQuotas({ actor: actorOf(1), clock });
+  const said: Record<string, unknown>[] = [];
+  const log = { ...silentLog, warn: (event: string, fields?: object) => void said.push({ event, ...fields }) };
+  const w = await world(plan('free', { quotas: QUOTAS }), undefined, '', { clock, timers: clock, fleetQuotas, log });
+  await w.limits.open();
+  fleetQuotas.follow({ expected: 3, isIsolated: false, isFound: true });
+  fleetQuotas.know('others');
+  fleetQuotas.inherit([actorOf(2)], fleetQuotas.heritage({ actor: actorOf(2), as: 'crashed', crashes: 0, ahead: [] }));
+  for (let i = 0; i < 100; i++) {
+    clock.advance(250);
+    fleetQuotas.tick();
+  }
+  t.match(said, [{ event: 'quota.rights_wait', members: 1, expected: 3, remedy: /seeds/ }]);
+  t.equal(said.length, 1);
+  await w.limits.close();
+});
+
 t.test('one delegate carries both, each in its lane', async (t) => {
   const clock = new ManualClock();
   const rates = new FleetRates({ clock, partition: 'hold' });
@@ -100,7 +119,7 @@ t.test('one delegate carries both, each in its lane', async (t) => {
   clock.advance(100);
   rates.tick();
   t.equal(rates.members, 2);
-  t.equal(carriage.cold, quotas);
+  t.equal(carriage.cold, quotas.lane);
   t.equal(carriage.version(1), 0);
   const bytes = new Uint8Array(9);
   t.match(carriage.write(1, 0, bytes, 3, 9), { offset: 3, upTo: 0 });
@@ -116,7 +135,7 @@ t.test('one delegate carries both, each in its lane', async (t) => {
   told.put(row({ ...key, kind: 'grant', day: today }, 5));
   const delta = new Uint8Array(400);
   const { offset, upTo } = told.write(0, delta, 0, 400);
-  t.ok(quotas.read(1, 0, upTo, delta.subarray(0, offset)));
+  t.ok(quotas.lane.read(1, 0, upTo, delta.subarray(0, offset)));
   t.equal(quotas.counters.valueOf('acme', 'api_calls', 100), 5);
   t.equal(quotas.counts.merged, 4, 'all but rights of a window that is over');
   t.equal(quotas.counts.known, 1);

@@ -40,6 +40,9 @@ export class Fleet {
   snapshot: Snapshot;
   /** Members that the seeds name; undefined: those there are. */
   expected: number | undefined;
+  isIsolated = false;
+  /** The seeds answer. */
+  isFound = true;
   admitted = 0;
 
   constructor(snapshot: Snapshot) {
@@ -79,7 +82,12 @@ export class Fleet {
       get expected() {
         return all.expected ?? all.there.length;
       },
-      isIsolated: false,
+      get isIsolated() {
+        return all.isIsolated;
+      },
+      get isFound() {
+        return all.isFound;
+      },
     });
     for (const other of this.sidecars.filter((each) => !each.isForgotten)) {
       fleet.onMember(this.member(sidecar, other));
@@ -110,9 +118,9 @@ export class Fleet {
   hear(to: Sidecar, from: Sidecar): void {
     for (const origin of this.sidecars) {
       if (origin === to || origin.isForgotten) continue;
-      const after = to.fleet.version(this.slot(to, origin));
-      const { offset, upTo } = from.fleet.write(this.slot(from, origin), after, bytes, 0, bytes.length);
-      if (offset > 0) to.fleet.read(this.slot(to, origin), after, upTo, bytes.subarray(0, offset));
+      const after = to.fleet.lane.version(this.slot(to, origin));
+      const { offset, upTo } = from.fleet.lane.write(this.slot(from, origin), after, bytes, 0, bytes.length);
+      if (offset > 0) to.fleet.lane.read(this.slot(to, origin), after, upTo, bytes.subarray(0, offset));
     }
   }
 

@@ -22,7 +22,7 @@ import { CounterStore } from '../../../src/limits/quotas/counter-store.ts';
 import { GaugeStore } from '../../../src/limits/quotas/gauge-store.ts';
 import { HEAD } from '../../../src/limits/quotas/log-file.ts';
 import { type OwnDisk, type OwnFile, ownDisk, unlessUnknown } from '../../../src/limits/quotas/own-disk.ts';
-import { type FleetKept, type Inheritance, OwnLog } from '../../../src/limits/quotas/own-log.ts';
+import { type FleetKept, type Inheritance, type LastLife, OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { createLog, silentLog } from '../../../src/telemetry/index.ts';
 import { ManualClock } from '../../helpers/manual-clock.ts';
 import { becomes } from '../../helpers/processes.ts';
@@ -395,13 +395,13 @@ t.test('a fleet: claims are kept, and the next life inherits once, if the last o
     const inherited: unknown[] = [];
     const onDisk = new OnDisk(new Allowance(() => {}));
     let as: Inheritance | undefined;
-    const heritage = (last: string, ...[how]: [Inheritance, ...unknown[]]) => {
-      as = how;
-      return [willRow(1, last, actor, 'next')];
+    const heritage = (last: LastLife) => {
+      as = last.as;
+      return [willRow(1, last.actor, actor, 'next')];
     };
     const inherit = (lives: readonly string[], { length }: readonly unknown[]): void =>
       void inherited.push([lives, length > 0 ? as : 'witness']);
-    const fleet = { actor, claims, onDisk, isHeirless: false, heritage, inherit };
+    const fleet = { actor, claims, onDisk, isHeirless: false, comeback: { isWaiting: false }, heritage, inherit };
     const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
     const own = new OwnLog({
       dir,
@@ -483,11 +483,19 @@ t.test(
     const born = async (actor: string) => {
       const onDisk = new OnDisk(new Allowance(() => {}));
       const inherited: unknown[] = [];
-      const heritage = (_: string, as: Inheritance) => {
+      const heritage = ({ as }: LastLife) => {
         inherited.push(as);
         return [];
       };
-      const fleet = { actor, claims: new Claims(), onDisk, isHeirless: false, heritage, inherit: () => {} };
+      const fleet = {
+        actor,
+        claims: new Claims(),
+        onDisk,
+        isHeirless: false,
+        comeback: { isWaiting: false },
+        heritage,
+        inherit: () => {},
+      };
       const [counters, gauges] = [new CounterStore({ actor }), new GaugeStore(actor)];
       const own = new OwnLog({ dir, disk, counters, gauges, fleet, timers: clock, log });
       await own.open();

@@ -225,15 +225,15 @@ t.test('degrade: the degraded upstream where there is one; what the application 
         route('pay', { match: { path: '/pay' }, critical: true }),
     },
   );
-  t.same(w.ask('acme').x.inject, []);
+  t.same(w.ask('acme').x.injected, []);
   const plain = w.ask('acme');
   t.same(
-    [plain.x.grant?.decision, plain.x.grant?.useDegradedRoute, plain.x.inject],
+    [plain.x.grant?.decision, plain.x.grant?.useDegradedRoute, plain.x.injected],
     ['degrade', false, ['x-tenant-quota-state', 'soft', 'x-tenant-degrade', '2']],
   );
   t.equal(w.ask('acme', { path: '/r' }).x.grant?.useDegradedRoute, true);
   const critical = w.ask('acme', { path: '/pay' });
-  t.same([critical.x.grant?.decision, critical.x.inject], ['pass', ['x-tenant-quota-state', 'soft']]);
+  t.same([critical.x.grant?.decision, critical.x.injected], ['pass', ['x-tenant-quota-state', 'soft']]);
   const explained = (path: string) => w.limits.explain(w.snapshot, w.tenant('acme'), { method: 'GET', path }).wouldGet;
   t.match(explained('/'), { decision: 'degrade', because: /a quota/, over: 'quota', rung: undefined });
   t.match(explained('/r'), { decision: 'degrade', over: 'quota', rung: 'route: degraded' });
@@ -247,7 +247,7 @@ t.test('a rung of the rate ladder that degrades already stands', async (t) => {
     degrade: [{ features: ['x'] }, 'reject'],
   });
   spend(w, 1);
-  t.same(w.ask('acme').x.inject, ['x-tenant-quota-state', 'soft', 'x-tenant-degrade', '2; features="x"']);
+  t.same(w.ask('acme').x.injected, ['x-tenant-quota-state', 'soft', 'x-tenant-degrade', '2; features="x"']);
 });
 
 t.test('hard: all or nothing with the rates, costs of routes, and what costs nothing or is critical', async (t) => {
@@ -300,7 +300,8 @@ t.test('hard, of what is known only at the end: an estimate is reserved until it
     'the second was refused',
   );
   t.match(open[1]?.verdict, {
-    detail: /^Less is left of .* than this request takes; requests in flight have reserved some of it\.$/,
+    detail:
+      /is not used up: what is left of it is reserved by requests in flight, and free again where they use less\.$/,
     members: { 'violated-policies': ['bytes_out-month'] },
   });
   t.equal(w.ask('acme').headers().first('ratelimit')?.startsWith('"bytes_out-month";r=0;'), true);
@@ -313,6 +314,58 @@ t.test('hard, of what is known only at the end: an estimate is reserved until it
   t.equal(w.one('acme'), 'quota-exceeded');
   t.match(w.quota('acme', 'bytes_out'), { used: 5500, state: 'exhausted' });
 });
+
+t.test('what only requests in flight have reserved is worth a retry soon; what is used up is not', async (t) => {
+  const w = await quotas({ quotas: { tokens: { per: 'day', limit: 1000, mode: 'hard', estimate: 100 } } });
+  const untilMidnight = 12 * 3_600_000;
+  const all = Array.from({ length: 20 }, () => w.ask('acme'));
+  const [open, refused] = [all.slice(0, 10), all.slice(10)];
+  t.ok(open.every(({ verdict }) => verdict === undefined));
+  t.match(
+    refused.map(({ verdict }) => verdict),
+    refused.map(() => ({ code: 'quota-exceeded', retryAfterMs: 2000, detail: /reserved by requests in flight/ })),
+  );
+  t.equal(w.ask('acme').headers().first('ratelimit'), '"tokens-day";r=0;t=2');
+  t.match(w.quota('acme', 'tokens'), { used: 0, reserved: 1000, state: 'held' }, 'not used up');
+  w.report({ tenant: 'acme', usage: { tokens: 901 } });
+  t.match(
+    w.ask('acme').verdict,
+    { detail: /^Less is left of .*; requests in flight have reserved some of it\.$/, retryAfterMs: untilMidnight },
+    '99 are left, whatever those in flight take',
+  );
+  w.report({ tenant: 'acme', usage: { tokens: 99 } });
+  t.match(w.ask('acme').verdict, { detail: /^The tenant has used its quota/, retryAfterMs: untilMidnight });
+  t.equal(w.ask('acme').headers().first('ratelimit'), `"tokens-day";r=0;t=${untilMidnight / 1000}`);
+  t.equal(w.quota('acme', 'tokens').state, 'exhausted');
+  for (const each of open) each.done();
+});
+
+t.test(
+  'some is used, and the rest is reserved: soon; where another quota is used up: not before it ends',
+  async (t) => {
+    const day = { per: 'day', mode: 'hard' };
+    const w = await quotas({
+      quotas: {
+        tokens: { ...day, limit: 100, estimate: 20 },
+        credits: { ...day, limit: 10, estimate: 1 },
+        pages: { ...day, limit: 10, estimate: 5 },
+      },
+    });
+    w.report({ tenant: 'acme', usage: { tokens: 60 } });
+    const all = Array.from({ length: 4 }, () => w.ask('acme'));
+    t.match(
+      all.map(({ verdict }) => (verdict as Reply | undefined)?.retryAfterMs),
+      [undefined, undefined, 2000, 2000],
+    );
+    w.report({ tenant: 'acme', usage: { credits: 10 } });
+    const both = w.ask('acme').verdict as Reply;
+    t.match(both.members, { 'violated-policies': ['tokens-day', 'credits-day', 'pages-day'] });
+    t.equal(both.retryAfterMs, 12 * 3_600_000, 'the longest');
+    w.report({ tenant: 'acme', usage: { credits: '-1' } });
+    for (const each of all) each.done();
+    t.equal(w.one('acme'), 'pass', 'they used nothing');
+  },
+);
 
 t.test('hard bytes_in: what is declared is what is taken', async (t) => {
   const w = await quotas({ quotas: { bytes_in: { limit: 1000, mode: 'hard', estimate: 300 } } });
@@ -480,7 +533,7 @@ t.test('shadow: counted and said, and nothing is refused, delayed or told', asyn
   ];
   const w = await quotas({ shadow: true, quotas: { api_calls: { limit: 4, mode: 'hard', thresholds } } });
   const asked = Array.from({ length: 6 }, () => w.ask('acme'));
-  t.ok(asked.every(({ verdict, x }) => verdict === undefined && x.inject.length === 0));
+  t.ok(asked.every(({ verdict, x }) => verdict === undefined && x.injected.length === 0));
   t.same(w.crossings(), ['acme api_calls 50% shape 2', 'acme api_calls 100% reject 4']);
   t.equal(w.quota('acme', 'api_calls').used, 6);
   let text = '';

@@ -38,7 +38,7 @@ t.test('over the limit, an answer from before: whole, with its age, and truthful
   const { x, kept } = w.over('acme');
   t.match(kept, { status: 200, content: 'content' });
   t.equal(x.grant?.decision, 'stale');
-  t.same(x.inject, [], 'nothing goes to the application');
+  t.same(x.injected, [], 'nothing goes to the application');
   t.same(kept?.fields.raw.slice(0, 8), [
     'ETag',
     '"1"',

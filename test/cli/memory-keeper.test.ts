@@ -1,6 +1,7 @@
-/** When the heap of the loop is made small, in a time of the test's own. */
+/** When memory is given back, in a time of the test's own. */
+import { setImmediate } from 'node:timers/promises';
 import t from 'tap';
-import { HeapKeeper } from '../../src/cli/heap-keeper.ts';
+import { MemoryKeeper } from '../../src/cli/memory-keeper.ts';
 import type { Heap } from '../../src/core/index.ts';
 import { ManualClock } from '../helpers/manual-clock.ts';
 
@@ -19,11 +20,20 @@ function keep() {
       return heap.busy;
     },
   };
-  const keeper = new HeapKeeper({ clock, timers: clock, heap: asHeap });
+  const resident = {
+    ...{ size: (90 * MIB) as number | undefined, left: 50 * MIB, times: 0, heldMs: 1 },
+    bytes: () => resident.size,
+    async giveBack() {
+      resident.times++;
+      if (resident.size !== undefined) resident.size = resident.left;
+      return resident.heldMs;
+    },
+  };
+  const keeper = new MemoryKeeper({ clock, timers: clock, heap: asHeap, resident });
   const pass = (seconds: number): void => {
     for (let i = 0; i < seconds; i++) clock.advance(1000);
   };
-  return { clock, heap, keeper, pass };
+  return { clock, heap, resident, keeper, pass };
 }
 
 t.test('what a start left behind is given back soon after it, once', (t) => {
@@ -90,4 +100,63 @@ t.test('new space grows to its bound and no further, and again when it was made 
   pass(2);
   t.same(heap.growing, [false, true], 'closed');
   t.end();
+});
+
+t.test('what is held beside the heap is given back behind a start, and as it grows under load too', async (t) => {
+  const { clock, heap, resident, keeper, pass } = keep();
+  clock.advance(200);
+  t.equal(resident.times, 1, 'with the heap');
+  await setImmediate();
+  heap.busy = 0.9;
+  resident.size = 58 * MIB - 1;
+  pass(100);
+  t.equal(resident.times, 1, 'too little');
+  resident.size = 58 * MIB;
+  pass(1);
+  t.equal(resident.times, 2);
+  await setImmediate();
+  resident.size = 80 * MIB;
+  pass(1);
+  t.equal(resident.times, 2, 'it was just done');
+  pass(1);
+  t.equal(resident.times, 3);
+  keeper.close();
+  resident.size = 80 * MIB;
+  pass(10);
+  t.equal(resident.times, 3, 'it was closed');
+});
+
+t.test('also where requests came before it was ever quiet', async (t) => {
+  const { clock, heap, resident, pass } = keep();
+  heap.busy = 0.9;
+  for (let i = 0; i < 9; i++) clock.advance(200);
+  t.equal(resident.times, 0);
+  clock.advance(200);
+  t.equal(resident.times, 1);
+  await setImmediate();
+  pass(10);
+  t.equal(resident.times, 1);
+  t.equal(heap.shrinks, 0);
+});
+
+t.test('what takes long is done seldom, and where nobody can say what is held nothing is', async (t) => {
+  const { clock, heap, resident, pass } = keep();
+  resident.heldMs = 20;
+  clock.advance(200);
+  await setImmediate();
+  heap.busy = 0.9;
+  resident.size = 90 * MIB;
+  pass(19);
+  t.equal(resident.times, 1);
+  resident.size = undefined;
+  pass(10);
+  t.equal(resident.times, 1);
+  resident.size = 90 * MIB;
+  pass(1);
+  t.equal(resident.times, 2);
+  resident.size = undefined;
+  await setImmediate();
+  resident.size = 90 * MIB;
+  pass(20);
+  t.equal(resident.times, 3, 'what was left the last time still counts');
 });

@@ -1,8 +1,10 @@
 /**
- * Keeps the heap of the loop that moves requests small. New space grows while requests come, to a bound; when they stop, what the time
+ * Keeps the memory of the loop that moves requests small. New space grows while requests come, to a bound; when they stop, what the time
  * before left behind is collected at once and given back, and no sooner again than a minute later.
  *
  *   start ─▶ quiet? ─▶ shrink ─▶ busy? ─▶ quiet, a minute later? ─▶ shrink ─▶ …
+ *
+ * What the process holds beside the heap and does not need is given back as it grows, also under load.
  */
 import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
 
@@ -15,25 +17,45 @@ const NEW_SPACE_BYTES_MAX = 8 * 2 ** 20;
 const START_EVERY_MS = 200;
 const EVERY_MS = 1000;
 const AGAIN_MS = 60_000;
+/** What the process has grown by before it gives back, bytes. */
+const GROWN_BYTES = 8 * 2 ** 20;
+/** How long it waits then at least, ms; and in times of what it held the loop for. */
+const GIVE_BACK_AGAIN_MS = 2000;
+const GIVE_BACK_SHARE = 1000;
 /** Shares of the time between two looks. A shrink holds the loop for about 10 ms: below the first few are there to notice. */
 const QUIET = 0.03;
 const BUSY = 0.1;
 
-export class HeapKeeper {
+export interface MemoryKeeperOptions {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly heap: Heap;
+  /** What the process holds beside it. */
+  readonly resident: { bytes(): number | undefined; giveBack(): Promise<number> };
+}
+
+export class MemoryKeeper {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #heap: Heap;
+  readonly #resident: MemoryKeeperOptions['resident'];
   #timer: Timer;
   #mark: unknown;
   /** There is something to collect: a start was, or requests. */
   #wasBusy = true;
   #shrunkAt: MonotonicMs | undefined;
   #isGrowing = true;
+  #givenBackAt: MonotonicMs;
+  #giveBackAgainMs = GIVE_BACK_AGAIN_MS;
+  /** What was left of the process then. */
+  #leftBytes = 0;
 
-  constructor({ clock, timers, heap }: { clock: Clock; timers: Timers; heap: Heap }) {
+  constructor({ clock, timers, heap, resident }: MemoryKeeperOptions) {
     this.#clock = clock;
     this.#timers = timers;
     this.#heap = heap;
+    this.#resident = resident;
+    this.#givenBackAt = clock.now();
     this.#mark = heap.mark();
     this.#timer = this.#lookLater();
   }
@@ -56,11 +78,24 @@ export class HeapKeeper {
       this.#heap.shrink();
       this.#wasBusy = false;
       this.#shrunkAt = this.#clock.now();
-    }
+      void this.#giveBack();
+    } else if (this.#hasGrown()) void this.#giveBack();
     this.#mark = this.#heap.mark();
     const isGrowing = this.#heap.newSpaceBytes() < NEW_SPACE_BYTES_MAX;
     if (isGrowing !== this.#isGrowing) this.#heap.setGrowing(isGrowing);
     this.#isGrowing = isGrowing;
+  }
+
+  async #giveBack(): Promise<void> {
+    this.#givenBackAt = this.#clock.now();
+    const heldMs = await this.#resident.giveBack();
+    this.#giveBackAgainMs = Math.max(GIVE_BACK_AGAIN_MS, GIVE_BACK_SHARE * heldMs);
+    this.#leftBytes = this.#resident.bytes() ?? this.#leftBytes;
+  }
+
+  #hasGrown(): boolean {
+    if (this.#clock.now() - this.#givenBackAt < this.#giveBackAgainMs) return false;
+    return (this.#resident.bytes() ?? 0) - this.#leftBytes >= GROWN_BYTES;
   }
 
   #isTime(): boolean {
