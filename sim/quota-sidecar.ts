@@ -66,8 +66,8 @@ export class QuotaSidecar {
     this.#ownLog =
       disk && new OwnLog({ dir: '/state', disk, counters, gauges, fleet, timers: process, log: silentLog });
     this.quotas = new Quotas({ counters, gauges, zones, counts, fleet, clock: process, timers: process });
-    fleet.serve(this.quotas);
-    this.quotas.use(options.snapshot);
+    fleet.serve(this.quotas.accounts);
+    this.quotas.accounts.use(options.snapshot);
     this.gossip = new Gossip({
       clock: process,
       timers: process,
@@ -103,7 +103,7 @@ export class QuotaSidecar {
   /** One request: whether it is admitted. */
   offer(tenant: Tenant): boolean {
     const now = this.process.now();
-    const account = this.quotas.accountOf(tenant, now) as Account;
+    const account = this.quotas.accounts.of(tenant, now) as Account;
     const x = { tenant, route: undefined, method: 'GET', headers: NO_FIELDS } as unknown as Identified;
     if (this.quotas.check(account, x, now, false) !== undefined) return false;
     this.quotas.take(account, x, now);
@@ -113,13 +113,13 @@ export class QuotaSidecar {
 
   /** What it takes the fleet to have used. */
   believes(tenant: Tenant): number {
-    const account = this.quotas.accountOf(tenant, this.process.now()) as Account;
+    const account = this.quotas.accounts.of(tenant, this.process.now()) as Account;
     return account.lines[0]?.used ?? 0;
   }
 
   /** On which its clock says that the tenant's window begins, days since 1970. */
   windowOf(tenant: Tenant): number {
-    return (this.quotas.accountOf(tenant, this.process.now()) as Account).lines[0]?.from ?? 0;
+    return (this.quotas.accounts.of(tenant, this.process.now()) as Account).lines[0]?.from ?? 0;
   }
 
   leave(): void {
@@ -146,11 +146,11 @@ export class QuotaSidecar {
   async #open(): Promise<void> {
     await this.#ownLog?.open();
     this.fleet.know('disk');
-    this.quotas.start();
+    this.quotas.accounts.start();
   }
 
   async #close(): Promise<void> {
-    this.quotas.stop();
+    this.quotas.accounts.stop();
     await this.#ownLog?.close();
     this.crash();
   }

@@ -45,7 +45,7 @@ export function quotaWork(): () => void {
   let turn = 0;
   return () => {
     const x = exchanges[(turn = (turn + 1) % TENANTS)] as Identified;
-    const account = quotas.accountOf(x.tenant, 5);
+    const account = quotas.accounts.of(x.tenant, 5);
     if (account === undefined || quotas.check(account, x, 0, true) !== undefined) throw new Error('it is refused');
     quotas.take(account, x, 0);
     if (x.reservation !== 0) quotas.release(x);

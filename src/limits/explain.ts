@@ -109,7 +109,7 @@ export function explain(
   const route = routeOf(snapshot, ask.method, ask.path);
   const { allowance, index, plan } = tenant;
   const decided = decide(state, { tenant, route, now, waitingAll: 0, isAnswered: nobodyKnows });
-  const account = quotas.accountOf(tenant, now);
+  const account = quotas.accounts.of(tenant, now);
   const asked = { tenant, route, method: ask.method, headers: NO_FIELDS };
   const overQuota =
     account === undefined || route?.isCritical === true

@@ -145,7 +145,7 @@ export function limitsFilter({
     asking = x;
     if (isFirst && tenant.plan.staleMsMax > 0) stale.begin(x, now);
     const decided = decide(state, ask);
-    const account = quotas.accountOf(tenant, now);
+    const account = quotas.accounts.of(tenant, now);
     const overQuota = account === undefined || x.route?.isCritical ? undefined : checkQuotas(account, x, now);
     const isByQuotaAlone = overQuota !== undefined && decided.kind !== 'refuse';
     if (isFirst && isByQuotaAlone && mayHold(account as Account, x)) return hold(x);
@@ -188,7 +188,7 @@ export function limitsFilter({
     let isHeldUp = true;
     for (let now = clock.now(); isHeldUp && now < until; now = clock.now()) {
       await Promise.race([quotas.whenKept(), timers.sleep(until - now)]);
-      const account = state.isAlive(index, life) ? quotas.accountOf(tenant, clock.now()) : undefined;
+      const account = state.isAlive(index, life) ? quotas.accounts.of(tenant, clock.now()) : undefined;
       isHeldUp = account !== undefined && quotas.isHeldUp(account, x);
     }
     waitingAll--;
@@ -207,7 +207,7 @@ export function limitsFilter({
       if (tenant === undefined || !state.isOwner(tenant)) return;
       if (x.grant !== undefined && !state.isAlive(tenant.index, x.permit)) return;
       const now = clock.now();
-      const account = quotas.accountOf(tenant, now);
+      const account = quotas.accounts.of(tenant, now);
       // What passed no limit never reached the application: the answer is ours.
       if (headers.hasSuspect && x.grant !== undefined && headers.has(USAGE_HEADER)) {
         x.usage = quotas.reportHeader(account, tenant, headers.all(USAGE_HEADER));
@@ -228,7 +228,7 @@ export function limitsFilter({
       if (x.copy !== undefined) stale.end(x, outcome, isThere);
       if (!isThere) return;
       const now = clock.now();
-      const account = quotas.accountOf(x.tenant, now);
+      const account = quotas.accounts.of(x.tenant, now);
       if (account !== undefined) quotas.done(account, x, now);
       state.leave(x.tenant.index);
       debitEgress(state, x.tenant, x.responseBytes, now);

@@ -87,13 +87,13 @@ export function createLimits(options: LimitsOptions): Limits {
       return {
         kind: 'counted',
         tenant: tenant.id,
-        ...quotas.report(quotas.accountOf(tenant, clock.now()), read.usages),
+        ...quotas.report(quotas.accounts.of(tenant, clock.now()), read.usages),
       };
     },
     use(next, previous) {
       const now = clock.now();
       kept.warnOf(next);
-      quotas.use(next);
+      quotas.accounts.use(next);
       state.reserve(Math.max(next.tenantSlots, previous.tenantSlots));
       for (const id of state.owners()) {
         const before = previous.tenants.get(id);
@@ -142,7 +142,7 @@ function keepCounts(options: LimitsOptions): KeptCounts {
     isWriting: () => ownLog?.isWriting ?? false,
   });
   const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, fleet, clock, timers });
-  fleet?.serve(quotas);
+  fleet?.serve(quotas.accounts);
   if (fleet !== undefined) registerFleetQuotas({ clock, log, metrics }, fleet);
   let isSaid = ownLog !== undefined;
   return {
@@ -157,10 +157,10 @@ function keepCounts(options: LimitsOptions): KeptCounts {
       await ownLog?.open();
       fleet?.know('disk');
       alone?.start();
-      quotas.start();
+      quotas.accounts.start();
     },
     async close() {
-      quotas.stop();
+      quotas.accounts.stop();
       await alone?.leave();
       await ownLog?.close();
     },

@@ -8,10 +8,10 @@
  * Bounds: those of the stores; for what has no room there, it is as if it had not come.
  */
 import type { Clock } from '../../core/index.ts';
+import type { Accounts } from '../quotas/accounts.ts';
 import { DAY_MS } from '../quotas/calendar.ts';
 import type { CounterStore } from '../quotas/counter-store.ts';
 import type { GaugeStore } from '../quotas/gauge-store.ts';
-import type { Quotas } from '../quotas/quotas.ts';
 import type { Adoption } from './adoption.ts';
 import type { Claims } from './claims.ts';
 import type { Comeback } from './comeback.ts';
@@ -33,7 +33,7 @@ export interface ArrivalsWorld {
   readonly comeback: Comeback;
   readonly adoption: Adoption;
   /** Undefined: nothing is served yet. */
-  readonly quotas: () => Quotas | undefined;
+  readonly accounts: () => Accounts | undefined;
 }
 
 export class Arrivals {
@@ -67,17 +67,17 @@ export class Arrivals {
 
   /** Of a day that is not over yet, a total is not the last word. */
   #mergeTotal({ tenant, meter, day, x }: FleetRow): boolean {
-    const { clock, counters, quotas } = this.#o;
+    const { clock, counters, accounts } = this.#o;
     const over = Math.floor((clock.wallMs() - OVER_MS) / DAY_MS);
     if (day >= over || counters.mergeTotal({ tenant, meter, day, total: x }) !== 'merged') return false;
-    quotas()?.markStale(tenant);
+    accounts()?.markStale(tenant);
     return true;
   }
 
   #mergeGauge({ tenant, meter, from, x, y }: FleetRow): boolean {
-    const { gauges, quotas } = this.#o;
+    const { gauges, accounts } = this.#o;
     const isNews = gauges.merge({ tenant, meter, value: y, at: x, actor: from });
-    if (isNews) quotas()?.levelChanged(tenant, meter);
+    if (isNews) accounts()?.levelChanged(tenant, meter);
     return isNews;
   }
 }

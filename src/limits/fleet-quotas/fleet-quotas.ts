@@ -13,11 +13,11 @@ import type { Clock } from '../../core/index.ts';
 import type { Lane, Member } from '../../gossip/index.ts';
 import type { Surroundings } from '../fleet/attendance.ts';
 import type { Account, Line } from '../quotas/account.ts';
+import type { Accounts } from '../quotas/accounts.ts';
 import { DAY_MS } from '../quotas/calendar.ts';
 import { CounterStore } from '../quotas/counter-store.ts';
 import { GaugeStore } from '../quotas/gauge-store.ts';
 import type { LastLife } from '../quotas/own-log.ts';
-import type { Quotas } from '../quotas/quotas.ts';
 import type { Fleet } from '../quotas/shared.ts';
 import { Adoption } from './adoption.ts';
 import { Allowances } from './allowances.ts';
@@ -90,7 +90,7 @@ export class FleetQuotas implements Fleet {
   readonly #claimTeller: ClaimTeller;
   readonly #logs: MemberLogs;
   readonly #arrivals: Arrivals;
-  #quotas: Quotas | undefined;
+  #accounts: Accounts | undefined;
   /** Days on which windows begin that were asked for here, as of the last look at all lines. */
   #begins: ReadonlySet<number> = new Set();
   #lookedParts = 0;
@@ -110,7 +110,7 @@ export class FleetQuotas implements Fleet {
     this.#clock = clock;
     this.counters = new CounterStore({
       actor,
-      onChange: (tenant, meter, day, units) => this.#quotas?.addOthers(tenant, meter, day, units),
+      onChange: (tenant, meter, day, units) => this.#accounts?.addOthers(tenant, meter, day, units),
     });
     this.gauges = new GaugeStore(actor);
     this.#teller = new CountTeller(this.counters, this.#own);
@@ -125,7 +125,7 @@ export class FleetQuotas implements Fleet {
       allowance: this.#allowances.collector,
       ...{ counters, gauges, own: this.#own, members, shares, heirs },
       today: () => this.#today,
-      quotas: () => this.#quotas,
+      accounts: () => this.#accounts,
       take: (each) => this.#arrivals.take(each),
       reopen: () => this.#chores.begin('reopen', () => this.#reopen()),
     });
@@ -149,7 +149,7 @@ export class FleetQuotas implements Fleet {
     this.#arrivals = new Arrivals({
       ...{ self: actor, clock, counters, gauges, claims, retention: this.#retention },
       ...{ escrow: this.escrow, comeback: this.comeback, adoption: this.#adoption },
-      quotas: () => this.#quotas,
+      accounts: () => this.#accounts,
     });
     this.#logs = new MemberLogs(this.#own, (each) => this.#arrivals.take(each));
   }
@@ -172,14 +172,14 @@ export class FleetQuotas implements Fleet {
   /** Hard quotas that were asked for here and are not used up, and of which nothing is to be had: who holds it cannot be reached, or crashed. */
   get unreachable(): number {
     let count = 0;
-    for (const { line } of this.#quotas?.hard() ?? []) if (line.unused >= 1 && line.left < 1) count++;
+    for (const { line } of this.#accounts?.hard() ?? []) if (line.unused >= 1 && line.left < 1) count++;
     return count;
   }
 
   /** Hard quotas that were asked for here and are refused, for nobody has parted them yet: most of the members must see each other. */
   get unparted(): number {
     let count = 0;
-    for (const { line } of this.#quotas?.hard() ?? []) if (!line.isParted) count++;
+    for (const { line } of this.#accounts?.hard() ?? []) if (!line.isParted) count++;
     return count;
   }
 
@@ -193,11 +193,11 @@ export class FleetQuotas implements Fleet {
     this.#members.follow(surroundings);
   }
 
-  /** The quotas that decide by what is known here. */
-  serve(quotas: Quotas): void {
-    this.#quotas = quotas;
-    this.escrow.serve(quotas);
-    this.#retention.serve((tenant, meter, day) => quotas.windowEnd(tenant, meter, day));
+  /** What decides by what is known here. */
+  serve(accounts: Accounts): void {
+    this.#accounts = accounts;
+    this.escrow.serve(accounts);
+    this.#retention.serve((tenant, meter, day) => accounts.windowEnd(tenant, meter, day));
   }
 
   /** What the disk had is known; and the others' state was pulled, or there is nobody. After both charters may be begun. */
@@ -381,7 +381,7 @@ export class FleetQuotas implements Fleet {
   }
 
   *#reopen(): Generator<void> {
-    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
+    for (const { tenant, line } of this.#accounts?.hard() ?? []) {
       this.open(tenant, line, false);
       for (let step = 0; step < REFRESH_STEPS; step++) yield;
     }
@@ -390,7 +390,7 @@ export class FleetQuotas implements Fleet {
   /** All hard quotas that were asked for here: who has which part of them may have changed. */
   *#look(): Generator<void> {
     const begins = new Set<number>();
-    for (const { tenant, line } of this.#quotas?.hard() ?? []) {
+    for (const { tenant, line } of this.#accounts?.hard() ?? []) {
       begins.add(line.from);
       const steps = this.escrow.refresh(tenant, line) ? REFRESH_STEPS : 1;
       for (let step = 0; step < steps; step++) yield;

@@ -3,9 +3,9 @@
  * back to those who come after.
  */
 import type { Line } from '../quotas/account.ts';
+import type { Accounts } from '../quotas/accounts.ts';
 import type { CounterStore } from '../quotas/counter-store.ts';
 import type { GaugeStore } from '../quotas/gauge-store.ts';
-import type { Quotas } from '../quotas/quotas.ts';
 import type { Allowance } from './allowance.ts';
 import { Changes } from './changes.ts';
 import { Gone } from './gone.ts';
@@ -27,7 +27,7 @@ export interface KeptQuotasWorld {
   /** In UTC. */
   readonly today: () => number;
   /** Undefined: nothing is served yet. */
-  readonly quotas: () => Quotas | undefined;
+  readonly accounts: () => Accounts | undefined;
   /** A row as another sidecar's. */
   readonly take: (row: FleetRow) => void;
   /** Hard quotas that were asked for here are looked at anew, a turn of the loop after the other. */
@@ -48,7 +48,7 @@ export class KeptQuotas {
     this.#gone = new Gone(world);
     this.changes = new Changes({
       ...world,
-      endOf: (tenant, meter, day) => world.quotas()?.endOf(tenant, meter, day),
+      endOf: (tenant, meter, day) => world.accounts()?.endOf(tenant, meter, day),
     });
   }
 
@@ -89,7 +89,7 @@ export class KeptQuotas {
   }
 
   #hasLine(is: (line: Line) => boolean): boolean {
-    for (const { line } of this.#o.quotas()?.hard() ?? []) if (is(line)) return true;
+    for (const { line } of this.#o.accounts()?.hard() ?? []) if (is(line)) return true;
     return false;
   }
 }

@@ -332,7 +332,7 @@ t.test('a tenant that is removed and comes back has what its requests that run h
   fleet.pass(SETTLED_MS);
   t.equal(fleet.ask(a, 10), 10);
   const all = fleet.snapshot;
-  a.quotas.use({ ...all, tenants: new Map() });
-  a.quotas.use(all);
+  a.quotas.accounts.use({ ...all, tenants: new Map() });
+  a.quotas.accounts.use(all);
   t.equal(fleet.ask(a, 50), 20);
 });

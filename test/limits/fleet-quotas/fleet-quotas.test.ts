@@ -357,7 +357,7 @@ t.test('what was used before there were rights is taken off', async (t) => {
 t.test('days: a charter ahead of each; totals are told to who comes later; what is over is forgotten', async (t) => {
   const fleet = await Fleet.of({ api_calls: { per: 'month', limit: 1000, mode: 'hard' } }, 2);
   const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
-  for (const each of fleet.there) each.quotas.start();
+  for (const each of fleet.there) each.quotas.accounts.start();
   fleet.pass(SETTLED_MS);
   fleet.ask(a, 10);
   fleet.ask(b, 5);
@@ -384,7 +384,7 @@ t.test('days: a charter ahead of each; totals are told to who comes later; what 
   t.equal(fleet.line(c, 'api_calls').used, 15);
   told(TODAY, 20);
   t.equal(fleet.line(c, 'api_calls').used, 20, 'somebody had heard of more');
-  c.quotas.start();
+  c.quotas.accounts.start();
   for (let day = 0; day < 45; day++) {
     fleet.clock.advance(24 * HOUR_MS);
     fleet.pass(1000);
@@ -399,7 +399,7 @@ t.test('days stay open while somebody is missing, for three days at most', async
   const fleet = await Fleet.of(SOFT, 1);
   const [a] = fleet.sidecars as [Sidecar];
   fleet.expected = 2;
-  a.quotas.start();
+  a.quotas.accounts.start();
   fleet.ask(a, 1);
   const days = (count: number): void => {
     for (let hour = 0; hour < 24 * count; hour++) fleet.clock.advance(HOUR_MS);
@@ -527,15 +527,15 @@ t.test('a quota that becomes hard, a tenant that goes and comes back: what was s
       plan('free', { quotas: { api_calls: { per: 'day', limit: 20, mode: 'hard' } } }),
       tenants,
     );
-    for (const each of fleet.there) each.quotas.use(fleet.snapshot);
+    for (const each of fleet.there) each.quotas.accounts.use(fleet.snapshot);
   };
   await load(tenant('acme'));
   fleet.ask(a, 1);
   fleet.pass(2000);
   fleet.ask(a, 20);
   await load(tenant('globex'));
-  t.same([...a.quotas.hard()], []);
-  t.equal(a.quotas.hardLine('acme', 'api_calls'), undefined);
+  t.same([...a.quotas.accounts.hard()], []);
+  t.equal(a.quotas.accounts.hardLine('acme', 'api_calls'), undefined);
   fleet.pass(1000);
   await load(tenant('acme'));
   fleet.pass(1000);
@@ -775,7 +775,7 @@ t.test('a limit that is raised and lowered again: what was handed on of the high
   const [a, b, c] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
   const reload = async (limit: number): Promise<void> => {
     fleet.snapshot = await snapshotOf(plan('free', { quotas: of(limit) }), tenant('acme') + tenant('globex'));
-    for (const each of fleet.there) each.quotas.use(fleet.snapshot);
+    for (const each of fleet.there) each.quotas.accounts.use(fleet.snapshot);
   };
   fleet.ask(a, 190);
   await reload(1800);

@@ -69,7 +69,7 @@ t.test(
 t.test('rows of daily windows go soon after, and those that come late are not taken in again', async (t) => {
   const fleet = await Fleet.of(DAILY, 2);
   const [a, b] = fleet.sidecars as [Sidecar, Sidecar];
-  for (const each of fleet.there) each.quotas.start();
+  for (const each of fleet.there) each.quotas.accounts.start();
   const windows: number[] = [];
   for (let day = 0; day < 6; day++) {
     fleet.pass(SETTLED_MS);
@@ -203,15 +203,15 @@ t.test('a quota that is hard no more, or gone, and windows that no quota has', a
   const fleet = await Fleet.of({ ...DAILY, tokens: { per: 'month', limit: 9, mode: 'hard' } }, 1);
   const [a] = fleet.sidecars as [Sidecar];
   const first = dayNumber(2026, 11, 1);
-  t.equal(a.quotas.windowEnd('acme', 'tokens', first), dayNumber(2026, 12, 1));
-  t.equal(a.quotas.windowEnd('acme', 'tokens', first + 1), undefined, 'no month begins then');
-  t.equal(a.quotas.windowEnd('acme', 'bytes_in', first), undefined);
-  t.equal(a.quotas.windowEnd('gone', 'tokens', first), undefined);
+  t.equal(a.quotas.accounts.windowEnd('acme', 'tokens', first), dayNumber(2026, 12, 1));
+  t.equal(a.quotas.accounts.windowEnd('acme', 'tokens', first + 1), undefined, 'no month begins then');
+  t.equal(a.quotas.accounts.windowEnd('acme', 'bytes_in', first), undefined);
+  t.equal(a.quotas.accounts.windowEnd('gone', 'tokens', first), undefined);
   fleet.pass(1000);
   t.equal(fleet.ask(a, 5), 5);
   const load = async (quotas: object): Promise<void> => {
     fleet.snapshot = await snapshotOf(plan('free', { quotas }), tenant('acme'));
-    a.quotas.use(fleet.snapshot);
+    a.quotas.accounts.use(fleet.snapshot);
   };
   await load({ tokens: { per: 'month', limit: 9, mode: 'hard' } });
   t.match(a.fleet.claims.get(row({ ...API, kind: 'spent', from: a.actor }, 0)), { x: 5 }, 'what was spent is said');
@@ -328,7 +328,7 @@ t.test('a tenant that is gone and comes back: newcomers got parts meanwhile, and
   t.equal(fleet.ask(a, 70), 70);
   const load = async (tenants: string): Promise<void> => {
     fleet.snapshot = await snapshotOf(plan('free', { quotas: DAILY }), tenants);
-    for (const each of fleet.there) each.quotas.use(fleet.snapshot);
+    for (const each of fleet.there) each.quotas.accounts.use(fleet.snapshot);
   };
   await load(tenant('globex'));
   const b = fleet.add();
@@ -524,7 +524,7 @@ t.test('long work goes in slices; a line that is asked for knows at once what ch
   const said = (): number => [...a.fleet.claims.rows()].filter(({ kind }) => kind === 'spent').length;
   t.equal(said(), names.length);
   // Somebody comes and gets half of everything.
-  const lines = [...a.quotas.hard()].map(({ line }) => line);
+  const lines = [...a.quotas.accounts.hard()].map(({ line }) => line);
   const half = (): number => lines.filter(({ parts }) => parts === a.fleet.parts).length;
   a.fleet.claims.put(row({ kind: 'share', day: TODAY + 1, meter: a.actor, from: a.actor, to: C }, 2 ** 31, 2 ** 32));
   t.equal(half(), 0);

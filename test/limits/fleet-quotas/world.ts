@@ -73,8 +73,8 @@ export class Fleet {
     });
     const { counters, gauges } = fleet;
     const quotas = new Quotas({ counters, gauges, zones, counts, fleet, clock, timers: clock });
-    fleet.serve(quotas);
-    quotas.use(this.snapshot);
+    fleet.serve(quotas.accounts);
+    quotas.accounts.use(this.snapshot);
     const sidecar: Sidecar = { at, actor, fleet, quotas, lines, state: 'alive', isForgotten: false, side: 0 };
     this.sidecars.push(sidecar);
     const all = this;
@@ -157,7 +157,7 @@ export class Fleet {
 
   account(sidecar: Sidecar, name = 'acme'): Account {
     const tenant = this.snapshot.tenants.get(name) as Tenant;
-    return sidecar.quotas.accountOf(tenant, this.clock.now()) as Account;
+    return sidecar.quotas.accounts.of(tenant, this.clock.now()) as Account;
   }
 
   line(sidecar: Sidecar, meter: string, name = 'acme'): Line {

@@ -26,7 +26,7 @@ async function open(spec: object, o: { seriesMax?: number; gaugesMax?: number } 
   const snapshot = await snapshotOf(plan('free', { quotas: spec }), tenant('acme') + tenant('globex'));
   const counters: CounterStore = new CounterStore({
     actor: SELF,
-    onChange: (name, meter, day, units) => quotas.addOthers(name, meter, day, units),
+    onChange: (name, meter, day, units) => quotas.accounts.addOthers(name, meter, day, units),
     ...(o.seriesMax === undefined ? {} : { seriesMax: o.seriesMax }),
   });
   const gauges = new GaugeStore(SELF, o.gaugesMax);
@@ -38,7 +38,8 @@ async function open(spec: object, o: { seriesMax?: number; gaugesMax?: number } 
     isWriting: () => true,
   });
   const quotas: Quotas = new Quotas({ counters, gauges, zones: new Zones(), counts, clock, timers: clock });
-  const of = (name: string): Account => quotas.accountOf(snapshot.tenants.get(name) as Tenant, clock.now()) as Account;
+  const of = (name: string): Account =>
+    quotas.accounts.of(snapshot.tenants.get(name) as Tenant, clock.now()) as Account;
   return {
     clock,
     counters,
@@ -106,7 +107,7 @@ t.test('a gauge for which there is no room keeps what it was', async (t) => {
 
 t.test('days close once each, 14 h after they end in UTC, and accounts go on', async (t) => {
   const w = await open({ api_calls: { limit: 100 } });
-  w.quotas.start();
+  w.quotas.accounts.start();
   w.ask('acme');
   const hour = (): void => w.clock.advance(3_600_000);
   for (let i = 0; i < 25; i++) hour();
@@ -120,7 +121,7 @@ t.test('days close once each, 14 h after they end in UTC, and accounts go on', a
   w.ask('acme');
   t.equal(w.line('acme', 'api_calls').used, 3);
   t.equal(w.counters.valueOf('acme', 'api_calls', TODAY), 1);
-  w.quotas.stop();
+  w.quotas.accounts.stop();
   t.equal(w.clock.pending, 0);
 });
 
@@ -132,7 +133,7 @@ t.test('a slot whose account was left behind by another tenant is emptied before
   const acme = w.of('acme').tenant;
   const globex = w.of('globex').tenant;
   const moved = { ...globex, index: acme.index };
-  const account = w.quotas.accountOf(moved, w.clock.now()) as Account;
+  const account = w.quotas.accounts.of(moved, w.clock.now()) as Account;
   t.equal(account.id, 'globex');
   t.equal(account.lineOf('api_calls')?.used, 0);
   w.quotas.report(account, [{ meter: 'seats', sign: '', units: 5 }]);
@@ -145,8 +146,8 @@ t.test('a day that others closed counts by its total, and what it reaches is sai
   const w = await open({ api_calls: { limit: 10 } });
   w.ask('acme');
   w.counters.mergeTotal({ tenant: 'acme', meter: 'api_calls', day: TODAY - 3, total: 8 });
-  w.quotas.markStale('acme');
-  w.quotas.markStale('nobody-here');
+  w.quotas.accounts.markStale('acme');
+  w.quotas.accounts.markStale('nobody-here');
   t.equal(w.line('acme', 'api_calls').used, 9);
   t.same(events(w.lines), ['quota.crossed acme 80%']);
 });
