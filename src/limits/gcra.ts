@@ -31,8 +31,8 @@ export function isSameRate(a: Rate, b: Rate): boolean {
 /** Of which nobody has spent anything takes no memory: most plans use one of those there are. */
 export class Gcra {
   #slots: number;
-  #spent: Float64Array = new Float64Array(0);
-  #at: Float64Array = new Float64Array(0);
+  /** Of each slot two, side by side: what was spent, and when that was written down. */
+  #cells: Float64Array = new Float64Array(0);
 
   constructor(slots: number) {
     this.#slots = slots;
@@ -40,13 +40,13 @@ export class Gcra {
 
   grow(slots: number): void {
     this.#slots = slots;
-    if (this.#spent.length > 0) this.#allocate();
+    if (this.#cells.length > 0) this.#allocate();
   }
 
   forget(slot: number): void {
-    if (slot >= this.#spent.length) return;
-    this.#spent[slot] = 0;
-    this.#at[slot] = 0;
+    if (this.#isUntouched(slot)) return;
+    this.#cells[2 * slot] = 0;
+    this.#cells[2 * slot + 1] = 0;
   }
 
   /** 0 when `cost` conforms now, else ms until it would. What costs more than the burst conforms when the bucket is full. */
@@ -58,18 +58,18 @@ export class Gcra {
 
   /** Spends `cost`, whether or not it conforms; what does not conform becomes debt, at most `debtMax` units beyond the burst. */
   take(slot: number, rate: Rate, cost: number, now: number, debtMax: number): void {
-    if (slot >= this.#spent.length) this.#allocate();
+    if (this.#isUntouched(slot)) this.#allocate();
     const spent = this.#spentNow(slot, rate.perSec, now);
     // A debt that is there already is not forgiven: it may be larger than this one may make it.
-    this.#spent[slot] = Math.max(spent, Math.min(spent + cost, rate.burst + debtMax));
-    this.#at[slot] = now;
+    this.#cells[2 * slot] = Math.max(spent, Math.min(spent + cost, rate.burst + debtMax));
+    this.#cells[2 * slot + 1] = now;
   }
 
   /** Spends what is known to conform. */
   spend(slot: number, rate: Rate, cost: number, now: number): void {
-    if (slot >= this.#spent.length) this.#allocate();
-    this.#spent[slot] = this.#spentNow(slot, rate.perSec, now) + cost;
-    this.#at[slot] = now;
+    if (this.#isUntouched(slot)) this.#allocate();
+    this.#cells[2 * slot] = this.#spentNow(slot, rate.perSec, now) + cost;
+    this.#cells[2 * slot + 1] = now;
   }
 
   /** Units that could be spent now; negative in debt. */
@@ -79,38 +79,42 @@ export class Gcra {
 
   /** When the bucket is or was full again, ms. */
   fullAt(slot: number, perSec: number): number {
-    if (slot >= this.#spent.length) return 0;
-    return (this.#at[slot] as number) + ((this.#spent[slot] as number) * 1000) / perSec;
+    if (this.#isUntouched(slot)) return 0;
+    return (this.#cells[2 * slot + 1] as number) + ((this.#cells[2 * slot] as number) * 1000) / perSec;
   }
 
   /** The limit changes now: what was spent stays spent, but locks nobody out for longer than the new burst. */
   settle(slot: number, before: Rate, after: Rate, now: number): void {
-    if (slot >= this.#spent.length) return;
-    this.#spent[slot] = Math.min(this.#spentNow(slot, before.perSec, now), after.burst);
-    this.#at[slot] = now;
+    if (this.#isUntouched(slot)) return;
+    this.#cells[2 * slot] = Math.min(this.#spentNow(slot, before.perSec, now), after.burst);
+    this.#cells[2 * slot + 1] = now;
   }
 
   /** Another burst since a moment, ms: until then it drained at `perSec`, and then `units` more were spent, up to the burst. */
   change(slot: number, perSec: number, burst: number, since: number, units: number): void {
-    if (slot >= this.#spent.length) this.#allocate();
-    const from = Math.max(since, this.#at[slot] as number);
+    if (this.#isUntouched(slot)) this.#allocate();
+    const from = Math.max(since, this.#cells[2 * slot + 1] as number);
     const spent = this.#spentNow(slot, perSec, from);
-    this.#spent[slot] = Math.max(spent, Math.min(spent + units, burst));
-    this.#at[slot] = from;
+    this.#cells[2 * slot] = Math.max(spent, Math.min(spent + units, burst));
+    this.#cells[2 * slot + 1] = from;
+  }
+
+  /** Nobody has spent anything yet, of whichever slot. */
+  #isUntouched(slot: number): boolean {
+    return 2 * slot >= this.#cells.length;
   }
 
   #allocate(): void {
-    this.#spent = enlarged(this.#spent, this.#slots);
-    this.#at = enlarged(this.#at, this.#slots);
+    this.#cells = enlarged(this.#cells, 2 * this.#slots);
   }
 
   #spentNow(slot: number, perSec: number, now: number): number {
-    if (slot >= this.#spent.length) return 0;
-    const elapsedMs = now - (this.#at[slot] as number);
-    const spent = this.#spent[slot] as number;
+    if (this.#isUntouched(slot)) return 0;
+    const elapsedMs = now - (this.#cells[2 * slot + 1] as number);
+    const spent = this.#cells[2 * slot] as number;
     if (elapsedMs >= 0) return Math.max(0, spent - (elapsedMs * perSec) / 1000);
     // A clock that was set back: from here on it drains again, instead of after the whole jump.
-    this.#at[slot] = now;
+    this.#cells[2 * slot + 1] = now;
     return spent;
   }
 }

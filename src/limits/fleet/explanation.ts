@@ -4,7 +4,7 @@
  */
 import type { Member } from '../../gossip/index.ts';
 import type { Rate } from '../gcra.ts';
-import type { Columns } from './columns.ts';
+import { BORROW, BURST, type Columns, PER_SEC, ROW, SHARE, TOLERANCE } from './columns.ts';
 import type { Others, PeerExplanation } from './others.ts';
 import { UNKNOWN } from './row-table.ts';
 import type { ShareRule } from './share.ts';
@@ -46,9 +46,9 @@ export function explainShares(of: Explained, number: number, level: number): Fle
     level,
     strict: undefined,
     here: {
-      share: a.share[number] as number,
-      burst: a.tolerance[number] as number,
-      borrow: a.borrow[number] as number,
+      share: a.requested[number * ROW + SHARE] as number,
+      burst: a.requested[number * ROW + TOLERANCE] as number,
+      borrow: a.requested[number * ROW + BORROW] as number,
       demand: a.demand[number] as number,
       admitted: a.rate[number] as number,
     },
@@ -104,8 +104,8 @@ function shareOf(of: Explained, number: number, demand: number): number {
   const { columns: a, others, rule } = of;
   const { part, members } = others;
   const fleet = {
-    perSec: (a.perSec[number] as number) * part,
-    burst: Math.max(1, (a.burst[number] as number) * part),
+    perSec: (a.requested[number * ROW + PER_SEC] as number) * part,
+    burst: Math.max(1, (a.requested[number * ROW + BURST] as number) * part),
     members,
     demandHere: demand,
     demand: demandOf(of, number),

@@ -14,7 +14,20 @@ import type { Tenant } from '../../tenants/index.ts';
 import { roomFor } from '../arrays.ts';
 import type { Rate } from '../gcra.ts';
 import type { PartitionPolicy, Surroundings } from './attendance.ts';
-import { type Columns, enlarge, newColumns } from './columns.ts';
+import {
+  ADMITTED,
+  ASKS,
+  BORROW,
+  BURST,
+  type Columns,
+  enlarge,
+  newColumns,
+  OFFERED,
+  PER_SEC,
+  ROW,
+  SHARE,
+  TOLERANCE,
+} from './columns.ts';
 import { type Explained, explainParts, explainShares, type FleetExplanation } from './explanation.ts';
 import { EGRESS, LimitNumbers, REQUESTS } from './limit-numbers.ts';
 import { Others } from './others.ts';
@@ -103,19 +116,21 @@ export class FleetRates implements Delegate {
       if (number === UNKNOWN) return;
       this.#numbers.keep(index, part, number);
     }
-    const a = this.#columns;
-    if (a.perSec[number] !== limit.perSec || a.burst[number] !== limit.burst) this.#setLimit(number, limit);
-    (a.offeredNow[number] as number) += cost;
-    (a.asksNow[number] as number) += 1;
+    const { requested } = this.#columns;
+    const at = number * ROW;
+    if (requested[at + PER_SEC] !== limit.perSec || requested[at + BURST] !== limit.burst)
+      this.#setLimit(number, limit);
+    (requested[at + OFFERED] as number) += cost;
+    (requested[at + ASKS] as number) += 1;
   }
 
   /** Notes that one was refused before anybody knew what it would cost. */
   offerUsual(slot: TenantIndex, part: number): void {
     const number = this.#numbers.find(slot, part);
     if (number === UNKNOWN) return;
-    const a = this.#columns;
-    (a.offeredNow[number] as number) += a.unit[number] as number;
-    (a.asksNow[number] as number) += 1;
+    const { requested, unit } = this.#columns;
+    (requested[number * ROW + OFFERED] as number) += unit[number] as number;
+    (requested[number * ROW + ASKS] as number) += 1;
   }
 
   /** What the tenant may take here, now: the limit itself when there is nobody else. Valid until the next call. */
@@ -126,8 +141,8 @@ export class FleetRates implements Delegate {
       this.#rate.perSec = (limit.perSec * this.#others.part) / this.#others.members;
       this.#rate.burst = Math.max(1, limit.burst / this.#others.members);
     } else {
-      this.#rate.perSec = this.#columns.share[number] as number;
-      this.#rate.burst = this.#columns.tolerance[number] as number;
+      this.#rate.perSec = this.#columns.requested[number * ROW + SHARE] as number;
+      this.#rate.burst = this.#columns.requested[number * ROW + TOLERANCE] as number;
     }
     return this.#rate;
   }
@@ -153,17 +168,17 @@ export class FleetRates implements Delegate {
 
   /** Units that can be taken from it; alone there is none. */
   lent(slot: TenantIndex, part: number = REQUESTS): number {
-    return this.#others.isNobody ? 0 : (this.#columns.borrow[this.#numbers.find(slot, part)] ?? 0);
+    return this.#others.isNobody ? 0 : (this.#columns.requested[this.#numbers.find(slot, part) * ROW + BORROW] ?? 0);
   }
 
   borrow(slot: TenantIndex, cost: number, part: number = REQUESTS): void {
-    (this.#columns.borrow[this.#numbers.find(slot, part)] as number) -= cost;
+    (this.#columns.requested[this.#numbers.find(slot, part) * ROW + BORROW] as number) -= cost;
   }
 
   /** Notes that `cost` was admitted. */
   admit(slot: TenantIndex, cost: number, part: number = REQUESTS): void {
     const number = this.#numbers.find(slot, part);
-    if (number !== UNKNOWN) (this.#columns.admittedNow[number] as number) += cost;
+    if (number !== UNKNOWN) (this.#columns.requested[number * ROW + ADMITTED] as number) += cost;
   }
 
   /** What is left in the fleet's bucket, the same on all sidecars as far as they know; undefined: this sidecar is alone, or has not seen the tenant. */
@@ -171,7 +186,7 @@ export class FleetRates implements Delegate {
     const number = this.#numbers.find(slot, part);
     if (this.#others.isNobody || number === UNKNOWN) return undefined;
     // What was admitted since the last tick is not in it yet.
-    return (this.#columns.level[number] as number) - (this.#columns.admittedNow[number] as number);
+    return (this.#columns.level[number] as number) - (this.#columns.requested[number * ROW + ADMITTED] as number);
   }
 
   /** Who takes which share of it; undefined where there is no level. */
@@ -246,39 +261,41 @@ export class FleetRates implements Delegate {
 
   /** A limit that is new here, or changed: what was spent of it stays spent, up to the new burst, and shares stay in proportion. */
   #setLimit(number: number, { perSec, burst }: Rate): void {
-    const a = this.#columns;
-    const before = a.perSec[number] as number;
+    const { requested, level } = this.#columns;
+    const at = number * ROW;
+    const before = requested[at + PER_SEC] as number;
     if (before === 0) this.#begin(number, perSec, burst);
     else {
-      const burstBefore = a.burst[number] as number;
-      const level = a.level[number] as number;
-      a.level[number] = burst < burstBefore ? Math.min(burst, level) : level + burst - burstBefore;
-      (a.share[number] as number) *= perSec / before;
-      a.tolerance[number] = Math.max(1, ((a.tolerance[number] as number) * burst) / burstBefore);
-      a.borrow[number] = Math.min(a.borrow[number] as number, burst);
+      const burstBefore = requested[at + BURST] as number;
+      const left = level[number] as number;
+      level[number] = burst < burstBefore ? Math.min(burst, left) : left + burst - burstBefore;
+      (requested[at + SHARE] as number) *= perSec / before;
+      requested[at + TOLERANCE] = Math.max(1, ((requested[at + TOLERANCE] as number) * burst) / burstBefore);
+      requested[at + BORROW] = Math.min(requested[at + BORROW] as number, burst);
     }
-    a.perSec[number] = perSec;
-    a.burst[number] = burst;
+    requested[at + PER_SEC] = perSec;
+    requested[at + BURST] = burst;
   }
 
   #begin(number: number, perSec: number, burst: number): void {
-    const a = this.#columns;
+    const { requested, level, tickedAt } = this.#columns;
+    const at = number * ROW;
     const now = this.#clock.now();
     const isIdle = this.#others.demand(number) === 0;
     // Each who joins must not bring a whole burst to a fleet that is at its limit.
-    const level = isIdle ? burst : burst / 2;
-    a.level[number] = level;
+    const left = isIdle ? burst : burst / 2;
+    level[number] = left;
     this.#others.admittedSince(number, now);
-    a.tickedAt[number] = now;
-    a.share[number] = (perSec * this.#others.part) / this.#others.members;
-    a.tolerance[number] = Math.max(1, burst / this.#others.members);
-    a.borrow[number] = isIdle ? level / this.#others.members : 0;
+    tickedAt[number] = now;
+    requested[at + SHARE] = (perSec * this.#others.part) / this.#others.members;
+    requested[at + TOLERANCE] = Math.max(1, burst / this.#others.members);
+    requested[at + BORROW] = isIdle ? left / this.#others.members : 0;
   }
 
   /** `UNKNOWN` when there is no room: then each member takes an equal part of the limit. */
   #take(name: string): number {
     const number = this.#numbers.take(name);
-    if (number < this.#columns.perSec.length) return number;
+    if (number < this.#columns.admitted.length) return number;
     const room = roomFor(number + 1);
     enlarge(this.#columns, room);
     this.#others.reserve(room);

@@ -2,7 +2,7 @@
 /**
  * What the others are told of the limits here. They reckon on with the rate of the last row; a new one is due when that leads them astray.
  */
-import type { Columns } from './columns.ts';
+import { type Columns, ROW, SHARE } from './columns.ts';
 import { smoothSec } from './demand.ts';
 import { rateScale } from './log-byte.ts';
 import { RowLog } from './row-log.ts';
@@ -75,13 +75,13 @@ export class OwnRows {
 function rateAhead(columns: Columns, number: number): number {
   const rate = columns.rate[number] as number;
   return isHeld(columns, number)
-    ? (rate * (columns.share[number] as number)) / (columns.shareThen[number] as number)
+    ? (rate * (columns.requested[number * ROW + SHARE] as number)) / (columns.shareThen[number] as number)
     : rate;
 }
 
 /** Whether more is asked for than may be taken. A share of less than a unit a second decides nothing: the bucket does. */
 function isHeld(columns: Columns, number: number): boolean {
-  const share = columns.share[number] as number;
+  const share = columns.requested[number * ROW + SHARE] as number;
   return (columns.demand[number] as number) > share && share > (columns.unit[number] as number);
 }
 

@@ -9,7 +9,19 @@
  * Bounds: `TURN_LIMITS` limits a turn of the loop; the rest follow in the next turns.
  */
 import type { Clock } from '../../core/index.ts';
-import { type Columns, clear } from './columns.ts';
+import {
+  ADMITTED,
+  ASKS,
+  BORROW,
+  BURST,
+  type Columns,
+  clear,
+  OFFERED,
+  PER_SEC,
+  ROW,
+  SHARE,
+  TOLERANCE,
+} from './columns.ts';
 import { nextDemand, nextSpread, smoothSec } from './demand.ts';
 import type { LimitNumbers } from './limit-numbers.ts';
 import type { Others } from './others.ts';
@@ -115,19 +127,21 @@ export class Ticks {
 
   #tickOne(number: number, now: number): void {
     const a = this.#columns;
-    const offered = a.offeredNow[number] as number;
-    const asks = a.asksNow[number] as number;
+    const { requested } = a;
+    const at = number * ROW;
+    const offered = requested[at + OFFERED] as number;
+    const asks = requested[at + ASKS] as number;
     const heardAt = this.#others.heardAt(number);
     const usedAt = Math.max(a.activeAt[number] as number, heardAt);
     if (asks > 0) a.activeAt[number] = now;
     else if (now - usedAt > IDLE_MS) return this.#rest(number, now, usedAt);
-    const limit = (a.perSec[number] as number) * this.#others.part;
+    const limit = (requested[at + PER_SEC] as number) * this.#others.part;
     // Asked for elsewhere only: its limit is looked up with the first request here.
     if (limit === 0) return;
-    const admitted = a.admittedNow[number] as number;
-    a.offeredNow[number] = 0;
-    a.asksNow[number] = 0;
-    a.admittedNow[number] = 0;
+    const admitted = requested[at + ADMITTED] as number;
+    requested[at + OFFERED] = 0;
+    requested[at + ASKS] = 0;
+    requested[at + ADMITTED] = 0;
     (a.admitted[number] as number) += admitted;
     const sinceSec = (now - (a.tickedAt[number] as number)) / 1000;
     a.tickedAt[number] = now;
@@ -144,13 +158,13 @@ export class Ticks {
     a.demand[number] = demand;
     const lags = seconds / smoothSec(limit, unit, RATE_SEC);
     lag(a.rate, number, admitted / seconds, lags);
-    lag(a.shareThen, number, a.share[number] as number, lags);
+    lag(a.shareThen, number, requested[at + SHARE] as number, lags);
     // By what the others know, so that all shares together are the limit; and when they may know it, or all that grow at once would take the room there is.
     const told = this.#own.toldDemand(number) ?? demand;
     const known = lag(a.known, number, told, seconds / this.#rule.knownSec);
     const fleet = this.#fleet;
     fleet.perSec = limit;
-    fleet.burst = Math.max(1, (a.burst[number] as number) * this.#others.part);
+    fleet.burst = Math.max(1, (requested[at + BURST] as number) * this.#others.part);
     fleet.members = this.#others.members;
     const othersDemand = this.#others.demand(number);
     if (asks > 0 && othersDemand > NONE_PART * limit) this.#rowAgeNowMs = Math.max(this.#rowAgeNowMs, now - heardAt);
@@ -167,9 +181,9 @@ export class Ticks {
     this.#rule.take(fleet, this.#state, this.#share);
     a.level[number] = this.#state.level;
     a.integral[number] = this.#state.integral;
-    a.share[number] = this.#share.perSec;
-    a.tolerance[number] = this.#share.burst;
-    a.borrow[number] = this.#share.borrow;
+    requested[at + SHARE] = this.#share.perSec;
+    requested[at + TOLERANCE] = this.#share.burst;
+    requested[at + BORROW] = this.#share.borrow;
     if (this.#others.members === 1) return;
     const isHot =
       fleet.demand > HOT_PART * limit || this.#state.level < (1 - HOT_PART) * fleet.burst || demand > HOT_PART * limit;
