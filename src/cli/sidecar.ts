@@ -1,7 +1,7 @@
 /**
  * Wires the rooms into one running sidecar. Opens in this order and closes in the reverse:
  *
- *   metrics → metering → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
+ *   metrics → state directory → metering → identity, limits → tenancy (its first snapshot prepares identity) → upstreams → proxy → admin → application → status
  */
 import { readFile } from 'node:fs/promises';
 import { createHealth, openAdmin, openApplication, openStatus } from '../admin/index.ts';
@@ -95,6 +95,8 @@ async function open(config: SidecarConfig, options: SidecarOptions, closer: Clos
     labels: [],
     collect: (emit) => emit([], output.dropped),
   });
+  // Given back behind all that writes there.
+  if (config.stateDir !== undefined) closer.add((await import('./state-dir.ts')).lockStateDir(config.stateDir));
   // Closed behind all that records.
   const metering =
     config.metering === undefined ? undefined : await (await import('./meter.ts')).openMeter(config, world);

@@ -13,7 +13,7 @@ export interface Setting {
 }
 
 /** Changes with the schema: what another schema accepted is not taken as accepted by this one. */
-export const schemaId = '3b765481e9c205fc';
+export const schemaId = '2ef597e9d2669832';
 
 export const sidecarSettings: readonly Setting[] = [
   {
@@ -58,7 +58,7 @@ export const sidecarSettings: readonly Setting[] = [
     "flag": "--state-dir",
     "env": "REEVE_STATE_DIR",
     "type": "text",
-    "description": "Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart."
+    "description": "Directory for the last known good configuration and for what quotas counted. One sidecar’s alone. Unset: neither outlives a restart."
   },
   {
     "path": "inbound.host",

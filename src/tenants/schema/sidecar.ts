@@ -35,7 +35,7 @@ export const SidecarSchema = document(
         Type.String({
           minLength: 1,
           description:
-            'Directory for the last known good configuration and for what quotas counted. Unset: neither outlives a restart.',
+            'Directory for the last known good configuration and for what quotas counted. One sidecar’s alone. Unset: neither outlives a restart.',
         }),
       ),
       inbound: Type.Optional(
