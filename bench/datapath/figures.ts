@@ -25,7 +25,8 @@ export const targets: Readonly<Record<string, Target>> = {
   rss_idle_mb: { must: 80, goal: 60 },
   rss_10k_tenants_mb: { must: 110, goal: 80 },
   syscalls_per_request: { must: 4.3, goal: 4.3 },
-  alloc_bytes_per_request: { must: 512, goal: 512 },
+  // 512 in the design; docs/decisions/0022-what-a-request-allocates.md says why not.
+  alloc_bytes_per_request: { must: 1300, goal: 512 },
 };
 
 /** What is added is not told apart from nothing below this, ms: a round in which HAProxy added less has no ratio to it. */
@@ -59,6 +60,7 @@ export function figuresOf(results: Results): Figures {
     vcpu_saturated: microsPerRequest.map((micros) => micros / 1000),
     syscalls_per_request: results.syscalls[subject]?.map(({ calls, requests }) => calls / requests),
     alloc_bytes_per_request: results.allocation[subject]?.map(({ bytes, requests }) => bytes / requests),
+    gc_us_per_request: results.allocation[subject]?.map(({ pausedMs, requests }) => (1000 * pausedMs) / requests),
     rss_idle_mb: results.idleRssMb[subject],
     rss_10k_tenants_mb: valuesOf(main, subject, ({ rssMb }) => rssMb),
     ...latency,

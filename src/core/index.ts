@@ -1,7 +1,7 @@
 export { BoundedMap } from './bounded-map.ts';
 export { Reader, VARINT_BYTES_MAX, Writer, writeVarint } from './bytes.ts';
 export type { Clock, MonotonicMs } from './clock.ts';
-export { systemClock } from './clock.ts';
+export { holdClock, releaseClock, renewClock, systemClock } from './clock.ts';
 export type { Closing } from './closer.ts';
 export { Closer } from './closer.ts';
 export { empty } from './empty.ts';

@@ -2,10 +2,13 @@ import t from 'tap';
 import {
   BoundedMap,
   Closer,
+  holdClock,
   LoopLag,
   nearest,
   quantileOf,
   ReeveError,
+  releaseClock,
+  renewClock,
   systemClock,
   systemRandom,
   systemTimers,
@@ -107,6 +110,30 @@ t.test('timers run, repeat, cancel and yield', async (t) => {
     setTimeout(() => {}, 50);
   });
   t.equal(ticks, 3);
+});
+
+t.test('a clock that is held says the same until it is released', async (t) => {
+  const tick = (): void => {
+    for (const until = performance.now() + 2; performance.now() < until; );
+  };
+  const before = systemClock.now();
+  tick();
+  holdClock();
+  const held = systemClock.now();
+  t.ok(held - before >= 2, 'it was read when it was held');
+  tick();
+  t.equal(systemClock.now(), held);
+  renewClock();
+  const renewed = systemClock.now();
+  t.ok(renewed - held >= 2);
+  tick();
+  t.equal(systemClock.now(), renewed);
+  releaseClock();
+  t.ok(systemClock.now() - renewed >= 2);
+  renewClock();
+  const free = systemClock.now();
+  tick();
+  t.ok(systemClock.now() - free >= 2, 'nobody holds it');
 });
 
 t.test('a timer that is asked for more than setTimeout can bear does not fire at once', async (t) => {

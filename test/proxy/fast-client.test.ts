@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { becomes } from '../helpers/processes.ts';
 import { exchangeRaw, inPieces, openRaw } from '../helpers/raw-client.ts';
-import { httpBackend, listening, sidecarForTest, traffic } from '../helpers/sidecar.ts';
+import { childSidecar, httpBackend, listening, settings, sidecarForTest, traffic } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -166,4 +166,16 @@ t.test('a client that leaves ends its exchange, in whichever phase', async (t) =
   for (const { socket } of holders) socket.destroy();
   t.ok(await becomes(async () => (await traffic(sidecar)).inFlight === 0 && open.size === 0));
   t.notOk(seen.includes('/line'), 'it was never sent');
+});
+
+t.test('what is refused in the read that brought it took some time all the same', async (t) => {
+  const upstream = await httpBackend(t, (_req, res) => res.end());
+  const tenancy = makeTenancy();
+  t.teardown(() => tenancy.cleanUp());
+  const sidecar = await childSidecar(t, settings(upstream, tenancy, FAST));
+  t.equal((await fetch(`http://127.0.0.1:${sidecar.ports.inbound}/`)).status, 401);
+  const record = (): { duration_ms: number } | undefined =>
+    sidecar.lines.filter((line) => line.includes('"http.request"')).map((line) => JSON.parse(line))[0];
+  t.ok(await becomes(() => record() !== undefined));
+  t.ok((record()?.duration_ms ?? 0) > 0, `${record()?.duration_ms} ms`);
 });

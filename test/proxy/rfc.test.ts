@@ -120,7 +120,7 @@ t.test('requests: what is refused, what is rewritten, what goes on', async (t) =
       (await seen(request('GET / HTTP/1.1', `traceparent: 00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`))).raw,
       'traceparent',
     ),
-    /aaaa/,
+    /a{32}|b{16}/,
     'the trace begins at the edge',
   );
   t.comment(`G06 RFC 9110 and 9112: ${rows + 6} request rows as they must be`);

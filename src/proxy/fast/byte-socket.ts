@@ -8,6 +8,7 @@
  *          └─ end, errors ──▶ the socket               └─ what it does not yet is counted until it did ─▶ onDrain
  */
 import type { Socket } from 'node:net';
+import { holdClock, releaseClock } from '../../core/index.ts';
 
 interface WriteRequest {
   oncomplete: (status: number) => void;
@@ -84,7 +85,14 @@ export class ByteSocket {
     this.#readAsStream = handle.onread;
     this.#request = this.#newRequest();
     handle.useUserBuffer(buffer);
-    handle.onread = () => this.#onRead();
+    handle.onread = () => {
+      holdClock();
+      try {
+        this.#onRead();
+      } finally {
+        releaseClock();
+      }
+    };
   }
 
   /** All that was written is with the kernel. */
@@ -92,9 +100,8 @@ export class ByteSocket {
     return this.#pending === 0;
   }
 
-  /** False when no more should come before `onDrain`: then the bytes are the socket's until that. */
+  /** False when no more should come before `onDrain`: then the bytes are the socket's until that. Of a socket that is destroyed they are nobody's. */
   write(bytes: Buffer): boolean {
-    if (this.#socket.destroyed) return true;
     const request = this.#request;
     const error = this.#handle.writeBuffer(request, bytes);
     if (error !== 0) {
@@ -144,7 +151,8 @@ export class ByteSocket {
   #onRead(): void {
     const length = streamBaseState[kReadBytesOrError] as number;
     if (length > 0 && this.#owner !== undefined) {
-      if (!this.#socket.destroyed) this.#owner.onBytes(this.#buffer, length);
+      // Never of a socket that is destroyed: Node takes `onread` from its handle.
+      this.#owner.onBytes(this.#buffer, length);
       return;
     }
     if (length <= 0) return this.#readAsStream.call(this.#handle);

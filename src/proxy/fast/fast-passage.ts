@@ -7,7 +7,7 @@
  *     │        │        │         │           └─ from here on a failure cuts the response short: never a clean end
  *     └────────┴────────┴─────────┴─ until here a failure is an answer of ours
  */
-import type { MonotonicMs } from '../../core/index.ts';
+import { type MonotonicMs, renewClock } from '../../core/index.ts';
 import {
   aborted,
   type Endpoint,
@@ -331,6 +331,8 @@ export class FastPassage implements Answering, Waiting, Held {
     if (this.#isDone) return;
     this.#isDone = true;
     this.#upstream?.turns.leave(this);
+    // What took long within this read is of its duration.
+    renewClock();
     this.#pipeline.done(this.#exchange, outcome);
     if (this.#world.commits?.hold(this) !== true) this.release();
   }
