@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import coverageMap from '../test/coverage-map.mjs';
-import { Coverage } from './test/coverage.ts';
+import { Coverage, type Judged } from './test/coverage.ts';
 import { type Outcome, type Ran, runTests, type TestRun } from './test/file.ts';
 import { stripSources } from './test/strip.ts';
 
@@ -172,11 +172,29 @@ ran.sort((a, b) => (a.name < b.name ? -1 : 1));
 const outcomes = ran.flatMap((each) => each.outcomes);
 const figures = [...new Set(ran.flatMap((each) => each.figures))];
 if (isAll) {
-  const judged = await coverage.judge();
+  const judged = await judge();
   outcomes.push(...judged.outcomes);
   process.stdout.write(judged.table);
 } else if (isCounted) {
   await coverage.print();
+}
+
+/** What a room's tests left out is tried once more with nothing beside them: which way a race goes is a matter of the machine. */
+async function judge(): Promise<Judged> {
+  const first = await coverage.judge();
+  if (first.short.length === 0) return first;
+  process.stdout.write(`${first.table}left out: ${first.left.join('; ')}; once more:\n`);
+  const isOf = ({ paths: [path] }: TestRun): boolean =>
+    first.short.some((room) => path?.startsWith(`test/${room.split('/')[0]}/`));
+  const again = await runAll(
+    runs.filter((each) => each.covers.length > 0 && isOf(each)),
+    1,
+    coverage.dir,
+  );
+  outcomes.push(...again.flatMap((each) => each.outcomes).filter(({ outcome }) => outcome === 'failed'));
+  const second = await coverage.judge();
+  if (second.short.length > 0) process.stdout.write(`left out twice: ${second.left.join('; ')}\n`);
+  return second;
 }
 
 const count = (outcome: Outcome['outcome']) => outcomes.filter((each) => each.outcome === outcome).length;

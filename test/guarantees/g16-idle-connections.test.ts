@@ -19,16 +19,22 @@ const AT_ONCE = 50;
 const KIB_MAX = 12;
 /** V8's memory reducer begins 8 s after the last work. */
 const IDLE_MS = 10_000;
+/** Where other processes have the cores the sidecar may have collected just before the connections came: then it does a minute later. */
+const LATE_MS = 65_000;
 /** On a few connections: compiled code and a grown heap are no idle connection's. */
 const WARM_REQUESTS = 4000;
 
-t.test(`${CONNECTIONS} idle connections`, { timeout: 90_000 }, async (t) => {
+t.test(`${CONNECTIONS} idle connections`, { timeout: 180_000 }, async (t) => {
   const upstream = await httpBackend(t, (_req, res) => res.end('ok'));
   const tenancy = makeTenancy();
   t.teardown(() => tenancy.cleanUp());
-  const sidecar = await childSidecar(t, settings(upstream, tenancy, { 'wire.connectionsMax': '20000' }), {
-    nodeArgs: SMALL_YOUNG_GENERATION,
-  });
+  const sidecar = await childSidecar(
+    t,
+    settings(upstream, tenancy, { 'wire.connectionsMax': '20000', 'wire.idleTimeout': '10m' }),
+    {
+      nodeArgs: SMALL_YOUNG_GENERATION,
+    },
+  );
   const bytes = `GET / HTTP/1.1${NL}Host: a${NL}Authorization: Bearer ${tokenFor('org_acme')}${NL}${NL}`;
   const open: Socket[] = [];
   t.teardown(() => open.forEach((socket) => socket.destroy()));
@@ -45,10 +51,14 @@ t.test(`${CONNECTIONS} idle connections`, { timeout: 90_000 }, async (t) => {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
   };
-  const lowestRss = async (): Promise<number> => {
+  /** Of some seconds, or of a minute more where it is above `most`. */
+  const lowestRss = async (most: number): Promise<number> => {
     let lowest = Number.POSITIVE_INFINITY;
-    for (const until = performance.now() + IDLE_MS; performance.now() < until; await sleep(100))
+    const until = performance.now() + IDLE_MS;
+    for (let now = 0; now < until || (lowest > most && now < until + LATE_MS); now = performance.now()) {
       lowest = Math.min(lowest, rssOf(sidecar.child.pid).now);
+      await sleep(100);
+    }
     return lowest;
   };
   const stay = (socket: Socket): void => void open.push(socket);
@@ -58,9 +68,9 @@ t.test(`${CONNECTIONS} idle connections`, { timeout: 90_000 }, async (t) => {
   const warm = async (): Promise<void> => (await pool.request({ method: 'GET', path: '/', headers })).body.dump();
   for (let done = 0; done < WARM_REQUESTS; done += AT_ONCE) await Promise.all(Array.from({ length: AT_ONCE }, warm));
   await pool.destroy();
-  const before = await lowestRss();
+  const before = await lowestRss(Number.POSITIVE_INFINITY);
   await each(CONNECTIONS, stay);
-  const all = await lowestRss();
+  const all = await lowestRss(before + KIB_MAX * 1024 * CONNECTIONS);
   const traffic = (await (await fetch(`http://127.0.0.1:${sidecar.ports.admin}/v1/traffic`)).json()) as {
     connections: number;
   };
