@@ -38,7 +38,11 @@ export const ownDisk: OwnDisk = {
     const handle = await open(path, 'w', 0o600);
     return {
       append: (text) => handle.appendFile(text),
-      sync: () => handle.datasync(),
+      async sync() {
+        await handle.datasync();
+        // Of a file that was removed with its directory the kernel takes all, and a next life finds nothing.
+        if ((await handle.stat()).nlink === 0) throw Object.assign(new Error('it was removed'), { code: 'ENOENT' });
+      },
       close: () => handle.close(),
     };
   },

@@ -308,6 +308,22 @@ t.test('a day that is closed while a new file is written has its total in it', a
   await first.own.close();
 });
 
+t.test('a directory that is removed while it runs is said, and made again with all that is known', async (t) => {
+  const dir = folder(t);
+  const first = await live(dir);
+  first.add(5);
+  await first.second();
+  rmSync(dir, { recursive: true });
+  first.add(2);
+  await first.second();
+  t.notOk(first.own.isWriting);
+  t.match(first.lines, [{ event: 'quota.log_failed', cause: /removed/, remedy: /stateDir/ }]);
+  await first.second();
+  t.ok(first.own.isWriting);
+  t.equal(used(await copyOf(dir)), 7);
+  await first.own.close();
+});
+
 t.test('a clock that was set back has nothing written anew', async (t) => {
   const dir = folder(t);
   const made: string[] = [];
