@@ -28,6 +28,8 @@ const SMOOTH = 0.3;
 const GIVERS_MAX = 8;
 /** About half a millisecond. */
 const TURN_LINES = 50;
+/** A want is answered in about two seconds; what is still lacking then is said once more, ms. */
+const AGAIN_MS = 2000;
 
 export interface EscrowWorld extends HoldingsWorld {
   readonly spent: Spent;
@@ -122,7 +124,7 @@ export class Escrow {
   learn(news: FleetRow): void {
     const { self } = this.#o.members;
     if (news.kind === 'want') {
-      if (news.from !== self) this.#wants.add(news);
+      if (news.from !== self) this.#wants.add(news, this.#o.clock.now());
     } else if (news.kind === 'grant' || news.kind === 'keep') {
       const line = this.#lines.hardLine(news.tenant, news.meter);
       if (line?.from !== news.day) return;
@@ -265,7 +267,15 @@ export class Escrow {
     line.lacked = 0;
     const { meter } = line.quota;
     const key = { kind: 'want', tenant, meter, day: line.from, from: this.#o.members.self, to: NOBODY } as const;
-    if (wanted > (this.#o.claims.get(key)?.x ?? 0) && this.#o.claims.put(row(key, wanted))) this.counts.wanted++;
+    const { x, y } = this.#o.claims.get(key) ?? { x: 0, y: 0 };
+    const now = this.#o.clock.now();
+    const isMore = wanted > x - y;
+    // Who met the last one does not remember it, and may have got back what was given: it is said anew, for what is wanted now.
+    if (!isMore && now - line.wantedAt < AGAIN_MS) return false;
+    if (this.#o.claims.put(isMore ? row(key, y + wanted, y) : row(key, x + 1, x + 1 - wanted))) {
+      this.counts.wanted++;
+      line.wantedAt = now;
+    }
     return false;
   }
 
@@ -275,7 +285,7 @@ export class Escrow {
     const line = this.#lines.hardLine(tenant, meter);
     if (line?.from !== day) return 'met';
     const holdings = this.#holdings.of(tenant, line);
-    const gap = want.x - (holdings.get(wanter)?.rights ?? 0);
+    const gap = want.x - want.y - (holdings.get(wanter)?.rights ?? 0);
     if (gap <= 0) return 'met';
     const part = this.#part(holdings, wanter);
     const missing = Math.ceil(gap * part);

@@ -8,7 +8,7 @@
  *   gauge   tenant, meter, from                   wall ms of the report   value (that of the larger x)
  *   event   tenant, meter, day, from              mark reached, units     mark announced
  *   spent   tenant, meter, day, from              spent of rights         given back
- *   want    tenant, meter, day, from              rights wanted in all    0
+ *   want    tenant, meter, day, from              rights wanted in all    what of that is wanted no more
  *   grant   tenant, meter, day, from, to          rights given in all     0; to nobody: what one that crashed may have spent, and did
  *   keep    tenant, meter, day, from, to          of a share given, what the giver keeps   0
  *   share   day, meter: who began it, from, to    begin of the part       its end

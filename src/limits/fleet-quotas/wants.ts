@@ -1,10 +1,10 @@
 /**
  * What others want of hard quotas. A want that could not be met is looked at again ever less often, and once nothing is left to give here
- * hardly ever, until something of its window changed.
+ * not before something of its window changed, or it is said again.
  *
- *   want ─▶ due now ─ met ─▶ gone
+ *   want ─▶ due now ─ met, or not said again for 10 s ─▶ gone
  *             ▲  └─ not ─▶ 0.25 s, 0.5 s … 8 s          nothing to give: 60 s
- *             └── a larger want, or rights that came in ──┘
+ *             └── said again, or rights that came in ──┘
  *
  * Bound: a want a member, tenant and meter: rows of claims.
  */
@@ -17,8 +17,12 @@ export function patienceMs(tries: number): number {
   return Math.min(LONGEST_MS, FIRST_MS * 2 ** tries);
 }
 
+/** Who still lacks something says so each two seconds. Of two that want nothing any more each would give the other all it has, again and again. */
+const WANTED_MS = 10_000;
+
 interface Want {
   readonly row: FleetRow;
+  readonly until: number;
   tries: number;
   dueAt: number;
 }
@@ -34,11 +38,11 @@ export class Wants {
   /** None is due before, ms. */
   #nextAt = Number.POSITIVE_INFINITY;
 
-  /** Somebody wants more than before. */
-  add(row: FleetRow): void {
+  /** Somebody wants more than before, or still. */
+  add(row: FleetRow, now: number): void {
     const name = nameOf(row);
     const wants = this.#wants.get(name) ?? new Map<string, Want>();
-    this.#wants.set(name, wants.set(row.from, { row, tries: 0, dueAt: 0 }));
+    this.#wants.set(name, wants.set(row.from, { row, until: now + WANTED_MS, tries: 0, dueAt: 0 }));
     this.#nextAt = 0;
   }
 
@@ -66,7 +70,8 @@ export class Wants {
     let nextAt = Number.POSITIVE_INFINITY;
     for (const [name, wants] of this.#wants) {
       for (const [from, want] of wants) {
-        if (want.dueAt <= now && left-- > 0) {
+        if (want.until <= now) wants.delete(from);
+        else if (want.dueAt <= now && left-- > 0) {
           const answer = give(want.row);
           if (answer === 'met') wants.delete(from);
           want.dueAt = now + (answer === 'empty' ? EMPTY_MS : patienceMs(want.tries++));

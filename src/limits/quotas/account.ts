@@ -46,6 +46,8 @@ export class Line {
   asked = 0;
   askedPerSec = 0;
   lacked = 0;
+  /** When more was last wanted of others, ms. */
+  wantedAt: number = Number.NEGATIVE_INFINITY;
   /** When that was last told, ms, and how often parts of the fleet's limits had changed when `rights` were reckoned. */
   toldAt = 0;
   parts: number = NEVER;

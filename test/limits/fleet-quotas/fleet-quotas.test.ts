@@ -799,3 +799,50 @@ t.test('a limit that is raised and lowered again: what was handed on of the high
   }
   t.ok(fleet.admitted <= 600 && fleet.admitted > 590, `${fleet.admitted}`);
 });
+
+t.test('who was given what it wanted, and gave it away again, is given some when it asks again', async (t) => {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
+  fleet.pass(5000);
+  const [a, b] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  fleet.ask(b, 200);
+  fleet.pass(1000);
+  fleet.ask(b, 60);
+  fleet.pass(40_000);
+  const { rights } = fleet.line(b, 'api_calls');
+  t.ok(rights > 600, `a burst made it want much: ${rights}`);
+  for (let second = 0; second < 40 && fleet.line(a, 'api_calls').used < 700; second++) {
+    fleet.ask(a, 60);
+    fleet.pass(1000);
+  }
+  fleet.pass(40_000);
+  t.ok(fleet.line(b, 'api_calls').inHand < 1, 'all that it did not need is elsewhere');
+  const asked = [0, 1, 2].map(() => {
+    const got = fleet.ask(b, 20);
+    fleet.pass(1000);
+    return got;
+  });
+  t.ok((asked[2] as number) > 0, `${asked}`);
+});
+
+t.test('who wants nothing any more is given nothing, and gives nothing back', async (t) => {
+  const fleet = await Fleet.of({ api_calls: { per: 'day', limit: 1000, mode: 'hard' } }, 3);
+  fleet.pass(5000);
+  const [a, b] = fleet.sidecars as [Sidecar, Sidecar, Sidecar];
+  // A burst that makes one want much, the other takes the rest, and each asks for a little more than it has.
+  fleet.ask(b, 340);
+  fleet.pass(60_000);
+  for (let second = 0; second < 14; second++) {
+    fleet.ask(a, 40);
+    fleet.pass(1000);
+  }
+  fleet.pass(40_000);
+  for (let second = 0; second < 3; second++) {
+    fleet.ask(b, 20);
+    fleet.pass(1000);
+  }
+  fleet.pass(15_000);
+  const given = (): number => fleet.sidecars.reduce((sum, each) => sum + each.fleet.escrow.counts.given, 0);
+  const before = given();
+  fleet.pass(60_000);
+  t.equal(given(), before, 'nothing moves where nobody asks');
+});
