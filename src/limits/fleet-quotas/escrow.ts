@@ -28,7 +28,7 @@ const SMOOTH = 0.3;
 const GIVERS_MAX = 8;
 /** About half a millisecond. */
 const TURN_LINES = 50;
-/** A want is answered in about two seconds; what is still lacking then is said once more, ms. */
+/** A want is answered in about two seconds; what is still lacking then is said again, no sooner and ever less often, ms. */
 const AGAIN_MS = 2000;
 
 export interface EscrowWorld extends HoldingsWorld {

@@ -3,21 +3,21 @@
  * not before something of its window changed, or it is said again.
  *
  *   want ─▶ due now ─ met, or not said again for 10 s ─▶ gone
- *             ▲  └─ not ─▶ 0.25 s, 0.5 s … 8 s          nothing to give: 60 s
+ *             ▲  └─ not ─▶ 0.25 s, 0.5 s … 8 s          nothing to give: only then
  *             └── said again, or rights that came in ──┘
  *
  * Bound: a want a member, tenant and meter: rows of claims.
  */
 import type { FleetRow } from './row.ts';
 
-const [FIRST_MS, LONGEST_MS, EMPTY_MS] = [250, 8000, 60_000] as const;
+const [FIRST_MS, LONGEST_MS] = [250, 8000] as const;
 
 /** Until what could not be had is asked for again, ms. */
 export function patienceMs(tries: number): number {
   return Math.min(LONGEST_MS, FIRST_MS * 2 ** tries);
 }
 
-/** Who still lacks something says so each two seconds. Of two that want nothing any more each would give the other all it has, again and again. */
+/** Who still lacks something says so again, behind 8 s at most. Of two that want nothing any more each would give the other all it has, again and again. */
 const WANTED_MS = 10_000;
 
 interface Want {
@@ -74,7 +74,7 @@ export class Wants {
         else if (want.dueAt <= now && left-- > 0) {
           const answer = give(want.row);
           if (answer === 'met') wants.delete(from);
-          want.dueAt = now + (answer === 'empty' ? EMPTY_MS : patienceMs(want.tries++));
+          want.dueAt = answer === 'empty' ? want.until : now + patienceMs(want.tries++);
         }
         if (wants.has(from)) nextAt = Math.min(nextAt, want.dueAt);
       }
