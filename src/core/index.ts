@@ -4,6 +4,7 @@ export type { Clock, MonotonicMs } from './clock.ts';
 export { holdClock, releaseClock, renewClock, systemClock } from './clock.ts';
 export type { Closing } from './closer.ts';
 export { Closer } from './closer.ts';
+export { inlineMore } from './compiler.ts';
 export { empty } from './empty.ts';
 export type { Place } from './errors.ts';
 export { ReeveError } from './errors.ts';

@@ -1,4 +1,4 @@
-import { systemClock, systemHeap, systemTimers } from '../../core/index.ts';
+import { inlineMore, systemClock, systemHeap, systemTimers } from '../../core/index.ts';
 import { LoaderThread } from '../../tenants/index.ts';
 import { bootFrom } from '../boot.ts';
 import { MemoryKeeper } from '../memory-keeper.ts';
@@ -21,6 +21,7 @@ export async function sidecar(options: { config?: string } & Record<string, unkn
     return running.drain();
   });
   const { log } = await starting;
+  inlineMore();
   const resident = new ResidentMemory((cause) => log.info('memory.not_given_back', { cause }));
   keeper = new MemoryKeeper({ clock: systemClock, timers: systemTimers, heap: systemHeap, resident });
 }
