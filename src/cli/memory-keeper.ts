@@ -1,8 +1,8 @@
 /**
- * Keeps the memory of the loop that moves requests small. New space grows while requests come, to a bound; when they stop, what the time
- * before left behind is collected at once and given back, and no sooner again than a minute later.
+ * Keeps the memory of the loop that moves requests small. New space grows while requests come, to a bound; when they have stopped for ten
+ * seconds, what the time before left behind is collected at once and given back, and no sooner again than a minute later.
  *
- *   start ─▶ quiet? ─▶ shrink ─▶ busy? ─▶ quiet, a minute later? ─▶ shrink ─▶ …
+ *   start ─▶ quiet? ─▶ shrink ─▶ busy? ─▶ quiet ten times, a minute later? ─▶ shrink ─▶ …
  *
  * What the process holds beside the heap and does not need is given back as it grows, also under load.
  */
@@ -22,9 +22,11 @@ const GROWN_BYTES = 8 * 2 ** 20;
 /** How long it waits then at least, ms; and in times of what it held the loop for. */
 const GIVE_BACK_AGAIN_MS = 2000;
 const GIVE_BACK_SHARE = 1000;
-/** Shares of the time between two looks. A shrink holds the loop for about 10 ms: below the first few are there to notice. */
+/** Shares of the time between two looks. A shrink holds the loop for 10 to 65 ms: below the first few are there to notice. */
 const QUIET = 0.03;
 const BUSY = 0.1;
+/** Looks in a row that find it quiet, behind the first shrink: one is so too where the process was stopped, or the machine stood still, between two. */
+const QUIET_LOOKS = 10;
 
 export interface MemoryKeeperOptions {
   readonly clock: Clock;
@@ -44,6 +46,8 @@ export class MemoryKeeper {
   /** There is something to collect: a start was, or requests. */
   #wasBusy = true;
   #shrunkAt: MonotonicMs | undefined;
+  /** Looks in a row that found it quiet. */
+  #quietLooks = 0;
   #isGrowing = true;
   #givenBackAt: MonotonicMs;
   #giveBackAgainMs = GIVE_BACK_AGAIN_MS;
@@ -74,7 +78,8 @@ export class MemoryKeeper {
   #look(): void {
     const busy = this.#heap.busyShare(this.#mark);
     if (busy > BUSY) this.#wasBusy = true;
-    if (busy < QUIET && this.#wasBusy && this.#isTime()) {
+    this.#quietLooks = busy < QUIET ? this.#quietLooks + 1 : 0;
+    if (this.#quietLooks > 0 && this.#wasBusy && this.#isTime()) {
       this.#heap.shrink();
       this.#wasBusy = false;
       this.#shrunkAt = this.#clock.now();
@@ -99,6 +104,7 @@ export class MemoryKeeper {
   }
 
   #isTime(): boolean {
-    return this.#shrunkAt === undefined || this.#clock.now() - this.#shrunkAt >= AGAIN_MS;
+    if (this.#shrunkAt === undefined) return true;
+    return this.#quietLooks >= QUIET_LOOKS && this.#clock.now() - this.#shrunkAt >= AGAIN_MS;
   }
 }

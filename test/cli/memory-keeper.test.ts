@@ -51,7 +51,7 @@ t.test('what a start left behind is given back soon after it, once', (t) => {
   t.end();
 });
 
-t.test('under load nothing is collected; when it is over everything is, at most once a minute', (t) => {
+t.test('under load nothing is collected; when it is over for ten seconds everything is, at most once a minute', (t) => {
   const { clock, heap, pass } = keep();
   heap.busy = 0.5;
   clock.advance(200);
@@ -71,6 +71,12 @@ t.test('under load nothing is collected; when it is over everything is, at most 
   heap.busy = 0.5;
   pass(2);
   heap.busy = 0;
+  pass(9);
+  heap.busy = 0.05;
+  pass(1);
+  heap.busy = 0;
+  pass(9);
+  t.equal(heap.shrinks, 1, 'not quiet for long');
   pass(1);
   t.equal(heap.shrinks, 2);
   heap.busy = 0.5;
@@ -99,6 +105,21 @@ t.test('new space grows to its bound and no further, and again when it was made 
   heap.newSpace = 8 * MIB;
   pass(2);
   t.same(heap.growing, [false, true], 'closed');
+  t.end();
+});
+
+t.test('a process that was stopped, and works when it goes on, was not quiet', (t) => {
+  const { clock, heap, pass } = keep();
+  clock.advance(200);
+  heap.busy = 0.5;
+  pass(60);
+  for (let i = 0; i < 20; i++) {
+    heap.busy = 0;
+    clock.advance(35_000);
+    heap.busy = 0.13;
+    pass(4);
+  }
+  t.equal(heap.shrinks, 1, 'of its start');
   t.end();
 });
 

@@ -17,10 +17,10 @@ const NL = '\r\n';
 const CONNECTIONS = Math.min(scaled(2000), 10_000);
 const AT_ONCE = 50;
 const KIB_MAX = 12;
-/** V8's memory reducer begins 8 s after the last work. */
-const IDLE_MS = 10_000;
+/** The sidecar collects when it has been quiet for ten seconds. */
+const IDLE_MS = 15_000;
 /** Where other processes have the cores the sidecar may have collected just before the connections came: then it does a minute later. */
-const LATE_MS = 65_000;
+const LATE_MS = 75_000;
 /** On a few connections: compiled code and a grown heap are no idle connection's. */
 const WARM_REQUESTS = 4000;
 
