@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 
 /**
  * What one function may take in of those it calls, bytes of their code; V8's own bound is 920. A request runs through many small functions
- * once each, and with 2,000 costs 4 to 6 % less CPU time; more than that brought nothing (docs/decisions/0023-inlining.md).
+ * once each, and with 2,000 costs 4 % less CPU time; more than that brought nothing (docs/decisions/0023-inlining.md).
  */
 const INLINED_BYTES_MAX = 2000;
 
