@@ -7,7 +7,7 @@
  *   handle ── bytes ────────▶ onBytes            write ── what the kernel takes ─▶ handle
  *          └─ end, errors ──▶ the socket               └─ what it does not yet is counted until it did ─▶ onDrain
  */
-import type { Socket } from 'node:net';
+import { Socket, type SocketConstructorOpts } from 'node:net';
 import { holdClock, releaseClock } from '../../core/index.ts';
 
 interface WriteRequest {
@@ -35,22 +35,35 @@ interface Handle {
   writeBuffer(request: WriteRequest, bytes: Uint8Array): number;
 }
 
+interface TcpBinding {
+  readonly TCP: new (kind: number) => Handle;
+  readonly constants: { readonly SOCKET: number };
+}
+
 /** Undefined where Node does not give it: under its permission model, or in another Node than ours. */
-function streamBinding(): StreamBinding | undefined {
+function bindingOf<B>(name: string): B | undefined {
   if (!process.versions.node.startsWith('24.')) return undefined;
   try {
-    return (process as unknown as { binding(name: string): StreamBinding }).binding('stream_wrap');
+    return (process as unknown as { binding(name: string): B }).binding(name);
   } catch {
     return undefined;
   }
 }
 
-const binding = streamBinding();
+const binding = bindingOf<StreamBinding>('stream_wrap');
 const { WriteWrap, streamBaseState, kReadBytesOrError, kArrayBufferOffset, kLastWriteWasAsync } = (binding ??
   {}) as StreamBinding;
+const tcp = bindingOf<TcpBinding>('tcp_wrap');
 
 /** Without them there is no fast engine. */
-export const hasByteSockets: boolean = binding !== undefined;
+export const hasByteSockets: boolean = binding !== undefined && tcp !== undefined;
+
+/** A socket as a listener gives it out, which never had a peer and is no file of the process. To be destroyed, like any. */
+export function unconnected(): Socket {
+  const { TCP, constants } = tcp as TcpBinding;
+  const options = { handle: new TCP(constants.SOCKET), manualStart: true };
+  return new Socket(options as unknown as SocketConstructorOpts);
+}
 
 /** Of a shared buffer: what the kernel is asked for at once. */
 export const READ_BYTES: number = 64 * 1024;

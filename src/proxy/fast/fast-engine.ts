@@ -7,6 +7,7 @@ import { READ_BYTES } from './byte-socket.ts';
 import { FastConnection } from './fast-connection.ts';
 import { Outbox } from './outbox.ts';
 import { Slates } from './slate.ts';
+import { specimens } from './specimen.ts';
 import { UpstreamPools } from './upstream-pool.ts';
 import type { FastWorld } from './world.ts';
 
@@ -21,6 +22,8 @@ export interface FastEngineHooks {
 }
 
 export class FastEngine {
+  /** To be kept as long as it serves. */
+  readonly specimens: readonly object[];
   readonly #world: FastWorld;
   readonly #connections = new Map<Socket, FastConnection>();
   #sweeping: Timer | undefined;
@@ -42,6 +45,7 @@ export class FastEngine {
         hooks.handOver(socket, unread);
       },
     };
+    this.specimens = specimens(this.#world);
   }
 
   accept(socket: Socket): void {

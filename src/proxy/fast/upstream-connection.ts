@@ -7,9 +7,9 @@
  *        │                 │         │                   would answer somebody else's next request)
  *        └─────────────────┴─────────┴─▶ over            bytes behind the end of an answer: destroyed
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { ChunkedReader, type ResponseReader } from '../../wire/index.ts';
-import type { Upstream, UpstreamError } from '../upstreams.ts';
+import type { UpstreamError } from '../upstreams.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import type { Answering, Carrier, CarrierHome } from './carrier.ts';
 
@@ -37,11 +37,12 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
   #isReused = false;
   since: number;
 
-  constructor(pool: CarrierHome, answering: Answering) {
+  /** The socket is being connected; `answering` waits for that. */
+  constructor(pool: CarrierHome, socket: Socket, answering: Answering | undefined) {
     this.#pool = pool;
     this.#answering = answering;
     this.since = pool.now();
-    this.#socket = connect({ ...dialling(pool.address), noDelay: true });
+    this.#socket = socket;
     this.#socket.on('connect', () => this.#onConnect());
     this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('error', () => this.#broke());
@@ -246,8 +247,4 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
     this.#reader = undefined;
     this.#head = undefined;
   }
-}
-
-function dialling(address: Upstream['address']): { host: string; port: number } | { path: string } {
-  return 'socketPath' in address ? { path: address.socketPath } : address;
 }

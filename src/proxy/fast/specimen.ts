@@ -1,0 +1,31 @@
+/**
+ * V8 compiles for the hidden classes that it has seen, and holds those weakly: a collection that finds no object of one throws away the
+ * code that was made for it. Connections and requests are such classes whenever traffic pauses, and most of the fast engine would be
+ * compiled anew each time that it comes back. So one of each is kept from the start: a request that was nobody's, whose client went away
+ * while it was decided on.
+ */
+import { chain } from '../../pipeline/index.ts';
+import { emptySnapshot } from '../../tenants/index.ts';
+import { unconnected } from './byte-socket.ts';
+import { FastConnection } from './fast-connection.ts';
+import { UpstreamConnection } from './upstream-connection.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+import type { FastWorld } from './world.ts';
+
+const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: specimen\r\n\r\n');
+
+/** What only traffic has. All of it is over, holds nobody's data and has nobody to tell. */
+export function specimens(world: FastWorld): readonly object[] {
+  const undecided = chain(world.onDefect)
+    .use({ name: 'undecided', onThrow: 'deny', onRequest: () => new Promise(() => {}) })
+    .compile();
+  const nowhere = { ...world, snapshot: () => emptySnapshot, pipeline: () => undecided, onBegin() {}, onEnd() {} };
+  const socket = unconnected();
+  const client = new FastConnection(nowhere, socket);
+  client.onBytes(REQUEST, REQUEST.length);
+  socket.destroy();
+  const pool = new UpstreamPool({ ...world, wire: world.config.wire }, { socketPath: '' });
+  const upstream = new UpstreamConnection(pool, unconnected(), undefined);
+  upstream.destroy();
+  return [client, upstream];
+}
