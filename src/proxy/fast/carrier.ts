@@ -1,7 +1,7 @@
 /** A connection to an upstream, as those see it that use it and that keep it. */
 import type { FieldTable, ResponseReader } from '../../wire/index.ts';
 import type { Reach } from '../attempt.ts';
-import type { UpstreamError } from '../upstreams.ts';
+import type { Upstream, UpstreamError } from '../upstreams.ts';
 
 export interface Carrier {
   readonly isIdle: boolean;
@@ -22,6 +22,7 @@ export interface Carrier {
 
 /** Where connections come from and go back to. */
 export interface CarrierHome {
+  readonly address: Upstream['address'];
   /** One for all: what was read is told, copied or written before anything else is read. */
   readonly buffer: Buffer;
   now(): number;

@@ -14,18 +14,22 @@ import type { FastWorld } from './world.ts';
 
 const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: specimen\r\n\r\n');
 
+/** Nothing is sent there. */
+const NOWHERE = { host: '127.0.0.1', port: 9 };
+
 /** What only traffic has. All of it is over, holds nobody's data and has nobody to tell. */
 export function specimens(world: FastWorld): readonly object[] {
   const undecided = chain(world.onDefect)
     .use({ name: 'undecided', onThrow: 'deny', onRequest: () => new Promise(() => {}) })
     .compile();
-  const nowhere = { ...world, snapshot: () => emptySnapshot, pipeline: () => undecided, onBegin() {}, onEnd() {} };
+  const quiet = { ...world, snapshot: () => emptySnapshot, pipeline: () => undecided, onBegin() {}, onEnd() {} };
   const socket = unconnected();
-  const client = new FastConnection(nowhere, socket);
+  const client = new FastConnection(quiet, socket);
   client.onBytes(REQUEST, REQUEST.length);
   socket.destroy();
-  const pool = new UpstreamPool({ ...world, wire: world.config.wire }, { socketPath: '' });
-  const upstream = new UpstreamConnection(pool, unconnected(), undefined);
+  const pool = new UpstreamPool({ ...world, wire: world.config.wire }, NOWHERE);
+  const upstream = new UpstreamConnection(pool, undefined);
+  // Node begins to connect a turn later, and only what is not destroyed.
   upstream.destroy();
   // The pool serves behind the poll.
   return [client, upstream, setImmediate(() => {})];

@@ -7,9 +7,9 @@
  *        │                 │         │                   would answer somebody else's next request)
  *        └─────────────────┴─────────┴─▶ over            bytes behind the end of an answer: destroyed
  */
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { ChunkedReader, type ResponseReader } from '../../wire/index.ts';
-import type { UpstreamError } from '../upstreams.ts';
+import type { Upstream, UpstreamError } from '../upstreams.ts';
 import { ByteSocket, type ByteSocketOwner } from './byte-socket.ts';
 import type { Answering, Carrier, CarrierHome } from './carrier.ts';
 
@@ -37,12 +37,12 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
   #isReused = false;
   since: number;
 
-  /** The socket is being connected; `answering` waits for that. */
-  constructor(pool: CarrierHome, socket: Socket, answering: Answering | undefined) {
+  /** It connects; `answering` waits for that. */
+  constructor(pool: CarrierHome, answering: Answering | undefined) {
     this.#pool = pool;
     this.#answering = answering;
     this.since = pool.now();
-    this.#socket = socket;
+    this.#socket = connect({ ...dialling(pool.address), noDelay: true });
     this.#socket.on('connect', () => this.#onConnect());
     this.#socket.on('end', () => this.#onEnd());
     this.#socket.on('error', () => this.#broke());
@@ -247,4 +247,8 @@ export class UpstreamConnection implements Carrier, ByteSocketOwner {
     this.#reader = undefined;
     this.#head = undefined;
   }
+}
+
+function dialling(address: Upstream['address']): { host: string; port: number } | { path: string } {
+  return 'socketPath' in address ? { path: address.socketPath } : address;
 }

@@ -11,7 +11,6 @@
  * asked for) has been read by then and it is gone. Without that a connection that is ending would be written to, and a poisoned one would
  * answer the next request.
  */
-import { connect, type Socket } from 'node:net';
 import { type Clock, empty, type Timers } from '../../core/index.ts';
 import type { SidecarConfig } from '../../tenants/index.ts';
 import { ResponseReader } from '../../wire/index.ts';
@@ -58,9 +57,9 @@ export class UpstreamPools {
 }
 
 export class UpstreamPool implements CarrierHome {
+  readonly address: Upstream['address'];
   readonly buffer: Buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly #options: PoolsOptions;
-  readonly #address: Upstream['address'];
   readonly #all = new Set<Carrier>();
   readonly #idle: Carrier[] = [];
   /** Their answers ended in this turn. */
@@ -74,7 +73,7 @@ export class UpstreamPool implements CarrierHome {
 
   constructor(options: PoolsOptions, address: Upstream['address']) {
     this.#options = options;
-    this.#address = address;
+    this.address = address;
   }
 
   now(): number {
@@ -121,7 +120,7 @@ export class UpstreamPool implements CarrierHome {
     else {
       // With those in use there are never more than may be: it takes the place of the coldest.
       if (answering.needsNew) (this.#idle[0] ?? this.#resting[0])?.destroy();
-      this.#all.add(new UpstreamConnection(this, dial(this.#address), answering));
+      this.#all.add(new UpstreamConnection(this, answering));
     }
   }
 
@@ -159,9 +158,4 @@ export class UpstreamPool implements CarrierHome {
     this.#isClosed = true;
     for (const connection of [...this.#idle, ...this.#resting]) connection.destroy();
   }
-}
-
-function dial(address: Upstream['address']): Socket {
-  const where = 'socketPath' in address ? { path: address.socketPath } : address;
-  return connect({ ...where, noDelay: true });
 }
