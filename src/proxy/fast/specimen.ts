@@ -6,6 +6,7 @@
  */
 import { chain } from '../../pipeline/index.ts';
 import { emptySnapshot } from '../../tenants/index.ts';
+import { ChunkedReader } from '../../wire/index.ts';
 import { unconnected } from './byte-socket.ts';
 import { FastConnection } from './fast-connection.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -31,6 +32,6 @@ export function specimens(world: FastWorld): readonly object[] {
   const upstream = new UpstreamConnection(pool, undefined);
   // Node begins to connect a turn later, and only what is not destroyed.
   upstream.destroy();
-  // The pool serves behind the poll.
-  return [client, upstream, setImmediate(() => {})];
+  // A connection that had a chunked answer keeps its reader; the pool serves behind the poll.
+  return [client, upstream, new ChunkedReader(), setImmediate(() => {})];
 }
