@@ -28,8 +28,8 @@ export function specimens(world: FastWorld): readonly object[] {
   const client = new FastConnection(quiet, socket);
   client.onBytes(REQUEST, REQUEST.length);
   socket.destroy();
-  const pool = new UpstreamPool({ ...world, wire: world.config.wire }, NOWHERE);
-  const upstream = new UpstreamConnection(pool, undefined);
+  const { clock, timers, config } = world;
+  const upstream = new UpstreamConnection(new UpstreamPool({ clock, timers, wire: config.wire }, NOWHERE), undefined);
   // Node begins to connect a turn later, and only what is not destroyed.
   upstream.destroy();
   // A connection that had a chunked answer keeps its reader; the pool serves behind the poll.
