@@ -5,11 +5,33 @@
 import { parseArgs } from 'node:util';
 import { fuzz, type Tally, tally } from '../test/helpers/differential.ts';
 
-const { values } = parseArgs({ options: { cases: { type: 'string' }, seed: { type: 'string' } } });
+const USAGE = `npm run fuzz [-- --cases N] [--seed S]
+
+The differential fuzz of the byte readers against Node's: N messages (1,000,000), half requests, half responses, of seed S. Prints every
+disagreement, then one line; ends with 1 when there was any. About 14,000 cases a second.
+`;
+const values = given();
 const cases = number('cases', values.cases, 1_000_000);
 const seed = number('seed', values.seed, 20_261_125);
 const STEP = 25_000;
 const PRINTED_MAX = 50;
+
+function given(): { readonly cases?: string | undefined; readonly seed?: string | undefined } {
+  try {
+    const options = {
+      cases: { type: 'string' },
+      seed: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    } as const;
+    const { help, ...rest } = parseArgs({ options }).values;
+    if (help !== true) return rest;
+    process.stdout.write(USAGE);
+    process.exit();
+  } catch (cause) {
+    process.stderr.write(`${(cause as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
 
 function number(name: string, text: string | undefined, fallback: number): number {
   const value = text === undefined ? fallback : Number(text.replaceAll('_', ''));

@@ -27,21 +27,21 @@ registerHooks({
   },
 });
 
-/** True when a test fails on the mutant, or it cannot even be loaded. */
-async function isKilled(): Promise<boolean> {
-  try {
-    for (const test of tests) {
+/** What the first test that fails on the mutant says, or why it cannot even be loaded; undefined when none fails. */
+async function noticed(): Promise<string | undefined> {
+  for (const test of tests) {
+    try {
       await import(`${test}?mutant=${trial?.id}`);
       await runTests();
+    } catch (cause) {
+      forgetTests();
+      return `${test}: ${cause}`;
     }
-    return false;
-  } catch {
-    forgetTests();
-    return true;
   }
+  return undefined;
 }
 
 parentPort?.on('message', (next: Trial) => {
   trial = next;
-  void isKilled().then((killed) => parentPort?.postMessage(killed));
+  void noticed().then((what) => parentPort?.postMessage(what));
 });

@@ -26,6 +26,12 @@ class Assertions {
     if (!actual) assert.fail();
   }
 
+  notOk(actual: unknown): void {
+    if (actual) assert.fail();
+  }
+
+  pass(): void {}
+
   fail(): void {
     assert.fail();
   }

@@ -25,8 +25,12 @@ const GIVE_BACK_SHARE = 1000;
 /** Shares of the time between two looks. A shrink holds the loop for 10 to 65 ms: below the first few are there to notice. */
 const QUIET = 0.03;
 const BUSY = 0.1;
-/** Looks in a row that find it quiet, behind the first shrink: one is so too where the process was stopped, or the machine stood still, between two. */
+/** Looks in a row that find it quiet, behind the first shrink. */
 const QUIET_LOOKS = 10;
+/** Since the last shrink: from then on one such look is enough, so that a little work every few seconds does not put it off for ever. */
+const LONG_MS = 600_000;
+/** Between two looks behind the first shrink, beyond which the process was stopped, or the machine stood still: that is not quiet, requests may wait. */
+const STOPPED_MS = 3 * EVERY_MS;
 
 export interface MemoryKeeperOptions {
   readonly clock: Clock;
@@ -46,6 +50,7 @@ export class MemoryKeeper {
   /** There is something to collect: a start was, or requests. */
   #wasBusy = true;
   #shrunkAt: MonotonicMs | undefined;
+  #lookedAt: MonotonicMs;
   /** Looks in a row that found it quiet. */
   #quietLooks = 0;
   #isGrowing = true;
@@ -60,6 +65,7 @@ export class MemoryKeeper {
     this.#heap = heap;
     this.#resident = resident;
     this.#givenBackAt = clock.now();
+    this.#lookedAt = this.#givenBackAt;
     this.#mark = heap.mark();
     this.#timer = this.#lookLater();
   }
@@ -78,7 +84,10 @@ export class MemoryKeeper {
   #look(): void {
     const busy = this.#heap.busyShare(this.#mark);
     if (busy > BUSY) this.#wasBusy = true;
-    this.#quietLooks = busy < QUIET ? this.#quietLooks + 1 : 0;
+    const now = this.#clock.now();
+    const wasStopped = this.#shrunkAt !== undefined && now - this.#lookedAt > STOPPED_MS;
+    this.#quietLooks = busy < QUIET && !wasStopped ? this.#quietLooks + 1 : 0;
+    this.#lookedAt = now;
     if (this.#quietLooks > 0 && this.#wasBusy && this.#isTime()) {
       this.#heap.shrink();
       this.#wasBusy = false;
@@ -105,6 +114,7 @@ export class MemoryKeeper {
 
   #isTime(): boolean {
     if (this.#shrunkAt === undefined) return true;
-    return this.#quietLooks >= QUIET_LOOKS && this.#clock.now() - this.#shrunkAt >= AGAIN_MS;
+    const sinceMs = this.#clock.now() - this.#shrunkAt;
+    return sinceMs >= (this.#quietLooks >= QUIET_LOOKS ? AGAIN_MS : LONG_MS);
   }
 }

@@ -35,7 +35,7 @@ const VERIFIED_MAX = 50_000;
 const VERIFIED_BYTES_MAX = 48 * 2 ** 20;
 const REFUSED_MAX = 4096;
 const REFUSED_BYTES_MAX = 4 * 2 ** 20;
-/** Verified again with the same keys it would be the same: this bounds only for how long a token that nobody uses is kept (0024). */
+/** From when it was verified. Verified again with the same keys it would be the same; keys that changed count at once (0024). */
 const VERIFIED_MS = 600_000;
 const REFUSED_MS = 1000;
 /** Of tokens that came about the same time: two hundred of usual length. */

@@ -269,7 +269,7 @@ class Listener implements Proxy {
     const isFast = world.config.wire.fastPath;
     if (isFast && !hasByteSockets)
       world.log.warn('engine.fast_unavailable', {
-        reason: 'this Node does not give its stream_wrap binding',
+        reason: 'this Node does not give its bindings stream_wrap and tcp_wrap',
         remedy: 'everything is served by the general engine; run the Node that Reeve brings, without --permission',
       });
     if (isFast && hasByteSockets)

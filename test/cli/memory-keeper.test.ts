@@ -123,6 +123,38 @@ t.test('a process that was stopped, and works when it goes on, was not quiet', (
   t.end();
 });
 
+t.test('nor was one that had been quiet before it was stopped', (t) => {
+  const { clock, heap, pass } = keep();
+  clock.advance(200);
+  heap.busy = 0.5;
+  pass(5);
+  heap.busy = 0;
+  pass(20);
+  clock.advance(40_000);
+  t.equal(heap.shrinks, 1, 'of its start');
+  pass(9);
+  t.equal(heap.shrinks, 1);
+  pass(1);
+  t.equal(heap.shrinks, 2);
+  t.end();
+});
+
+t.test('a little work every few seconds puts it off for ten minutes, not for ever', (t) => {
+  const { clock, heap, pass } = keep();
+  clock.advance(200);
+  heap.busy = 0.5;
+  pass(5);
+  for (let i = 0; i < 200; i++) {
+    heap.busy = 0.05;
+    pass(1);
+    heap.busy = 0;
+    pass(5);
+    if (i === 97) t.equal(heap.shrinks, 1, `${(clock.now() / 1000).toFixed()} s`);
+  }
+  t.equal(heap.shrinks, 2, 'and once, for what was done once');
+  t.end();
+});
+
 t.test('what is held beside the heap is given back behind a start, and as it grows under load too', async (t) => {
   const { clock, heap, resident, keeper, pass } = keep();
   clock.advance(200);

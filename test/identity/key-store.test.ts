@@ -93,6 +93,20 @@ t.test('keys are fetched again beside their use, and a rolled key is found at on
   t.equal(await w.who([name, token]), 'credential-invalid', 'the cached token falls with its key');
 });
 
+t.test('a key that was taken away is noticed also where every token is known', async (t) => {
+  const server = await keyServer(t);
+  const w = await identityWorld(byUrl(server.url));
+  w.clock.advance(599_000);
+  const [name, token] = bearer() as [string, string];
+  t.equal(await w.who([name, token]), 'acme', 'verified just before its keys are to be looked at again');
+  server.answer = (res) => void res.end('{"keys":[]}');
+  w.clock.advance(2000);
+  t.equal(await w.who([name, token]), 'acme', 'known, and not kept waiting');
+  await settled(w, 2);
+  t.equal(await w.who([name, token]), 'credential-invalid');
+  t.equal(server.fetches, 2);
+});
+
 t.test('where keys have no names, a signature that none of them made may be of a new key', async (t) => {
   const server = await keyServer(t);
   const nameless = (text: string): string =>

@@ -29,7 +29,7 @@ const TYPES_BY_DEFAULT: readonly (string | undefined)[] = [undefined, 'jwt', 'at
 const refused = (refusal: Refusal): Found => ({ kind: 'refused', ...refusal });
 
 export function jwtSource(options: JwtOptions): Source {
-  const { clock, cache, count } = options;
+  const { clock, cache, keys, count } = options;
   return {
     name: 'jwt',
     isProof: true,
@@ -41,6 +41,8 @@ export function jwtSource(options: JwtOptions): Source {
       const known = cache.verified(token, now, clock.wallMs(), x.snapshot.providers);
       if (known !== undefined) {
         count('hit');
+        // Keys of a URL are to be looked at again also where nothing is verified with them.
+        if ('url' in known.provider.jwks) keys.current(known.provider);
         return known;
       }
       const refusal = cache.refused(token, now, x.snapshot.providers);

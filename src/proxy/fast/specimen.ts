@@ -18,12 +18,23 @@ const REQUEST = Buffer.from('GET / HTTP/1.1\r\nHost: specimen\r\n\r\n');
 /** Nothing is sent there. */
 const NOWHERE = { host: '127.0.0.1', port: 9 };
 
-/** What only traffic has. All of it is over, holds nobody's data and has nobody to tell. */
+/**
+ * What only traffic has. Nobody's data is in it, and nobody is told of it: the connections are closed, and the request is never decided
+ * on, so that nothing ends it and its slate is never given to another.
+ */
 export function specimens(world: FastWorld): readonly object[] {
   const undecided = chain(world.onDefect)
     .use({ name: 'undecided', onThrow: 'deny', onRequest: () => new Promise(() => {}) })
     .compile();
-  const quiet = { ...world, snapshot: () => emptySnapshot, pipeline: () => undecided, onBegin() {}, onEnd() {} };
+  const quiet: FastWorld = {
+    ...world,
+    snapshot: () => emptySnapshot,
+    pipeline: () => undecided,
+    handOver() {},
+    onRefused() {},
+    onBegin() {},
+    onEnd() {},
+  };
   const socket = unconnected();
   const client = new FastConnection(quiet, socket);
   client.onBytes(REQUEST, REQUEST.length);
