@@ -66,6 +66,7 @@ export class MemoryKeeper {
     this.#resident = resident;
     this.#givenBackAt = clock.now();
     this.#lookedAt = this.#givenBackAt;
+    heap.takeQuietTimes();
     this.#mark = heap.mark();
     this.#timer = this.#lookLater();
   }
