@@ -9,7 +9,7 @@
 import type { Clock, Heap, MonotonicMs, Timer, Timers } from '../core/index.ts';
 
 /**
- * New space, both halves, bytes, behind which it grows no further. 8 MiB: a request leaves about 3 KB behind and little of it survives, so
+ * New space, both halves, bytes, behind which it grows no further. 8 MiB: a request leaves about 1 KB behind and little of it survives, so
  * that larger would only be resident; V8 would go to 32 MiB.
  */
 const NEW_SPACE_BYTES_MAX = 8 * 2 ** 20;

@@ -1,6 +1,6 @@
 /**
  * The heap of this thread and what can be done about its size while it runs. Node's V8 takes more as the work wants it and gives hardly
- * any back: its own collector for quiet times waits for a rate of allocation that it never sees as low.
+ * any back.
  */
 import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';

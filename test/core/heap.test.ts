@@ -1,5 +1,4 @@
 /** What can be done about the size of a heap, on this test's own. */
-import { spawnSync } from 'node:child_process';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { systemHeap } from '../../src/core/index.ts';
@@ -63,13 +62,4 @@ t.test('the share of time in which the loop works is told', async (t) => {
   const busy = systemHeap.busyShare(mark);
   t.ok(idle < 0.5, `${idle}`);
   t.ok(busy > 0.5, `${busy}`);
-});
-
-t.test('the Node of the project knows how its own collector for quiet times is switched off', (t) => {
-  const program = `import { systemHeap } from ${JSON.stringify(import.meta.resolve('../../src/core/index.ts'))}; systemHeap.takeQuietTimes();`;
-  const flags = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval'];
-  const { status, stderr } = spawnSync(process.execPath, [...flags, program], { encoding: 'utf8', timeout: 30_000 });
-  t.same({ status, stderr }, { status: 0, stderr: '' });
-  t.doesNotThrow(systemHeap.takeQuietTimes);
-  t.end();
 });

@@ -69,7 +69,7 @@ async function exchanges(port: number, count: number): Promise<void> {
   if (!(await becomes(() => left === 0, 30_000))) throw new Error(`${left} of ${count} exchanges are missing`);
 }
 
-/** What the rooms are made of that a request passes, but for what a start alone runs. */
+/** What the rooms are made of that a request passes, and Node's function that serves the pool. */
 function ownFunctions(): ReadonlySet<string> {
   const names = new Set<string>(['processImmediate']);
   for (const room of ['core', 'identity', 'limits', 'pipeline', 'proxy', 'proxy/fast', 'wire']) {
