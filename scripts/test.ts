@@ -26,6 +26,7 @@ const ALONE = [
   'test/scenarios/fleet.test.ts',
   'test/scenarios/large-swap.test.ts',
   'test/scenarios/metrics.test.ts',
+  'test/scenarios/quotas-kill.test.ts',
   'test/sim/namespaces.test.ts',
 ];
 /** So many files of a folder are run by one process, for a start costs as much as many of them. */

@@ -1,10 +1,9 @@
 /** `reeve run` as it is used beside an editor: the application's code is ours, signals reach it once, settings are what was said. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
+import { freePort } from '../helpers/backends.ts';
 import {
   countedEnvironment,
   environment,
@@ -261,19 +260,4 @@ async function pressUntil({ stdin }: AtTerminal['child'], exited: Promise<unknow
   const timer = setInterval(() => stdin.write(CTRL_C), 400);
   await exited;
   clearInterval(timer);
-}
-
-/** Below those the system gives out (from 32,768 on): else the sidecar itself may be given it before the application listens. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!isFree) continue;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
 }

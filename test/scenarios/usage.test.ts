@@ -6,6 +6,7 @@ import t from 'tap';
 import { type RunningCollector, startCollector } from '../../src/cli/collector.ts';
 import { collectorValues } from '../../src/cli/collector-settings.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
+import { freePort } from '../helpers/backends.ts';
 import { becomes } from '../helpers/processes.ts';
 import { metered, tempDir } from '../metering/metered.ts';
 
@@ -16,9 +17,10 @@ t.test('records of a sidecar are in the answers once, behind restarts of the col
     const options = { dir, grpcPort, httpPort: '0', statusPort: '0' };
     return startCollector(await collectorValues(undefined, options, {}), { log: silentLog });
   };
-  let running = await start('0');
+  // Not one the system gives out: while the collector is down, another's connection may be given it.
+  const port = await freePort();
+  let running = await start(String(port));
   t.teardown(() => running.close());
-  const port = running.ports.grpc;
   const used = async (): Promise<Record<string, number>> => {
     const answer = await fetch(`http://127.0.0.1:${running.ports.http}/v1/usage?by=tenant&meter=requests`);
     const { rows } = (await answer.json()) as { rows: { tenant: string; value: number }[] };
