@@ -1,18 +1,27 @@
 /**
  * `npm run bench -- SUITE [--quick] [--json]`. A suite is a folder here with an index.ts; it returns figures, and says for each what
  * must be reached and what is the goal. Figures are of this machine and this moment: compare ratios, repeat.
+ * Ends with 0, with 1 when a figure missed its must or the suite failed, with 2 when what was asked for cannot be.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nearest } from '../src/core/index.ts';
+import { UsageError } from './usage-error.ts';
 
 /** Smaller is better unless `isLargerBetter`. */
 export interface Target {
   readonly must: number;
   readonly goal: number;
   readonly isLargerBetter?: boolean;
+}
+
+/** A flag of a suite; `value` names what follows it, where something does. */
+export interface Flag {
+  readonly help: string;
+  readonly value?: string;
 }
 
 /** `NAME_ci` holds the 95 % interval of `NAME`. */
@@ -23,14 +32,22 @@ export interface Suite {
   readonly targets: Readonly<Record<string, Target>>;
   /** What stands after the suite's name, in words for its usage. */
   readonly operands?: readonly string[];
-  /** Flags of its own beside --quick and --json; a text says that a value follows, and what it is. */
-  readonly options?: Readonly<Record<string, true | string>>;
+  /** What --quick leaves out, where there is more to say than that. */
+  readonly quick?: string;
+  /** Flags of its own beside --quick and --json. */
+  readonly options?: Readonly<Record<string, Flag>>;
   run(o: SuiteRun): Promise<Figures>;
 }
 
 export interface SuiteRun {
   readonly quick: boolean;
+  /** Of this checkout; `-dirty` when it is not as it was committed. */
+  readonly commit: string;
   readonly progress: (text: string) => void;
+  /** Says why figures are not to be relied on: shown at once, and once more beside them. */
+  readonly alarm: (text: string) => void;
+  /** Where the raw measurements are. */
+  readonly kept: (file: string) => void;
   readonly operands: readonly string[];
   readonly options: Readonly<Record<string, boolean | string | undefined>>;
 }
@@ -56,21 +73,34 @@ const machine = {
   node: process.version,
 };
 const progress = (text: string): void => void process.stderr.write(`${text}\n`);
+const alarms: string[] = [];
+const alarm = (text: string): void => {
+  alarms.push(text);
+  progress(`  ALARM: ${text}`);
+};
+let raw: string | undefined;
+const kept = (file: string): void => {
+  raw = file;
+  progress(`raw rounds: ${file}`);
+};
+const commit = currentCommit();
 const quick = values['quick'] === true;
 const figures = await suite
-  .run({ quick, progress, operands: positionals, options: values })
-  .catch((cause: Error) => refuse(`${name} failed: ${cause.message}`, 1));
+  .run({ quick, commit, progress, alarm, kept, operands: positionals, options: values })
+  .catch((cause: Error) =>
+    cause instanceof UsageError ? refuse(cause.message) : refuse(`${name} failed: ${cause.message}`, 1),
+  );
 const unmeasured = Object.keys(suite.targets).filter((key) => figures[key] === undefined);
 const missed = Object.entries(suite.targets)
   .filter(([key, { must, isLargerBetter }]) =>
     isLargerBetter ? (figures[key] as number) < must : (figures[key] as number) > must,
   )
   .map(([key]) => key);
-if (values['json'] === true)
-  process.stdout.write(
-    `${JSON.stringify({ suite: name, machine, figures, targets: suite.targets, missed, unmeasured }, null, 2)}\n`,
-  );
-else printTable();
+if (values['json'] === true) {
+  const of = { suite: name, commit, machine, raw };
+  const judged = { figures, targets: suite.targets, missed, unmeasured, alarms };
+  process.stdout.write(`${JSON.stringify({ ...of, ...judged }, null, 2)}\n`);
+} else printTable();
 process.exitCode = missed.length === 0 ? 0 : 1;
 
 async function suiteOf(folder: string): Promise<Suite> {
@@ -87,18 +117,27 @@ async function showSuites(): Promise<never> {
 
 function parse(
   suiteName: string,
-  { describe, targets, operands = [], options = {} }: Suite,
+  { describe, targets, operands = [], quick = 'less of everything: sooner, and less sure', options = {} }: Suite,
 ): { values: Record<string, boolean | string | undefined>; positionals: string[] } {
-  const described = Object.entries(options).map(([key, value]) => `[--${key}${value === true ? '' : ` ${value}`}]`);
-  const usage = `usage: npm run bench -- ${[suiteName, ...operands, '[--quick] [--json]', ...described].join(' ')}`;
-  const flags = Object.entries({ quick: true, json: true, ...options }).map(
-    ([key, value]) => [key, { type: value === true ? 'boolean' : 'string' }] as const,
+  const all: Readonly<Record<string, Flag>> = {
+    quick: { help: quick },
+    json: { help: 'one object for programs: figures, targets, what was missed, alarms, commit, machine' },
+    ...options,
+  };
+  const written = Object.entries(all).map(([key, { value }]) => `--${key}${value === undefined ? '' : ` ${value}`}`);
+  const usage = `usage: npm run bench -- ${[suiteName, ...operands, ...written.map((flag) => `[${flag}]`)].join(' ')}`;
+  const flags = Object.entries(all).map(
+    ([key, { value }]) => [key, { type: value === undefined ? 'boolean' : 'string' }] as const,
   );
   if (rest.includes('--help')) {
+    const explained = Object.values(all).map(({ help }, at) => `  ${(written[at] as string).padEnd(30)} ${help}`);
     const wanted = Object.entries(targets).map(
-      ([key, { must, goal }]) => `  ${key.padEnd(30)} must ${must}, goal ${goal}`,
+      ([key, { must, goal, isLargerBetter }]) =>
+        `  ${key.padEnd(30)} must ${must}, goal ${goal}, ${isLargerBetter ? 'or more' : 'or less'}`,
     );
-    process.stdout.write(`${[describe, usage, ...wanted].join('\n')}\n`);
+    const ends =
+      'ends with 0; 1 when a figure missed its must or the suite failed; 2 when what was asked for cannot be';
+    process.stdout.write(`${[describe, usage, ...explained, '', ...wanted, '', ends].join('\n')}\n`);
     process.exit();
   }
   try {
@@ -106,7 +145,8 @@ function parse(
     if (parsed.positionals.length !== operands.length) refuse(usage);
     return parsed as ReturnType<typeof parse>;
   } catch (cause) {
-    return refuse(`${(cause as Error).message}\n${usage}`);
+    // Node's first sentence says what is wrong; the others are about positional arguments.
+    return refuse(`${(cause as Error).message.split('. ')[0]}\n${usage}`);
   }
 }
 
@@ -126,6 +166,16 @@ function printTable(): void {
     );
   }
   if (unmeasured.length > 0) process.stdout.write(`\nnot measured: ${unmeasured.join(', ')}\n`);
+  for (const text of alarms) process.stdout.write(`\nALARM: ${text}\n`);
+  if (missed.length > 0) process.stdout.write(`\nmissed its must: ${missed.join(', ')}\n`);
+}
+
+function currentCommit(): string {
+  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  });
+  return stdout?.trim() || 'unknown';
 }
 
 function verdict(key: string, value: number): string {

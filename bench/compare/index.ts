@@ -2,7 +2,7 @@
  * What a change did to the data path: `npm run bench -- compare OLD NEW`, two revisions of Git. Each is checked out to a temporary
  * folder with this checkout's node_modules, both are loaded in turn at W4, and what is reported is NEW in terms of OLD.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,8 @@ import type { System } from '../datapath/system.ts';
 import { reeve } from '../datapath/systems/reeve.ts';
 import { makeTokens } from '../datapath/tokens.ts';
 import { alarmOf, perCpuSec } from '../datapath/window.ts';
-import type { Figures, Suite } from '../run.ts';
+import type { Figures, Suite, SuiteRun } from '../run.ts';
+import { UsageError } from '../usage-error.ts';
 
 const root: string = join(import.meta.dirname, '../..');
 
@@ -26,27 +27,30 @@ export const suite: Suite = {
   describe: 'Two revisions of Reeve on the data path, W4 HS256; ratios are NEW over OLD',
   operands: ['OLD', 'NEW'],
   targets: {},
-  async run({ quick, progress, operands }): Promise<Figures> {
-    const [oldRevision, newRevision] = operands as [string, string];
+  async run({ quick, progress, alarm, kept, operands }): Promise<Figures> {
+    const [oldCommit, newCommit] = operands.map(commitOf) as [string, string];
     const cores = chooseCores();
     moveSelfTo(cores.load);
     await using stack = new AsyncDisposableStack();
-    const older = checkOut(stack, 'old', oldRevision, progress);
-    const newer = checkOut(stack, 'new', newRevision, progress);
+    const older = checkOut(stack, 'old', oldCommit, progress);
+    const newer = checkOut(stack, 'new', newCommit, progress);
     const ground = stack.use(await layGround(cores));
-    return await compare(ground, [older, newer], quick, progress);
+    return await compare(ground, [older, newer], { quick, alarm, kept });
   },
 };
 
-function checkOut(
-  stack: AsyncDisposableStack,
-  name: string,
-  revision: string,
-  progress: (text: string) => void,
-): System {
+function commitOf(revision: string): string {
+  const { status, stdout } = spawnSync('git', ['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new UsageError(`no revision ${revision} here; git log --oneline shows some`);
+  return stdout.trim();
+}
+
+function checkOut(stack: AsyncDisposableStack, name: string, commit: string, progress: (text: string) => void): System {
   const git = (...args: readonly string[]): string =>
     execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
-  const commit = git('rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`);
   const folder = mkdtempSync(join(tmpdir(), 'reeve-compare-'));
   const remove = (): void => {
     rmSync(folder, { recursive: true, force: true });
@@ -68,22 +72,21 @@ function checkOut(
 async function compare(
   ground: Ground,
   systems: readonly [System, System],
-  quick: boolean,
-  progress: (text: string) => void,
+  { quick, alarm, kept }: Pick<SuiteRun, 'quick' | 'alarm' | 'kept'>,
 ): Promise<Figures> {
   const tokens = await makeTokens('HS256', 1);
   const length = quick ? { rounds: 5, seconds: 1, warmSeconds: 2 } : { rounds: 12, seconds: 4, warmSeconds: 6 };
   await using stage = await setStage(ground, job('W4'), tokens, systems);
   const rounds = await playRounds(ground, stage, length);
-  const alarm = alarmOf(rounds.flat());
-  if (alarm !== undefined) progress(`  ${alarm}`);
+  const disturbed = alarmOf(rounds.flat());
+  if (disturbed !== undefined) alarm(disturbed);
   const syscalls: Record<string, Syscalls> = {};
   if (straceMissing() === undefined)
     for (const each of stage.running)
       syscalls[each.system.name] = await countSyscalls(ground, stage, each, quick ? 2000 : 10_000);
   await checkRecords(stage);
   const contest = { job: stage.job, passed: stage.passed, rounds };
-  progress(`raw rounds: ${keep({ contest, syscalls }, 'compare')}`);
+  kept(keep({ contest, syscalls }, 'compare'));
   const figures: Record<string, number | readonly [number, number]> = {};
   const add = (name: string, values: readonly number[]): void => {
     const { median, low, high } = estimate(values);

@@ -1,14 +1,14 @@
 /** A plan played: every comparison, then what each system is by itself. */
-import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SuiteRun } from '../run.ts';
+import { UsageError } from '../usage-error.ts';
 import { measureAllocation } from './allocation.ts';
 import { checkAll } from './check.ts';
 import { chooseCores, moveSelfTo } from './cores.ts';
 import { job } from './figures.ts';
 import { type Ground, layGround } from './ground.ts';
 import { jobName } from './job.ts';
-import { LATE_MAX_US, playLatency } from './latency.ts';
+import { latenessOf, playLatency } from './latency.ts';
 import type { Plan } from './plan.ts';
 import { keep, type Results } from './results.ts';
 import { checkRecords, playRounds, type Stage, setStage } from './stage.ts';
@@ -25,25 +25,27 @@ interface Run {
   readonly plan: Plan;
   readonly systems: readonly System[];
   readonly results: Results;
-  readonly progress: (text: string) => void;
+  readonly say: Pick<SuiteRun, 'progress' | 'alarm'>;
 }
 
 /** Raw rounds, kept as a file too. The process is moved to the core of the load. */
 export async function measure(o: SuiteRun, plan: Plan): Promise<Results> {
-  await using ground = await prepareGround();
   const results = emptyResults(o);
-  const run: Run = { ground, plan, systems: presentSystems(o, results), results, progress: o.progress };
+  const present = presentSystems(o, results);
+  await using ground = await prepareGround();
+  const run: Run = { ground, plan, systems: present, results, say: o };
   results.directPerSec = await measureDirect(ground);
   for (const contest of plan.contests) await compare(run, contest);
   for (const system of run.systems) await measureAlone(run, system);
-  o.progress(`raw rounds: ${keep(results, 'datapath')}`);
+  o.kept(keep(results, 'datapath'));
   return results;
 }
 
 /** The same systems on the same ground, and only the question whether each does its work. Says how many checks passed. */
 export async function checkSystems(o: SuiteRun): Promise<number> {
+  const present = presentSystems(o, emptyResults(o));
   await using ground = await prepareGround();
-  return await checkAll(ground, presentSystems(o, emptyResults(o)), o.progress);
+  return await checkAll(ground, present, o.progress);
 }
 
 async function prepareGround(): Promise<Ground> {
@@ -54,7 +56,7 @@ async function prepareGround(): Promise<Ground> {
   return await layGround(cores);
 }
 
-function emptyResults({ quick, options }: SuiteRun): Results {
+function emptyResults({ quick, commit, options }: SuiteRun): Results {
   const flags = [
     quick ? ' --quick' : '',
     options['brief'] === true ? ' --brief' : '',
@@ -63,7 +65,7 @@ function emptyResults({ quick, options }: SuiteRun): Results {
   return {
     command: `npm run bench -- datapath${flags.join('')}`,
     startedAt: new Date().toISOString(),
-    commit: currentCommit(),
+    commit,
     subject: subject.name,
     versions: Object.fromEntries(
       systems.filter((each) => each.missing() === undefined).map((each) => [each.name, each.version()]),
@@ -80,20 +82,12 @@ function emptyResults({ quick, options }: SuiteRun): Results {
   };
 }
 
-function currentCommit(): string {
-  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], {
-    cwd: import.meta.dirname,
-    encoding: 'utf8',
-  });
-  return stdout?.trim() || 'unknown';
-}
-
 /** What is missing is named and left out. */
 function presentSystems({ options, progress }: SuiteRun, { missing }: Results): System[] {
   const only = typeof options['systems'] === 'string' ? options['systems'].split(',') : undefined;
   const stray = only?.find((name) => !systems.some((system) => system.name === name));
   if (stray !== undefined)
-    throw new Error(`no system ${stray}; there are ${systems.map(({ name }) => name).join(', ')}`);
+    throw new UsageError(`no system ${stray}; there are ${systems.map(({ name }) => name).join(', ')}`);
   const wanted = systems.filter(({ name }) => only === undefined || only.includes(name) || name === subject.name);
   for (const lack of [...wanted.map((system) => system.missing()), straceMissing()]) {
     if (lack === undefined) continue;
@@ -118,32 +112,30 @@ const pick = (all: readonly System[], only: readonly string[] | undefined): Syst
   all.filter(({ name }) => only === undefined || only.includes(name));
 
 async function compare(run: Run, o: Plan['contests'][number]): Promise<void> {
-  const { ground, results, progress } = run;
+  const { ground, results, say } = run;
   const tokens = await makeTokens(o.job.algorithm, o.job.tokensPerTenant);
   await using stage = await setStage(ground, o.job, tokens, pick(run.systems, o.only));
-  progress(`${jobName(o.job)}: ${stage.running.map(({ system }) => system.name).join(', ')} found correct`);
+  say.progress(`${jobName(o.job)}: ${stage.running.map(({ system }) => system.name).join(', ')} found correct`);
   const rounds = await playRounds(ground, stage, o);
   results.contests.push({ job: o.job, passed: stage.passed, rounds });
-  const alarm = alarmOf(rounds.flat());
-  if (alarm !== undefined) progress(`  ${alarm}`);
+  const disturbed = alarmOf(rounds.flat());
+  if (disturbed !== undefined) say.alarm(disturbed);
   if (results.contests.length === 1) await measureMore(run, stage);
   await checkRecords(stage);
 }
 
 /** With the systems of the first comparison, which are warm. */
-async function measureMore({ ground, plan, results, progress }: Run, stage: Stage): Promise<void> {
+async function measureMore({ ground, plan, results, say }: Run, stage: Stage): Promise<void> {
   const some: Stage = {
     ...stage,
     running: stage.running.filter(({ system }) => plan.latency.only?.includes(system.name) ?? true),
   };
   for (const perSec of plan.latency.perSec) {
-    progress(`latency at ${perSec}/s`);
+    say.progress(`latency at ${perSec}/s`);
     const rounds = await playLatency(ground, some, { ...plan.latency, perSec });
     results.latency.push({ perSec, rounds });
-    const all = rounds.flat();
-    const late = all.filter(({ lateP99Us }) => lateP99Us > LATE_MAX_US).length;
-    if (late > 0)
-      progress(`  ALARM: the generator was late in ${late} of ${all.length} windows (p99 over ${LATE_MAX_US} µs)`);
+    const late = latenessOf(rounds.flat());
+    if (late !== undefined) say.alarm(late);
   }
   for (const running of stage.running) {
     const { system, place, tree } = running;
@@ -161,9 +153,9 @@ async function measureMore({ ground, plan, results, progress }: Run, stage: Stag
 }
 
 /** What needs a start of its own: memory at rest, and allocation under V8's trace. */
-async function measureAlone({ ground, plan, results, progress }: Run, system: System): Promise<void> {
+async function measureAlone({ ground, plan, results, say }: Run, system: System): Promise<void> {
   if (!(plan.counted?.includes(system.name) ?? true)) return;
-  progress(`${system.name} alone`);
+  say.progress(`${system.name} alone`);
   const tokens: Tokens = await makeTokens('HS256', 1);
   const idle = (results.idleRssMb[system.name] = [] as number[]);
   for (let at = 0; at < plan.repeats; at++) {

@@ -63,17 +63,17 @@ export function briefPlan(): Plan {
 }
 
 export function quickPlan({ name }: System): Plan {
-  const each = { rounds: 2, seconds: 0.7, warmSeconds: 1, warmsNodeOnly: true };
+  const each = { rounds: 2, seconds: 0.5, warmSeconds: 2, warmsNodeOnly: true };
   return {
     contests: [
-      { job: job('W4'), ...each },
+      { job: job('W4'), only: [name, 'http-proxy', 'undici', 'nginx-njs', 'haproxy', 'envoy'], ...each },
       { job: job('W4', 'RS256'), only: [name, 'nginx-njs', 'haproxy'], ...each },
       { job: job('W5'), only: [name, 'envoy'], ...each },
     ],
     latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6 },
     counted: [name],
     repeats: 2,
-    countSeconds: 0.7,
+    countSeconds: 1.5,
     tracedRequests: 2000,
   };
 }

@@ -1,6 +1,7 @@
 /** The raw rounds as tables of Markdown: every system, wins and losses alike. */
 import { addedMs } from './figures.ts';
 import { jobName } from './job.ts';
+import { latenessOf } from './latency.ts';
 import { type Contest, type LatencyRun, type Results, ratios, valuesOf } from './results.ts';
 import { type Estimate, estimate, median } from './statistics.ts';
 import { isDisturbed, perCpuSec } from './window.ts';
@@ -54,12 +55,14 @@ function latencyTable({ perSec, rounds }: LatencyRun): string {
     );
     return row([system, intervalText(p50), intervalText(p99), median(cpu).toFixed(3)]);
   });
+  const late = latenessOf(rounds.flat());
   return [
     `### Latency added at ${perSec} requests/s, open loop, 16 connections`,
     '',
     row(['system', 'p50 ms', 'p99 ms', 'vCPU for 1,000 requests/s']),
     row(['---', '--:', '--:', '--:']),
     ...rows,
+    ...(late === undefined ? [] : ['', `${late[0]?.toUpperCase()}${late.slice(1)}.`]),
   ].join('\n');
 }
 

@@ -42,7 +42,7 @@ export function alarmOf(windows: readonly Window[]): string | undefined {
   const percent = (value: (window: Window) => number): string => `${(median(windows.map(value)) * 100).toFixed(1)} %`;
   const waited = percent(({ waitNs, cpuNs }) => waitNs / cpuNs);
   return (
-    `ALARM: ${disturbed} of ${windows.length} windows disturbed; in the median the system waited ${waited} of its running time ` +
+    `${disturbed} of ${windows.length} windows disturbed; in the median the system waited ${waited} of its running time ` +
     `for the core, others took ${percent(({ others }) => others)} of it, ${percent(({ stolen }) => stolen)} was stolen`
   );
 }

@@ -9,6 +9,7 @@ import t from 'tap';
 import { checkCorrectness } from '../../bench/datapath/correctness.ts';
 import { figuresOf, job } from '../../bench/datapath/figures.ts';
 import { Histogram } from '../../bench/datapath/histogram.ts';
+import { type LatencyWindow, latenessOf } from '../../bench/datapath/latency.ts';
 import type { OpenLoopResult } from '../../bench/datapath/open-loop.ts';
 import type { Results } from '../../bench/datapath/results.ts';
 import { estimate, median } from '../../bench/datapath/statistics.ts';
@@ -211,4 +212,26 @@ t.test('figures are medians of ratios within a round; what was not measured has 
   t.match(table, '1.50× (1.50 … 1.50)');
   t.match(table, '0.50× (0.50 … 0.50)');
   t.match(table, 'Not installed, and so not here: envoy');
+});
+
+t.test('a generator that was late is told beside what it measured', async (t) => {
+  const window = (lateP99Us: number): LatencyWindow => ({
+    ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1 },
+    lateP99Us,
+  });
+  t.equal(latenessOf([window(20), window(200)]), undefined);
+  t.match(latenessOf([window(100), window(300), window(900)]), /over 200 µs at p99 in 2 of 3 windows, by 300 µs in/);
+});
+
+t.test('what cannot be measured ends with 2 and says what can, before anything is started', async (t) => {
+  const said = async (...args: readonly string[]): Promise<string> => {
+    const run = promisify(execFile)(process.execPath, ['bench/run.ts', ...args]);
+    const { code, stderr } = (await run.catch((error: unknown) => error)) as { code?: number; stderr: string };
+    t.equal(code, 2, args.join(' '));
+    return stderr;
+  };
+  t.match(await said('datapth'), /did you mean datapath/);
+  t.match(await said('datapath', '--systems', 'haprox'), /no system haprox; there are reeve, .*haproxy/);
+  t.match(await said('datapath', '--nope'), /^Unknown option '--nope'\nusage: .*--systems NAME,NAME/);
+  t.match(await said('compare', 'nosuch', 'HEAD'), /^no revision nosuch here/);
 });
