@@ -13,21 +13,26 @@ export interface LatencyWindow extends OpenLoopResult {
   /** `direct`: no proxy between. */
   readonly system: string;
   readonly cpuNs: number;
+  /** Of which this is the last, or the first in which the generator was not very late. */
+  readonly tries: number;
 }
 
 export interface LatencyOptions {
   readonly rounds: number;
   readonly seconds: number;
   readonly perSec: number;
+  /** Of a window in which the generator is very late. */
+  readonly triesMax: number;
 }
 
 const CONNECTIONS = 16;
 
-/** All that a generator allocates in its life, MiB: a collection held it for 10 to 15 ms, and that was the p99 of every system. */
+/** More than a generator allocates in its life, MiB: a collection held it for 10 to 15 ms, and that was the p99 of every system. */
 const NEVER_COLLECTED = ['--min-semi-space-size=128', '--max-semi-space-size=128'];
 
 /** A generator that was later than this at p99 is seen in the p99 of what it measured, µs: a fifth of what the best proxies add there. */
 const LATE_MAX_US = 200;
+const VERY_LATE_US = 800;
 export const DIRECT = 'direct';
 
 export async function playLatency(ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow[][]> {
@@ -35,10 +40,23 @@ export async function playLatency(ground: Ground, stage: Stage, o: LatencyOption
   for (let round = 0; round < o.rounds; round++) {
     const windows: LatencyWindow[] = [];
     for (const each of inTurn([undefined, ...stage.running], round))
-      windows.push(each === undefined ? await direct(ground, stage, o) : await through(each, ground, stage, o));
+      windows.push(
+        await onTime(
+          () => (each === undefined ? direct(ground, stage, o) : through(each, ground, stage, o)),
+          o.triesMax,
+        ),
+      );
     rounds.push(windows);
   }
   return rounds;
+}
+
+/** A window in which the generator was very late says nothing of the system, and is measured again: the rule is the same for all. */
+async function onTime(measure: () => Promise<Omit<LatencyWindow, 'tries'>>, triesMax: number): Promise<LatencyWindow> {
+  for (let tries = 1; ; tries++) {
+    const window = await measure();
+    if (window.lateP99Us <= VERY_LATE_US || tries >= triesMax) return { ...window, tries };
+  }
 }
 
 /** In one line; undefined when the generator was on time. */
@@ -48,17 +66,22 @@ export function latenessOf(windows: readonly LatencyWindow[]): string | undefine
   const middle = median(windows.map(({ lateP99Us }) => lateP99Us));
   return (
     `the generator was late by over ${LATE_MAX_US} µs at p99 in ${late} of ${windows.length} windows, by ${middle} µs in the median, ` +
-    'which is in every p99 of them, of the direct way as of a system'
+    `which is in their p99; ${windows.filter(({ tries }) => tries > 1).length} were measured again for it`
   );
 }
 
-async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
+async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<Omit<LatencyWindow, 'tries'>> {
   // The application checks tenant headers, which nobody adds on the direct way.
   const traffic = { ...stage.traffic, header: '-' };
   return { system: DIRECT, cpuNs: 0, ...(await resultOf(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
 }
 
-async function through(running: Running, ground: Ground, stage: Stage, o: LatencyOptions): Promise<LatencyWindow> {
+async function through(
+  running: Running,
+  ground: Ground,
+  stage: Stage,
+  o: LatencyOptions,
+): Promise<Omit<LatencyWindow, 'tries'>> {
   const { system, place, tree } = running;
   tree.continue();
   try {
@@ -84,6 +107,7 @@ export async function generate(ground: Ground, config: Omit<OpenLoopConfig, 'con
   const args = ['-c', String(ground.cores.load), process.execPath, ...NEVER_COLLECTED, program, file];
   const { stdout } = await promisify(execFile)('taskset', args, { timeout: (config.seconds + 60) * 1000 });
   const result = JSON.parse(stdout) as OpenLoopWindow;
+  if (result.collections > 0) throw new Error(`void: the generator was collected ${result.collections} times`);
   if (result.wrong > 0) throw new Error(`void: ${result.wrong} wrong answers of ${result.requests} at a fixed rate`);
   return result;
 }

@@ -7,6 +7,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { PerformanceObserver } from 'node:perf_hooks';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { type Counts, Histogram } from './histogram.ts';
 
@@ -29,6 +30,8 @@ export interface OpenLoopResult {
   readonly p999Us: number;
   /** How late the generator itself was, which is in every latency: the alarm for a disturbed run. */
   readonly lateP99Us: number;
+  /** Garbage collections while it sent, each of which holds it. */
+  readonly collections: number;
 }
 
 /** With all latencies of the window, so that several can be one. */
@@ -111,6 +114,9 @@ async function run(config: OpenLoopConfig): Promise<OpenLoopWindow> {
   for (let at = 0; at < config.connections; at++) free.push(new Connection(config.port, onAnswer));
   const all = [...free];
   const startUs = nowUs() + 100_000;
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => (collections += list.getEntries().length));
+  observer.observe({ entryTypes: ['gc'] });
   const ticker = new Worker(import.meta.filename, { workerData: { startUs, perSec: config.perSec, total } });
   ticker.on('message', () => {
     const now = nowUs();
@@ -126,6 +132,7 @@ async function run(config: OpenLoopConfig): Promise<OpenLoopWindow> {
   await promise;
   for (const connection of all) connection.destroy();
   await ticker.terminate();
+  observer.disconnect();
   return {
     requests: total,
     wrong,
@@ -133,6 +140,7 @@ async function run(config: OpenLoopConfig): Promise<OpenLoopWindow> {
     p99Us: latency.quantile(0.99),
     p999Us: latency.quantile(0.999),
     lateP99Us: lateness.quantile(0.99),
+    collections,
     latencies: latency.counts,
   };
 }

@@ -19,6 +19,7 @@ export interface Plan {
     readonly perSec: readonly number[];
     readonly rounds: number;
     readonly seconds: number;
+    readonly triesMax: number;
   };
   /** Systems whose system calls and allocation are counted; undefined: all. */
   readonly counted?: readonly string[];
@@ -39,15 +40,15 @@ export function fullPlan(): Plan {
       { job: job('W4', 'HS256', 4), ...each },
       ...levels.filter((level) => level < 'W4').map((level) => ({ job: job(level), ...each })),
     ],
-    latency: { perSec: [1000, 5000], rounds: 6, seconds: 5 },
+    latency: { perSec: [1000, 5000], rounds: 6, seconds: 5, triesMax: 3 },
     repeats: 3,
     countSeconds: 2,
     tracedRequests: 10_000,
   };
 }
 
-/** Everything the figures need, in a third of the time: fewer and shorter rounds, and no level below W4. */
-export function briefPlan(): Plan {
+/** Everything the figures need, in a third of the time: fewer and shorter rounds; where others are strongest, `rivals` alone. */
+export function briefPlan(rivals: readonly string[]): Plan {
   const each = { rounds: 4, seconds: 2, warmSeconds: 2 };
   return {
     ...fullPlan(),
@@ -55,22 +56,25 @@ export function briefPlan(): Plan {
       { job: job('W4'), rounds: 6, seconds: 3, warmSeconds: 3 },
       { job: job('W4', 'RS256'), ...each },
       { job: job('W5'), ...each },
+      { job: job('W4', 'HS256', 4), only: rivals, ...each },
+      { job: job('W1'), only: rivals, ...each },
     ],
-    latency: { perSec: [1000], rounds: 4, seconds: 3 },
+    latency: { perSec: [1000], rounds: 6, seconds: 3, triesMax: 3 },
     repeats: 2,
     tracedRequests: 5000,
   };
 }
 
-export function quickPlan({ name }: System): Plan {
+/** `all`: whom it is held against where all are. */
+export function quickPlan({ name }: System, all: readonly string[]): Plan {
   const each = { rounds: 2, seconds: 0.5, warmSeconds: 2, warmsNodeOnly: true };
   return {
     contests: [
-      { job: job('W4'), only: [name, 'http-proxy', 'undici', 'nginx-njs', 'haproxy', 'envoy'], ...each },
+      { job: job('W4'), only: all, ...each },
       { job: job('W4', 'RS256'), only: [name, 'nginx-njs', 'haproxy'], ...each },
       { job: job('W5'), only: [name, 'envoy'], ...each },
     ],
-    latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6 },
+    latency: { only: [name, 'haproxy'], perSec: [1000], rounds: 2, seconds: 0.6, triesMax: 1 },
     counted: [name],
     repeats: 2,
     countSeconds: 1.5,
@@ -82,10 +86,10 @@ export function quickPlan({ name }: System): Plan {
 export function gatePlan({ name }: System, peer: string): Plan {
   return {
     contests: [{ job: job('W4'), only: [name, peer], rounds: 6, seconds: 1, warmSeconds: 2 }],
-    latency: { only: [], perSec: [], rounds: 0, seconds: 0 },
+    latency: { only: [], perSec: [], rounds: 0, seconds: 0, triesMax: 1 },
     counted: [name],
     repeats: 3,
-    countSeconds: 1,
+    countSeconds: 2,
     tracedRequests: 5000,
   };
 }

@@ -21,7 +21,7 @@ Written by \`${command} --publish\` on ${startedAt.slice(0, 10)} from commit ${c
 [bench/datapath/README.md](../bench/datapath/README.md). Configurations: [bench/peers](../bench/peers).
 
 Machine: ${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.version}. The system under test has one core, everything else another.
-Rounds of the first table: ${rounds}, interleaved, each system forward and backward in turn. A ratio above 1 says that ${results.subject} does more in the same CPU time; the interval is of 95 %, by bootstrap over rounds.
+Rounds of the first table: ${rounds}, interleaved, each system forward and backward in turn. A ratio above 1 says that ${results.subject} does more in the same CPU time; the interval is of 95 %, by bootstrap over rounds. *Not surely*: the must lies within the interval.
 
 ## What was to be reached
 
@@ -50,7 +50,9 @@ function targetRow(name: string, { must, goal, isLargerBetter = false }: Target,
   if (typeof value !== 'number' || typeof interval !== 'object')
     return `| ${name} | not measured | | ${must} | ${goal} | |`;
   const reaches = (target: number): boolean => (isLargerBetter ? value >= target : value <= target);
-  const word = reaches(goal) ? 'goal' : reaches(must) ? 'must' : 'missed';
+  const [low, high] = interval;
+  const isSure = low >= must === high >= must;
+  const word = `${reaches(goal) ? 'goal' : reaches(must) ? 'must' : 'missed'}${isSure ? '' : ', not surely'}`;
   const written = (each: number): string => (Math.abs(each) < 1000 ? each.toPrecision(3) : each.toFixed(0));
   const ends = interval.map(written).join(' … ');
   return `| ${name} | ${written(value)} | ${ends} | ${must} | ${goal} | ${word} |`;

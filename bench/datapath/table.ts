@@ -53,14 +53,17 @@ function latencyTable({ perSec, rounds }: LatencyRun): string {
     const cpu = rounds.flatMap((windows) =>
       windows.filter((window) => window.system === system).map(({ cpuNs, requests }) => cpuNs / requests / 1e6),
     );
-    return row([system, intervalText(p50), intervalText(p99), median(cpu).toFixed(3)]);
+    const late = rounds.flatMap((windows) =>
+      windows.filter((window) => window.system === system).map(({ lateP99Us }) => lateP99Us / 1000),
+    );
+    return row([system, intervalText(p50), intervalText(p99), median(late).toFixed(3), median(cpu).toFixed(3)]);
   });
   const late = latenessOf(rounds.flat());
   return [
     `### Latency added at ${perSec} requests/s, open loop, 16 connections`,
     '',
-    row(['system', 'p50 ms', 'p99 ms', 'vCPU for 1,000 requests/s']),
-    row(['---', '--:', '--:', '--:']),
+    row(['system', 'p50 ms', 'p99 ms', 'of it the generator, p99 ms', 'vCPU for 1,000 requests/s']),
+    row(['---', '--:', '--:', '--:', '--:']),
     ...rows,
     ...(late === undefined ? [] : ['', `${late[0]?.toUpperCase()}${late.slice(1)}.`]),
   ].join('\n');

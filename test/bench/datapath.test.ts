@@ -216,7 +216,7 @@ t.test('figures are medians of ratios within a round; what was not measured has 
 
 t.test('a generator that was late is told beside what it measured', async (t) => {
   const window = (lateP99Us: number): LatencyWindow => ({
-    ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1 },
+    ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1, collections: 0, tries: 1 },
     lateP99Us,
   });
   t.equal(latenessOf([window(20), window(200)]), undefined);
@@ -233,5 +233,6 @@ t.test('what cannot be measured ends with 2 and says what can, before anything i
   t.match(await said('datapth'), /did you mean datapath/);
   t.match(await said('datapath', '--systems', 'haprox'), /no system haprox; there are reeve, .*haproxy/);
   t.match(await said('datapath', '--nope'), /^Unknown option '--nope'\nusage: .*--systems NAME,NAME/);
+  t.match(await said('datapath', '--quick', '--publish'), /^--publish needs a full run/);
   t.match(await said('compare', 'nosuch', 'HEAD'), /^no revision nosuch here/);
 });
