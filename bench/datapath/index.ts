@@ -36,7 +36,7 @@ export const suite: Suite = {
 };
 
 function planOf({ quick, options }: SuiteRun): Plan {
-  // Without the fast engine it is there to compare with, not to be reached.
+  // No figure is about the general engine, and a minute is short.
   if (quick) return quickPlan(subject, [subject.name, ...others.filter((name) => name !== 'reeve-general')]);
   return options['brief'] === true ? briefPlan([subject.name, 'nginx-njs', 'haproxy', 'envoy']) : fullPlan();
 }

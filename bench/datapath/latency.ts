@@ -13,7 +13,7 @@ export interface LatencyWindow extends OpenLoopResult {
   /** `direct`: no proxy between. */
   readonly system: string;
   readonly cpuNs: number;
-  /** Of which this is the last, or the first in which the generator was not very late. */
+  /** Windows measured until one in which the generator was not very late: this one, or the last that may be. */
   readonly tries: number;
 }
 
@@ -25,6 +25,8 @@ export interface LatencyOptions {
   readonly triesMax: number;
 }
 
+type Measured = Omit<LatencyWindow, 'tries'>;
+
 const CONNECTIONS = 16;
 
 /** More than a generator allocates in its life, MiB: a collection held it for 10 to 15 ms, and that was the p99 of every system. */
@@ -32,6 +34,7 @@ const NEVER_COLLECTED = ['--min-semi-space-size=128', '--max-semi-space-size=128
 
 /** A generator that was later than this at p99 is seen in the p99 of what it measured, µs: a fifth of what the best proxies add there. */
 const LATE_MAX_US = 200;
+/** The p99 of such a window is the generator's, µs. */
 const VERY_LATE_US = 800;
 export const DIRECT = 'direct';
 
@@ -52,7 +55,7 @@ export async function playLatency(ground: Ground, stage: Stage, o: LatencyOption
 }
 
 /** A window in which the generator was very late says nothing of the system, and is measured again: the rule is the same for all. */
-async function onTime(measure: () => Promise<Omit<LatencyWindow, 'tries'>>, triesMax: number): Promise<LatencyWindow> {
+async function onTime(measure: () => Promise<Measured>, triesMax: number): Promise<LatencyWindow> {
   for (let tries = 1; ; tries++) {
     const window = await measure();
     if (window.lateP99Us <= VERY_LATE_US || tries >= triesMax) return { ...window, tries };
@@ -70,18 +73,13 @@ export function latenessOf(windows: readonly LatencyWindow[]): string | undefine
   );
 }
 
-async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<Omit<LatencyWindow, 'tries'>> {
+async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<Measured> {
   // The application checks tenant headers, which nobody adds on the direct way.
   const traffic = { ...stage.traffic, header: '-' };
   return { system: DIRECT, cpuNs: 0, ...(await resultOf(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
 }
 
-async function through(
-  running: Running,
-  ground: Ground,
-  stage: Stage,
-  o: LatencyOptions,
-): Promise<Omit<LatencyWindow, 'tries'>> {
+async function through(running: Running, ground: Ground, stage: Stage, o: LatencyOptions): Promise<Measured> {
   const { system, place, tree } = running;
   tree.continue();
   try {

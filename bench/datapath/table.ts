@@ -62,7 +62,7 @@ function latencyTable({ perSec, rounds }: LatencyRun): string {
   return [
     `### Latency added at ${perSec} requests/s, open loop, 16 connections`,
     '',
-    row(['system', 'p50 ms', 'p99 ms', 'of it the generator, p99 ms', 'vCPU for 1,000 requests/s']),
+    row(['system', 'p50 ms', 'p99 ms', 'generator late, p99 ms', 'vCPU for 1,000 requests/s']),
     row(['---', '--:', '--:', '--:', '--:']),
     ...rows,
     ...(late === undefined ? [] : ['', `${late[0]?.toUpperCase()}${late.slice(1)}.`]),

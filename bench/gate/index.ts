@@ -13,7 +13,7 @@ const PEER = 'undici';
 
 export const suite: Suite = {
   describe: `The gate: a request beside ${PEER}'s, its system calls and its bytes`,
-  quick: 'the same: it takes half a minute',
+  quick: 'the same: it takes less than a minute',
   // must: what was reached last and some room for noise; goal: that of the design.
   targets: {
     vs_undici: { must: 1.7, goal: 2.4, isLargerBetter: true },
