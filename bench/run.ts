@@ -85,22 +85,22 @@ const kept = (file: string): void => {
 };
 const commit = currentCommit();
 const quick = values['quick'] === true;
+const isJson = values['json'] === true;
 const figures = await suite
   .run({ quick, commit, progress, alarm, kept, operands: positionals, options: values })
-  .catch((cause: Error) =>
-    cause instanceof UsageError ? refuse(cause.message) : refuse(`${name} failed: ${cause.message}`, 1),
-  );
+  .catch((cause: Error) => {
+    if (cause instanceof UsageError) return refuse(cause.message);
+    if (isJson) print({ error: cause.message, alarms });
+    return refuse(`${name} failed: ${cause.message}`, 1);
+  });
 const unmeasured = Object.keys(suite.targets).filter((key) => figures[key] === undefined);
 const missed = Object.entries(suite.targets)
   .filter(([key, { must, isLargerBetter }]) =>
     isLargerBetter ? (figures[key] as number) < must : (figures[key] as number) > must,
   )
   .map(([key]) => key);
-if (values['json'] === true) {
-  const of = { suite: name, commit, machine, raw };
-  const judged = { figures, targets: suite.targets, missed, unmeasured, alarms };
-  process.stdout.write(`${JSON.stringify({ ...of, ...judged }, null, 2)}\n`);
-} else printTable();
+if (isJson) print({ figures, targets: suite.targets, missed, unmeasured, alarms });
+else printTable();
 process.exitCode = missed.length === 0 ? 0 : 1;
 
 async function suiteOf(folder: string): Promise<Suite> {
@@ -121,7 +121,7 @@ function parse(
 ): { values: Record<string, boolean | string | undefined>; positionals: string[] } {
   const all: Readonly<Record<string, Flag>> = {
     quick: { help: quick },
-    json: { help: 'one object for programs: figures, targets, what was missed, alarms, commit, machine' },
+    json: { help: 'one object for programs: figures, targets, what was missed, alarms, commit, machine; or the error' },
     ...options,
   };
   const written = Object.entries(all).map(([key, { value }]) => `--${key}${value === undefined ? '' : ` ${value}`}`);
@@ -153,6 +153,12 @@ function parse(
 function refuse(text: string, exitCode = 2): never {
   process.stderr.write(`${text}\n`);
   process.exit(exitCode);
+}
+
+/** For programs: what was measured, of what, and what became of it. */
+function print(result: object): void {
+  const operands = positionals.length === 0 ? undefined : positionals;
+  process.stdout.write(`${JSON.stringify({ suite: name, operands, commit, machine, raw, ...result }, null, 2)}\n`);
 }
 
 function printTable(): void {

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { measureAllocation } from '../datapath/allocation.ts';
+import { type Allocation, measureAllocation } from '../datapath/allocation.ts';
 import { chooseCores, moveSelfTo } from '../datapath/cores.ts';
 import { job } from '../datapath/figures.ts';
 import { type Ground, layGround } from '../datapath/ground.ts';
@@ -35,15 +35,15 @@ export const suite: Suite = {
     const older = checkOut(stack, 'old', oldCommit, progress);
     const newer = checkOut(stack, 'new', newCommit, progress);
     const ground = stack.use(await layGround(cores));
-    return await compare(ground, [older, newer], { quick, alarm, kept });
+    const commits = { old: oldCommit, new: newCommit };
+    return await compare(ground, [older, newer], commits, { quick, alarm, kept });
   },
 };
 
 function commitOf(revision: string): string {
-  const { status, stdout } = spawnSync('git', ['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`], {
-    cwd: root,
-    encoding: 'utf8',
-  });
+  const args = ['rev-parse', '--verify', '--end-of-options', `${revision}^{commit}`];
+  const { status, stdout, error } = spawnSync('git', args, { cwd: root, encoding: 'utf8' });
+  if (error !== undefined) throw new UsageError(`revisions are Git's, and git cannot be started: ${error.message}`);
   if (status !== 0) throw new UsageError(`no revision ${revision} here; git log --oneline shows some`);
   return stdout.trim();
 }
@@ -72,6 +72,7 @@ function checkOut(stack: AsyncDisposableStack, name: string, commit: string, pro
 async function compare(
   ground: Ground,
   systems: readonly [System, System],
+  commits: Readonly<Record<string, string>>,
   { quick, alarm, kept }: Pick<SuiteRun, 'quick' | 'alarm' | 'kept'>,
 ): Promise<Figures> {
   const tokens = await makeTokens('HS256', 1);
@@ -86,7 +87,11 @@ async function compare(
       syscalls[each.system.name] = await countSyscalls(ground, stage, each, quick ? 2000 : 10_000);
   await checkRecords(stage);
   const contest = { job: stage.job, passed: stage.passed, rounds };
-  kept(keep({ contest, syscalls }, 'compare'));
+  const allocation: Record<string, Allocation[]> = {};
+  const lasts = { repeats: quick ? 1 : 3, countSeconds: 1 };
+  for (const system of systems)
+    allocation[system.name] = await measureAllocation(ground, system, job('W4'), tokens, lasts);
+  kept(keep({ commits, contest, syscalls, allocation }, 'compare'));
   const figures: Record<string, number | readonly [number, number]> = {};
   const add = (name: string, values: readonly number[]): void => {
     const { median, low, high } = estimate(values);
@@ -105,13 +110,9 @@ async function compare(
     );
     const counted = syscalls[name];
     if (counted !== undefined) figures[`${name}_syscalls_per_request`] = counted.calls / counted.requests;
-  }
-  for (const system of systems) {
-    const lasts = { repeats: quick ? 1 : 3, countSeconds: 1 };
-    const all = await measureAllocation(ground, system, job('W4'), tokens, lasts);
     add(
-      `${system.name}_alloc_bytes_per_request`,
-      all.map(({ bytes, requests }) => bytes / requests),
+      `${name}_alloc_bytes_per_request`,
+      (allocation[name] ?? []).map(({ bytes, requests }) => bytes / requests),
     );
   }
   return figures;

@@ -36,8 +36,9 @@ export const suite: Suite = {
 };
 
 function planOf({ quick, options }: SuiteRun): Plan {
-  // No figure is about the general engine, and a minute is short.
-  if (quick) return quickPlan(subject, [subject.name, ...others.filter((name) => name !== 'reeve-general')]);
+  // No figure is about the general engine, and a minute is short: only who asks for it gets it.
+  const isAsked = options['systems'] !== undefined;
+  if (quick) return quickPlan(subject, [subject.name, ...others.filter((name) => isAsked || name !== 'reeve-general')]);
   return options['brief'] === true ? briefPlan([subject.name, 'nginx-njs', 'haproxy', 'envoy']) : fullPlan();
 }
 

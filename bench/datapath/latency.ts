@@ -62,14 +62,15 @@ async function onTime(measure: () => Promise<Measured>, triesMax: number): Promi
   }
 }
 
-/** In one line; undefined when the generator was on time. */
-export function latenessOf(windows: readonly LatencyWindow[]): string | undefined {
+/** In one line; undefined when the generator was on time. Without `tries` a window was measured once. */
+export function latenessOf(windows: readonly { lateP99Us: number; tries?: number }[]): string | undefined {
   const late = windows.filter(({ lateP99Us }) => lateP99Us > LATE_MAX_US).length;
   if (late === 0) return undefined;
   const middle = median(windows.map(({ lateP99Us }) => lateP99Us));
+  const again = windows.filter(({ tries = 1 }) => tries > 1).length;
   return (
     `the generator was late by over ${LATE_MAX_US} µs at p99 in ${late} of ${windows.length} windows, by ${middle} µs in the median, ` +
-    `which is in their p99; ${windows.filter(({ tries }) => tries > 1).length} were measured again for it`
+    `which is in their p99${again === 0 ? '' : `; ${again} were measured again for it`}`
   );
 }
 

@@ -1,4 +1,7 @@
-/** How long a run is: every comparison in full, or the figures alone in under a minute. */
+/**
+ * How long a run is: every comparison in full, or the figures alone in under a minute. Many short rounds rather than few long ones: what
+ * disturbs a machine lasts for seconds, and the nearer two windows are the more of it they share.
+ */
 import { job } from './figures.ts';
 import { type Job, levels } from './job.ts';
 import type { System } from './system.ts';
@@ -34,13 +37,13 @@ export function fullPlan(): Plan {
   const each = { rounds: 6, seconds: 3, warmSeconds: 3 };
   return {
     contests: [
-      { job: job('W4'), rounds: 10, seconds: 5, warmSeconds: 5 },
+      { job: job('W4'), rounds: 20, seconds: 2.5, warmSeconds: 5 },
       { job: job('W4', 'RS256'), ...each },
       { job: job('W5'), ...each },
       { job: job('W4', 'HS256', 4), ...each },
       ...levels.filter((level) => level < 'W4').map((level) => ({ job: job(level), ...each })),
     ],
-    latency: { perSec: [1000, 5000], rounds: 6, seconds: 5, triesMax: 3 },
+    latency: { perSec: [1000, 5000], rounds: 10, seconds: 3, triesMax: 3 },
     repeats: 3,
     countSeconds: 2,
     tracedRequests: 10_000,
@@ -53,13 +56,13 @@ export function briefPlan(rivals: readonly string[]): Plan {
   return {
     ...fullPlan(),
     contests: [
-      { job: job('W4'), rounds: 6, seconds: 3, warmSeconds: 3 },
+      { job: job('W4'), rounds: 12, seconds: 2, warmSeconds: 5 },
       { job: job('W4', 'RS256'), ...each },
       { job: job('W5'), ...each },
       { job: job('W4', 'HS256', 4), only: rivals, ...each },
       { job: job('W1'), only: rivals, ...each },
     ],
-    latency: { perSec: [1000], rounds: 6, seconds: 3, triesMax: 3 },
+    latency: { perSec: [1000], rounds: 10, seconds: 3, triesMax: 3 },
     repeats: 2,
     tracedRequests: 5000,
   };

@@ -1,5 +1,5 @@
 /** The raw rounds as tables of Markdown: every system, wins and losses alike. */
-import { addedMs } from './figures.ts';
+import { addedMs, vcpuOf } from './figures.ts';
 import { jobName } from './job.ts';
 import { latenessOf } from './latency.ts';
 import { type Contest, type LatencyRun, type Results, ratios, valuesOf } from './results.ts';
@@ -50,9 +50,7 @@ function latencyTable({ perSec, rounds }: LatencyRun): string {
   const rows = systems.map((system) => {
     const p50 = estimate(rounds.flatMap((windows) => addedMs(windows, system, 'p50Us')));
     const p99 = estimate(rounds.flatMap((windows) => addedMs(windows, system, 'p99Us')));
-    const cpu = rounds.flatMap((windows) =>
-      windows.filter((window) => window.system === system).map(({ cpuNs, requests }) => cpuNs / requests / 1e6),
-    );
+    const cpu = rounds.flatMap((windows) => vcpuOf(windows, system));
     const late = rounds.flatMap((windows) =>
       windows.filter((window) => window.system === system).map(({ lateP99Us }) => lateP99Us / 1000),
     );

@@ -5,8 +5,10 @@
 import { figuresOf } from '../datapath/figures.ts';
 import { measure } from '../datapath/measure.ts';
 import { gatePlan } from '../datapath/plan.ts';
+import { straceMissing } from '../datapath/syscalls.ts';
 import { subject } from '../datapath/systems/index.ts';
 import type { Suite } from '../run.ts';
+import { UsageError } from '../usage-error.ts';
 
 /** node:http and undici doing the same work in the same run. */
 const PEER = 'undici';
@@ -21,6 +23,8 @@ export const suite: Suite = {
     alloc_bytes_per_request: { must: 1400, goal: 512 },
   },
   async run(o) {
+    const lack = straceMissing();
+    if (lack !== undefined) throw new UsageError(`the gate counts system calls: ${lack}`);
     const only = { ...o, options: { ...o.options, systems: PEER } };
     return figuresOf(await measure(only, gatePlan(subject, PEER)));
   },

@@ -9,9 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from '../../test/helpers/processes.ts';
 import { chooseCores, moveSelfTo } from '../datapath/cores.ts';
 import { type Ground, layGround } from '../datapath/ground.ts';
-import { type Counts, Histogram } from '../datapath/histogram.ts';
+import { Histogram } from '../datapath/histogram.ts';
 import type { Job } from '../datapath/job.ts';
-import { generate } from '../datapath/latency.ts';
+import { generate, latenessOf } from '../datapath/latency.ts';
+import type { OpenLoopWindow } from '../datapath/open-loop.ts';
 import { freePorts } from '../datapath/ports.ts';
 import { ProcessTree } from '../datapath/process-tree.ts';
 import { bootstrap, estimate } from '../datapath/statistics.ts';
@@ -37,7 +38,7 @@ interface Pair<T> {
   readonly raw: T;
 }
 
-export async function measureSidecar({ quick, progress }: SuiteRun): Promise<Figures> {
+export async function measureSidecar({ quick, progress, alarm }: SuiteRun): Promise<Figures> {
   const [rounds, seconds] = quick ? [3, 2] : [30, 5];
   const cores = chooseCores();
   const tokens = await makeTokens(JOB.algorithm, 1);
@@ -59,22 +60,24 @@ export async function measureSidecar({ quick, progress }: SuiteRun): Promise<Fig
   const raw = await start('raw', metering);
   const folded = await start('folded', [...folding, '--metering-granularity=window']);
   const cpu: number[] = [];
-  const latencies: Pair<Counts>[] = [];
+  const fixedRate: Pair<OpenLoopWindow>[] = [];
   for (let round = -1; round < rounds; round++) {
     progress(
       round < 0 ? 'metering in the sidecar: warming up' : `metering in the sidecar: round ${round + 1} of ${rounds}`,
     );
     const seconds = round < 0 ? WARM_SEC : WINDOW_SEC;
     const us = await inTurn({ plain, raw }, round, (each) => cpuUs(each, ground, traffic, seconds));
-    const latency = await inTurn({ plain, raw }, round, (each) => latenciesOf(each, ground, traffic, seconds));
+    const atFixedRate = await inTurn({ plain, raw }, round, (each) => fixedRateOf(each, ground, traffic, seconds));
     if (round < 0) continue;
     cpu.push(us.raw - us.plain);
-    latencies.push(latency);
+    fixedRate.push(atFixedRate);
   }
+  const late = latenessOf(fixedRate.flatMap(({ plain, raw }) => [plain, raw]));
+  if (late !== undefined) alarm(late);
   const freshness = await measureFreshness(raw, collector.http, traffic, quick ? 20 : 200);
   const bytesRaw = await bytesAnEvent(raw, ground, traffic, seconds);
   const bytesFolded = await bytesAnEvent(folded, ground, oneTenant(traffic), seconds);
-  const [cpuEach, addedMs] = [estimate(cpu), bootstrap(latencies, addedP99Ms)];
+  const [cpuEach, addedMs] = [estimate(cpu), bootstrap(fixedRate, addedP99Ms)];
   return {
     cpu_us_per_request: cpuEach.median,
     cpu_us_per_request_ci: [cpuEach.low, cpuEach.high],
@@ -105,16 +108,16 @@ async function cpuUs({ place, tree }: Running, ground: Ground, traffic: Traffic,
   return (tree.cost().cpuNs - before) / 1000 / requests;
 }
 
-async function latenciesOf({ place }: Running, ground: Ground, traffic: Traffic, seconds: number): Promise<Counts> {
-  return (await generate(ground, { ...traffic, port: place.port, perSec: PER_SEC, seconds })).latencies;
+function fixedRateOf({ place }: Running, ground: Ground, traffic: Traffic, seconds: number): Promise<OpenLoopWindow> {
+  return generate(ground, { ...traffic, port: place.port, perSec: PER_SEC, seconds });
 }
 
 /** Of all requests of the rounds: the difference of two quantiles of single windows is mostly chance. */
-function addedP99Ms(rounds: readonly Pair<Counts>[]): number {
+function addedP99Ms(rounds: readonly Pair<OpenLoopWindow>[]): number {
   const [plain, raw] = [new Histogram(), new Histogram()];
   for (const round of rounds) {
-    plain.merge(round.plain);
-    raw.merge(round.raw);
+    plain.merge(round.plain.latencies);
+    raw.merge(round.raw.latencies);
   }
   return (raw.quantile(0.99) - plain.quantile(0.99)) / 1000;
 }

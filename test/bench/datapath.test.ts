@@ -164,6 +164,11 @@ t.test('a proxy that leaves out a part of the work is void', async (t) => {
   for (const [why, how] of spoilt) await t.rejects(checked(t, how), why);
 });
 
+const fixedRate = (lateP99Us: number): LatencyWindow => ({
+  ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1, collections: 0, tries: 1 },
+  lateP99Us,
+});
+
 const window = (system: string, requests: number): Window => ({
   system,
   requests,
@@ -183,6 +188,10 @@ t.test('figures are medians of ratios within a round; what was not measured has 
     window('haproxy', 20 * speed),
     window('undici', 60 * speed),
   ]);
+  const latency = [1, 2].map((speed) => [
+    { ...fixedRate(100), system: 'reeve-general', cpuNs: 64e6 / speed, requests: 16 },
+    { ...fixedRate(100), system: 'haproxy', cpuNs: 128e6 / speed, requests: 16 },
+  ]);
   const results: Results = {
     command: '',
     startedAt: '',
@@ -193,7 +202,7 @@ t.test('figures are medians of ratios within a round; what was not measured has 
     missing: ['envoy: bench/peers/install.sh'],
     directPerSec: 1e5,
     contests: [{ job: job('W4'), passed: {}, rounds }],
-    latency: [],
+    latency: [{ perSec: 1000, rounds: latency }],
     syscalls: {},
     allocation: {},
     idleRssMb: {},
@@ -205,6 +214,9 @@ t.test('figures are medians of ratios within a round; what was not measured has 
     vs_haproxy_ci: [1.5, 1.5],
     vs_undici: 0.5,
     rss_10k_tenants_mb: 50,
+    vcpu_open_1000: 3,
+    vcpu_open_vs_haproxy: 0.5,
+    vcpu_open_vs_haproxy_ci: [0.5, 0.5],
     fast_share: 0,
   });
   t.notOk('vs_envoy' in figures);
@@ -215,12 +227,33 @@ t.test('figures are medians of ratios within a round; what was not measured has 
 });
 
 t.test('a generator that was late is told beside what it measured', async (t) => {
-  const window = (lateP99Us: number): LatencyWindow => ({
-    ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1, collections: 0, tries: 1 },
-    lateP99Us,
+  t.equal(latenessOf([fixedRate(20), fixedRate(200)]), undefined);
+  const late = [fixedRate(100), fixedRate(300), fixedRate(900)];
+  t.match(latenessOf(late), /over 200 µs at p99 in 2 of 3 windows, by 300 µs in the median, which is in their p99$/);
+  t.match(latenessOf([...late, { ...fixedRate(900), tries: 3 }]), /; 1 were measured again for it$/);
+});
+
+t.test('a suite says by --help what it measures, and by --json all that a program needs', async (t) => {
+  const { stdout: help } = await promisify(execFile)(process.execPath, ['bench/run.ts', 'datapath', '--help']);
+  t.match(help, /^The data path: Reeve and its peers at equal work\nusage: .*\[--brief\]/);
+  t.match(help, /^ {2}vs_haproxy +must 1, goal 1.4, or more$/m);
+  t.match(help, /^ {2}--publish +writes docs\/benchmarks.md anew/m);
+  const args = ['bench/run.ts', 'micro', '--quick', '--json'];
+  const run = await promisify(execFile)(process.execPath, args).catch((error: unknown) => error);
+  const { code = 0, stdout } = run as { code?: number; stdout: string };
+  const said = JSON.parse(stdout);
+  t.match(said, {
+    suite: 'micro',
+    commit: /^[0-9a-f]{7}/,
+    machine: { node: process.version },
+    unmeasured: [],
+    alarms: [],
   });
-  t.equal(latenessOf([window(20), window(200)]), undefined);
-  t.match(latenessOf([window(100), window(300), window(900)]), /over 200 µs at p99 in 2 of 3 windows, by 300 µs in/);
+  t.same(
+    Object.keys(said.targets).filter((name) => typeof said.figures[name] !== 'number'),
+    [],
+  );
+  t.equal(code, said.missed.length === 0 ? 0 : 1);
 });
 
 t.test('what cannot be measured ends with 2 and says what can, before anything is started', async (t) => {
