@@ -2,7 +2,9 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { ChunkedReader, gate, HeaderList, HeadWriter, RequestReader, ResponseReader } from '../../src/wire/index.ts';
+import { median } from '../datapath/statistics.ts';
 import type { Suite } from '../run.ts';
+import { chainWork } from './chain.ts';
 import { BLOCK, CHUNKED, REQUEST, RESPONSE } from './heads.ts';
 import { meteringWork } from './metering.ts';
 import { quotaWork } from './quotas.ts';
@@ -11,9 +13,11 @@ import { staleWork } from './stale.ts';
 /** Enough that one round outlasts the clock's grain by far, and that the code is compiled after the first. */
 const TIMES = 100_000;
 const WARM_ROUNDS = 3;
+/** At 1 KiB each, a quarter of the smallest young generation. */
+const UNCOLLECTED_TIMES = 256;
 
 export const suite: Suite = {
-  describe: `The wire, quotas, stale answers and metering by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; three quotas; an answer of 1 KiB; a record, its append with it, 1 and 16 a turn`,
+  describe: `Parts of the data path by themselves: a request head of ${REQUEST.length} B, a response head of ${RESPONSE.length} B, 1 KiB in 4 chunks; a request through all stages, its token verified before or new (HS256), its metrics, a scrape of them; three quotas; an answer of 1 KiB kept and given; a record, its append with it, 1 and 16 a turn`,
   targets: {
     request_read_ns: { must: 2400, goal: 1200 },
     response_read_ns: { must: 1500, goal: 700 },
@@ -25,6 +29,12 @@ export const suite: Suite = {
     request_write_bytes: { must: 0, goal: 0 },
     response_write_bytes: { must: 0, goal: 0 },
     chunked_read_bytes: { must: 0, goal: 0 },
+    chain_ns: { must: 8000, goal: 4000 },
+    chain_bytes: { must: 1300, goal: 512 },
+    token_known_ns: { must: 3000, goal: 1200 },
+    token_new_ns: { must: 30_000, goal: 12_000 },
+    metrics_counted_ns: { must: 500, goal: 150 },
+    metrics_scraped_us: { must: 5000, goal: 1000 },
     quotas_ns: { must: 1000, goal: 300 },
     quotas_bytes: { must: 0, goal: 0 },
     metered_turn_of_1_ns: { must: 5000, goal: 2500 },
@@ -35,11 +45,14 @@ export const suite: Suite = {
   },
   async run({ quick, progress }) {
     const figures: Record<string, number> = {};
-    for (const [name, work] of Object.entries(works())) {
+    const { works: ofChain, scrape } = await chainWork();
+    for (const [name, work] of Object.entries({ ...works(), ...ofChain })) {
       progress(name);
       figures[`${name}_ns`] = nanosecondsOf(work, quick ? 5 : 25);
       if (name !== 'strings_and_gate') figures[`${name}_bytes`] = bytesOf(work);
     }
+    progress('metrics_scraped');
+    figures['metrics_scraped_us'] = await scrapeUs(scrape, quick ? 20 : 200);
     return figures;
   },
 };
@@ -89,20 +102,36 @@ function nanosecondsOf(work: () => void, rounds: number): number {
     const { user, system } = process.threadCpuUsage(before);
     if (round >= 0) measured.push(((user + system) * 1000) / TIMES);
   }
-  return measured.sort((a, b) => a - b)[rounds >> 1] as number;
+  return median(measured);
 }
 
-/** Bytes a time leaves on the heap, garbage included. What the measurement itself leaves is that of doing nothing. */
+/** CPU of this thread, the waits between its slices left out. */
+async function scrapeUs(scrape: () => Promise<void>, times: number): Promise<number> {
+  for (let i = 0; i < WARM_ROUNDS; i++) await scrape();
+  const before = process.threadCpuUsage();
+  for (let i = 0; i < times; i++) await scrape();
+  const { user, system } = process.threadCpuUsage(before);
+  return (user + system) / times;
+}
+
+/**
+ * Bytes a time leaves on the heap, garbage included: of several rounds the median, each so short that nothing is collected in it. What the
+ * measurement itself leaves is that of doing nothing.
+ */
 function bytesOf(work: () => void): number {
   setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
+  // Of the young alone: a full collection throws away code as well.
+  const gc = runInNewContext('gc') as (options: { type: 'minor' }) => void;
   const grown = (each: () => void): number => {
-    for (let i = 0; i < TIMES; i++) each();
-    gc();
-    const before = process.memoryUsage().heapUsed;
-    for (let i = 0; i < TIMES; i++) each();
-    return process.memoryUsage().heapUsed - before;
+    const measured: number[] = [];
+    for (let round = 0; round < 9; round++) {
+      gc({ type: 'minor' });
+      const before = process.memoryUsage().heapUsed;
+      for (let i = 0; i < UNCOLLECTED_TIMES; i++) each();
+      measured.push(process.memoryUsage().heapUsed - before);
+    }
+    return median(measured);
   };
   const nothing = grown(() => {});
-  return Math.max(0, Math.round((grown(work) - nothing) / TIMES));
+  return Math.max(0, Math.round((grown(work) - nothing) / UNCOLLECTED_TIMES));
 }
