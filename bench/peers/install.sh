@@ -8,7 +8,7 @@ envoy_version=1.40.0
 
 # package:what proves that it is there
 debian='nginx:/usr/sbin/nginx libnginx-mod-http-js:/usr/lib/nginx/modules/ngx_http_js_module.so
-haproxy:/usr/sbin/haproxy wrk:/usr/bin/wrk strace:/usr/bin/strace util-linux:/usr/bin/taskset'
+haproxy:/usr/sbin/haproxy wrk:/usr/bin/wrk strace:/usr/bin/strace util-linux:/usr/bin/taskset linux-perf:/usr/bin/perf'
 
 wanted=
 for each in $debian; do
