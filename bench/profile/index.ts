@@ -142,8 +142,8 @@ const pageOf = (table: string, commit: string): string => `# Where the CPU of a 
 
 Written by \`npm run bench -- profile --publish\` on ${new Date().toISOString().slice(0, 10)} from commit ${commit}. Machine: ${cpus()[0]?.model ?? 'unknown'}, Linux ${release()}, Node ${process.version}.
 
-A sidecar at W4 of [the benchmark](../bench/datapath/README.md): a signed token, a limit, a record and metrics for each request, 10,000 tenants. perf looks ${SAMPLES_PER_SEC} times a second of its CPU time; the shares are of the µs that the same window took. V8 puts functions into their callers, and what was put into
-another room's counts as that room's. Under perf and V8's map of its code everything is a little slower than in [the comparison](benchmarks.md).
+A sidecar at [W4](../bench/datapath/README.md): a signed token, a limit, a record and metrics for each request, 10,000 tenants. perf looks ${SAMPLES_PER_SEC} times a second of its CPU time; the shares are of the µs that the same window took. V8 puts functions into their callers, and what was put into
+another room's counts as that room's. For comparisons with others see [the benchmark](benchmarks.md).
 
 ${table}
 
