@@ -1,16 +1,20 @@
-/** A request through the stages of a sidecar as its chain builds them, by itself: no socket, and the bytes of its head read before. */
+/**
+ * A request through the stages of a sidecar as its chain builds them, by itself: no socket, the bytes of its head read before, no head
+ * written, and no metering, which is measured alone.
+ */
 import {
   empty,
   holdClock,
   type MonotonicMs,
   releaseClock,
+  renewClock,
   systemClock,
   systemRandom,
   systemTimers,
 } from '../../src/core/index.ts';
 import { createIdentity, type IdentityOptions } from '../../src/identity/index.ts';
 import { createAdmission, createLimits } from '../../src/limits/index.ts';
-import { chain, Exchange, type Outcome, type Pipeline } from '../../src/pipeline/index.ts';
+import { chain, Exchange, type Grant, type Outcome, type Pipeline } from '../../src/pipeline/index.ts';
 import { AccessLog, buildChain, createObserver, openUpstreams } from '../../src/proxy/index.ts';
 import { createLog, createMetrics, type Metrics } from '../../src/telemetry/index.ts';
 import { emptySnapshot, inspectTenancy, type SidecarConfig, type Snapshot } from '../../src/tenants/index.ts';
@@ -23,14 +27,24 @@ import { REQUEST, RESPONSE } from './heads.ts';
 
 /** Tenants that ask in turn: more than fit a first-level cache. */
 const TENANTS = 1024;
-/** By so much the clock of `token_new` goes forward from one request to the next: what was verified is over when its tenant comes again. */
+/**
+ * By so much the clock of `token_new` goes forward at each reading; a request reads it twice, to look for its token and to keep it. Its
+ * tenant comes again after 2 × 1,024 of them, half an hour: a verdict lives ten minutes (VERIFIED_MS in src/identity/token-cache.ts).
+ */
 const STEP_MS = 1000;
+/** Of the application. */
+const UPSTREAM_MS = 0.3;
 const SERVED: Outcome = { kind: 'forwarded', status: 200 };
+const PASSED: Grant = { decision: 'pass', useDegradedRoute: false, isShadowed: false };
+/** The engine makes one as it writes the head, which is not of the stages. */
+const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 export interface ChainWork {
   readonly works: Readonly<Record<'chain' | 'token_known' | 'token_new' | 'metrics_counted', () => void>>;
-  /** All that has been counted, as Prometheus gets it. */
+  /** All that the chain registers, as Prometheus gets it. */
   scrape(): Promise<void>;
+  /** After the works: throws when a token that was to be known was verified, or one that was to be new was known. */
+  check(): Promise<void>;
 }
 
 interface Request {
@@ -38,6 +52,9 @@ interface Request {
   /** Of its fields, before stages removed some. */
   readonly kept: Uint8Array;
 }
+
+/** Comes again and again, each time just before now. */
+type Ended = Exchange & { acceptedAt: MonotonicMs };
 
 type World = Omit<IdentityOptions, 'config'> & { readonly random: typeof systemRandom };
 
@@ -48,15 +65,22 @@ export async function chainWork(): Promise<ChainWork> {
   const config = configFor({ upstream: 'http://127.0.0.1:9', 'tenancy.dir': '/', 'log.access': 'all' });
   const world = worldOf(createMetrics({ timers: systemTimers }));
   const { pipeline } = await sidecarChain(world, config, snapshot);
+  const [known, fresh] = [worldOf(), forgetful()];
   return {
     works: {
       chain: passage(pipeline, snapshot, requests),
-      token_known: identification(await identityChain(worldOf(), config, snapshot), snapshot, requests),
-      token_new: identification(await identityChain(forgetful(), config, snapshot), snapshot, requests),
+      token_known: identification(await identityChain(known, config, snapshot), snapshot, requests),
+      token_new: identification(await identityChain(fresh, config, snapshot), snapshot, requests),
       metrics_counted: counting(config, snapshot, requests),
     },
     async scrape() {
       for await (const _ of world.metrics.exposition());
+    },
+    async check() {
+      const [ofKnown, ofNew] = [await lookUps(known.metrics), await lookUps(fresh.metrics)];
+      // The first of each tenant is new.
+      if (ofKnown.hit === 0 || ofKnown.miss > TENANTS) throw new Error(`token_known: ${JSON.stringify(ofKnown)}`);
+      if (ofNew.miss === 0 || ofNew.hit > 0) throw new Error(`token_new: ${JSON.stringify(ofNew)}`);
     },
   };
 }
@@ -71,6 +95,16 @@ function worldOf(metrics: Metrics = createMetrics({ timers: systemTimers })): Wo
 function forgetful(): World {
   let now: number = systemClock.now();
   return { ...worldOf(), clock: { ...systemClock, now: () => (now += STEP_MS) as MonotonicMs } };
+}
+
+/** What the cache of tokens said, and how often. */
+async function lookUps(metrics: Metrics): Promise<Record<'hit' | 'miss', number>> {
+  let text = '';
+  for await (const chunk of metrics.exposition()) text += chunk;
+  // What is zero is not shown.
+  const count = (result: string): number =>
+    Number(new RegExp(`^reeve_identity_tokens_total\\{result="${result}"\\} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+  return { hit: count('hit'), miss: count('miss') };
 }
 
 const identityOf = (world: World, config: SidecarConfig): ReturnType<typeof createIdentity> =>
@@ -108,7 +142,7 @@ async function sidecarChain(world: World, config: SidecarConfig, snapshot: Snaps
   return { pipeline };
 }
 
-/** Request, answer and end; all that a request's policy costs. */
+/** Arrival, request, answer and end, with the clock as the engine holds it for one read. Metering is not in it. */
 function passage(pipeline: Pipeline, snapshot: Snapshot, requests: readonly Request[]): () => void {
   const response = new ResponseReader();
   response.read(RESPONSE, 0, RESPONSE.length, false);
@@ -117,14 +151,22 @@ function passage(pipeline: Pipeline, snapshot: Snapshot, requests: readonly Requ
   let turn = 0;
   return () => {
     holdClock();
-    const x = arrivalOf(requests[(turn = (turn + 1) % TENANTS)] as Request, snapshot);
+    const request = requests[(turn = (turn + 1) % TENANTS)] as Request;
+    const requestHeaders = headersOf(request);
+    const x = arrivalOf(request, requestHeaders, snapshot);
     if (pipeline.request(x) !== undefined) throw new Error('it is refused, or waits');
-    x.sentAt = x.headAt = x.acceptedAt;
+    x.traceId = TRACE_ID;
+    x.sentAt = x.acceptedAt;
+    x.headAt = x.sentAt + UPSTREAM_MS;
     x.status = 200;
     begin(fields, kept);
-    pipeline.response(x, { status: 200, headers: new ByteHeaders(fields) });
+    const headers = new ByteHeaders(fields);
+    pipeline.response(x, { status: 200, headers });
+    headers.detach();
     x.responseBytes = 1024;
+    renewClock();
     pipeline.done(x, SERVED);
+    requestHeaders.detach();
     releaseClock();
   };
 }
@@ -132,23 +174,40 @@ function passage(pipeline: Pipeline, snapshot: Snapshot, requests: readonly Requ
 function identification(pipeline: Pipeline, snapshot: Snapshot, requests: readonly Request[]): () => void {
   let turn = 0;
   return () => {
-    const x = arrivalOf(requests[(turn = (turn + 1) % TENANTS)] as Request, snapshot);
-    if (pipeline.request(x) !== undefined) throw new Error('it is refused, or waits');
+    holdClock();
+    const request = requests[(turn = (turn + 1) % TENANTS)] as Request;
+    const headers = headersOf(request);
+    if (pipeline.request(arrivalOf(request, headers, snapshot)) !== undefined)
+      throw new Error('it is refused, or waits');
+    headers.detach();
+    releaseClock();
   };
 }
 
-/** The end of a request, as it is counted; nothing is logged. */
+/** The end of a request that took a millisecond, as it is counted; nothing is logged. */
 function counting(config: SidecarConfig, snapshot: Snapshot, requests: readonly Request[]): () => void {
-  const world = worldOf();
+  let now = systemClock.now();
+  // Its own, read once for all tenants: a clock that is held would be so for the other works too.
+  const world = { ...worldOf(), clock: { ...systemClock, now: () => now } };
   const access = new AccessLog({ ...world, access: { ...config.log, access: 'off' } });
-  const observer = createObserver({ ...world, access });
+  const { onDone } = createObserver({ ...world, access });
+  if (onDone === undefined) throw new Error('nothing counts');
   const ended = requests.map((request, rank) => {
-    const x = arrivalOf(request, snapshot);
+    const x = arrivalOf(request, headersOf(request), snapshot);
     x.tenant = snapshot.tenantByClaim.get(tenantName(rank));
-    return x;
+    if (x.tenant === undefined) throw new Error(`${tenantName(rank)} is not there`);
+    x.grant = PASSED;
+    x.traceId = TRACE_ID;
+    return x as Ended;
   });
   let turn = 0;
-  return () => observer.onDone?.(ended[(turn = (turn + 1) % TENANTS)] as Exchange, SERVED);
+  return () => {
+    turn = (turn + 1) % TENANTS;
+    if (turn === 0) now = systemClock.now();
+    const x = ended[turn] as Ended;
+    x.acceptedAt = (now - 1) as MonotonicMs;
+    onDone(x, SERVED);
+  };
 }
 
 function requestOf(token: string): Request {
@@ -158,8 +217,12 @@ function requestOf(token: string): Request {
   return { reader, kept: reader.fields.kept.slice(0, reader.fields.count) };
 }
 
-function arrivalOf({ reader, kept }: Request, snapshot: Snapshot): Exchange {
+function headersOf({ reader, kept }: Request): ByteHeaders {
   begin(reader.fields, kept);
+  return new ByteHeaders(reader.fields);
+}
+
+function arrivalOf({ reader }: Request, headers: ByteHeaders, snapshot: Snapshot): Exchange {
   const target = reader.target();
   return new Exchange({
     id: '7f3c9a1e5b2d4c6f8a0b1c2d3e4f5a6b',
@@ -172,7 +235,7 @@ function arrivalOf({ reader, kept }: Request, snapshot: Snapshot): Exchange {
     host: reader.host(),
     port: reader.port,
     isWhole: true,
-    headers: new ByteHeaders(reader.fields),
+    headers,
     peer: '127.0.0.1',
     route: undefined,
   });
@@ -201,9 +264,12 @@ async function snapshotOf(jwks: string): Promise<Snapshot> {
     }),
     'tenants.yaml': tenants.join(''),
   });
-  const { snapshot, findings } = await inspectTenancy(dir.dir);
-  dir.cleanUp();
-  const wrong = findings.find(({ severity }) => severity === 'error');
-  if (wrong !== undefined) throw new Error(JSON.stringify(wrong));
-  return snapshot;
+  try {
+    const { snapshot, findings } = await inspectTenancy(dir.dir);
+    const wrong = findings.find(({ severity }) => severity === 'error');
+    if (wrong !== undefined) throw new Error(JSON.stringify(wrong));
+    return snapshot;
+  } finally {
+    dir.cleanUp();
+  }
 }

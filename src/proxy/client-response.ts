@@ -7,6 +7,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Timers } from '../core/index.ts';
 import { LINGER_BYTES_MAX, LINGER_MS } from './bounds.ts';
 
+/** Those of which all was written; they end at once, or when what the client still sends was read. */
+const answered = new WeakSet<ServerResponse>();
+
+/** Nothing of the response is left to say. */
+export function isAnswered(response: ServerResponse): boolean {
+  return answered.has(response);
+}
+
 export class ClientResponse {
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -96,6 +104,7 @@ export class ClientResponse {
    * and thrown away for a while, unless it waits to be told.
    */
   #endAfterRequest(): void {
+    answered.add(this.#res);
     const isWaiting = this.#req.headers.expect !== undefined;
     if (this.#req.complete || this.#res.shouldKeepAlive || isWaiting) return void this.#res.end();
     let bytes = 0;

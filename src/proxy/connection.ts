@@ -9,6 +9,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Reply } from '../pipeline/index.ts';
+import { isAnswered } from './client-response.ts';
 import { rescue } from './rescue.ts';
 
 /** Requests that may stand in line; beyond them the socket is not read. What one read had in it is parsed all the same: 64 KiB. */
@@ -16,10 +17,16 @@ const LINE_MAX = 16;
 /** A client that goes on sending would keep the half-closed connection for ever. */
 const FAREWELL_MS = 1000;
 
+interface Standing {
+  start(): void;
+  /** Undefined: the connection is handed over. */
+  readonly res?: ServerResponse;
+}
+
 export class Connection {
   readonly #socket: Socket;
   readonly #date: () => string;
-  readonly #line: (() => void)[] = [];
+  readonly #line: Standing[] = [];
   #serving: ServerResponse | undefined;
   /** The answer to what could not be parsed, when all before it is answered. */
   #farewell: Reply | undefined;
@@ -32,18 +39,23 @@ export class Connection {
 
   /** Runs `start` when everything before this response is over. Never, when the connection ends before. */
   serve(res: ServerResponse, start: () => void): void {
-    this.#enter(() => {
-      this.#serving = res;
-      res.on('close', () => this.#next(res));
-      start();
+    this.#enter({
+      res,
+      start: () => {
+        this.#serving = res;
+        res.on('close', () => this.#next(res));
+        start();
+      },
     });
   }
 
   /** The connection stops being HTTP: nothing of it is served after `start`. */
   handOver(start: () => void): void {
-    this.#enter(() => {
-      this.#isOver = true;
-      start();
+    this.#enter({
+      start: () => {
+        this.#isOver = true;
+        start();
+      },
     });
   }
 
@@ -52,18 +64,22 @@ export class Connection {
     if (this.#farewell !== undefined) return;
     this.#farewell = reply;
     const { _httpMessage: current } = this.#socket as Socket & { _httpMessage?: ServerResponse | null };
-    if (current === undefined || current === null) return this.#sayFarewell();
-    // The request being served is the one that is broken: its answer is ours if it has none yet, else it is cut.
-    if (!current.req.complete) {
-      if (current.headersSent) this.#socket.resetAndDestroy();
-      else this.#sayFarewell();
-    }
+    if (current === undefined || current === null) this.#sayFarewell();
+    else this.#endBroken(current);
   }
 
-  #enter(start: () => void): void {
+  /** If the parser gave up within its request: the answer is ours if it has none yet, else it was whole, or is cut. */
+  #endBroken(res: ServerResponse): void {
+    if (res.req.complete) return;
+    if (!res.headersSent) this.#sayFarewell();
+    else if (isAnswered(res)) res.end();
+    else this.#socket.resetAndDestroy();
+  }
+
+  #enter(standing: Standing): void {
     if (this.#isOver || this.#socket.destroyed) return;
-    if (this.#serving === undefined) return start();
-    this.#line.push(start);
+    if (this.#serving === undefined) return standing.start();
+    this.#line.push(standing);
     if (this.#line.length >= LINE_MAX) this.#socket.pause();
   }
 
@@ -71,10 +87,12 @@ export class Connection {
     this.#serving = undefined;
     if (!res.shouldKeepAlive || this.#socket.destroyed) this.#isOver = true;
     if (this.#isOver) return void (this.#line.length = 0);
-    const start = this.#line.shift();
+    const next = this.#line.shift();
     if (this.#line.length < LINE_MAX && this.#socket.isPaused()) this.#socket.resume();
-    if (start !== undefined) start();
-    else if (this.#farewell !== undefined) this.#sayFarewell();
+    next?.start();
+    if (this.#farewell === undefined) return;
+    if (next === undefined) this.#sayFarewell();
+    else if (next.res !== undefined) this.#endBroken(next.res);
   }
 
   #sayFarewell(): void {

@@ -1,24 +1,15 @@
-/**
- * The fast engine is the general one's equal: the same bytes go to a sidecar of each, before recorders that answer alike. The requests
- * executed are the same, and so are the answers, but for dates, ids, connection fields and the place of Content-Length.
- */
+/** The fast engine is the general one's equal: the same bytes, the same requests executed and the same answers. `npm run fuzz -- --engines` does any number of others. */
 import t from 'tap';
-import { becomes } from '../helpers/processes.ts';
-import { exchangeRaw, type RawResponse } from '../helpers/raw-client.ts';
-import { type Recorded, recorder } from '../helpers/recorder.ts';
 import { scaled, seeded } from '../helpers/scale.ts';
-import { sidecarForTest } from '../helpers/sidecar.ts';
 import { payloads } from '../helpers/smuggling.ts';
-import { tokenFor } from '../helpers/tokens.ts';
+import { AUTH, signedCase, TwoEngines } from '../helpers/two-engines.ts';
 
 const NL = '\r\n';
 const SEED = 20_261_125;
 const MUTATED = scaled(300);
+const FROM_GRAMMAR = scaled(3000);
 const AT_ONCE = 17;
-const WAIT_MS = 150;
-const PATIENT_MS = 1500;
-const TRIES = 3;
-const AUTH = `Authorization: Bearer ${tokenFor('org_acme')}`;
+const MANY_AT_ONCE = 64;
 
 const ANSWERS: readonly string[] = [
   `HTTP/1.1 200 OK${NL}Content-Length: 2${NL}${NL}ok`,
@@ -63,92 +54,23 @@ const REQUESTS: readonly string[] = [
   request('POST /x', `Content-Type: application/grpc${NL}Authorization: Bearer x${NL}Content-Length: 0`),
 ];
 
-interface Seen {
-  readonly answers: readonly string[];
-  readonly requests: readonly string[];
-  readonly faults: readonly string[];
-}
-
-/** Ids are made anew for each request. */
-const withoutIds = (text: string): string =>
-  text
-    .replaceAll(AUTH.slice(AUTH.indexOf('Bearer')), 'token')
-    .replaceAll(/00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]/g, 'trace')
-    .replaceAll(/\b[0-9a-f]{32}\b/g, 'id');
-
-function said({ method, target, fields, framing, body, trailers }: Recorded): string {
-  // undici writes its own Host, in lower case; where Content-Length stands is the engine's own affair.
-  const own = fields
-    .filter(([name]) => !/^(connection|keep-alive|content-length)$/i.test(name))
-    .map(([name, value]) => [name === 'host' ? 'Host' : name, value]);
-  return withoutIds(JSON.stringify([method, target, own, framing, body.length, trailers]));
-}
-
-/** Without what engines may say differently. node:http makes the head of a 103 in an order of its own. */
-function answered({ status, headText, body, isWhole }: RawResponse): unknown[] {
-  const lines = headText.split(NL).slice(1);
-  const framing = lines.filter((each) => /^(content-length|transfer-encoding):/i.test(each));
-  const fields = lines.filter((each) => !/^(date|connection|keep-alive|content-length|transfer-encoding):/i.test(each));
-  return [status, status === 103 ? fields.length : fields, framing, isWhole, body];
-}
-
 t.test('the same bytes: the same requests executed, the same answers', { timeout: 240_000 }, async (t) => {
-  let answer = '';
-  const sides = await Promise.all(
-    ['true', 'false'].map(async (fastPath) => {
-      const upstream = await recorder(t, () => answer);
-      const settings = {
-        'wire.fastPath': fastPath,
-        'anonymous.limit': '100000/s',
-        'wire.responseTimeout': '2s',
-        'wire.bodyBytesMax': '80kB',
-      };
-      return { upstream, sidecar: await sidecarForTest(t, upstream.url, { settings }) };
-    }),
-  );
-  const ask = async ({ sidecar }: (typeof sides)[number], bytes: string, waitMs: number): Promise<string> => {
-    const method = /^HEAD /.test(bytes) ? 'HEAD' : 'GET';
-    const { responses, end } = await exchangeRaw(sidecar.port, bytes, { waitMs, method });
-    return withoutIds(JSON.stringify([end, responses.map(answered)]));
+  const engines = await TwoEngines.start(t);
+  const areAlike = async (all: readonly string[], what: string, atOnce = AT_ONCE): Promise<void> => {
+    const found = await engines.differences(all, atOnce);
+    for (const { bytes, fast, general } of found.slice(0, 5)) t.same(fast, general, JSON.stringify(bytes));
+    t.equal(found.length, 0, what);
   };
-  /** Whoever gave up waiting has left, and what it asked for is no longer on its way. */
-  const isQuiet = async ({ sidecar }: (typeof sides)[number]): Promise<boolean> => {
-    const traffic = await (await fetch(`http://127.0.0.1:${sidecar.ports.admin}/v1/traffic`)).text();
-    return /"connections": ?0,\s*"inFlight": ?0/.test(traffic);
-  };
-  const seenBy = async (side: (typeof sides)[number], all: readonly string[], waitMs: number): Promise<Seen> => {
-    await becomes(() => isQuiet(side));
-    side.upstream.clear();
-    const answers = await Promise.all(all.map((bytes) => ask(side, bytes, waitMs)));
-    return { answers, requests: side.upstream.requests.map(said).sort(), faults: [...side.upstream.faults] };
-  };
-  const both = (all: readonly string[], waitMs: number): Promise<Seen[]> =>
-    Promise.all(sides.map((side) => seenBy(side, all, waitMs)));
-  const isSame = ([fast, general]: readonly Seen[]): boolean => JSON.stringify(fast) === JSON.stringify(general);
-
-  let rows = 0;
-  /** How many differ. What differs in a crowd is asked again with patience, and then by itself: a busy machine is no difference. */
-  const differing = async (all: readonly string[]): Promise<number> => {
-    let count = 0;
-    for (let at = 0; at < all.length; at += AT_ONCE) {
-      const some = all.slice(at, at + AT_ONCE);
-      rows += some.length;
-      if (isSame(await both(some, WAIT_MS)) || isSame(await both(some, PATIENT_MS))) continue;
-      for (const bytes of some) {
-        let seen = await both([bytes], PATIENT_MS);
-        for (let tries = 1; tries < TRIES && !isSame(seen); tries++) seen = await both([bytes], PATIENT_MS);
-        if (isSame(seen)) continue;
-        count++;
-        t.same(seen[0], seen[1], `${JSON.stringify(bytes.slice(0, 60))} before ${JSON.stringify(answer.slice(0, 60))}`);
-      }
-    }
-    return count;
-  };
-  for (answer of ANSWERS) t.equal(await differing(REQUESTS), 0, JSON.stringify(answer.slice(0, 60)));
-  answer = ANSWERS[0] as string;
+  for (const answer of ANSWERS) {
+    engines.answer = () => answer;
+    await areAlike(REQUESTS, JSON.stringify(answer.slice(0, 60)));
+  }
+  engines.answer = () => ANSWERS[0] as string;
   const corpus = payloads().filter((_, at) => at % 3 === 0);
-  t.equal(await differing(corpus.map(({ bytes }) => bytes(AUTH))), 0, 'the corpus of smuggling');
-
+  await areAlike(
+    corpus.map(({ bytes }) => bytes(AUTH)),
+    'the corpus of smuggling',
+  );
   const random = seeded(SEED);
   const short = REQUESTS.filter((each) => each.length < 4000);
   const mutated = Array.from({ length: MUTATED }, () => {
@@ -157,6 +79,8 @@ t.test('the same bytes: the same requests executed, the same answers', { timeout
       bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
     return bytes.toString('latin1');
   });
-  t.equal(await differing(mutated), 0, `mutated bytes, seed ${SEED}`);
-  t.comment(`figure: ${rows} byte sequences to both engines (seed ${SEED}), the same requests and answers`);
+  await areAlike(mutated, `mutated bytes, seed ${SEED}`);
+  const made = Array.from({ length: FROM_GRAMMAR }, (_, at) => signedCase(SEED, at));
+  await areAlike(made, `made from the grammar and damaged, seed ${SEED}`, MANY_AT_ONCE);
+  t.comment(`figure: ${engines.asked} byte sequences to both engines (seed ${SEED}), the same requests and answers`);
 });
