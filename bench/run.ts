@@ -89,8 +89,8 @@ const isJson = values['json'] === true;
 const figures = await suite
   .run({ quick, commit, progress, alarm, kept, operands: positionals, options: values })
   .catch((cause: Error) => {
-    if (cause instanceof UsageError) return refuse(cause.message);
     if (isJson) print({ error: cause.message, alarms });
+    if (cause instanceof UsageError) return refuse(cause.message);
     return refuse(`${name} failed: ${cause.message}`, 1);
   });
 const unmeasured = Object.keys(suite.targets).filter((key) => figures[key] === undefined);
@@ -157,8 +157,8 @@ function refuse(text: string, exitCode = 2): never {
 
 /** For programs: what was measured, of what, and what became of it. */
 function print(result: object): void {
-  const operands = positionals.length === 0 ? undefined : positionals;
-  process.stdout.write(`${JSON.stringify({ suite: name, operands, commit, machine, raw, ...result }, null, 2)}\n`);
+  const of = { suite: name, operands: positionals, options: values, commit, machine, raw };
+  process.stdout.write(`${JSON.stringify({ ...of, ...result }, null, 2)}\n`);
 }
 
 function printTable(): void {
@@ -168,7 +168,7 @@ function printTable(): void {
     const interval = figures[`${key}_ci`];
     const between = typeof interval === 'object' ? `${interval.map((end) => end.toFixed(2)).join(' … ')}` : '';
     process.stdout.write(
-      `${key.padEnd(26)} ${value.toFixed(2).padStart(10)}   ${between.padEnd(20)}${verdict(key, value)}\n`,
+      `${key.padEnd(28)} ${value.toFixed(2).padStart(10)}   ${between.padEnd(20)}${verdict(key, value)}\n`,
     );
   }
   if (unmeasured.length > 0) process.stdout.write(`\nnot measured: ${unmeasured.join(', ')}\n`);
@@ -189,5 +189,7 @@ function verdict(key: string, value: number): string {
   if (target === undefined) return '';
   const isGoal = target.isLargerBetter ? value >= target.goal : value <= target.goal;
   const reached = missed.includes(key) ? '   MISSED' : isGoal ? '   goal reached' : '';
-  return `   must ${target.must}, goal ${target.goal}${reached}`;
+  const interval = figures[`${key}_ci`];
+  const isSure = typeof interval !== 'object' || interval[0] >= target.must === interval[1] >= target.must;
+  return `   must ${target.must}, goal ${target.goal}${reached}${isSure ? '' : ', not surely'}`;
 }

@@ -87,11 +87,14 @@ async function compare(
       syscalls[each.system.name] = await countSyscalls(ground, stage, each, quick ? 2000 : 10_000);
   await checkRecords(stage);
   const contest = { job: stage.job, passed: stage.passed, rounds };
+  const raw = { commits, contest, syscalls };
+  // Also where what follows fails.
+  kept(keep(raw, 'compare'));
   const allocation: Record<string, Allocation[]> = {};
   const lasts = { repeats: quick ? 1 : 3, countSeconds: 1 };
   for (const system of systems)
     allocation[system.name] = await measureAllocation(ground, system, job('W4'), tokens, lasts);
-  kept(keep({ commits, contest, syscalls, allocation }, 'compare'));
+  kept(keep({ ...raw, allocation }, 'compare'));
   const figures: Record<string, number | readonly [number, number]> = {};
   const add = (name: string, values: readonly number[]): void => {
     const { median, low, high } = estimate(values);

@@ -73,8 +73,11 @@ export function figuresOf(results: Results): Figures {
     figures[name] = median;
     figures[`${name}_ci`] = [low, high];
   }
-  const fastShare = results.fastShare[subject] ?? 0;
-  return { ...figures, fast_share: fastShare, fast_share_ci: [fastShare, fastShare] };
+  // Of all requests of the run: no sample.
+  const fastShare = results.fastShare[subject];
+  return fastShare === undefined
+    ? figures
+    : { ...figures, fast_share: fastShare, fast_share_ci: [fastShare, fastShare] };
 }
 
 function latencyFigures({ latency, subject }: Results): Record<string, number[]> {

@@ -83,7 +83,7 @@ function emptyResults({ quick, commit, options }: SuiteRun): Results {
 }
 
 /** What is missing is named and left out. */
-function presentSystems({ options, progress }: SuiteRun, { missing }: Results): System[] {
+function presentSystems({ options, alarm }: SuiteRun, { missing }: Results): System[] {
   const only = typeof options['systems'] === 'string' ? options['systems'].split(',') : undefined;
   const stray = only?.find((name) => !systems.some((system) => system.name === name));
   if (stray !== undefined)
@@ -92,7 +92,7 @@ function presentSystems({ options, progress }: SuiteRun, { missing }: Results): 
   for (const lack of [...wanted.map((system) => system.missing()), straceMissing()]) {
     if (lack === undefined) continue;
     missing.push(lack);
-    progress(`MISSING ${lack}`);
+    alarm(`MISSING ${lack}`);
   }
   return wanted.filter((system) => system.missing() === undefined);
 }

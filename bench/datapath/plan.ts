@@ -1,6 +1,6 @@
 /**
- * How long a run is: every comparison in full, or the figures alone in under a minute. Many short rounds rather than few long ones: what
- * disturbs a machine lasts for seconds, and the nearer two windows are the more of it they share.
+ * How long a run is: every comparison in full, or the figures alone in under a minute. Where a must is at stake, many short rounds: the
+ * nearer two windows are, the more they share of what disturbs the machine. Code on Node is warm after some ten seconds.
  */
 import { job } from './figures.ts';
 import { type Job, levels } from './job.ts';
@@ -34,10 +34,10 @@ export interface Plan {
 }
 
 export function fullPlan(): Plan {
-  const each = { rounds: 6, seconds: 3, warmSeconds: 3 };
+  const each = { rounds: 6, seconds: 3, warmSeconds: 5 };
   return {
     contests: [
-      { job: job('W4'), rounds: 20, seconds: 2.5, warmSeconds: 5 },
+      { job: job('W4'), rounds: 20, seconds: 2.5, warmSeconds: 10 },
       { job: job('W4', 'RS256'), ...each },
       { job: job('W5'), ...each },
       { job: job('W4', 'HS256', 4), ...each },
@@ -50,13 +50,13 @@ export function fullPlan(): Plan {
   };
 }
 
-/** Everything the figures need, in a third of the time: fewer and shorter rounds; where others are strongest, `rivals` alone. */
+/** Everything the figures need, in less than half the time: fewer and shorter rounds; where others are strongest, `rivals` alone. */
 export function briefPlan(rivals: readonly string[]): Plan {
-  const each = { rounds: 4, seconds: 2, warmSeconds: 2 };
+  const each = { rounds: 5, seconds: 2, warmSeconds: 4 };
   return {
     ...fullPlan(),
     contests: [
-      { job: job('W4'), rounds: 12, seconds: 2, warmSeconds: 5 },
+      { job: job('W4'), rounds: 12, seconds: 2, warmSeconds: 10 },
       { job: job('W4', 'RS256'), ...each },
       { job: job('W5'), ...each },
       { job: job('W4', 'HS256', 4), only: rivals, ...each },

