@@ -1,6 +1,6 @@
 /**
  * How long a run is: every comparison in full, or the figures alone in under a minute. Where a must is at stake, many short rounds: the
- * nearer two windows are, the more they share of what disturbs the machine. Code on Node is warm after some ten seconds.
+ * nearer two windows are, the more they share of what disturbs the machine.
  */
 import { job } from './figures.ts';
 import { type Job, levels } from './job.ts';

@@ -9,7 +9,7 @@ const BUNDLE = ['import x;', '// src/wire/bytes.ts', 'var a;', '// src/proxy/fas
 t.test('a line of the bundle is of the room whose module stands above it', async (t) => {
   t.same(roomsOf(BUNDLE.join('\n')), [undefined, 'wire', 'wire', 'proxy', 'proxy', 'proxy']);
   t.same(roomsOf('// node_modules/undici/index.js\nvar c;\n// src/core/clock.ts'), [undefined, undefined, 'core']);
-  t.same(roomsOf('// src/core/clock.ts\n// biome-ignore\n// a/b\nvar d;'), ['core', 'core', 'core', 'core']);
+  t.same(roomsOf('// src/core/clock.ts\n// remark\n// a/b\nvar d;'), ['core', 'core', 'core', 'core']);
 });
 
 t.test('a source is of the room whose folder it stands in', async (t) => {
