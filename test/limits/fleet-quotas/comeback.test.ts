@@ -10,7 +10,7 @@ import { Comeback } from '../../../src/limits/fleet-quotas/comeback.ts';
 import { Heirs, willRow } from '../../../src/limits/fleet-quotas/heirs.ts';
 import { Members } from '../../../src/limits/fleet-quotas/members.ts';
 import { type FleetRow, row } from '../../../src/limits/fleet-quotas/row.ts';
-import { ownDisk } from '../../../src/limits/quotas/own-disk.ts';
+import { type OwnDisk, ownDisk } from '../../../src/limits/quotas/own-disk.ts';
 import { OwnLog } from '../../../src/limits/quotas/own-log.ts';
 import { silentLog } from '../../../src/telemetry/index.ts';
 import { becomes } from '../../helpers/processes.ts';
@@ -240,10 +240,54 @@ t.test('one whose last life left in order leaves what it was given, also while i
   t.equal(fleet.admitted, 2 * 60, 'of the one that is there, and of the one that left');
 });
 
+/** A real disk of one life after the other, each of which is killed when the next has it, and how much is under way on it. */
+class LivesDisk {
+  #lives = 0;
+  #busy = 0;
+
+  /** Of the next life. What the one before asks of it from now on fails: it must not write over the file of this one. */
+  next(): OwnDisk {
+    const life = ++this.#lives;
+    const call = async <T>(work: () => Promise<T>): Promise<T> => {
+      if (life !== this.#lives) throw new Error('this life was killed');
+      this.#busy++;
+      try {
+        return await work();
+      } finally {
+        this.#busy--;
+      }
+    };
+    return {
+      makeDir: (dir) => call(() => ownDisk.makeDir(dir)),
+      create: (path) =>
+        call(async () => {
+          const file = await ownDisk.create(path);
+          return {
+            append: (text) => call(() => file.append(text)),
+            sync: () => call(() => file.sync()),
+            close: () => file.close(),
+          };
+        }),
+      size: (path) => call(() => ownDisk.size(path)),
+      read: (path) => call(() => ownDisk.read(path)),
+      rename: (from, to) => call(() => ownDisk.rename(from, to)),
+      copy: (from, to) => call(() => ownDisk.copy(from, to)),
+      remove: (path) => call(() => ownDisk.remove(path)),
+      syncDir: (dir) => call(() => ownDisk.syncDir(dir)),
+    };
+  }
+
+  /** Nothing is under way, however slow the disk is: the clock of a fleet must not run away from it. */
+  async rests(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet = this.#busy === 0 ? quiet + 1 : 0) await sleep(1);
+  }
+}
+
 /** Lives with a real disk, one after the other: each is killed where the next opens the same file. */
 function realDisk(t: Test, fleet: Fleet, logBytesMax?: number) {
   const dir = mkdtempSync(join(tmpdir(), 'reeve-comeback-'));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  const disk = new LivesDisk();
   return {
     /** What the file says of whose it is. */
     lives: (): string =>
@@ -253,7 +297,7 @@ function realDisk(t: Test, fleet: Fleet, logBytesMax?: number) {
     async open({ fleet: { counters, gauges }, fleet: of }: Sidecar): Promise<OwnLog> {
       const more = logBytesMax === undefined ? {} : { logBytesMax };
       const log = new OwnLog({
-        ...{ dir, disk: ownDisk, counters, gauges, fleet: of, timers: fleet.clock, log: silentLog, ...more },
+        ...{ dir, disk: disk.next(), counters, gauges, fleet: of, timers: fleet.clock, log: silentLog, ...more },
       });
       t.teardown(() => log.close());
       await log.open();
@@ -262,7 +306,7 @@ function realDisk(t: Test, fleet: Fleet, logBytesMax?: number) {
     async pass(ms: number): Promise<void> {
       for (let at = 0; at < ms; at += 250) {
         fleet.pass(250);
-        await sleep(8);
+        await disk.rests();
       }
     },
   };
