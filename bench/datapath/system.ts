@@ -1,8 +1,10 @@
 /** A system under test, described by data: what it is, what it can do, how it is started. */
+import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Job, Level } from './job.ts';
 import { ProcessTree } from './process-tree.ts';
 import type { Tokens } from './tokens.ts';
@@ -30,6 +32,8 @@ export interface Place {
 
 export interface Launch {
   readonly command: readonly string[];
+  /** With which the system itself judges its files before it is started. */
+  readonly validate?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }
@@ -61,12 +65,13 @@ export interface Running extends AsyncDisposable {
   sent: number;
 }
 
-/** From the start to an open port, ms. Envoy takes some seconds for 10,000 descriptors. */
+/** From the start to an open port, ms, and as much to judge its files. Envoy takes some seconds for 10,000 descriptors. */
 const READY_MS = 30_000;
 
 export async function startSystem(system: System, place: Place, core: number): Promise<Running> {
   mkdirSync(place.dir, { recursive: true });
   const launch = system.prepare(place);
+  if (launch.validate !== undefined) await validated(system.name, launch.validate);
   const tree = ProcessTree.start({ ...launch, core, logFile: join(place.dir, 'output.log') });
   try {
     await opened(tree, place.port, system.name);
@@ -75,6 +80,15 @@ export async function startSystem(system: System, place: Place, core: number): P
     throw cause;
   }
   return { system, place, tree, sent: 0, [Symbol.asyncDispose]: () => tree.end() };
+}
+
+async function validated(name: string, [program, ...args]: readonly string[]): Promise<void> {
+  try {
+    await promisify(execFile)(program as string, args, { timeout: READY_MS });
+  } catch (cause) {
+    const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
+    throw new Error(`${name} refuses its configuration: ${`${stdout}${stderr}`.slice(-2000)}`, { cause });
+  }
 }
 
 export async function opened(tree: ProcessTree, port: number, name: string): Promise<void> {

@@ -11,7 +11,7 @@ import httpProxy from 'http-proxy';
 import t from 'tap';
 import { type Backend, haproxyBackend, nginxBackend, nodeBackend } from '../helpers/backends.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { type Payload, payloads } from '../helpers/smuggling.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -74,7 +74,7 @@ t.test('no payload makes a backend execute what the sidecar did not accept', asy
     );
   }
   t.comment(
-    `G01 smuggling: ${desyncs} desyncs in ${all.length} payloads × ${backends.length} backends (${backends.map((each) => each.name).join(', ')})`,
+    `G01 smuggling, ${engine} engine: ${desyncs} desyncs in ${all.length} payloads × ${backends.length} backends (${backends.map((each) => each.name).join(', ')})`,
   );
 });
 

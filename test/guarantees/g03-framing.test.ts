@@ -7,7 +7,7 @@ import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { OK, recorder } from '../helpers/recorder.ts';
 import { scaled, seeded } from '../helpers/scale.ts';
-import { sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, sidecarForTest } from '../helpers/sidecar.ts';
 import { payloads } from '../helpers/smuggling.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -82,7 +82,7 @@ t.test('requests: one framing field or none, and the body that the client sent',
   );
   t.same(wrong, [], 'and with its own body');
   t.comment(
-    `G03 framing: ${upstream.faults.length} unsound of ${fromCorpus} requests of the corpus that arrived, ${wrong.length} wrong bodies of ${BODIES} (seed ${SEED})`,
+    `G03 framing, ${engine} engine: ${upstream.faults.length} unsound of ${fromCorpus} requests of the corpus that arrived, ${wrong.length} wrong bodies of ${BODIES} (seed ${SEED})`,
   );
 });
 
@@ -120,5 +120,5 @@ t.test('responses: the client sees one framing, and the body that the upstream s
       }
     }
   }
-  t.comment(`G03 framing: ${rows} responses, each with one framing and its own body`);
+  t.comment(`G03 framing, ${engine} engine: ${rows} responses, each with one framing and its own body`);
 });

@@ -5,7 +5,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
@@ -114,5 +114,7 @@ t.test('no hop-by-hop field goes on, and what stands beside it does', async (t) 
     if (name.startsWith('TE: trailers')) t.equal(/\r\nTE: trailers\r\n/.test(there), way === 'request', 'TE: trailers');
   }
   t.ok(CASES.length >= 100, `${CASES.length} cases`);
-  t.comment(`G04 hop-by-hop: ${leaks} leaks in ${CASES.length} cases, both ways, trailers and upgrades included`);
+  t.comment(
+    `G04 hop-by-hop, ${engine} engine: ${leaks} leaks in ${CASES.length} cases, both ways, trailers and upgrades included`,
+  );
 });

@@ -1,7 +1,7 @@
 /** G5: a client cannot tell the application who it is. Every form is sent by tenant acme and tries to be globex; the application records what it was told. */
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
@@ -142,7 +142,7 @@ for (const strict of ['false', 'true'] as const) {
     t.ok(forms.length >= 60, `${forms.length} forms`);
     t.ok(requests > 1, `${requests} requests reached the application as acme`);
     t.comment(
-      `G05 spoofing${strict === 'true' ? ' (strict)' : ''}: ${told.length} of ${forms.length} forms reached the application`,
+      `G05 spoofing${strict === 'true' ? ' (strict)' : ''}, ${engine} engine: ${told.length} of ${forms.length} forms reached the application`,
     );
   });
 }

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
@@ -44,5 +44,7 @@ t.test('40 cut points: 0 clean ends, 0 hangs', async (t) => {
       t.ok(isTold, `HTTP/${version}, cut at ${cut.length}: ${answer?.status} ${end}`);
     }
   }
-  t.comment(`G07 truncation: ${all.length} cut points × 2 versions, ${clean} clean ends, ${hangs} hangs`);
+  t.comment(
+    `G07 truncation, ${engine} engine: ${all.length} cut points × 2 versions, ${clean} clean ends, ${hangs} hangs`,
+  );
 });

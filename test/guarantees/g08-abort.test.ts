@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { becomes } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
@@ -59,5 +59,7 @@ t.test(`${ABORTS} aborts: no upstream socket is left`, async (t) => {
   t.ok(arrived > ABORTS * 0.7, `${arrived} requests reached the upstream before they were aborted`);
   t.equal(open.size, 0);
   t.equal(await inFlight(), 0, 'every exchange ended');
-  t.comment(`G08 abort: ${ABORTS} aborts, ${open.size} upstream sockets left ${Math.round(tookMs)} ms after the last`);
+  t.comment(
+    `G08 abort, ${engine} engine: ${ABORTS} aborts, ${open.size} upstream sockets left ${Math.round(tookMs)} ms after the last`,
+  );
 });

@@ -11,7 +11,7 @@ import { Pool } from 'undici';
 import { heldProbe } from '../helpers/held.ts';
 import { becomes, mib, quantile, rssOf, settled } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, listening, settings } from '../helpers/sidecar.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -132,7 +132,7 @@ t.test('who does not read stops who sends', { timeout: 90_000 }, async (t) => {
     t.ok(growth <= HELD_BYTES_MAX, `${way}: ${mib(growth)} MiB held, at most ${mib(HELD_BYTES_MAX)}`);
     t.ok(busy <= quiet + 5, `${way}: first byte after ${quiet.toFixed(2)} ms alone, ${busy.toFixed(2)} ms beside them`);
     t.comment(
-      `G09 backpressure: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: ${mib(growth)} MiB held for them (bound ${mib(HELD_BYTES_MAX)}), ${mib(resident)} MiB resident, neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
+      `G09 backpressure, ${engine} engine: ${CONNECTIONS} stuck ${way}s of ${mib(BODY_BYTES)} MiB: ${mib(growth)} MiB held for them (bound ${mib(HELD_BYTES_MAX)}), ${mib(resident)} MiB resident, neighbour's median first byte ${quiet.toFixed(2)} → ${busy.toFixed(2)} ms`,
     );
     for (const socket of sockets) socket.destroy();
   }

@@ -12,7 +12,7 @@ import { mayRetry } from '../../src/proxy/retry.ts';
 import { openUpstreams, type Upstream, type UpstreamError } from '../../src/proxy/upstreams.ts';
 import { createMetrics } from '../../src/telemetry/index.ts';
 import { scaled } from '../helpers/scale.ts';
-import { configFor, type Ending, listening, type SidecarForTest, sidecarForTest } from '../helpers/sidecar.ts';
+import { configFor, type Ending, engine, listening, type SidecarForTest, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const REQUESTS = scaled(10_000);
@@ -83,7 +83,7 @@ t.test('on a connection that was new nothing is sent twice, whatever became of i
       t.same(upstream.seen, [`${method} /`]);
       doubled += upstream.seen.length - 1;
     }
-  t.comment(`G10 retry: ${doubled} requests sent twice to an upstream that fails on new connections`);
+  t.comment(`G10 retry, ${engine} engine: ${doubled} requests sent twice to an upstream that fails on new connections`);
 });
 
 t.test('on a connection used before: again after silence and if repeatable, never after a byte', async (t) => {
@@ -102,7 +102,9 @@ t.test('on a connection used before: again after silence and if repeatable, neve
       t.equal(upstream.seen.length, isAgain ? 2 : 1);
       if (!isAgain) doubled += upstream.seen.length - 1;
     }
-  t.comment(`G10 retry: ${doubled} requests sent twice after a byte of an answer, or that may not be repeated`);
+  t.comment(
+    `G10 retry, ${engine} engine: ${doubled} requests sent twice after a byte of an answer, or that may not be repeated`,
+  );
 });
 
 /** Leaves as many idle connections between a sidecar and its upstream, each of which has carried one request. */
@@ -260,5 +262,5 @@ t.test(`${REQUESTS} requests over connections that die: 0 failed GETs, 0 POSTs e
     else t.equal(doubled.get(method), 0, `no ${method} was executed twice`);
   }
   const counts = METHODS.map((each) => `${each} ${failed.get(each)}/${doubled.get(each)}`).join(', ');
-  t.comment(`G10 retry: ${REQUESTS} requests, failed/executed twice: ${counts}`);
+  t.comment(`G10 retry, ${engine} engine: ${REQUESTS} requests, failed/executed twice: ${counts}`);
 });

@@ -7,7 +7,7 @@ import { heldProbe } from '../helpers/held.ts';
 import { mib, quantile } from '../helpers/processes.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, httpBackend, settings } from '../helpers/sidecar.ts';
 import { document, makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -89,6 +89,6 @@ t.test('what is too large is refused at once', { timeout: 90_000 }, async (t) =>
   t.ok(growth < HELD_BYTES_MAX, `${mib(growth)} MiB held`);
   t.equal(requests, 0, 'no request reached the application');
   t.comment(
-    `G14 limits first: ${ROWS.length * TIMES} requests too large in ${ROWS.length} forms, slowest median answer ${Math.max(...slowest).toFixed(2)} ms, ${mib(growth)} MiB held, ${requests} reached the application`,
+    `G14 limits first, ${engine} engine: ${ROWS.length * TIMES} requests too large in ${ROWS.length} forms, slowest median answer ${Math.max(...slowest).toFixed(2)} ms, ${mib(growth)} MiB held, ${requests} reached the application`,
   );
 });

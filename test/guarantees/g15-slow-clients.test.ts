@@ -8,7 +8,7 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { quantile } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -123,6 +123,6 @@ t.test('slow clients are closed in time, and nobody else notices', { timeout: 60
   t.same(failures, [], 'every good request succeeds');
   t.ok(latencies.length > 100, `${latencies.length} good requests`);
   t.comment(
-    `G15 slow clients: ${KINDS.length} × ${OF_EACH} at once, last closed: ${slowest.join(', ')}; ${failures.length} of ${latencies.length} good requests failed, their p99 ${quantile(latencies, 0.99).toFixed(1)} ms`,
+    `G15 slow clients, ${engine} engine: ${KINDS.length} × ${OF_EACH} at once, last closed: ${slowest.join(', ')}; ${failures.length} of ${latencies.length} good requests failed, their p99 ${quantile(latencies, 0.99).toFixed(1)} ms`,
   );
 });

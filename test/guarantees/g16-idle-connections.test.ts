@@ -8,7 +8,7 @@ import t from 'tap';
 import { Pool } from 'undici';
 import { mib, rssOf, SMALL_YOUNG_GENERATION } from '../helpers/processes.ts';
 import { scaled } from '../helpers/scale.ts';
-import { childSidecar, httpBackend, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, httpBackend, settings } from '../helpers/sidecar.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -77,5 +77,7 @@ t.test(`${CONNECTIONS} idle connections`, { timeout: 180_000 }, async (t) => {
   t.equal(traffic.connections, CONNECTIONS, 'all are open');
   const kib = (all - before) / 1024 / CONNECTIONS;
   t.ok(kib <= KIB_MAX, `${kib.toFixed(1)} KiB each`);
-  t.comment(`G16 idle connections: ${CONNECTIONS} open, ${kib.toFixed(1)} KiB each, ${mib(all)} MiB RSS in all`);
+  t.comment(
+    `G16 idle connections, ${engine} engine: ${CONNECTIONS} open, ${kib.toFixed(1)} KiB each, ${mib(all)} MiB RSS in all`,
+  );
 });

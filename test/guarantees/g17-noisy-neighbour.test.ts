@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Pool } from 'undici';
 import { quantile } from '../helpers/processes.ts';
-import { childSidecar, httpBackend, root, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, httpBackend, root, settings } from '../helpers/sidecar.ts';
 import { makeTenancy, plan, tenant } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
@@ -167,6 +167,6 @@ t.test('a flood at 20 times the limit is not felt next door', { timeout: 300_000
   t.ok(flood.passed < flood.sent / 4, `${flood.passed} of the flood's ${flood.sent} passed`);
   const doubt = isTold(measured) ? '' : ', not certain';
   t.comment(
-    `G17 noisy neighbour: ${textOf(measured)}, ${measured.refused} refusals, ${rounds.here.length} pairs${doubt}`,
+    `G17 noisy neighbour, ${engine} engine: ${textOf(measured)}, ${measured.refused} refusals, ${rounds.here.length} pairs${doubt}`,
   );
 });

@@ -12,7 +12,7 @@ import { Pool } from 'undici';
 import { startSidecar } from '../../src/cli/sidecar.ts';
 import { silentLog } from '../../src/telemetry/index.ts';
 import type { Tenancy } from '../../src/tenants/index.ts';
-import { configFor, type Ending, httpBackend } from '../helpers/sidecar.ts';
+import { configFor, type Ending, engine, httpBackend } from '../helpers/sidecar.ts';
 import { document, plan, provider, tenant } from '../helpers/tenancy.ts';
 import { keySet, tokenFor } from '../helpers/tokens.ts';
 
@@ -155,6 +155,6 @@ t.test('swaps of ..data under load, some within 5 ms: nothing is mixed or empty,
   t.ok(versions.size > SWAPS / 20, `requests met ${versions.size} versions`);
   t.same(tenancy.findings(), []);
   t.comment(
-    `G22 config swap: ${SWAPS} swaps, ${snapshots.seen} snapshots of which ${snapshots.mixed} mixed or empty; ${requests} requests met ${versions.size} versions, ${mixed} mixed, ${failed} failed`,
+    `G22 config swap, ${engine} engine: ${SWAPS} swaps, ${snapshots.seen} snapshots of which ${snapshots.mixed} mixed or empty; ${requests} requests met ${versions.size} versions, ${mixed} mixed, ${failed} failed`,
   );
 });

@@ -2,7 +2,7 @@
 import { createHmac, createSign, generateKeyPairSync, sign } from 'node:crypto';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
-import { httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, httpBackend, sidecarForTest } from '../helpers/sidecar.ts';
 import { makeTenancy, provider, tenant } from '../helpers/tenancy.ts';
 import { base64url, claimsFor, ISSUER, keySet, rsaPrivate, rsaPublic, tokenFor } from '../helpers/tokens.ts';
 
@@ -292,5 +292,5 @@ t.test('no hostile token is accepted, and the control is', async (t) => {
   t.equal(await send(`Authorization: Bearer ${before}`), 401, 'a cached token after its key was replaced');
   t.equal(reached, 1, 'only the control reached the application');
   t.ok(all.size + more.length + 1 >= 80);
-  t.comment(`G24 hostile tokens: ${reached - 1} of ${all.size + more.length + 1} accepted`);
+  t.comment(`G24 hostile tokens, ${engine} engine: ${reached - 1} of ${all.size + more.length + 1} accepted`);
 });

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { scaled, seeded } from '../helpers/scale.ts';
-import { childSidecar, listening, settings } from '../helpers/sidecar.ts';
+import { childSidecar, engine, listening, settings } from '../helpers/sidecar.ts';
 import { payloads } from '../helpers/smuggling.ts';
 import { makeTenancy } from '../helpers/tenancy.ts';
 import { tokenFor } from '../helpers/tokens.ts';
@@ -122,6 +122,6 @@ t.test(
     );
     const alive = await exchangeRaw(inbound, `GET / HTTP/1.1${NL}Host: a${NL}${auth}${NL}${NL}`, { responses: 1 });
     t.equal(alive.responses[0]?.status, 200, 'and it still works');
-    t.comment(`G30 never dies: ${sent} hostile requests and answers (seed ${SEED}), 0 uncaught`);
+    t.comment(`G30 never dies, ${engine} engine: ${sent} hostile requests and answers (seed ${SEED}), 0 uncaught`);
   },
 );

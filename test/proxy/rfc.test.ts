@@ -3,7 +3,7 @@ import { createServer as createHttp } from 'node:http';
 import { createServer } from 'node:net';
 import t from 'tap';
 import { exchangeRaw, type RawResult } from '../helpers/raw-client.ts';
-import { httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
+import { engine, httpBackend, listening, sidecarForTest } from '../helpers/sidecar.ts';
 import { tokenFor } from '../helpers/tokens.ts';
 
 const NL = '\r\n';
@@ -123,7 +123,7 @@ t.test('requests: what is refused, what is rewritten, what goes on', async (t) =
     /a{32}|b{16}/,
     'the trace begins at the edge',
   );
-  t.comment(`G06 RFC 9110 and 9112: ${rows + 6} request rows as they must be`);
+  t.comment(`G06 RFC 9110 and 9112, ${engine} engine: ${rows + 6} request rows as they must be`);
 });
 
 t.test('responses: what is stripped, what is kept, what is a failure', async (t) => {

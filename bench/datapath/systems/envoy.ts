@@ -43,6 +43,6 @@ function prepare({ dir, job, port, statusPort, upstreamPort, tokens, tenants }: 
     DESCRIPTORS: linesOf(tenants, (tenant, { perSec }) => descriptor(tenant, perSec)).trimEnd(),
   };
   writeFileSync(config, renderPeer('envoy.yaml.template', job, values));
-  const flags = ['--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
-  return { command: [binary() as string, '-c', config, ...flags] };
+  const command = [binary() as string, '-c', config, '--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
+  return { command, validate: [...command, '--mode', 'validate'] };
 }

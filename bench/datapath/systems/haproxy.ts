@@ -34,5 +34,6 @@ function prepare({ dir, job, port, statusPort, upstreamPort, sink, tokens, tenan
     join(dir, 'limits.map'),
     linesOf(tenants, (tenant, tier) => `${tenant} ${tier.perSec}`),
   );
-  return { command: [findProgram('haproxy') as string, '-db', '-f', join(dir, 'haproxy.cfg')] };
+  const command = [findProgram('haproxy') as string, '-db', '-f', join(dir, 'haproxy.cfg')];
+  return { command, validate: [...command, '-c'] };
 }

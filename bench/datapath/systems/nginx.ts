@@ -43,5 +43,6 @@ function prepare({ dir, job, port, statusPort, upstreamPort, tokens, tenants }: 
     join(dir, 'tiers.map'),
     linesOf(tenants, (tenant, tier) => `${tenant} ${tier.name};`),
   );
-  return { command: [findProgram('nginx') as string, '-p', dir, '-c', join(dir, 'nginx.conf')] };
+  const command = [findProgram('nginx') as string, '-p', dir, '-c', join(dir, 'nginx.conf')];
+  return { command, validate: [...command, '-t'] };
 }
