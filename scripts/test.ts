@@ -50,7 +50,6 @@ const OF_BOTH_ENGINES = [
   'test/guarantees/g10-retry.test.ts',
   'test/guarantees/g14-limits-first.test.ts',
   'test/guarantees/g15-slow-clients.test.ts',
-  'test/guarantees/g16-idle-connections.test.ts',
   'test/guarantees/g17-noisy-neighbour.test.ts',
   'test/guarantees/g22-config-swap.test.ts',
   'test/guarantees/g24-hostile-tokens.test.ts',
