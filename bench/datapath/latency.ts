@@ -1,15 +1,15 @@
-/** Latency that a system adds at a fixed rate: its quantiles less those of the direct way, in the same round. */
+/** Latency that a system adds at a fixed rate: its quantiles less those of the direct way, in the same rounds. */
 import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Ground } from './ground.ts';
-import type { OpenLoopConfig, OpenLoopResult, OpenLoopWindow } from './open-loop.ts';
+import type { OpenLoopConfig, OpenLoopWindow } from './open-loop.ts';
 import { inTurn, type Stage } from './stage.ts';
 import { median } from './statistics.ts';
 import type { Running } from './system.ts';
 
-export interface LatencyWindow extends OpenLoopResult {
+export interface LatencyWindow extends OpenLoopWindow {
   /** `direct`: no proxy between. */
   readonly system: string;
   readonly cpuNs: number;
@@ -77,7 +77,7 @@ export function latenessOf(windows: readonly { lateP99Us: number; tries?: number
 async function direct(ground: Ground, stage: Stage, o: LatencyOptions): Promise<Measured> {
   // The application checks tenant headers, which nobody adds on the direct way.
   const traffic = { ...stage.traffic, header: '-' };
-  return { system: DIRECT, cpuNs: 0, ...(await resultOf(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
+  return { system: DIRECT, cpuNs: 0, ...(await generate(ground, { ...o, ...traffic, port: ground.upstreamPort })) };
 }
 
 async function through(running: Running, ground: Ground, stage: Stage, o: LatencyOptions): Promise<Measured> {
@@ -85,17 +85,12 @@ async function through(running: Running, ground: Ground, stage: Stage, o: Latenc
   tree.continue();
   try {
     const before = tree.cost();
-    const result = await resultOf(ground, { ...o, ...stage.traffic, port: place.port });
+    const result = await generate(ground, { ...o, ...stage.traffic, port: place.port });
     running.sent += result.requests;
     return { system: system.name, cpuNs: tree.cost().cpuNs - before.cpuNs, ...result };
   } finally {
     tree.stop();
   }
-}
-
-async function resultOf(ground: Ground, config: Omit<OpenLoopConfig, 'connections'>): Promise<OpenLoopResult> {
-  const { latencies: _, ...result } = await generate(ground, config);
-  return result;
 }
 
 /** Requests at a fixed rate, straight to the port. Rejects when an answer was wrong. */

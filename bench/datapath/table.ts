@@ -48,8 +48,8 @@ function contestTable(contest: Contest, subject: string): string {
 function latencyTable({ perSec, rounds }: LatencyRun): string {
   const systems = (rounds[0] ?? []).map(({ system }) => system).filter((system) => system !== 'direct');
   const rows = systems.map((system) => {
-    const p50 = estimate(rounds.flatMap((windows) => addedMs(windows, system, 'p50Us')));
-    const p99 = estimate(rounds.flatMap((windows) => addedMs(windows, system, 'p99Us')));
+    const p50 = addedMs(rounds, system, 0.5);
+    const p99 = addedMs(rounds, system, 0.99);
     const cpu = rounds.flatMap((windows) => vcpuOf(windows, system));
     const late = rounds.flatMap((windows) =>
       windows.filter((window) => window.system === system).map(({ lateP99Us }) => lateP99Us / 1000),

@@ -19,9 +19,10 @@ const EVERY_MS = 1000;
 const AGAIN_MS = 60_000;
 /** What the process has grown by before it gives back, bytes. */
 const GROWN_BYTES = 8 * 2 ** 20;
-/** How long it waits then at least, ms; and in times of what it held the loop for. */
-const GIVE_BACK_AGAIN_MS = 2000;
-const GIVE_BACK_SHARE = 1000;
+/** How long it waits then at least, ms, and at most; and in times of what it took. */
+const GIVE_BACK_AGAIN_MS = 4000;
+const GIVE_BACK_AGAIN_MS_MAX = 60_000;
+const GIVE_BACK_TIMES = 100;
 /** Shares of the time between two looks. A shrink holds the loop for 10 to 65 ms: below the first few are there to notice. */
 const QUIET = 0.03;
 const BUSY = 0.1;
@@ -29,7 +30,7 @@ const BUSY = 0.1;
 const QUIET_LOOKS = 10;
 /** Since the last shrink: from then on one such look is enough, so that a little work every few seconds does not put it off for ever. */
 const LONG_MS = 600_000;
-/** Between two looks behind the first shrink, beyond which the process was stopped, or the machine stood still: that is not quiet, requests may wait. */
+/** Between two looks, beyond which the process was stopped, or the machine stood still: that is not quiet, requests may wait. */
 const STOPPED_MS = 3 * EVERY_MS;
 
 export interface MemoryKeeperOptions {
@@ -86,7 +87,7 @@ export class MemoryKeeper {
     const busy = this.#heap.busyShare(this.#mark);
     if (busy > BUSY) this.#wasBusy = true;
     const now = this.#clock.now();
-    const wasStopped = this.#shrunkAt !== undefined && now - this.#lookedAt > STOPPED_MS;
+    const wasStopped = now - this.#lookedAt > STOPPED_MS;
     this.#quietLooks = busy < QUIET && !wasStopped ? this.#quietLooks + 1 : 0;
     this.#lookedAt = now;
     if (this.#quietLooks > 0 && this.#wasBusy && this.#isTime()) {
@@ -103,8 +104,8 @@ export class MemoryKeeper {
 
   async #giveBack(): Promise<void> {
     this.#givenBackAt = this.#clock.now();
-    const heldMs = await this.#resident.giveBack();
-    this.#giveBackAgainMs = Math.max(GIVE_BACK_AGAIN_MS, GIVE_BACK_SHARE * heldMs);
+    const tookMs = await this.#resident.giveBack();
+    this.#giveBackAgainMs = Math.min(Math.max(GIVE_BACK_AGAIN_MS, GIVE_BACK_TIMES * tookMs), GIVE_BACK_AGAIN_MS_MAX);
     this.#leftBytes = this.#resident.bytes() ?? this.#leftBytes;
   }
 

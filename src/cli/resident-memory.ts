@@ -6,8 +6,11 @@
  *                 What is needed again is mapped again, from the kernel's cache of the file.
  *
  * Only pages that are as they stand in the file are dropped, and only of the image that was loaded: it stands where it is as long as the process lives.
+ * All of it is done by threads of libuv: some milliseconds in which requests go on.
  */
-import { closeSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { open, readlink } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { LibraryHandle } from 'koffi';
 
 /** A piece of the address space: where it begins, and its bytes. */
 export type Span = readonly [start: number, length: number];
@@ -40,15 +43,15 @@ export class ResidentMemory {
   }
 
   /**
-   * Resolves with how long it held this thread, ms: some, and more where much of what was freed lies between what is used. The first time what makes the
-   * calls is loaded, 10 ms. Never rejects: what fails is tried again the next time.
+   * Resolves with how long it took, ms: some, and more where much of what was freed lies between what is used, or others have the cores. The first time
+   * what makes the calls is loaded, which holds this thread for 10 ms. Never rejects: what fails is tried again the next time.
    */
   async giveBack(): Promise<number> {
     try {
       this.#calls ??= await openCalls();
       const began = performance.now();
-      dropFile(this.#calls);
-      this.#calls.trim();
+      await dropFile(this.#calls);
+      await this.#calls.trim();
       return performance.now() - began;
     } catch (cause) {
       if (!this.#isSaid) this.#onUnavailable(cause);
@@ -63,41 +66,37 @@ async function openCalls() {
   const koffi = await import('koffi');
   const library = koffi.load(null);
   const madvise = library.func('int madvise(size_t start, size_t length, int advice)');
-  return { madvise: (...args: number[]): number => madvise(...args), trim: trimOf(library) };
+  return { madvise: promisify<number, number, number, number>(madvise.async), trim: trimOf(library) };
 }
 
 /** Only GNU's library keeps much, and has the call. */
-function trimOf(library: { func(definition: string): (...args: number[]) => number }): () => void {
+function trimOf(library: LibraryHandle): () => Promise<unknown> {
   try {
-    const trim = library.func('int malloc_trim(size_t pad)');
-    return () => void trim(0);
+    const trim = promisify<number, number>(library.func('int malloc_trim(size_t pad)').async);
+    return () => trim(0);
   } catch {
-    return () => {};
+    return async () => {};
   }
 }
 
 /** Looked up each time: whoever set a breakpoint meanwhile has written to a page. */
-function dropFile({ madvise }: Pick<Calls, 'madvise'>): void {
-  const spans = imageSpans(firstMappings(), readlinkSync('/proc/self/exe', 'latin1'));
+async function dropFile({ madvise }: Pick<Calls, 'madvise'>): Promise<void> {
+  const spans = imageSpans(await firstMappings(), await readlink('/proc/self/exe', 'latin1'));
   if (spans.length === 0) throw new Error('the file of Node is not mapped as it is');
   for (const [start, length] of spans) {
-    madvise(start, length, MADV_COLD);
-    if (madvise(start, length, MADV_DONTNEED) !== 0) throw new Error('madvise was refused');
+    await madvise(start, length, MADV_COLD);
+    if ((await madvise(start, length, MADV_DONTNEED)) !== 0) throw new Error('madvise was refused');
   }
 }
 
 /** The image stands below all else. Of a mapping the kernel looks at every page as it is read here: all of them take as long as giving back. */
-function firstMappings(): string {
+async function firstMappings(): Promise<string> {
   const bytes = Buffer.alloc(SMAPS_BYTES_MAX);
-  const fd = openSync('/proc/self/smaps', 'r');
-  try {
-    let length = 0;
-    for (let read = -1; read !== 0 && length < bytes.length; length += read)
-      read = readSync(fd, bytes, length, bytes.length - length, null);
-    return bytes.toString('latin1', 0, length);
-  } finally {
-    closeSync(fd);
-  }
+  await using file = await open('/proc/self/smaps', 'r');
+  let length = 0;
+  for (let read = -1; read !== 0 && length < bytes.length; length += read)
+    read = (await file.read(bytes, length, bytes.length - length, null)).bytesRead;
+  return bytes.toString('latin1', 0, length);
 }
 
 /**

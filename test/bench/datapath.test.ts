@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { checkCorrectness } from '../../bench/datapath/correctness.ts';
-import { figuresOf, job } from '../../bench/datapath/figures.ts';
+import { addedMs, figuresOf, job } from '../../bench/datapath/figures.ts';
 import { Histogram } from '../../bench/datapath/histogram.ts';
 import { type LatencyWindow, latenessOf } from '../../bench/datapath/latency.ts';
 import type { OpenLoopResult } from '../../bench/datapath/open-loop.ts';
@@ -166,7 +166,7 @@ t.test('a proxy that leaves out a part of the work is void', async (t) => {
 
 const fixedRate = (lateP99Us: number): LatencyWindow => ({
   ...{ system: 'direct', cpuNs: 0, requests: 1, wrong: 0, p50Us: 1, p99Us: 1, p999Us: 1, collections: 0, tries: 1 },
-  lateP99Us,
+  ...{ latencies: [], lateP99Us },
 });
 
 const window = (system: string, requests: number): Window => ({
@@ -181,6 +181,11 @@ const window = (system: string, requests: number): Window => ({
   tries: 1,
 });
 
+const noResults: Results = {
+  ...{ command: '', startedAt: '', commit: '', subject: '', versions: {}, notes: {}, missing: [], directPerSec: 1e5 },
+  ...{ contests: [], latency: [], syscalls: {}, allocation: {}, idleRssMb: {}, fastShare: {} },
+};
+
 t.test('figures are medians of ratios within a round; what was not measured has none', async (t) => {
   // The machine was twice as fast in the second round: ratios do not notice.
   const rounds = [10, 20, 10].map((speed) => [
@@ -193,20 +198,11 @@ t.test('figures are medians of ratios within a round; what was not measured has 
     { ...fixedRate(100), system: 'haproxy', cpuNs: 128e6 / speed ** 2, requests: 16 },
   ]);
   const results: Results = {
-    command: '',
-    startedAt: '',
-    commit: '',
+    ...noResults,
     subject: 'reeve-general',
-    versions: {},
-    notes: {},
     missing: ['envoy: bench/peers/install.sh'],
-    directPerSec: 1e5,
     contests: [{ job: job('W4'), passed: {}, rounds }],
     latency: [{ perSec: 1000, rounds: latency }],
-    syscalls: {},
-    allocation: {},
-    idleRssMb: {},
-    fastShare: {},
   };
   const figures = figuresOf(results);
   t.match(figures, {
@@ -224,6 +220,36 @@ t.test('figures are medians of ratios within a round; what was not measured has 
   t.match(table, '0.50× (0.50 … 0.50)');
   t.match(table, 'Not installed, and so not here: envoy');
 });
+
+t.test(
+  'what is added is of the requests of all rounds: one in which the machine stood still decides nothing by itself',
+  (t) => {
+    const counts = (...of: readonly (readonly [us: number, times: number])[]) => {
+      const histogram = new Histogram();
+      for (const [us, times] of of) for (let i = 0; i < times; i++) histogram.add(us);
+      return histogram.counts;
+    };
+    const round = (slow: number) => [
+      { ...fixedRate(100), latencies: counts([100, 1000]) },
+      { ...fixedRate(100), system: 'reeve', latencies: counts([150, 1000 - slow], [240, 20]) },
+      { ...fixedRate(100), system: 'haproxy', latencies: counts([200, 1000 - slow], [220, 20]) },
+    ];
+    const rounds = [round(20), round(20), round(20), round(5)];
+    t.same(addedMs(rounds, 'reeve', 0.5), { median: 0.05, low: 0.05, high: 0.05 });
+    t.same(addedMs(rounds, 'reeve', 0.99), { median: 0.14, low: 0.14, high: 0.14 });
+    t.equal(
+      addedMs(
+        [round(20), [...round(20).slice(0, 1), { ...fixedRate(100), system: 'reeve', latencies: counts([150, 9000]) }]],
+        'reeve',
+        0.99,
+      ).median,
+      0.05,
+    );
+    const figures = figuresOf({ ...noResults, subject: 'reeve', latency: [{ perSec: 1000, rounds }] });
+    t.match(figures, { added_p50_ms: 0.05, added_p50_vs_haproxy: 0.5, added_p99_vs_haproxy: 0.14 / 0.12 });
+    t.end();
+  },
+);
 
 t.test('a generator that was late is told beside what it measured', async (t) => {
   t.equal(latenessOf([fixedRate(20), fixedRate(200)]), undefined);
