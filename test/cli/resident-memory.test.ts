@@ -106,7 +106,7 @@ t.test('a sidecar that has no descriptor left lives', isThere, async (t) => {
   const sockets = Array.from({ length: 200 }, () => connect(ports.inbound, '127.0.0.1').on('error', () => {}));
   t.teardown(() => sockets.forEach((each) => void each.destroy()));
   // Behind its next look at what it holds.
-  await sleep(3500);
+  await sleep(6000);
   t.equal(child.exitCode, null, lines.slice(-12).join('\n'));
 });
 

@@ -130,6 +130,7 @@ t.test('swaps of ..data under load, some within 5 ms: nothing is mixed or empty,
       'status.port': '0',
       'admin.port': '0',
       'application.port': '0',
+      'wire.fastPath': String(engine === 'fast'),
     }),
     { log: silentLog },
   );
