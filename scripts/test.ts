@@ -36,7 +36,7 @@ const BY_THEMSELVES = ['test/proxy/general-engine.test.ts', 'test/tenants/priori
 /** Processes at once. Twice the cores: half of their time many wait, for a timeout or for silence on a connection. */
 const JOBS = 2 * availableParallelism();
 /**
- * These promises of the wire hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
+ * These promises hold for both engines: their files run a second time with the general one alone. Those of `test/proxy` are
  * in general-engine.test.ts, where they count as coverage; G28 has both engines in one run.
  */
 const OF_BOTH_ENGINES = [

@@ -18,7 +18,7 @@ export const suite: Suite = {
   targets,
   quick: 'a minute: the figures alone, from few and short rounds',
   options: {
-    brief: { help: 'twenty minutes instead of forty: fewer and shorter rounds, fewer systems' },
+    brief: { help: 'half the time of all: fewer and shorter rounds, fewer systems' },
     check: { help: 'a minute: does each system do the work? nothing is measured' },
     systems: { value: 'NAME,NAME', help: `beside ${subject.name} only these of: ${others.join(', ')}` },
     publish: { help: 'writes docs/benchmarks.md anew; with --brief from its fewer rounds' },

@@ -43,14 +43,14 @@ export function fullPlan(): Plan {
       { job: job('W4', 'HS256', 4), ...each },
       ...levels.filter((level) => level < 'W4').map((level) => ({ job: job(level), ...each })),
     ],
-    latency: { perSec: [1000, 5000], rounds: 10, seconds: 3, triesMax: 3 },
+    latency: { perSec: [1000, 5000], rounds: 14, seconds: 3, triesMax: 3 },
     repeats: 3,
     countSeconds: 2,
     tracedRequests: 10_000,
   };
 }
 
-/** Everything the figures need, in half the time: fewer and shorter rounds; beside the work that figures are of, `rivals` alone. */
+/** Everything the targets need, in half the time: fewer and shorter rounds; below W4, and with four tokens a tenant, `rivals` alone. */
 export function briefPlan(rivals: readonly string[]): Plan {
   const each = { rounds: 5, seconds: 2, warmSeconds: 4 };
   return {

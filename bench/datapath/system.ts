@@ -87,7 +87,8 @@ async function validated(name: string, [program, ...args]: readonly string[]): P
     await promisify(execFile)(program as string, args, { timeout: READY_MS });
   } catch (cause) {
     const { stdout = '', stderr = '' } = cause as { stdout?: string; stderr?: string };
-    throw new Error(`${name} refuses its configuration: ${`${stdout}${stderr}`.slice(-2000)}`, { cause });
+    const said = `${stdout}${stderr}`.slice(-2000) || (cause as Error).message;
+    throw new Error(`${name} refuses its configuration: ${said}`, { cause });
   }
 }
 

@@ -30,8 +30,8 @@ const BUSY = 0.1;
 const QUIET_LOOKS = 10;
 /** Since the last shrink: from then on one such look is enough, so that a little work every few seconds does not put it off for ever. */
 const LONG_MS = 600_000;
-/** Between two looks, beyond which the process was stopped, or the machine stood still: that is not quiet, requests may wait. */
-const STOPPED_MS = 3 * EVERY_MS;
+/** Between two looks, in times of what it should be, beyond which the process was stopped, or the machine stood still: that is not quiet, requests may wait. */
+const STOPPED_TIMES = 3;
 
 export interface MemoryKeeperOptions {
   readonly clock: Clock;
@@ -56,6 +56,8 @@ export class MemoryKeeper {
   #quietLooks = 0;
   #isGrowing = true;
   #givenBackAt: MonotonicMs;
+  /** It may take long where this process is stopped, or others have the cores. */
+  #isGivingBack = false;
   #giveBackAgainMs = GIVE_BACK_AGAIN_MS;
   /** What was left of the process then. */
   #leftBytes = 0;
@@ -77,17 +79,21 @@ export class MemoryKeeper {
   }
 
   #lookLater(): Timer {
-    return this.#timers.after(this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS, () => {
+    return this.#timers.after(this.#everyMs, () => {
       this.#look();
       this.#timer = this.#lookLater();
     });
+  }
+
+  get #everyMs(): number {
+    return this.#shrunkAt === undefined ? START_EVERY_MS : EVERY_MS;
   }
 
   #look(): void {
     const busy = this.#heap.busyShare(this.#mark);
     if (busy > BUSY) this.#wasBusy = true;
     const now = this.#clock.now();
-    const wasStopped = now - this.#lookedAt > STOPPED_MS;
+    const wasStopped = now - this.#lookedAt > STOPPED_TIMES * this.#everyMs;
     this.#quietLooks = busy < QUIET && !wasStopped ? this.#quietLooks + 1 : 0;
     this.#lookedAt = now;
     if (this.#quietLooks > 0 && this.#wasBusy && this.#isTime()) {
@@ -103,10 +109,13 @@ export class MemoryKeeper {
   }
 
   async #giveBack(): Promise<void> {
+    if (this.#isGivingBack) return;
+    this.#isGivingBack = true;
     this.#givenBackAt = this.#clock.now();
     const tookMs = await this.#resident.giveBack();
     this.#giveBackAgainMs = Math.min(Math.max(GIVE_BACK_AGAIN_MS, GIVE_BACK_TIMES * tookMs), GIVE_BACK_AGAIN_MS_MAX);
     this.#leftBytes = this.#resident.bytes() ?? this.#leftBytes;
+    this.#isGivingBack = false;
   }
 
   #hasGrown(): boolean {

@@ -6,7 +6,7 @@
  *                 What is needed again is mapped again, from the kernel's cache of the file.
  *
  * Only pages that are as they stand in the file are dropped, and only of the image that was loaded: it stands where it is as long as the process lives.
- * All of it is done by threads of libuv: some milliseconds in which requests go on.
+ * All of it is done by threads of libuv, some milliseconds in which the loop goes on, but for what it wants of an arena that is just trimmed.
  */
 import { open, readlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -79,7 +79,7 @@ function trimOf(library: LibraryHandle): () => Promise<unknown> {
   }
 }
 
-/** Looked up each time: whoever set a breakpoint meanwhile has written to a page. */
+/** Looked up each time: whoever set a breakpoint meanwhile has written to a page. One that is set in the milliseconds between is lost. */
 async function dropFile({ madvise }: Pick<Calls, 'madvise'>): Promise<void> {
   const spans = imageSpans(await firstMappings(), await readlink('/proc/self/exe', 'latin1'));
   if (spans.length === 0) throw new Error('the file of Node is not mapped as it is');
