@@ -47,7 +47,6 @@ export function figuresOf(results: Results): Figures {
   const manyTokens = contestOf(results, job('W4', 'HS256', 4));
   const microsPerRequest = valuesOf(main, subject, (window) => 1e6 / perCpuSec(window));
   const atFixedRate = results.latency.find(({ perSec }) => perSec === 1000)?.rounds ?? [];
-  const vcpus = (system: string): number[] => atFixedRate.flatMap((windows) => vcpuOf(windows, system));
   const rounds: Readonly<Record<string, readonly number[] | undefined>> = {
     vs_http_proxy: ratios(main, subject, 'http-proxy'),
     vs_undici: ratios(main, subject, 'undici'),
@@ -66,7 +65,7 @@ export function figuresOf(results: Results): Figures {
     gc_us_per_request: results.allocation[subject]?.map(({ pausedMs, requests }) => (1000 * pausedMs) / requests),
     rss_idle_mb: results.idleRssMb[subject],
     rss_10k_tenants_mb: valuesOf(main, subject, ({ rssMb }) => rssMb),
-    vcpu_open_1000: vcpus(subject),
+    vcpu_open_1000: atFixedRate.flatMap((windows) => vcpuOf(windows, subject)),
     vcpu_open_vs_haproxy: atFixedRate.flatMap((windows) =>
       vcpuOf(windows, subject).flatMap((ours) => vcpuOf(windows, 'haproxy').map((theirs) => ours / theirs)),
     ),
