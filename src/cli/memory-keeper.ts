@@ -23,7 +23,7 @@ const GROWN_BYTES = 8 * 2 ** 20;
 const GIVE_BACK_AGAIN_MS = 4000;
 const GIVE_BACK_AGAIN_MS_MAX = 60_000;
 const GIVE_BACK_TIMES = 100;
-/** Shares of the time between two looks. A shrink holds the loop for 10 to 65 ms: below the first few are there to notice. */
+/** Shares of the time between two looks. A shrink holds the loop for 10 to 80 ms: below the first few are there to notice. */
 const QUIET = 0.03;
 const BUSY = 0.1;
 /** Looks in a row that find it quiet, behind the first shrink. */
